@@ -1,0 +1,13 @@
+use std::convert::Infallible;
+
+use lambda_runtime::{Error, run, service_fn};
+use shared::{Config, logging};
+use thumbnails::App;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let config = Config::load().await?;
+    logging::init(config.log_level);
+    let app = App::new(&config).await?;
+    run(service_fn(async |event| Ok::<_, Infallible>(app.work(event).await))).await
+}

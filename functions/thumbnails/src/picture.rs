@@ -1,0 +1,183 @@
+//! From the bytes of an image to the bytes of its thumbnails. Pure: no store, no clock.
+
+use std::io::Cursor;
+
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image};
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits,
+    codecs::{jpeg::JpegEncoder, png::PngEncoder},
+    metadata::Orientation,
+};
+use shared::limits::{SOURCE_PIXELS, SOURCE_SIDE, THUMBNAIL_WIDTHS};
+
+/// Quality of JPEG thumbnails, of 100: the encoder's and sharp's default.
+const JPEG_QUALITY: u8 = 80;
+
+/// Most memory that a decoder may ask for beside the pixels, in bytes: colour profiles, comments.
+const METADATA_BYTES: u64 = 16 << 20;
+
+pub struct Thumbnail {
+    /// Of [`THUMBNAIL_WIDTHS`]; the picture is narrower where its source is.
+    pub width: u32,
+    pub bytes: Vec<u8>,
+    pub content_type: &'static str,
+}
+
+/// Why an image has no thumbnails. `Display` is what its owner is told.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("unsupported format")]
+    UnsupportedFormat,
+    #[error("too many pixels: {0} x {1}, the limit is 50 million and 16384 a side")]
+    TooManyPixels(u32, u32),
+    #[error("damaged image: {0}")]
+    Damaged(String),
+}
+
+/// One thumbnail for each width, the largest first.
+///
+/// # Errors
+/// A format other than JPEG, PNG, GIF and WebP, by content and not by name; more pixels in the header than the
+/// limits allow, before anything is decoded; damaged data.
+pub fn thumbnails(source: &[u8]) -> Result<Vec<Thumbnail>, Refusal> {
+    let (picture, format) = decode(source)?;
+    let opaque = !picture.color().has_alpha();
+    let jpeg = match format {
+        ImageFormat::Jpeg => true,
+        ImageFormat::WebP => opaque,
+        _ => false,
+    };
+    let mut larger = pixels(picture)?;
+    let mut made = Vec::with_capacity(THUMBNAIL_WIDTHS.len());
+    // Each is made of the one before it, which has all that it needs and far fewer pixels than the source.
+    let (source_width, source_height) = (larger.width(), larger.height());
+    for width in THUMBNAIL_WIDTHS {
+        let (w, h) = fitted(source_width, source_height, width);
+        if (w, h) != (larger.width(), larger.height()) {
+            larger = resized(&larger, w, h)?;
+        }
+        let (bytes, content_type) =
+            if jpeg { (encode_jpeg(&larger)?, "image/jpeg") } else { (encode_png(&larger)?, "image/png") };
+        made.push(Thumbnail { width, bytes, content_type });
+    }
+    Ok(made)
+}
+
+/// The size of a thumbnail: the width asked for or the source's own if that is smaller, the aspect kept.
+fn fitted(width: u32, height: u32, target: u32) -> (u32, u32) {
+    if width <= target {
+        return (width, height);
+    }
+    // Round half up, in integers; at least a pixel.
+    let scaled = (2 * u64::from(target) * u64::from(height) + u64::from(width)) / (2 * u64::from(width));
+    (target, u32::try_from(scaled).unwrap_or(u32::MAX).max(1))
+}
+
+fn decode(source: &[u8]) -> Result<(DynamicImage, ImageFormat), Refusal> {
+    let reader = ImageReader::new(Cursor::new(source)).with_guessed_format().map_err(|_| Refusal::UnsupportedFormat)?;
+    let format = reader.format().ok_or(Refusal::UnsupportedFormat)?;
+    if !matches!(format, ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Gif | ImageFormat::WebP) {
+        return Err(Refusal::UnsupportedFormat);
+    }
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    if width > SOURCE_SIDE || height > SOURCE_SIDE || u64::from(width) * u64::from(height) > SOURCE_PIXELS {
+        return Err(Refusal::TooManyPixels(width, height));
+    }
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(decoder.total_bytes() + METADATA_BYTES);
+    decoder.set_limits(limits).map_err(damaged)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    picture.apply_orientation(orientation);
+    Ok((picture, format))
+}
+
+/// 8 bits a channel, alpha kept where there is one.
+fn pixels(picture: DynamicImage) -> Result<Image<'static>, Refusal> {
+    let (width, height) = (picture.width(), picture.height());
+    let (buffer, pixel) = match (picture.color().has_color(), picture.color().has_alpha()) {
+        (false, false) => (picture.into_luma8().into_raw(), PixelType::U8),
+        (false, true) => (picture.into_luma_alpha8().into_raw(), PixelType::U8x2),
+        (true, false) => (picture.into_rgb8().into_raw(), PixelType::U8x3),
+        (true, true) => (picture.into_rgba8().into_raw(), PixelType::U8x4),
+    };
+    Image::from_vec_u8(width, height, buffer, pixel).map_err(damaged)
+}
+
+/// Lanczos; colours are weighted by their alpha, so that transparent ones do not bleed.
+fn resized(source: &Image, width: u32, height: u32) -> Result<Image<'static>, Refusal> {
+    let mut target = Image::new(width, height, source.pixel_type());
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3)).use_alpha(true);
+    Resizer::new().resize(source, &mut target, &options).map_err(damaged)?;
+    Ok(target)
+}
+
+fn encode_jpeg(image: &Image) -> Result<Vec<u8>, Refusal> {
+    let mut bytes = Vec::new();
+    let encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
+    encoder.write_image(image.buffer(), image.width(), image.height(), color(image)).map_err(damaged)?;
+    Ok(bytes)
+}
+
+fn encode_png(image: &Image) -> Result<Vec<u8>, Refusal> {
+    let mut bytes = Vec::new();
+    let encoder = PngEncoder::new(&mut bytes);
+    encoder.write_image(image.buffer(), image.width(), image.height(), color(image)).map_err(damaged)?;
+    Ok(bytes)
+}
+
+fn color(image: &Image) -> ExtendedColorType {
+    match image.pixel_type() {
+        PixelType::U8 => ExtendedColorType::L8,
+        PixelType::U8x2 => ExtendedColorType::La8,
+        PixelType::U8x4 => ExtendedColorType::Rgba8,
+        _ => ExtendedColorType::Rgb8,
+    }
+}
+
+fn damaged(error: impl std::fmt::Display) -> Refusal {
+    Refusal::Damaged(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_aspect_is_kept_and_a_half_is_rounded_up() {
+        for ((width, height), sizes) in [
+            ((1200, 801), [(500, 334), (250, 167), (100, 67)]),
+            ((471, 512), [(471, 512), (250, 272), (100, 109)]),
+            ((1000, 501), [(500, 251), (250, 125), (100, 50)]),
+            ((16_384, 1), [(500, 1), (250, 1), (100, 1)]),
+            ((1, 16_384), [(1, 16_384), (1, 16_384), (1, 16_384)]),
+        ] {
+            assert_eq!(THUMBNAIL_WIDTHS.map(|target| fitted(width, height, target)), sizes);
+        }
+    }
+
+    #[test]
+    fn what_is_no_image_is_an_unsupported_format() {
+        for source in [&b""[..], b"hello", b"<svg/>", b"BM\x00\x00", b"\0\0\0\x20ftypheic"] {
+            assert!(matches!(thumbnails(source), Err(Refusal::UnsupportedFormat)), "{source:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_promises_too_much_is_refused_before_decoding() {
+        let mut png = Vec::new();
+        PngEncoder::new(&mut png).write_image(&[0; 4], 1, 1, ExtendedColorType::Rgba8).unwrap();
+        // Width and height stand at bytes 16 and 20; the checksum of that chunk at 29 covers them.
+        png[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
+        let crc = crc32(&png[12..29]);
+        png[29..33].copy_from_slice(&crc.to_be_bytes());
+        assert!(matches!(thumbnails(&png), Err(Refusal::TooManyPixels(100_000, 100_000))));
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
+        })
+    }
+}

@@ -1,0 +1,210 @@
+//! JSON bodies as the contract reads them: a field of the wrong type counts as missing, an unknown one is
+//! ignored, the last of two wins, and nothing but scalars is ever kept in memory.
+
+use std::fmt;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::header,
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+
+use crate::{Error, Result};
+
+/// The fields of a JSON object, or none where the body is empty, of another content type, or not an object.
+#[derive(Default)]
+pub struct Fields(Vec<(Name, Scalar)>);
+
+impl Fields {
+    /// The text of a field; `None` where the contract calls it missing: absent, `null`, `""`, or no string.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        match self.take(name) {
+            Scalar::Text(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A field as it came, once.
+    pub fn take(&mut self, name: &str) -> Scalar {
+        let found = self.0.iter().rposition(|(key, _)| key.0 == name);
+        found.map_or(Scalar::Null, |at| self.0.swap_remove(at).1)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let essence = content_type.and_then(|value| value.to_str().ok()?.split(';').next());
+        let is_json = essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"));
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|_| Error::TooLarge("The body is larger than 64 KiB, the limit of this endpoint"))?;
+        if !is_json || body.is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_slice(&body).map_err(|_| Error::Invalid("Invalid JSON"))
+    }
+}
+
+/// A JSON value of which only a scalar has a meaning here.
+#[derive(Debug, PartialEq)]
+pub enum Scalar {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+    /// An array or an object; what was in it is gone.
+    Nested,
+}
+
+/// A key, kept only as far as it can name a field.
+struct Name(String);
+
+/// Longest field name in use, in bytes; a longer key is not kept.
+const LONGEST_NAME: usize = 16;
+
+/// Most fields kept of one object; the largest body in use has five.
+const MOST_FIELDS: usize = 64;
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Fields, A::Error> {
+                let mut fields: Vec<(Name, Scalar)> = Vec::new();
+                while let Some(name) = map.next_key::<Name>()? {
+                    let known = fields.iter().position(|(key, _)| key.0 == name.0);
+                    match known {
+                        Some(at) => fields[at].1 = map.next_value()?,
+                        None if name.0.len() > LONGEST_NAME || fields.len() == MOST_FIELDS => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                        None => fields.push((name, map.next_value()?)),
+                    }
+                }
+                Ok(Fields(fields))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Fields, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Fields::default())
+            }
+            fn visit_unit<E>(self) -> std::result::Result<Fields, E> {
+                Ok(Fields::default())
+            }
+            fn visit_bool<E>(self, _: bool) -> std::result::Result<Fields, E> {
+                Ok(Fields::default())
+            }
+            fn visit_i64<E>(self, _: i64) -> std::result::Result<Fields, E> {
+                Ok(Fields::default())
+            }
+            fn visit_u64<E>(self, _: u64) -> std::result::Result<Fields, E> {
+                Ok(Fields::default())
+            }
+            fn visit_f64<E>(self, _: f64) -> std::result::Result<Fields, E> {
+                Ok(Fields::default())
+            }
+            fn visit_str<E>(self, _: &str) -> std::result::Result<Fields, E> {
+                Ok(Fields::default())
+            }
+        }
+        deserializer.deserialize_any(Object)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_unit<E>(self) -> std::result::Result<Scalar, E> {
+                Ok(Scalar::Null)
+            }
+            fn visit_bool<E>(self, value: bool) -> std::result::Result<Scalar, E> {
+                Ok(Scalar::Bool(value))
+            }
+            #[expect(clippy::cast_precision_loss, reason = "only zero has a meaning")]
+            fn visit_i64<E>(self, value: i64) -> std::result::Result<Scalar, E> {
+                Ok(Scalar::Number(value as f64))
+            }
+            #[expect(clippy::cast_precision_loss, reason = "only zero has a meaning")]
+            fn visit_u64<E>(self, value: u64) -> std::result::Result<Scalar, E> {
+                Ok(Scalar::Number(value as f64))
+            }
+            fn visit_f64<E>(self, value: f64) -> std::result::Result<Scalar, E> {
+                Ok(Scalar::Number(value))
+            }
+            fn visit_str<E>(self, value: &str) -> std::result::Result<Scalar, E> {
+                Ok(Scalar::Text(value.to_owned()))
+            }
+            fn visit_string<E>(self, value: String) -> std::result::Result<Scalar, E> {
+                Ok(Scalar::Text(value))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Scalar, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Scalar::Nested)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Scalar, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Scalar::Nested)
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(json: &str) -> Fields {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn only_a_string_with_content_is_a_text() {
+        for json in [r"{}", r#"{"a":null}"#, r#"{"a":""}"#, r#"{"a":7}"#, r#"{"a":{"$ne":null}}"#, r#"{"a":["x"]}"#] {
+            assert_eq!(fields(json).text("a"), None, "{json}");
+        }
+        assert_eq!(fields(r#"{"a":"x"}"#).text("a").as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn what_is_not_an_object_has_no_fields() {
+        for json in ["[1,{}]", "null", "true", "-1", "1", "1.5", r#""email""#] {
+            assert!(fields(json).0.is_empty(), "{json}");
+        }
+    }
+
+    #[test]
+    fn of_two_equal_keys_the_last_wins() {
+        assert_eq!(fields(r#"{"a":"x","b":1,"a":"y"}"#).text("a").as_deref(), Some("y"));
+    }
+
+    #[test]
+    fn what_is_not_a_field_is_not_kept() {
+        let many: Vec<String> = (0..10_000).map(|n| format!(r#""k{n}":{n}"#)).collect();
+        let fields = fields(&format!(r#"{{"a_key_too_long_to_be_one":1,{}}}"#, many.join(",")));
+        assert_eq!(fields.0.len(), MOST_FIELDS);
+    }
+}

@@ -1,0 +1,148 @@
+//! The configuration, read once and whole at a cold start. Nothing else reads the environment.
+
+use std::{env, time::Duration};
+
+use anyhow::{Context, Result, anyhow, bail};
+use aws_credential_types::Credentials;
+use tracing::level_filters::LevelFilter;
+
+use crate::{
+    aws::{Aws, Settings},
+    passwords::Scheme,
+};
+
+/// Everything a function can be told from outside. Not `Debug`: it holds secrets.
+pub struct Config {
+    /// `MongoDB` connection string: `MONGODB_URI`, or the SSM parameter that `MONGODB_URI_PARAMETER` names.
+    pub mongodb_uri: String,
+    /// Redis URL: `REDIS_URL`, or the SSM parameter that `REDIS_URL_PARAMETER` names.
+    pub redis_url: String,
+    /// Name of the S3 bucket: `BUCKET`.
+    pub bucket: String,
+    /// URL of the job queue: `QUEUE_URL`.
+    pub queue_url: String,
+    /// How new passwords are stored: `PASSWORD_HASH`, `argon2id` (default) or `sha1`.
+    pub password_hash: Scheme,
+    /// Least level that is logged: `LOG_LEVEL`, default `info`.
+    pub log_level: LevelFilter,
+    /// How long an upload may stay pending before the sweeper removes it: `UPLOAD_GRACE`, seconds, default 900.
+    pub upload_grace: Duration,
+    /// How long thumbnails may be due before the sweeper sends their job again: `THUMBNAIL_GRACE`, seconds,
+    /// default 900. Longer than the queue's own retries take to begin.
+    pub thumbnail_grace: Duration,
+    /// The clients of the AWS services.
+    pub aws: Aws,
+}
+
+impl Config {
+    /// Reads the environment and, where it names SSM parameters, those, with one call.
+    ///
+    /// # Errors
+    /// The variable that is missing or malformed, or why SSM did not answer.
+    pub async fn load() -> Result<Self> {
+        let aws = Aws::new(Settings {
+            region: required("AWS_REGION")?,
+            credentials: Credentials::new(
+                required("AWS_ACCESS_KEY_ID")?,
+                required("AWS_SECRET_ACCESS_KEY")?,
+                optional("AWS_SESSION_TOKEN"),
+                None,
+                "environment",
+            ),
+            endpoint: optional("AWS_ENDPOINT_URL"),
+            s3_endpoint: optional("AWS_ENDPOINT_URL_S3"),
+            sqs_endpoint: optional("AWS_ENDPOINT_URL_SQS"),
+        });
+        let stores = [Source::of("MONGODB_URI")?, Source::of("REDIS_URL")?];
+        let [mongodb_uri, redis_url] = read(stores, &aws).await?;
+        Ok(Self {
+            mongodb_uri,
+            redis_url,
+            bucket: required("BUCKET")?,
+            queue_url: required("QUEUE_URL")?,
+            password_hash: parsed("PASSWORD_HASH", Scheme::Argon2id)?,
+            log_level: parsed("LOG_LEVEL", LevelFilter::INFO)?,
+            upload_grace: seconds("UPLOAD_GRACE", 900)?,
+            thumbnail_grace: seconds("THUMBNAIL_GRACE", 900)?,
+            aws,
+        })
+    }
+}
+
+/// Where a secret stands: in the environment itself, or under a name in SSM.
+enum Source {
+    Value(String),
+    Parameter(String),
+}
+
+impl Source {
+    fn of(name: &str) -> Result<Self> {
+        let parameter = format!("{name}_PARAMETER");
+        if let Some(value) = optional(name) {
+            return Ok(Self::Value(value));
+        }
+        optional(&parameter)
+            .map(Self::Parameter)
+            .ok_or_else(|| anyhow!("set {name}, or {parameter} to the name of an SSM parameter that holds it"))
+    }
+}
+
+async fn read<const N: usize>(sources: [Source; N], aws: &Aws) -> Result<[String; N]> {
+    let names: Vec<String> = sources
+        .iter()
+        .filter_map(|source| match source {
+            Source::Parameter(name) => Some(name.clone()),
+            Source::Value(_) => None,
+        })
+        .collect();
+    let mut found = if names.is_empty() { Vec::new() } else { parameters(names, aws).await? };
+    let mut values = Vec::with_capacity(N);
+    for source in sources {
+        values.push(match source {
+            Source::Value(value) => value,
+            Source::Parameter(name) => {
+                let at = found.iter().position(|(found, _)| *found == name);
+                let at = at.with_context(|| format!("SSM has no parameter {name} in this region: create it"))?;
+                found.swap_remove(at).1
+            }
+        });
+    }
+    values.try_into().map_err(|_| anyhow!("as many values as sources"))
+}
+
+async fn parameters(names: Vec<String>, aws: &Aws) -> Result<Vec<(String, String)>> {
+    let answer = aws
+        .ssm()
+        .get_parameters()
+        .set_names(Some(names))
+        .with_decryption(true)
+        .send()
+        .await
+        .map_err(|error| anyhow::Error::new(error.into_service_error()))
+        .context("reading the URLs of MongoDB and Redis from SSM")?;
+    let pairs = answer.parameters.unwrap_or_default().into_iter();
+    Ok(pairs.filter_map(|parameter| Some((parameter.name?, parameter.value?))).collect())
+}
+
+fn optional(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn required(name: &str) -> Result<String> {
+    optional(name).with_context(|| format!("the environment variable {name} is not set"))
+}
+
+fn parsed<T: std::str::FromStr>(name: &str, default: T) -> Result<T> {
+    match optional(name) {
+        None => Ok(default),
+        Some(value) => value.parse().map_err(|_| anyhow!("{name} has no meaning as {value:?}")),
+    }
+}
+
+fn seconds(name: &str, default: u64) -> Result<Duration> {
+    let seconds = parsed(name, default)?;
+    if seconds == 0 {
+        bail!("{name} is a number of seconds, at least 1");
+    }
+    Ok(Duration::from_secs(seconds))
+}

@@ -1,0 +1,119 @@
+//! What can go wrong, and the only place where it becomes an HTTP answer.
+
+use std::sync::Arc;
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use mongodb::error::ErrorKind;
+use serde_json::json;
+
+use crate::api::Json;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// `Display` is the text a client gets; a source is for the log alone.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("Unauthorized")]
+    Unauthorized,
+    #[error("Not found")]
+    NotFound,
+    #[error("Method not allowed")]
+    MethodNotAllowed,
+    #[error("{0}")]
+    Invalid(&'static str),
+    #[error("{0}")]
+    TooLarge(&'static str),
+    /// A store is down or hangs; the same request may work in a moment.
+    #[error("Service unavailable")]
+    Unavailable(#[source] anyhow::Error),
+    #[error("Internal server error")]
+    Internal(#[source] anyhow::Error),
+}
+
+impl Error {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The stores' own words, for the log. `None` where the client is told everything.
+    pub fn cause(&self) -> Option<String> {
+        match self {
+            Self::Unavailable(cause) | Self::Internal(cause) => Some(format!("{cause:#}")),
+            Self::Unauthorized | Self::NotFound | Self::MethodNotAllowed | Self::Invalid(_) | Self::TooLarge(_) => None,
+        }
+    }
+
+    /// A store that did not answer in time.
+    pub fn timeout(store: &'static str) -> Self {
+        Self::Unavailable(anyhow::anyhow!("{store} did not answer in time"))
+    }
+}
+
+/// Travels in the extensions of an answer from here to the log line of the request.
+#[derive(Clone)]
+pub struct Cause(pub Arc<str>);
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let body = Json(json!({ "error": self.to_string() }));
+        let mut response = (self.status(), body).into_response();
+        if matches!(self, Self::Unavailable(_)) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Some(cause) = self.cause() {
+            response.extensions_mut().insert(Cause(cause.into()));
+        }
+        response
+    }
+}
+
+impl From<mongodb::error::Error> for Error {
+    fn from(error: mongodb::error::Error) -> Self {
+        let ours = match *error.kind {
+            // 11600 and 11602: interrupted by a shutdown; 10107, 13435, 189, 91: a primary that is stepping down.
+            ErrorKind::Command(ref command) => !matches!(command.code, 11600 | 11602 | 10107 | 13435 | 189 | 91),
+            ErrorKind::Io(_)
+            | ErrorKind::ServerSelection { .. }
+            | ErrorKind::ConnectionPoolCleared { .. }
+            | ErrorKind::DnsResolve { .. }
+            | ErrorKind::Authentication { .. }
+            | ErrorKind::Shutdown => false,
+            _ => !error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR),
+        };
+        if ours { Self::Internal(error.into()) } else { Self::Unavailable(error.into()) }
+    }
+}
+
+impl From<redis::RedisError> for Error {
+    fn from(error: redis::RedisError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl<E, R> From<SdkError<E, R>> for Error
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E, R>) -> Self {
+        // Refusals are ours to repair; everything else (no answer, 5xx, throttling) passes.
+        let refused = matches!(
+            error.code(),
+            Some("AccessDenied" | "NoSuchBucket" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken")
+        );
+        let cause = anyhow::Error::new(error);
+        if refused { Self::Internal(cause) } else { Self::Unavailable(cause) }
+    }
+}

@@ -1,0 +1,145 @@
+//! A document as it is stored: flat, with every form that a version of the original or a crash may have left.
+
+use mongodb::bson::{Bson, DateTime, oid::ObjectId};
+use serde::{Deserialize, Serialize};
+
+use super::{Bytes, Content, File, FileId, Kind, Name, NewFile, Parent, Thumbnails};
+use crate::{Error, objects::Key, users::UserId};
+
+/// The fields up to `parentId` are the original's; it ignores the others.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    #[serde(rename = "_id")]
+    pub id: ObjectId,
+    pub user_id: ObjectId,
+    name: String,
+    r#type: Type,
+    #[serde(default)]
+    is_public: bool,
+    parent_id: Bson,
+    /// The object in the bucket; absent for a folder and for what the original keeps on a disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    updated_at: Option<DateTime>,
+    /// Absent in a visible row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<State>,
+    /// When the sweeper may take it; where there is a `state`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<DateTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    thumbnails: Option<Progress>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    thumbnail_error: Option<String>,
+    /// When the sweeper sends the job again; where thumbnails are `due`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbnails_due_at: Option<DateTime>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Type {
+    Folder,
+    File,
+    Image,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    /// The bytes are on their way.
+    Pending,
+    /// A tombstone: the objects are to go, then the row.
+    Deleted,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Progress {
+    Due,
+    Ready,
+    Failed,
+}
+
+impl Row {
+    pub fn folder(new: NewFile) -> Self {
+        Self {
+            id: ObjectId::new(),
+            user_id: new.owner.0,
+            name: new.name.0,
+            r#type: Type::Folder,
+            is_public: new.is_public,
+            parent_id: match new.parent {
+                Parent::Root | Parent::LegacyRoot => Bson::Int32(0),
+                Parent::Folder(FileId(id)) => Bson::ObjectId(id),
+            },
+            key: None,
+            size: None,
+            updated_at: Some(DateTime::now()),
+            state: None,
+            expires_at: None,
+            thumbnails: None,
+            thumbnail_error: None,
+            thumbnails_due_at: None,
+        }
+    }
+
+    pub fn pending(new: NewFile, bytes: Bytes, key: Key, size: u64, expires_at: DateTime) -> Self {
+        Self {
+            r#type: match bytes {
+                Bytes::OfFile => Type::File,
+                Bytes::OfImage => Type::Image,
+            },
+            key: Some(key),
+            size: i64::try_from(size).ok(),
+            state: Some(State::Pending),
+            expires_at: Some(expires_at),
+            ..Self::folder(new)
+        }
+    }
+}
+
+impl TryFrom<Row> for File {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        let parent = match row.parent_id {
+            Bson::Int32(0) | Bson::Int64(0) => Parent::Root,
+            Bson::Double(0.0) => Parent::Root,
+            Bson::String(zero) if zero == "0" => Parent::LegacyRoot,
+            Bson::ObjectId(id) => Parent::Folder(FileId(id)),
+            other => return Err(Error::Internal(anyhow::anyhow!("file {} has a parentId of {other}", row.id))),
+        };
+        let content = match (row.key, row.size) {
+            (Some(key), Some(size)) => Content::Stored { key, size: size.try_into().unwrap_or_default() },
+            _ => Content::Elsewhere,
+        };
+        let kind = match row.r#type {
+            Type::Folder => Kind::Folder,
+            Type::File => Kind::File(content),
+            Type::Image => Kind::Image(
+                content,
+                match row.thumbnails {
+                    None => Thumbnails::Unknown,
+                    Some(Progress::Due) => Thumbnails::Due,
+                    Some(Progress::Ready) => Thumbnails::Ready,
+                    Some(Progress::Failed) => Thumbnails::Failed(row.thumbnail_error.unwrap_or_default()),
+                },
+            ),
+        };
+        Ok(Self {
+            id: FileId(row.id),
+            owner: UserId(row.user_id),
+            // Names of the original were never checked; what is stored is what is shown.
+            name: Name(row.name),
+            is_public: row.is_public,
+            parent,
+            kind,
+            updated_at: row.updated_at,
+        })
+    }
+}

@@ -1,0 +1,22 @@
+//! What the functions have in common: configuration, errors, the domain and the four stores behind it.
+//!
+//! MongoDB is the ledger of every object in the bucket: [`files`] holds the rows and the protocol that keeps
+//! the two stores consistent, [`objects`] the bytes, [`jobs`] the queue, [`sessions`] the tokens in Redis.
+
+pub mod api;
+pub mod aws;
+pub mod body;
+pub mod config;
+pub mod error;
+pub mod files;
+pub mod jobs;
+pub mod limits;
+pub mod logging;
+pub mod mongo;
+pub mod objects;
+pub mod passwords;
+pub mod sessions;
+pub mod users;
+
+pub use config::Config;
+pub use error::{Error, Result};

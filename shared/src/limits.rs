@@ -1,0 +1,72 @@
+//! Every limit of the system that is ours to choose, in one place.
+
+use std::time::Duration;
+
+/// Largest file that may travel inside a request or an answer, in decoded bytes. A Lambda carries 6 MB each
+/// way with binary as base64, so 4.5 MiB raw at most; the rest is room for the envelope.
+pub const INLINE_BYTES: usize = 4 << 20;
+
+/// Largest JSON body of an endpoint that carries no file, in bytes.
+pub const BODY_BYTES: usize = 64 << 10;
+
+/// Longest file name, in bytes of UTF-8: what common file systems take.
+pub const NAME_BYTES: usize = 255;
+
+/// Longest password, in bytes, checked before hashing so that a long one costs nothing.
+pub const PASSWORD_BYTES: usize = 1024;
+
+/// Documents on one page of a listing.
+pub const PAGE: u32 = 20;
+
+/// How long a session lives.
+pub const SESSION: Duration = Duration::from_hours(24);
+
+/// How long `/status` waits for a store before it says `false`.
+pub const STATUS: Duration = Duration::from_millis(800);
+
+/// How long one `MongoDB` operation may take, retries of the driver included.
+pub const MONGODB: Duration = Duration::from_millis(2500);
+
+/// How long the driver looks for a usable `MongoDB` server, and for a connection to it.
+pub const MONGODB_SELECTION: Duration = Duration::from_secs(2);
+
+/// `MongoDB` connections of one function instance: it serves one request at a time, which asks for two things at
+/// once at most, and small Atlas tiers allow 500 in all.
+pub const MONGODB_CONNECTIONS: u32 = 2;
+
+/// How long one Redis command may take, a reconnect included.
+pub const REDIS: Duration = Duration::from_millis(1500);
+
+/// How long one S3 operation on inline bytes may take, all attempts together.
+pub const S3_INLINE: Duration = Duration::from_millis(2500);
+
+/// How long the worker may take to read or write one object of up to [`SOURCE_BYTES`], all attempts together.
+pub const S3_WORKER: Duration = Duration::from_secs(40);
+
+/// How long sending one message may take. An upload waits for it, so it is short: what is not sent now, the
+/// sweeper sends.
+pub const SQS: Duration = Duration::from_millis(1500);
+
+/// How long reading the two URLs at a cold start may take.
+pub const SSM: Duration = Duration::from_secs(4);
+
+/// How long connecting to an AWS service may take.
+pub const AWS_CONNECT: Duration = Duration::from_secs(1);
+
+/// Attempts at one AWS call, within the time above.
+pub const AWS_ATTEMPTS: u32 = 5;
+
+/// Widths of the thumbnails, in pixels, largest first.
+pub const THUMBNAIL_WIDTHS: [u32; 3] = [500, 250, 100];
+
+/// Largest image file that the worker reads, in bytes.
+pub const SOURCE_BYTES: u64 = 64 << 20;
+
+/// Most pixels of a source image, by its header.
+pub const SOURCE_PIXELS: u64 = 50_000_000;
+
+/// Longest side of a source image, in pixels, by its header.
+pub const SOURCE_SIDE: u32 = 16_384;
+
+/// Rows that one run of the sweeper finishes of each kind; the next run goes on.
+pub const SWEEP_ROWS: i64 = 500;

@@ -1,0 +1,37 @@
+//! The connection to `MongoDB`.
+
+use std::future::IntoFuture;
+
+use anyhow::{Context, Result};
+use mongodb::{Client, Database, options::ClientOptions};
+use tokio::time::timeout;
+
+use crate::{Config, Error, limits};
+
+/// The database of the URI's path, or `files_manager`. Connects when first used.
+///
+/// # Errors
+/// A connection string that has no meaning, or (for `mongodb+srv`) a name that does not resolve.
+pub async fn connect(config: &Config) -> Result<Database> {
+    let mut options = ClientOptions::parse(&config.mongodb_uri).await.context("MONGODB_URI")?;
+    options.app_name.get_or_insert_with(|| "files-manager".into());
+    options.max_pool_size = Some(limits::MONGODB_CONNECTIONS);
+    options.server_selection_timeout = Some(limits::MONGODB_SELECTION);
+    options.connect_timeout = Some(limits::MONGODB_SELECTION);
+    let client = Client::with_options(options).context("MONGODB_URI")?;
+    Ok(client.default_database().unwrap_or_else(|| client.database("files_manager")))
+}
+
+/// The outcome of one operation; an answer later than [`limits::MONGODB`] counts as none.
+pub async fn answer<T>(operation: impl IntoFuture<Output = mongodb::error::Result<T>>) -> Result<T, Error> {
+    match timeout(limits::MONGODB, operation.into_future()).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(Error::timeout("MongoDB")),
+    }
+}
+
+/// Whether `MongoDB` answers.
+pub async fn answers(database: &Database) -> bool {
+    let ping = database.run_command(mongodb::bson::doc! { "ping": 1 });
+    matches!(timeout(limits::STATUS, ping.into_future()).await, Ok(Ok(_)))
+}

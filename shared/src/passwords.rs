@@ -1,0 +1,217 @@
+//! Passwords: Argon2id at rest, the original service's SHA-1 accepted and replaced at the next login.
+
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use sha1::{Digest, Sha1};
+use std::{fmt::Write, str::FromStr};
+
+use crate::{Error, Result, limits};
+
+/// A password as it was typed: its exact bytes, at most [`limits::PASSWORD_BYTES`]. Not `Debug`.
+pub struct Password(String);
+
+impl FromStr for Password {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text.len() > limits::PASSWORD_BYTES {
+            return Err(Error::Invalid("Invalid password"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// How new passwords are stored.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Scheme {
+    /// A PHC string, with the least parameters that OWASP's Password Storage Cheat Sheet names for `p=1`, `t=3`.
+    Argon2id,
+    /// Bare hex, as the original writes it: for a database that the original still reads.
+    Sha1,
+}
+
+impl FromStr for Scheme {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        match name {
+            "argon2id" => Ok(Self::Argon2id),
+            "sha1" => Ok(Self::Sha1),
+            _ => Err(()),
+        }
+    }
+}
+
+/// What an attempt came to.
+#[derive(Debug, PartialEq)]
+pub enum Verdict {
+    Wrong,
+    Right,
+    /// Right, and stored in a legacy form that this one should replace.
+    RightWith(String),
+}
+
+/// Hashes and checks, on threads of their own, since each takes tens of milliseconds of CPU.
+#[derive(Clone, Copy)]
+pub struct Passwords(Scheme);
+
+impl Passwords {
+    pub fn new(scheme: Scheme) -> Self {
+        Self(scheme)
+    }
+
+    /// The form of a password to store.
+    pub async fn hash(self, password: Password) -> Result<String> {
+        on_a_thread(move || match self.0 {
+            Scheme::Argon2id => argon2id(&password.0),
+            Scheme::Sha1 => Ok(sha1_hex(&password.0)),
+        })
+        .await
+    }
+
+    /// Compares a password with what is stored, `None` for an account that does not exist.
+    ///
+    /// Every attempt costs one Argon2id, whatever is stored, so that the time of an answer tells nothing; only
+    /// the one right login that replaces a wrapped digest costs two.
+    pub async fn check(self, password: Password, stored: Option<String>) -> Result<Verdict> {
+        on_a_thread(move || match stored.as_deref().map(Stored::of) {
+            Some(Stored::Argon2id(hash)) => {
+                Ok(if verifies(&hash, &password.0) { Verdict::Right } else { Verdict::Wrong })
+            }
+            Some(Stored::Wrapped(hash)) => {
+                if !verifies(&hash, &sha1_hex(&password.0)) {
+                    Ok(Verdict::Wrong)
+                } else if self.0 == Scheme::Sha1 {
+                    Ok(Verdict::Right)
+                } else {
+                    argon2id(&password.0).map(Verdict::RightWith)
+                }
+            }
+            Some(Stored::Sha1(digest)) => {
+                let hash = argon2id(&password.0)?;
+                if !equal(digest, &sha1_hex(&password.0)) {
+                    Ok(Verdict::Wrong)
+                } else if self.0 == Scheme::Sha1 {
+                    Ok(Verdict::Right)
+                } else {
+                    Ok(Verdict::RightWith(hash))
+                }
+            }
+            None | Some(Stored::Unknown) => {
+                argon2id(&password.0)?;
+                Ok(Verdict::Wrong)
+            }
+        })
+        .await
+    }
+}
+
+/// The forms that `users.password` may hold.
+enum Stored<'a> {
+    /// PHC string of the password.
+    Argon2id(PasswordHash),
+    /// `sha1:` and the PHC string of the SHA-1 hex: a legacy digest that was wrapped at rest.
+    Wrapped(PasswordHash),
+    /// 40 hex digits, as the original stores.
+    Sha1(&'a str),
+    Unknown,
+}
+
+impl<'a> Stored<'a> {
+    fn of(text: &'a str) -> Self {
+        if let Some(phc) = text.strip_prefix("sha1:") {
+            return PasswordHash::new(phc).map_or(Self::Unknown, Self::Wrapped);
+        }
+        if text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Self::Sha1(text);
+        }
+        PasswordHash::new(text).map_or(Self::Unknown, Self::Argon2id)
+    }
+}
+
+fn hasher() -> Result<Argon2<'static>> {
+    let params = Params::new(12_288, 3, 1, None).map_err(|error| Error::Internal(anyhow::anyhow!("{error}")))?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn argon2id(text: &str) -> Result<String> {
+    let hash: PasswordHash =
+        hasher()?.hash_password(text.as_bytes()).map_err(|error| Error::Internal(anyhow::anyhow!("{error}")))?;
+    Ok(hash.to_string())
+}
+
+fn verifies(hash: &PasswordHash, text: &str) -> bool {
+    Argon2::default().verify_password(text.as_bytes(), hash).is_ok()
+}
+
+fn sha1_hex(text: &str) -> String {
+    let mut hex = String::with_capacity(40);
+    for byte in Sha1::digest(text.as_bytes()) {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+/// Compares without stopping at the first difference; the case of hex digits does not matter.
+fn equal(a: &str, b: &str) -> bool {
+    a.len() == b.len()
+        && a.bytes().zip(b.bytes()).fold(0, |differing, (a, b)| differing | (a.to_ascii_lowercase() ^ b)) == 0
+}
+
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.into()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWORD: &str = "toto1234!";
+    const SHA1: &str = "89cad29e3ebc1035b29b1478a8e70854f25fa2b2";
+
+    async fn check(scheme: Scheme, password: &str, stored: &str) -> Verdict {
+        Passwords::new(scheme).check(password.parse().unwrap(), Some(stored.into())).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_new_password_is_argon2id_with_the_parameters_of_the_contract() {
+        let hash = Passwords::new(Scheme::Argon2id).hash(PASSWORD.parse().unwrap()).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=12288,t=3,p=1$"), "{hash}");
+        assert_eq!(check(Scheme::Argon2id, PASSWORD, &hash).await, Verdict::Right);
+        assert_eq!(check(Scheme::Argon2id, "toto1234", &hash).await, Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn the_scheme_sha1_writes_what_the_original_writes() {
+        assert_eq!(Passwords::new(Scheme::Sha1).hash(PASSWORD.parse().unwrap()).await.unwrap(), SHA1);
+        assert_eq!(check(Scheme::Sha1, PASSWORD, SHA1).await, Verdict::Right);
+    }
+
+    #[tokio::test]
+    async fn both_legacy_forms_verify_and_are_replaced() {
+        let wrapped = format!("sha1:{}", argon2id(SHA1).unwrap());
+        for stored in [SHA1, &SHA1.to_uppercase(), &wrapped] {
+            let Verdict::RightWith(hash) = check(Scheme::Argon2id, PASSWORD, stored).await else {
+                panic!("{stored} does not verify");
+            };
+            assert_eq!(check(Scheme::Argon2id, PASSWORD, &hash).await, Verdict::Right);
+            assert_eq!(check(Scheme::Argon2id, "wrong", stored).await, Verdict::Wrong);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_known_form_never_verifies() {
+        for stored in ["", PASSWORD, "sha1:", "$argon2id$", "$2b$10$abc"] {
+            assert_eq!(check(Scheme::Argon2id, PASSWORD, stored).await, Verdict::Wrong, "{stored}");
+        }
+    }
+
+    #[test]
+    fn a_password_may_have_1024_bytes_and_no_more() {
+        assert!("x".repeat(1024).parse::<Password>().is_ok());
+        assert!("x".repeat(1025).parse::<Password>().is_err());
+    }
+}
