@@ -30,7 +30,7 @@ pub struct Aws {
 
 impl Aws {
     pub fn new(settings: Settings) -> Self {
-        let connector = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+        let connector = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
         // Retries are quick, to fit into a request; the timeout of each client's operations ends them.
         let retries = RetryConfig::standard()
             .with_max_attempts(limits::AWS_ATTEMPTS)

@@ -23,7 +23,7 @@ pub struct Config {
     pub queue_url: String,
     /// How new passwords are stored: `PASSWORD_HASH`, `argon2id` (default) or `sha1`.
     pub password_hash: Scheme,
-    /// Least level that is logged: `LOG_LEVEL`, default `info`.
+    /// Least level that is logged: `LOG_LEVEL`, default `info`; a level below that is not compiled in.
     pub log_level: LevelFilter,
     /// How long an upload may stay pending before the sweeper removes it: `UPLOAD_GRACE`, seconds, default 900.
     pub upload_grace: Duration,

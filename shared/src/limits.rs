@@ -18,6 +18,9 @@ pub const PASSWORD_BYTES: usize = 1024;
 /// Documents on one page of a listing.
 pub const PAGE: u32 = 20;
 
+/// How far into a listing a page may begin; no folder reaches there, and a larger number means nothing to `MongoDB`.
+pub const DEEPEST_ROW: u64 = 1 << 32;
+
 /// How long a session lives.
 pub const SESSION: Duration = Duration::from_hours(24);
 

@@ -50,8 +50,7 @@ impl TryFrom<Fields> for Upload {
 
 fn parent(field: Scalar) -> Result<Parent> {
     match field {
-        Scalar::Null | Scalar::Bool(false) => Ok(Parent::Root),
-        Scalar::Number(0.0) => Ok(Parent::Root),
+        Scalar::Null | Scalar::Bool(false) | Scalar::Number(0.0) => Ok(Parent::Root),
         Scalar::Text(text) if text.is_empty() || text == "0" => Ok(Parent::Root),
         Scalar::Text(text) => text.parse().map(Parent::Folder).map_err(|_| Error::Invalid("Parent not found")),
         Scalar::Bool(true) | Scalar::Number(_) | Scalar::Nested => Err(Error::Invalid("Parent not found")),

@@ -2,7 +2,7 @@
 
 use axum::{Router, extract::State, routing::get};
 use mongodb::Database;
-use serde_json::{Value, json};
+use serde::Serialize;
 use shared::{Config, Result, api::Json, files::Files, mongo, sessions::Redis, users::Users};
 
 #[derive(Clone)]
@@ -29,13 +29,27 @@ impl App {
     }
 }
 
-/// Both stores are asked at once, so that the answer takes as long as the slower one.
-async fn status(State(app): State<App>) -> Json<Value> {
-    let (redis, db) = tokio::join!(app.redis.answers(), mongo::answers(&app.database));
-    Json(json!({ "redis": redis, "db": db }))
+/// Which stores answer.
+#[derive(Serialize)]
+struct Health {
+    redis: bool,
+    db: bool,
 }
 
-async fn stats(State(app): State<App>) -> Result<Json<Value>> {
+/// How many accounts there are, and how many folders, files and images.
+#[derive(Serialize)]
+struct Stats {
+    users: u64,
+    files: u64,
+}
+
+/// Both stores are asked at once, so that the answer takes as long as the slower one.
+async fn status(State(app): State<App>) -> Json<Health> {
+    let (redis, db) = tokio::join!(app.redis.answers(), mongo::answers(&app.database));
+    Json(Health { redis, db })
+}
+
+async fn stats(State(app): State<App>) -> Result<Json<Stats>> {
     let (users, files) = tokio::try_join!(app.users.count(), app.files.count())?;
-    Ok(Json(json!({ "users": users, "files": files })))
+    Ok(Json(Stats { users, files }))
 }

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image};
 use image::{
-    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits,
+    ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbaImage,
     codecs::{jpeg::JpegEncoder, png::PngEncoder},
     metadata::Orientation,
 };
@@ -41,23 +41,30 @@ pub enum Refusal {
 /// limits allow, before anything is decoded; damaged data.
 pub fn thumbnails(source: &[u8]) -> Result<Vec<Thumbnail>, Refusal> {
     let (picture, format) = decode(source)?;
-    let opaque = !picture.color().has_alpha();
-    let jpeg = match format {
+    let color = picture.color();
+    let is_jpeg = match format {
         ImageFormat::Jpeg => true,
-        ImageFormat::WebP => opaque,
+        ImageFormat::WebP => !color.has_alpha(),
         _ => false,
     };
-    let mut larger = pixels(picture)?;
+    let (source_width, source_height) = (picture.width(), picture.height());
+    let mut larger = Image::from_vec_u8(source_width, source_height, picture.into_rgba8().into_raw(), PixelType::U8x4)
+        .map_err(damaged)?;
     let mut made = Vec::with_capacity(THUMBNAIL_WIDTHS.len());
     // Each is made of the one before it, which has all that it needs and far fewer pixels than the source.
-    let (source_width, source_height) = (larger.width(), larger.height());
     for width in THUMBNAIL_WIDTHS {
         let (w, h) = fitted(source_width, source_height, width);
         if (w, h) != (larger.width(), larger.height()) {
             larger = resized(&larger, w, h)?;
         }
-        let (bytes, content_type) =
-            if jpeg { (encode_jpeg(&larger)?, "image/jpeg") } else { (encode_png(&larger)?, "image/png") };
+        let picture = colored_as(color, &larger)?;
+        let mut bytes = Vec::new();
+        let (encoded, content_type) = if is_jpeg {
+            (picture.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)), "image/jpeg")
+        } else {
+            (picture.write_with_encoder(PngEncoder::new(&mut bytes)), "image/png")
+        };
+        encoded.map_err(damaged)?;
         made.push(Thumbnail { width, bytes, content_type });
     }
     Ok(made)
@@ -93,47 +100,24 @@ fn decode(source: &[u8]) -> Result<(DynamicImage, ImageFormat), Refusal> {
     Ok((picture, format))
 }
 
-/// 8 bits a channel, alpha kept where there is one.
-fn pixels(picture: DynamicImage) -> Result<Image<'static>, Refusal> {
-    let (width, height) = (picture.width(), picture.height());
-    let (buffer, pixel) = match (picture.color().has_color(), picture.color().has_alpha()) {
-        (false, false) => (picture.into_luma8().into_raw(), PixelType::U8),
-        (false, true) => (picture.into_luma_alpha8().into_raw(), PixelType::U8x2),
-        (true, false) => (picture.into_rgb8().into_raw(), PixelType::U8x3),
-        (true, true) => (picture.into_rgba8().into_raw(), PixelType::U8x4),
-    };
-    Image::from_vec_u8(width, height, buffer, pixel).map_err(damaged)
-}
-
 /// Lanczos; colours are weighted by their alpha, so that transparent ones do not bleed.
 fn resized(source: &Image, width: u32, height: u32) -> Result<Image<'static>, Refusal> {
-    let mut target = Image::new(width, height, source.pixel_type());
+    let mut target = Image::new(width, height, PixelType::U8x4);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3)).use_alpha(true);
     Resizer::new().resize(source, &mut target, &options).map_err(damaged)?;
     Ok(target)
 }
 
-fn encode_jpeg(image: &Image) -> Result<Vec<u8>, Refusal> {
-    let mut bytes = Vec::new();
-    let encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
-    encoder.write_image(image.buffer(), image.width(), image.height(), color(image)).map_err(damaged)?;
-    Ok(bytes)
-}
-
-fn encode_png(image: &Image) -> Result<Vec<u8>, Refusal> {
-    let mut bytes = Vec::new();
-    let encoder = PngEncoder::new(&mut bytes);
-    encoder.write_image(image.buffer(), image.width(), image.height(), color(image)).map_err(damaged)?;
-    Ok(bytes)
-}
-
-fn color(image: &Image) -> ExtendedColorType {
-    match image.pixel_type() {
-        PixelType::U8 => ExtendedColorType::L8,
-        PixelType::U8x2 => ExtendedColorType::La8,
-        PixelType::U8x4 => ExtendedColorType::Rgba8,
-        _ => ExtendedColorType::Rgb8,
-    }
+/// With 8 bits of each channel that the source has, and no others.
+fn colored_as(color: ColorType, image: &Image) -> Result<DynamicImage, Refusal> {
+    let pixels = RgbaImage::from_raw(image.width(), image.height(), image.buffer().to_vec());
+    let picture = DynamicImage::ImageRgba8(pixels.ok_or_else(|| damaged("its pixels do not fit its size"))?);
+    Ok(match (color.has_color(), color.has_alpha()) {
+        (false, false) => picture.into_luma8().into(),
+        (false, true) => picture.into_luma_alpha8().into(),
+        (true, false) => picture.into_rgb8().into(),
+        (true, true) => picture,
+    })
 }
 
 fn damaged(error: impl std::fmt::Display) -> Refusal {
@@ -142,6 +126,8 @@ fn damaged(error: impl std::fmt::Display) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use image::{ExtendedColorType, ImageEncoder};
+
     use super::*;
 
     #[test]

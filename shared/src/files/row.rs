@@ -108,8 +108,7 @@ impl TryFrom<Row> for File {
 
     fn try_from(row: Row) -> Result<Self, Error> {
         let parent = match row.parent_id {
-            Bson::Int32(0) | Bson::Int64(0) => Parent::Root,
-            Bson::Double(0.0) => Parent::Root,
+            Bson::Int32(0) | Bson::Int64(0) | Bson::Double(0.0) => Parent::Root,
             Bson::String(zero) if zero == "0" => Parent::LegacyRoot,
             Bson::ObjectId(id) => Parent::Folder(FileId(id)),
             other => return Err(Error::Internal(anyhow::anyhow!("file {} has a parentId of {other}", row.id))),

@@ -1,0 +1,89 @@
+//! The few calls to AWS that need no SDK of their own: invoking a function, reading logs.
+
+use std::time::SystemTime;
+
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4,
+};
+use serde_json::{Value, json};
+
+use crate::Stack;
+
+impl Stack {
+    /// Runs a function and waits for what it returns.
+    ///
+    /// # Panics
+    /// If the function fails.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Value {
+        let path = format!("/2015-03-31/functions/{}/invocations", self.function(function));
+        let response = self.aws("POST", "lambda", &path, None, event).await;
+        let failed = response.headers().contains_key("x-amz-function-error");
+        let (status, returned) = (response.status(), response.text().await.expect("the function returns"));
+        assert!(status == 200 && !failed, "{function} failed: {status} {returned}");
+        serde_json::from_str(&returned).unwrap_or_else(|error| panic!("{error} in {returned}"))
+    }
+
+    /// A function's environment.
+    pub async fn environment(&self, function: &str) -> Value {
+        let path = format!("/2015-03-31/functions/{}/configuration", self.function(function));
+        let mut configuration = ok(self.aws("GET", "lambda", &path, None, &Value::Null).await).await;
+        configuration["Environment"]["Variables"].take()
+    }
+
+    pub async fn set_environment(&self, function: &str, variables: &Value) {
+        let path = format!("/2015-03-31/functions/{}/configuration", self.function(function));
+        let change = json!({ "Environment": { "Variables": variables } });
+        ok(self.aws("PUT", "lambda", &path, None, &change).await).await;
+    }
+
+    /// Every line that the functions have logged since then, oldest first.
+    pub async fn log_lines(&self, since: SystemTime) -> Vec<String> {
+        let since = since.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis();
+        let groups = self.logs("DescribeLogGroups", &json!({ "logGroupNamePrefix": "/aws/lambda/" })).await;
+        let mut lines = Vec::new();
+        for group in groups["logGroups"].as_array().expect("log groups") {
+            let query = json!({ "logGroupName": group["logGroupName"], "startTime": since });
+            let found = self.logs("FilterLogEvents", &query).await;
+            let events = found["events"].as_array().expect("log events");
+            assert!(events.len() < 10_000 && found["nextToken"].is_null(), "more lines than one answer holds");
+            lines.extend(events.iter().map(|event| event["message"].as_str().expect("a line").trim_end().to_owned()));
+        }
+        lines
+    }
+
+    async fn logs(&self, action: &str, query: &Value) -> Value {
+        ok(self.aws("POST", "logs", "/", Some(&format!("Logs_20140328.{action}")), query).await).await
+    }
+
+    async fn aws(&self, method: &str, service: &str, path: &str, target: Option<&str>, body: &Value) -> reqwest::Response {
+        let url = format!("{}{path}", self.aws_endpoint.trim_end_matches('/'));
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let mut headers = vec![("content-type", "application/x-amz-json-1.1")];
+        headers.extend(target.map(|target| ("x-amz-target", target)));
+
+        let identity = self.credentials.clone().into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name(service)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()
+            .expect("all that a signature needs");
+        let signable = SignableRequest::new(method, &url, headers.iter().copied(), SignableBody::Bytes(body.as_bytes()));
+        let (signature, _) = sign(signable.expect("a request"), &params.into()).expect("a signature").into_parts();
+
+        let mut request = self.http.request(method.parse().expect("a method"), &url);
+        for (name, value) in headers.into_iter().chain(signature.headers()) {
+            request = request.header(name, value);
+        }
+        request.body(body).send().await.expect("the emulator answers")
+    }
+}
+
+async fn ok(response: reqwest::Response) -> Value {
+    let (status, body) = (response.status(), response.text().await.expect("a body"));
+    assert!(status.is_success(), "{status} {body}");
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error} in {body}"))
+}

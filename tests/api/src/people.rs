@@ -1,0 +1,92 @@
+//! Who uses the API in a test.
+
+use std::ops::Deref;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use mongodb::bson::oid::ObjectId;
+use serde_json::{Value, json};
+
+use crate::{Answer, Client, unique};
+
+/// Everybody's password.
+pub const PASSWORD: &str = "toto1234!";
+
+/// As the original stores it.
+pub const SHA1_OF_PASSWORD: &str = "89cad29e3ebc1035b29b1478a8e70854f25fa2b2";
+
+/// Somebody with an account and an open session.
+pub struct User {
+    pub id: String,
+    pub email: String,
+    pub token: String,
+    client: Client,
+}
+
+impl User {
+    pub(crate) async fn join(anyone: Client, name: &str) -> Self {
+        let email = format!("{}@example.org", unique(name));
+        let account = anyone.sign_up(&email, PASSWORD).await;
+        assert_eq!(account.status, 201, "of {account}");
+        let id = text(&account.json(), "id");
+        let session = anyone.connect(&email, PASSWORD).await;
+        assert_eq!(session.status, 200, "of {session}");
+        let token = text(&session.json(), "token");
+        Self { id, email, client: anyone.with_token(&token), token }
+    }
+
+    pub fn object_id(&self) -> ObjectId {
+        self.id.parse().expect("an id is an ObjectId")
+    }
+
+    pub async fn create(&self, file: Value) -> Answer {
+        self.post("/files", file).await
+    }
+
+    /// A file in the root; its id.
+    pub async fn upload(&self, name: &str, bytes: &[u8]) -> String {
+        let file = json!({ "name": name, "type": "file", "data": encoded(bytes) });
+        text(&self.create(file).await.document(201), "id")
+    }
+
+    /// An image in the root; its id.
+    pub async fn upload_image(&self, name: &str, bytes: &[u8]) -> String {
+        let image = json!({ "name": name, "type": "image", "data": encoded(bytes) });
+        text(&self.create(image).await.document(201), "id")
+    }
+
+    /// A folder in the root; its id.
+    pub async fn folder(&self, name: &str) -> String {
+        text(&self.create(json!({ "name": name, "type": "folder" })).await.document(201), "id")
+    }
+
+    pub async fn publish(&self, id: &str) {
+        assert_eq!(self.put(&format!("/files/{id}/publish")).await.document(200)["isPublic"], true);
+    }
+
+    /// A token more, the one before stays.
+    pub async fn another_token(&self) -> String {
+        text(&self.connect(&self.email, PASSWORD).await.json(), "token")
+    }
+}
+
+impl Deref for User {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+/// The six keys of the original, as they are on the wire.
+pub fn document(id: &str, owner: &str, name: &str, r#type: &str, is_public: bool, parent: impl Into<Value>) -> Value {
+    let parent: Value = parent.into();
+    json!({ "id": id, "userId": owner, "name": name, "type": r#type, "isPublic": is_public, "parentId": parent })
+}
+
+pub fn encoded(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+fn text(object: &Value, key: &str) -> String {
+    object[key].as_str().unwrap_or_else(|| panic!("{key} is a string in {object}")).to_owned()
+}

@@ -1,0 +1,143 @@
+//! Where the stack's parts are, and the stores that a test looks into or prepares.
+
+use std::{collections::HashMap, env, fs, path::PathBuf, time::Duration};
+
+use aws_credential_types::Credentials;
+use aws_sdk_s3::{config::Region, primitives::ByteStream};
+use mongodb::{Collection, bson::Document};
+use redis::aio::MultiplexedConnection;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::{Client, User};
+
+/// What `stack.json` says.
+#[derive(Deserialize)]
+struct Description {
+    api: String,
+    mongodb_uri: String,
+    redis_url: String,
+    aws_endpoint: String,
+    region: String,
+    access_key_id: String,
+    secret_access_key: String,
+    bucket: String,
+    queue_url: String,
+    dead_letter_queue_url: String,
+    faults: Option<String>,
+    functions: HashMap<String, String>,
+}
+
+/// A stack that runs, with clients of this test alone.
+pub struct Stack {
+    /// The stack's description.
+    pub path: PathBuf,
+    pub users: Collection<Document>,
+    pub files: Collection<Document>,
+    pub s3: aws_sdk_s3::Client,
+    pub sqs: aws_sdk_sqs::Client,
+    pub bucket: String,
+    pub queue_url: String,
+    pub dead_letter_queue_url: String,
+    /// The emulator of AWS.
+    pub aws_endpoint: String,
+    pub region: String,
+    pub credentials: Credentials,
+    /// The proxy that can make S3 fail, between it and the functions.
+    pub faults: String,
+    pub redis_url: String,
+    pub mongodb_uri: String,
+    pub http: reqwest::Client,
+    api: String,
+    functions: HashMap<String, String>,
+}
+
+impl Stack {
+    /// # Panics
+    /// If none runs.
+    pub async fn running() -> Self {
+        let path = env::var_os("FILES_MANAGER_STACK").map(PathBuf::from);
+        let path = path.expect("run the tests with `cargo local test`");
+        let description = fs::read(&path).expect("FILES_MANAGER_STACK names the stack's description");
+        let of: Description = serde_json::from_slice(&description).expect("stack.json has every part");
+
+        let credentials = Credentials::new(of.access_key_id, of.secret_access_key, None, None, "stack.json");
+        let connector = aws_smithy_http_client::Builder::new().build_http();
+        let s3 = aws_sdk_s3::Config::builder()
+            .http_client(connector.clone())
+            .region(Region::new(of.region.clone()))
+            .endpoint_url(&of.aws_endpoint)
+            .credentials_provider(credentials.clone())
+            .force_path_style(true)
+            .build();
+        let sqs = aws_sdk_sqs::Config::builder()
+            .http_client(connector)
+            .region(Region::new(of.region.clone()))
+            .endpoint_url(&of.aws_endpoint)
+            .credentials_provider(credentials.clone())
+            .build();
+        let mongodb = mongodb::Client::with_uri_str(&of.mongodb_uri).await.expect("a MongoDB URI");
+        let database = mongodb.default_database().unwrap_or_else(|| mongodb.database("files_manager"));
+        Self {
+            path,
+            users: database.collection("users"),
+            files: database.collection("files"),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs),
+            bucket: of.bucket,
+            queue_url: of.queue_url,
+            dead_letter_queue_url: of.dead_letter_queue_url,
+            aws_endpoint: of.aws_endpoint,
+            region: of.region,
+            credentials,
+            faults: of.faults.expect("the stack has a fault proxy, as that of `cargo local test` does"),
+            redis_url: of.redis_url,
+            mongodb_uri: of.mongodb_uri,
+            http: reqwest::Client::builder().timeout(Duration::from_mins(1)).build().expect("an HTTP client"),
+            api: of.api.trim_end_matches('/').to_owned(),
+            functions: of.functions,
+        }
+    }
+
+    /// Somebody who has just joined and logged in. `name` is for whoever reads the database.
+    pub async fn user(&self, name: &str) -> User {
+        User::join(self.anyone(), name).await
+    }
+
+    /// Somebody without a token.
+    pub fn anyone(&self) -> Client {
+        Client::new(self.http.clone(), self.api.clone())
+    }
+
+    /// The name that a function has in AWS.
+    pub fn function(&self, name: &str) -> &str {
+        self.functions.get(name).unwrap_or_else(|| panic!("stack.json has no function {name}"))
+    }
+
+    pub async fn redis(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.redis_url.as_str()).expect("a Redis URL");
+        client.get_multiplexed_async_connection().await.expect("Redis answers")
+    }
+
+    /// The keys of the bucket that begin with `prefix`, sorted.
+    pub async fn objects(&self, prefix: &str) -> Vec<String> {
+        let mut pages = self.s3.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            keys.extend(page.expect("S3 lists").contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
+        }
+        keys.sort();
+        keys
+    }
+
+    pub async fn put_object(&self, key: &str, bytes: Vec<u8>) {
+        let put = self.s3.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(bytes));
+        put.send().await.expect("S3 stores");
+    }
+}
+
+/// The Redis key of a token's session.
+pub fn session_key(token: &str) -> String {
+    let hex = Sha256::digest(token).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    format!("auth_{hex}")
+}

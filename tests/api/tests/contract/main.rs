@@ -1,0 +1,17 @@
+//! The contract, a sentence a test, over HTTP against the running stack. Every test has people of its own, so
+//! that all run at once and in any order.
+#![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
+
+mod auth;
+mod content;
+mod files;
+mod listing;
+mod logs;
+mod pictures;
+mod publish;
+mod rules;
+mod status;
+mod sweeper;
+mod thumbnails;
+mod users;
+mod worker;

@@ -1,0 +1,308 @@
+//! What holds for every endpoint.
+
+use api::{Stack, document, session_key, unique};
+use mongodb::bson::{doc, oid::ObjectId};
+use redis::AsyncCommands;
+use serde_json::{Value, json};
+
+const UNKNOWN: &str = "5f1e7d35c7ba06511e683b21";
+
+/// Every endpoint that wants a token, `{id}` standing for a file.
+const AUTHENTICATED: [(&str, &str); 7] = [
+    ("GET", "/users/me"),
+    ("GET", "/disconnect"),
+    ("POST", "/files"),
+    ("GET", "/files"),
+    ("GET", "/files/{id}"),
+    ("PUT", "/files/{id}/publish"),
+    ("PUT", "/files/{id}/unpublish"),
+];
+
+#[tokio::test]
+async fn an_error_is_one_string_of_json() {
+    let answer = Stack::running().await.anyone().get("/users/me").await;
+    answer.fails(401, "Unauthorized");
+    assert_eq!(answer.text(), r#"{"error":"Unauthorized"}"#);
+}
+
+#[tokio::test]
+async fn without_a_good_token_an_endpoint_says_unauthorized() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let id = bob.upload("notes.txt", b"hi").await;
+    let basic = format!("Basic {}", api::encoded(format!("{}:{}", bob.email, api::PASSWORD).as_bytes()));
+    let unknown = "A".repeat(43);
+    let bad_headers = [
+        None,
+        Some(("X-Token", "")),
+        Some(("X-Token", &*unknown)),
+        Some(("X-Token", "é")),
+        Some(("Authorization", &*format!("Bearer {unknown}"))),
+        Some(("Authorization", "Bearer")),
+        Some(("Authorization", &*basic)),
+        Some(("Authorization", &*bob.token)),
+    ]
+    .map(|header| header.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    for (method, path) in AUTHENTICATED {
+        for header in &bad_headers {
+            let request = stack.anyone().request(method, &path.replace("{id}", &id));
+            let request = header.iter().fold(request, |request, (name, value)| request.header(name, value));
+            request.send().await.fails(401, "Unauthorized");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bearer_token_means_the_same_as_an_x_token() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    for scheme in ["Bearer", "bearer"] {
+        let request = stack.anyone().request("GET", "/users/me");
+        let answer = request.header("Authorization", &format!("{scheme} {}", bob.token)).send().await;
+        answer.is(200, json!({ "id": bob.id, "email": bob.email }));
+    }
+    let request = stack.anyone().request("POST", "/files").header("Authorization", &format!("Bearer {}", bob.token));
+    request.json(json!({ "name": "a", "type": "folder" })).send().await.document(201);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_no_token() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    assert_eq!(bob.get("/users/me").await.status, 200);
+    let gone: bool = stack.redis().await.expire_at(session_key(&bob.token), 1).await.unwrap();
+    assert!(gone);
+    bob.get("/users/me").await.fails(401, "Unauthorized");
+}
+
+#[tokio::test]
+async fn a_token_dies_with_its_user() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let id = bob.upload("notes.txt", b"hi").await;
+    stack.users.delete_one(doc! { "_id": bob.object_id() }).await.unwrap();
+    for (method, path) in AUTHENTICATED {
+        let answer = bob.request(method, &path.replace("{id}", &id)).send().await;
+        answer.fails(401, "Unauthorized");
+    }
+    // … and gives no right to private content either.
+    bob.get(&format!("/files/{id}/data")).await.fails(404, "Not found");
+}
+
+#[tokio::test]
+async fn a_token_that_redis_has_for_nobody_is_unauthorized() {
+    let stack = Stack::running().await;
+    let (unheard_of, malformed) = (unique("token"), unique("token"));
+    let mut redis = stack.redis().await;
+    let _: () = redis.set_ex(session_key(&unheard_of), ObjectId::new().to_hex(), 60).await.unwrap();
+    let _: () = redis.set_ex(session_key(&malformed), "bob", 60).await.unwrap();
+    for token in [unheard_of, malformed] {
+        stack.anyone().with_token(token).get("/users/me").await.fails(401, "Unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn the_token_is_checked_before_everything_else() {
+    let stack = Stack::running().await;
+    let eve = stack.anyone().with_token("no such token");
+    let malformed = eve.request("POST", "/files").body("application/json", "{");
+    malformed.send().await.fails(401, "Unauthorized");
+    eve.post("/files", json!({})).await.fails(401, "Unauthorized");
+    for id in [UNKNOWN, "malformed"] {
+        eve.get(&format!("/files/{id}")).await.fails(401, "Unauthorized");
+        eve.put(&format!("/files/{id}/publish")).await.fails(401, "Unauthorized");
+        eve.put(&format!("/files/{id}/unpublish")).await.fails(401, "Unauthorized");
+    }
+    eve.get("/files?parentId=malformed&page=-1").await.fails(401, "Unauthorized");
+}
+
+#[tokio::test]
+async fn malformed_json_is_said_to_be_that() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    for path in ["/users", "/files"] {
+        for body in ["{", r#"{"email":}"#, "email=x", r#"{"email":"x"} x"#, r#"{"name":"\ud800"}"#, "\u{0}"] {
+            let request = bob.request("POST", path).body("application/json", body);
+            request.send().await.fails(400, "Invalid JSON");
+        }
+        let latin1 = bob.request("POST", path).body("application/json", b"{\"name\":\"\xe9\"}".to_vec());
+        latin1.send().await.fails(400, "Invalid JSON");
+    }
+}
+
+#[tokio::test]
+async fn no_body_or_another_content_type_counts_as_no_fields() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let folder = json!({ "name": "a", "type": "folder" }).to_string();
+    for (path, body, error) in [
+        ("/users", r#"{"email":"a@b","password":"c"}"#, "Missing email"),
+        ("/files", &*folder, "Missing name"),
+    ] {
+        bob.request("POST", path).send().await.fails(400, error);
+        bob.request("POST", path).body("application/json", "").send().await.fails(400, error);
+        for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp"] {
+            bob.request("POST", path).body(content_type, body.to_owned()).send().await.fails(400, error);
+        }
+        for no_object in ["[]", "null", "7", r#""email""#, r#"[{"email":"a@b"}]"#] {
+            let request = bob.request("POST", path).body("application/json", no_object);
+            request.send().await.fails(400, error);
+        }
+    }
+    for content_type in ["application/json; charset=utf-8", "Application/JSON"] {
+        bob.request("POST", "/files").body(content_type, folder.clone()).send().await.document(201);
+    }
+}
+
+#[tokio::test]
+async fn a_missing_string_is_absent_or_null_or_empty_or_no_string() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    for missing in [Value::Null, json!(""), json!(7), json!(true), json!(["x"]), json!({ "$ne": null })] {
+        let account = json!({ "email": missing, "password": "x" });
+        stack.anyone().post("/users", account).await.fails(400, "Missing email");
+        let account = json!({ "email": unique("a"), "password": missing });
+        stack.anyone().post("/users", account).await.fails(400, "Missing password");
+        bob.create(json!({ "name": missing, "type": "folder" })).await.fails(400, "Missing name");
+        bob.create(json!({ "name": "a", "type": missing })).await.fails(400, "Missing type");
+        bob.create(json!({ "name": "a", "type": "file", "data": missing })).await.fails(400, "Missing data");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_route_is_not_found() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let id = bob.upload("notes.txt", b"hi").await;
+    for path in ["/", "/nothing", "/users/you", "/users/me/too", "/status/x", &format!("/files/{id}/nothing"), "/files/a/b/c"] {
+        for method in ["GET", "POST", "PUT", "DELETE"] {
+            bob.request(method, path).send().await.fails(404, "Not found");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_method_is_not_allowed_and_the_answer_names_those_that_are() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let id = bob.upload("notes.txt", b"hi").await;
+    for (path, allowed, refused) in [
+        ("/status", vec!["GET"], ["POST", "DELETE"]),
+        ("/stats", vec!["GET"], ["POST", "DELETE"]),
+        ("/users", vec!["POST"], ["GET", "DELETE"]),
+        ("/users/me", vec!["GET"], ["PUT", "DELETE"]),
+        ("/connect", vec!["GET"], ["POST", "DELETE"]),
+        ("/disconnect", vec!["GET"], ["POST", "DELETE"]),
+        ("/files", vec!["GET", "POST"], ["PUT", "DELETE"]),
+        ("/files/{id}", vec!["GET"], ["POST", "PATCH"]),
+        ("/files/{id}/publish", vec!["PUT"], ["GET", "POST"]),
+        ("/files/{id}/unpublish", vec!["PUT"], ["GET", "POST"]),
+        ("/files/{id}/data", vec!["GET"], ["PUT", "POST"]),
+    ] {
+        for method in refused {
+            let answer = bob.request(method, &path.replace("{id}", &id)).send().await;
+            answer.fails(405, "Method not allowed");
+            let mut named: Vec<&str> = answer.header("allow").split(',').map(str::trim).collect();
+            named.retain(|&method| method != "HEAD");
+            named.sort_unstable();
+            assert_eq!(named, allowed, "for {method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_one_byte_over_the_limit_is_refused_with_the_limit() {
+    let stack = Stack::running().await;
+    let email = unique("bob");
+    let of_length = |length: usize| {
+        let body = json!({ "email": email, "password": "x" }).to_string();
+        format!("{body}{}", " ".repeat(length - body.len()))
+    };
+    let post = |body| stack.anyone().request("POST", "/users").body("application/json", body).send();
+    let answer = post(of_length(65_537)).await;
+    assert_eq!(answer.status, 413, "of {answer}");
+    let error = answer.json()["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("64 KiB"), "{error}");
+    answer.fails(413, &error);
+    assert_eq!(post(of_length(65_536)).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_strange_id_is_a_file_that_is_not_there() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    for id in [
+        UNKNOWN,
+        "0",
+        "null",
+        "5f1e7d35c7ba06511e683b2",
+        "5f1e7d35c7ba06511e683b211",
+        "zzzzzzzzzzzzzzzzzzzzzzzz",
+        "twelve bytes",
+        "a%20b",
+        "%00",
+        "é",
+        "%e9",
+        "%2e%2e%2f",
+        "..%2f..%2fetc%2fpasswd",
+        "a%0d%0ab",
+        "$ne",
+        "%7B%22$ne%22:null%7D",
+    ] {
+        bob.get(&format!("/files/{id}")).await.fails(404, "Not found");
+        bob.put(&format!("/files/{id}/publish")).await.fails(404, "Not found");
+        bob.put(&format!("/files/{id}/unpublish")).await.fails(404, "Not found");
+        bob.get(&format!("/files/{id}/data")).await.fails(404, "Not found");
+        stack.anyone().get(&format!("/files/{id}/data")).await.fails(404, "Not found");
+    }
+}
+
+#[tokio::test]
+async fn somebody_elses_file_looks_like_one_that_is_not_there() {
+    let stack = Stack::running().await;
+    let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
+    let file = bob.upload("notes.txt", b"hi").await;
+    for (method, path) in [
+        ("GET", "/files/{id}"),
+        ("PUT", "/files/{id}/publish"),
+        ("PUT", "/files/{id}/unpublish"),
+        ("GET", "/files/{id}/data"),
+        ("GET", "/files/{id}/data?size=100"),
+    ] {
+        let mut seen = Vec::new();
+        for id in [&*file, UNKNOWN, "malformed"] {
+            let mut answer = eve.request(method, &path.replace("{id}", id)).send().await;
+            for changing in ["date", "apigw-requestid", "x-amzn-requestid", "x-amz-request-id", "x-amzn-trace-id"] {
+                answer.headers.remove(changing);
+            }
+            seen.push((answer.status, answer.headers, answer.body));
+        }
+        assert_eq!((seen[0].0, seen[0].2.as_slice()), (404, &br#"{"error":"Not found"}"#[..]));
+        assert!(seen[0] == seen[1] && seen[0] == seen[2], "{method} {path} tells them apart: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_ready_does_not_exist() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let folder = bob.folder("photos").await;
+    for state in ["pending", "deleted"] {
+        for r#type in ["folder", "file"] {
+            let id = ObjectId::new();
+            let row = doc! {
+                "_id": id, "userId": bob.object_id(), "name": "unfinished", "type": r#type, "isPublic": true, "parentId": 0,
+                "state": state, "expiresAt": mongodb::bson::DateTime::MAX,
+            };
+            stack.files.insert_one(row).await.unwrap();
+            bob.get(&format!("/files/{id}")).await.fails(404, "Not found");
+            bob.get(&format!("/files/{id}/data")).await.fails(404, "Not found");
+            bob.put(&format!("/files/{id}/publish")).await.fails(404, "Not found");
+            let inside = json!({ "name": "a", "type": "folder", "parentId": id.to_hex() });
+            bob.create(inside).await.fails(400, "Parent not found");
+        }
+    }
+    let there = bob.get("/files").await.documents();
+    assert_eq!(there.iter().map(|file| &file["id"]).collect::<Vec<_>>(), [&json!(folder)]);
+    assert_eq!(crate::files::original(&there[0]), document(&folder, &bob.id, "photos", "folder", false, 0));
+}

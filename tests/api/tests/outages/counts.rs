@@ -1,0 +1,95 @@
+//! Exact numbers, which others in the stack would change.
+
+use api::{PASSWORD, Stack, encoded, unique};
+use mongodb::bson::{DateTime, doc, oid::ObjectId};
+use redis::AsyncCommands;
+
+use crate::alone;
+
+async fn stats(stack: &Stack) -> [u64; 2] {
+    let stats = stack.anyone().get("/stats").await.json();
+    ["users", "files"].map(|key| stats[key].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn stats_counts_every_account_and_every_visible_file_without_delay() {
+    let (_alone, stack) = alone().await;
+    let [users, files] = stats(&stack).await;
+    assert_eq!(users, stack.users.count_documents(doc! {}).await.unwrap());
+    assert_eq!(files, stack.files.count_documents(doc! { "state": { "$exists": false } }).await.unwrap());
+
+    let bob = stack.user("bob").await;
+    assert_eq!(stats(&stack).await, [users + 1, files]);
+    bob.folder("photos").await;
+    assert_eq!(stats(&stack).await, [users + 1, files + 1]);
+    bob.upload("notes.txt", b"hi").await;
+    assert_eq!(stats(&stack).await, [users + 1, files + 2]);
+
+    let unfinished = doc! { "userId": bob.object_id(), "name": "x", "type": "file", "parentId": 0, "state": "pending",
+    "expiresAt": DateTime::MAX };
+    stack.files.insert_one(unfinished.clone()).await.unwrap();
+    assert_eq!(stats(&stack).await, [users + 1, files + 2]);
+    stack.files.delete_many(unfinished).await.unwrap();
+    stack.files.delete_many(doc! { "userId": bob.object_id() }).await.unwrap();
+    stack.users.delete_one(doc! { "_id": bob.object_id() }).await.unwrap();
+    assert_eq!(stats(&stack).await, [users, files]);
+}
+
+#[tokio::test]
+async fn a_failed_login_writes_nothing_to_redis() {
+    let (_alone, stack) = alone().await;
+    let (email, nobody) = (unique("bob"), unique("nobody"));
+    assert_eq!(stack.anyone().sign_up(&email, PASSWORD).await.status, 201);
+    let mut redis = stack.redis().await;
+    let sessions = async |redis: &mut redis::aio::MultiplexedConnection| {
+        let mut keys: Vec<String> = redis.keys("auth_*").await.unwrap();
+        keys.sort();
+        keys
+    };
+    let before = sessions(&mut redis).await;
+    for (email, password) in [(&*email, "wrong"), (&nobody, PASSWORD), (&email, ""), ("", "")] {
+        stack.anyone().connect(email, password).await.fails(401, "Unauthorized");
+    }
+    let no_colon = format!("Basic {}", encoded(email.as_bytes()));
+    for authorization in [&*no_colon, "Basic !", "Bearer x"] {
+        let request = stack.anyone().request("GET", "/connect").header("Authorization", authorization);
+        request.send().await.fails(401, "Unauthorized");
+    }
+    stack.anyone().get("/connect").await.fails(401, "Unauthorized");
+    assert_eq!(sessions(&mut redis).await, before);
+
+    assert_eq!(stack.anyone().connect(&email, PASSWORD).await.status, 200);
+    assert_eq!(sessions(&mut redis).await.len(), before.len() + 1);
+}
+
+#[tokio::test]
+async fn after_redis_was_flushed_a_new_login_works() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let () = stack.redis().await.flushall().await.unwrap();
+    bob.get("/users/me").await.fails(401, "Unauthorized");
+    let token = bob.another_token().await;
+    assert_eq!(stack.anyone().with_token(token).get("/users/me").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_queries_have_their_indexes() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    bob.folder("photos").await;
+    assert!(stack.users.list_index_names().await.unwrap().contains(&"email_1".to_owned()));
+    let overdue = doc! { "thumbnailsDueAt": { "$lt": DateTime::now() }, "state": null };
+    let expired = doc! { "state": { "$exists": true }, "expiresAt": { "$lt": DateTime::now() } };
+    let listing = doc! { "userId": ObjectId::new(), "parentId": { "$in": [0, "0"] }, "state": null };
+    for (collection, query) in [
+        ("files", doc! { "find": "files", "filter": listing, "sort": { "_id": 1 } }),
+        ("files", doc! { "find": "files", "filter": overdue, "sort": { "thumbnailsDueAt": 1 } }),
+        ("files", doc! { "find": "files", "filter": expired, "sort": { "expiresAt": 1 } }),
+        ("users", doc! { "find": "users", "filter": { "email": "x" } }),
+    ] {
+        let database = stack.files.client().database(&stack.files.namespace().db);
+        let plan = database.run_command(doc! { "explain": query.clone(), "verbosity": "queryPlanner" }).await.unwrap();
+        let plan = plan.get_document("queryPlanner").unwrap().get_document("winningPlan").unwrap().to_string();
+        assert!(plan.contains("IXSCAN") && !plan.contains("COLLSCAN"), "{collection}: {query}: {plan}");
+    }
+}

@@ -1,0 +1,50 @@
+//! The queue itself, which must be empty in the end.
+
+use std::time::Duration;
+
+use api::{Stack, encoded, eventually};
+use aws_sdk_sqs::types::QueueAttributeName;
+use mongodb::bson::oid::ObjectId;
+use serde_json::json;
+
+use crate::alone;
+
+/// Messages that wait, are being worked on, or are kept for a retry.
+async fn messages(stack: &Stack, queue_url: &str) -> u32 {
+    use QueueAttributeName::{
+        ApproximateNumberOfMessages as Waiting, ApproximateNumberOfMessagesDelayed as Delayed,
+        ApproximateNumberOfMessagesNotVisible as Taken,
+    };
+    let counts = [Waiting, Delayed, Taken];
+    let query = stack.sqs.get_queue_attributes().queue_url(queue_url).set_attribute_names(Some(counts.to_vec()));
+    let attributes = query.send().await.unwrap().attributes.unwrap();
+    counts.iter().map(|count| attributes[count].parse::<u32>().unwrap()).sum()
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_leaves_the_queue_at_once_and_for_good() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let nobody = ObjectId::new().to_hex();
+    let truncated = json!({ "name": "photo.jpg", "type": "image", "data": encoded(b"\xff\xd8\xff\xe0\0\x10JFIF") });
+    let truncated = bob.create(truncated).await.document(201)["id"].as_str().unwrap().to_owned();
+    let messages_to_send = [
+        "no JSON".to_owned(),
+        "{}".to_owned(),
+        json!({ "fileId": nobody }).to_string(),
+        json!({ "fileId": nobody, "userId": nobody }).to_string(),
+        json!({ "fileId": truncated, "userId": nobody }).to_string(),
+        json!({ "Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": stack.bucket }).to_string(),
+        // A duplicate.
+        json!({ "fileId": truncated, "userId": bob.id }).to_string(),
+    ];
+    for body in messages_to_send {
+        stack.sqs.send_message().queue_url(&stack.queue_url).message_body(body).send().await.unwrap();
+    }
+    eventually("the queue is empty", Duration::from_secs(30), async || {
+        (messages(&stack, &stack.queue_url).await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(messages(&stack, &stack.dead_letter_queue_url).await, 0);
+    assert_eq!(bob.get(&format!("/files/{truncated}")).await.document(200)["thumbnails"], "failed");
+}

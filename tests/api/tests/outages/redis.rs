@@ -1,0 +1,84 @@
+//! Without Redis nobody can say who they are, but what needs no session goes on.
+
+use std::time::Duration;
+
+use api::{PASSWORD, Stack, User, unique};
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::{all_is_well, alone, faults::Outage, is_status, is_unavailable, works_again};
+
+#[tokio::test]
+async fn while_redis_hangs_sessions_are_unavailable_and_nothing_else() {
+    sessions_are_unavailable_and_then_well_again(Outage::Hang).await;
+}
+
+#[tokio::test]
+async fn while_redis_is_dead_sessions_are_unavailable_and_nothing_else() {
+    sessions_are_unavailable_and_then_well_again(Outage::Crash).await;
+}
+
+async fn sessions_are_unavailable_and_then_well_again(outage: Outage) {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let (private, public) = (bob.upload("private.txt", b"hi").await, bob.upload("public.txt", b"hi").await);
+    bob.publish(&public).await;
+
+    let undo = outage.of(&stack, "redis").await;
+    for _ in 0..2 {
+        is_status(&stack.anyone().get("/status").await, json!({ "redis": false, "db": true }));
+        sessions_unavailable(&stack, &bob, &private).await;
+        the_rest_works(&stack, &bob, &private, &public).await;
+    }
+    drop(undo);
+
+    all_is_well(&bob).await;
+    let session = works_again(async || stack.anyone().connect(&bob.email, PASSWORD).await).await;
+    assert_eq!(session.status, 200, "of {session}");
+    let again = stack.anyone().with_token(session.json()["token"].as_str().unwrap());
+    works_again(async || again.get("/users/me").await).await.is(200, json!({ "id": bob.id, "email": bob.email }));
+    assert_eq!(works_again(async || again.get(&format!("/files/{private}/data")).await).await.body, b"hi");
+    let listed = works_again(async || again.get("/files").await).await.documents();
+    assert_eq!(listed.iter().map(|file| &file["name"]).collect::<Vec<_>>(), ["private.txt", "public.txt"]);
+    if matches!(outage, Outage::Crash) {
+        // The test stack's Redis keeps nothing: whoever had a session has none, and is told so.
+        bob.get("/users/me").await.fails(401, "Unauthorized");
+    } else {
+        assert_eq!(bob.get("/users/me").await.status, 200);
+    }
+}
+
+async fn sessions_unavailable(stack: &Stack, bob: &User, private: &str) {
+    let credentials = api::encoded(format!("{}:{PASSWORD}", bob.email).as_bytes());
+    let requests = [
+        ("connect", stack.anyone().request("GET", "/connect").header("Authorization", &format!("Basic {credentials}"))),
+        ("an unknown token", stack.anyone().with_token("unknown").request("GET", "/users/me")),
+        ("me", bob.request("GET", "/users/me")),
+        ("disconnect", bob.request("GET", "/disconnect")),
+        ("a folder", bob.request("POST", "/files").json(json!({ "name": "refused", "type": "folder" }))),
+        ("list", bob.request("GET", "/files")),
+        ("show", bob.request("GET", &format!("/files/{private}"))),
+        ("a strange id", bob.request("GET", "/files/malformed")),
+        ("publish", bob.request("PUT", &format!("/files/{private}/publish"))),
+        ("unpublish", bob.request("PUT", &format!("/files/{private}/unpublish"))),
+        ("private content", bob.request("GET", &format!("/files/{private}/data"))),
+    ];
+    for (what, answer) in join_all(requests.map(async |(what, request)| (what, request.send().await))).await {
+        is_unavailable(what, &answer);
+        assert!(answer.took < Duration::from_millis(2500), "{what} took {:?}", answer.took);
+    }
+}
+
+async fn the_rest_works(stack: &Stack, bob: &User, private: &str, public: &str) {
+    let anyone = stack.anyone();
+    let content = format!("/files/{public}/data");
+    for reader in [&anyone, &**bob, &anyone.with_token("unknown")] {
+        let answer = reader.get(&content).await;
+        answer.is_content("text/plain; charset=utf-8", b"hi");
+        assert!(answer.took < Duration::from_millis(1500), "public content took {:?}", answer.took);
+    }
+    anyone.get(&format!("/files/{private}/data")).await.fails(404, "Not found");
+    anyone.get("/users/me").await.fails(401, "Unauthorized");
+    assert_eq!(anyone.get("/stats").await.status, 200);
+    assert_eq!(anyone.sign_up(&unique("bob"), "x").await.status, 201);
+}

@@ -1,0 +1,138 @@
+//! Without S3 bytes neither come nor go; what is only in the ledger goes on.
+
+use std::time::Duration;
+
+use api::{Stack, User, encoded, eventually, unique};
+use mongodb::bson::{DateTime, doc};
+use serde_json::{Value, json};
+
+use crate::{
+    alone,
+    faults::{met, s3},
+    is_status, is_unavailable, works_again,
+};
+
+#[tokio::test]
+async fn while_s3_answers_503_content_is_unavailable() {
+    content_is_unavailable(json!({ "service": "s3", "error": { "code": "ServiceUnavailable", "status": 503 } })).await;
+}
+
+#[tokio::test]
+async fn while_s3_answers_500_content_is_unavailable() {
+    content_is_unavailable(json!({ "service": "s3", "error": { "code": "InternalError", "status": 500 } })).await;
+}
+
+#[tokio::test]
+async fn while_s3_slows_down_content_is_unavailable() {
+    content_is_unavailable(json!({ "service": "s3", "error": { "code": "SlowDown", "status": 503 } })).await;
+}
+
+#[tokio::test]
+async fn while_s3_resets_connections_content_is_unavailable() {
+    content_is_unavailable(json!({ "service": "s3", "reset": true })).await;
+}
+
+#[tokio::test]
+async fn while_s3_hangs_content_is_unavailable() {
+    content_is_unavailable(json!({ "service": "s3", "timeout_ms": 60_000 })).await;
+}
+
+#[tokio::test]
+async fn an_upload_whose_confirmation_is_lost_is_unavailable_and_leaves_nothing() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let before = stack.objects("files/").await;
+    // Longer than the function waits, and only then is the object stored.
+    let late = json!({ "dist": "uniform", "min": 3000.0, "max": 3000.0 });
+    let undo = s3(&stack, json!({ "service": "s3", "operation": "PutObject", "latency": late })).await;
+    an_upload_is_refused(&stack, &bob).await;
+    let stored = eventually("S3 has what it did not confirm", Duration::from_secs(10), async || {
+        let objects = stack.objects("files/").await;
+        (objects.len() > before.len() + 1).then_some(objects)
+    })
+    .await;
+    assert!(stored.len() > before.len());
+    drop(undo);
+    nothing_is_left(&stack, &bob, &before).await;
+}
+
+#[tokio::test]
+async fn s3_that_fails_once_in_a_while_is_not_noticed() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let fault = json!({ "service": "s3", "error": { "code": "SlowDown", "status": 503 }, "sequence": { "fail": 2, "pass": 3 } });
+    let _undo = s3(&stack, fault).await;
+    for n in 0..10 {
+        let bytes = format!("file {n}");
+        let file = bob.upload("notes.txt", bytes.as_bytes()).await;
+        bob.get(&format!("/files/{file}/data")).await.is_content("text/plain; charset=utf-8", bytes.as_bytes());
+    }
+    assert!(met(&stack).await >= 8);
+}
+
+#[tokio::test]
+async fn an_upload_does_not_wait_for_its_thumbnails() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    // The worker cannot read its source.
+    let undo = s3(&stack, json!({ "service": "s3", "operation": "GetObject", "timeout_ms": 5000 })).await;
+    let image = json!({ "name": "photo.jpg", "type": "image", "data": encoded(b"no image") });
+    let answer = bob.create(image).await;
+    assert_eq!(answer.document(201)["thumbnails"], "due");
+    assert!(answer.took < Duration::from_millis(1500), "it took {:?}", answer.took);
+    drop(undo);
+}
+
+async fn content_is_unavailable(fault: Value) {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let file = bob.upload("notes.txt", b"hi").await;
+    bob.publish(&file).await;
+    let content = format!("/files/{file}/data");
+    let before = stack.objects("files/").await;
+
+    let undo = s3(&stack, fault).await;
+    is_status(&stack.anyone().get("/status").await, json!({ "redis": true, "db": true }));
+    for reader in [&*bob, &stack.anyone()] {
+        is_unavailable("content", &reader.get(&content).await);
+    }
+    an_upload_is_refused(&stack, &bob).await;
+    assert!(met(&stack).await > 0);
+    // The ledger needs no S3.
+    bob.folder("photos").await;
+    bob.get(&format!("/files/{file}")).await.document(200);
+    bob.get(&content.replace("data", "data?size=100")).await.fails(404, "Not found");
+    drop(undo);
+
+    let again = works_again(async || bob.get(&content).await).await;
+    again.is_content("text/plain; charset=utf-8", b"hi");
+    nothing_is_left(&stack, &bob, &before).await;
+    bob.upload("notes.txt", b"hi").await;
+}
+
+/// Of a file and of an image: 503, and nothing to be seen of it.
+async fn an_upload_is_refused(stack: &Stack, bob: &User) {
+    let visible = bob.get("/files").await.documents();
+    let name = unique("refused");
+    for r#type in ["file", "image"] {
+        let upload = json!({ "name": name, "type": r#type, "data": "aGk=", "isPublic": true });
+        is_unavailable("an upload", &bob.create(upload).await);
+    }
+    assert_eq!(bob.get("/files").await.documents(), visible);
+    let seen = doc! { "name": name, "state": { "$exists": false } };
+    assert_eq!(stack.files.count_documents(seen).await.unwrap(), 0);
+}
+
+/// Once the grace period is over and the sweeper has run: no row that is not visible, and no object but those before.
+async fn nothing_is_left(stack: &Stack, bob: &User, before: &[String]) {
+    let unfinished = doc! { "userId": bob.object_id(), "state": { "$exists": true } };
+    let over = DateTime::from_system_time(std::time::SystemTime::now() - Duration::from_secs(1));
+    stack.files.update_many(unfinished.clone(), doc! { "$set": { "expiresAt": over } }).await.unwrap();
+    eventually("nothing is left of what was refused", Duration::from_secs(10), async || {
+        stack.invoke("sweeper", &json!({})).await;
+        let rows = stack.files.count_documents(unfinished.clone()).await.unwrap();
+        let objects = stack.objects("files/").await;
+        (rows == 0 && objects == before).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,41 @@
+"""The AWS emulator: ministack, with two gaps of its AUTH=true closed.
+
+- ministack 1.5 checks ssm:GetParameters against the resource "*" and so refuses a function whose policy names its
+  parameters, as AWS wants it. Here every parameter that is asked for must be allowed, as in AWS.
+- AWS is spoken to over HTTPS, the emulator over HTTP: a bucket policy that demands HTTPS would refuse everything. Here
+  HTTP counts as HTTPS.
+
+This file can go, and `python -m ministack` be started instead, when `extract_resource_arn` there knows the field
+`Names` and aws:SecureTransport can be set.
+"""
+
+import json
+
+from ministack.app import main
+from ministack.core import iam_actions, iam_evaluator
+from ministack.core.router import extract_access_key_id
+
+extract_resource_arn = iam_actions.extract_resource_arn
+resolve_condition_key = iam_evaluator._resolve_condition_key
+
+
+def resource_arn_with_parameters(service, method, path, headers, body, query, region, account):
+    if service != "ssm" or not headers.get("x-amz-target", "").endswith(".GetParameters"):
+        return extract_resource_arn(service, method, path, headers, body, query, region, account)
+    arns = [f"arn:aws:ssm:{region}:{account}:parameter/{name.lstrip('/')}" for name in json.loads(body)["Names"]]
+    key = extract_access_key_id(headers, query)
+
+    def refused(arn):
+        return iam_evaluator.enforce(key, "ssm:GetParameters", service, region, resource_arn=arn)
+
+    return next(filter(refused, arns), arns[0])
+
+
+def condition_key_with_https(key, context):
+    return "true" if key.lower() == "aws:securetransport" else resolve_condition_key(key, context)
+
+
+iam_actions.extract_resource_arn = resource_arn_with_parameters
+iam_evaluator._resolve_condition_key = condition_key_with_https
+
+main()

@@ -1,0 +1,8 @@
+//! The least that a Lambda in Rust can be: what `cargo local bench` compares the functions with.
+
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    run(service_fn(|_: LambdaEvent<serde_json::Value>| async { Ok::<_, Error>("Hello") })).await
+}

@@ -1,0 +1,216 @@
+//! `cargo local bench`: how large each function is, how long it takes from exec to its first request for work, and how
+//! much memory it has then; all of it is paid on every cold start. A broken limit fails the command.
+
+use std::convert::Infallible;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::build::build;
+use crate::progress::line;
+use crate::tools::Tools;
+use crate::{Project, command, progress};
+
+const RUNS: usize = 20;
+
+const MAX_SIZE: f64 = 10.0;
+const MAX_RSS: f64 = 16.0;
+const MAX_START: Duration = Duration::from_millis(15);
+/// With the one call that reads the stores' URLs from SSM.
+const MAX_START_WITH_SSM: Duration = Duration::from_millis(30);
+
+pub async fn bench(project: &Project) -> Result<ExitCode> {
+    let tools = Tools::install(project).await?;
+    build(project, &tools).await?;
+    let hello = build_hello(project, &tools).await?;
+    let bench = Bench::start().await?;
+    let mut broken = Vec::new();
+
+    line("\n| function | size | exec to first `/next` | with the SSM call | RSS there |");
+    line("|---|---:|---:|---:|---:|");
+    for name in functions(project)? {
+        let bootstrap = project.path(&format!("target/lambda/{name}/bootstrap"));
+        let size = megabytes(fs::metadata(&bootstrap).with_context(|| format!("{name} is not built"))?.len());
+        let plain = bench.measure(&name, &bootstrap, StoreUrls::Given).await?;
+        let with_ssm = bench.measure(&name, &bootstrap, StoreUrls::InSsm).await?;
+        let rss = plain.rss.max(with_ssm.rss);
+        let starts = format!("{} | {}", ms(plain.start), ms(with_ssm.start));
+        line(format!("| {name} | {size:.1} MB | {starts} | {rss:.1} MB |"));
+        let mut check = |good: bool, what: String| {
+            if !good {
+                broken.push(format!("{name}: {what}"));
+            }
+        };
+        check(size <= MAX_SIZE, format!("{size:.1} MB is more than {MAX_SIZE} MB"));
+        check(plain.start <= MAX_START, format!("it starts in {}, not in {}", ms(plain.start), ms(MAX_START)));
+        check(
+            with_ssm.start <= MAX_START_WITH_SSM,
+            format!("with the SSM call it starts in {}, not in {}", ms(with_ssm.start), ms(MAX_START_WITH_SSM)),
+        );
+        check(rss <= MAX_RSS, format!("{rss:.1} MB of memory is more than {MAX_RSS} MB"));
+    }
+    let size = megabytes(fs::metadata(&hello).context("hello is not built")?.len());
+    let least = bench.measure("hello", &hello, StoreUrls::Given).await?;
+    line(format!("| (hello world) | {size:.1} MB | {} | | {:.1} MB |", ms(least.start), least.rss));
+    line(format!("\nMedian of {RUNS}."));
+
+    if broken.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    bail!("{}", broken.join("; "))
+}
+
+async fn build_hello(project: &Project, tools: &Tools) -> Result<PathBuf> {
+    let step = "Hello world, to compare with";
+    progress::step(step, async {
+        let mut cargo = Command::new("cargo");
+        cargo
+            .args(["lambda", "build", "--release", "--package", "local", "--example", "hello"])
+            .current_dir(project.path(""))
+            .env("PATH", tools.path());
+        command::run(&mut cargo, step, &project.local("build.log")).await
+    })
+    .await?;
+    Ok(project.path("target/lambda/hello/bootstrap"))
+}
+
+/// A folder of `functions/` is a function.
+fn functions(project: &Project) -> Result<Vec<String>> {
+    let folders = fs::read_dir(project.path("functions")).context("cannot read functions/")?;
+    let mut names: Vec<_> = folders.flatten().map(|folder| folder.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
+}
+
+#[derive(Clone, Copy)]
+enum StoreUrls {
+    Given,
+    InSsm,
+}
+
+struct Measurement {
+    start: Duration,
+    /// In MB.
+    rss: f64,
+}
+
+/// What a function talks to before its first request: Lambda's Runtime API, and SSM.
+struct Bench {
+    runtime: TcpListener,
+    ssm: String,
+}
+
+impl Bench {
+    async fn start() -> Result<Self> {
+        let runtime = TcpListener::bind("127.0.0.1:0").await?;
+        let ssm = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", ssm.local_addr()?);
+        tokio::spawn(answer_get_parameters(ssm));
+        Ok(Self { runtime, ssm: url })
+    }
+
+    async fn measure(&self, name: &str, bootstrap: &Path, urls: StoreUrls) -> Result<Measurement> {
+        let mut starts = Vec::new();
+        let mut sizes = Vec::new();
+        for _ in 0..RUNS {
+            let run = timeout(Duration::from_secs(10), self.run(name, bootstrap, urls));
+            let run = run.await.with_context(|| format!("{name} does not ask for work"))??;
+            starts.push(run.start);
+            sizes.push(run.rss);
+        }
+        starts.sort();
+        sizes.sort_by(f64::total_cmp);
+        Ok(Measurement { start: starts[RUNS / 2], rss: sizes[RUNS / 2] })
+    }
+
+    async fn run(&self, name: &str, bootstrap: &Path, urls: StoreUrls) -> Result<Measurement> {
+        let mut function = Command::new(bootstrap);
+        function
+            .env_clear()
+            .env("AWS_LAMBDA_RUNTIME_API", self.runtime.local_addr()?.to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", name)
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_ENDPOINT_URL", &self.ssm)
+            .env("BUCKET", "bucket")
+            .env("QUEUE_URL", "http://127.0.0.1:1/000000000000/queue")
+            .envs(match urls {
+                StoreUrls::Given => [("MONGODB_URI", MONGODB_URI), ("REDIS_URL", REDIS_URL)],
+                StoreUrls::InSsm => [("MONGODB_URI_PARAMETER", "/mongodb"), ("REDIS_URL_PARAMETER", "/redis")],
+            })
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        let started = Instant::now();
+        let mut child = function.spawn().with_context(|| format!("cannot start {name}"))?;
+        let (mut stream, _) = self.runtime.accept().await?;
+        let mut words = [0; 256];
+        let length = stream.read(&mut words).await?;
+        let start = started.elapsed();
+        let first = String::from_utf8_lossy(&words[..length]);
+        if !first.starts_with("GET /2018-06-01/runtime/invocation/next") {
+            bail!("{name} does not start; its first words are {first:?}");
+        }
+        let rss = megabytes(resident(child.id().context("it has ended")?)?);
+        child.kill().await?;
+        Ok(Measurement { start, rss })
+    }
+}
+
+/// Nothing listens there: a function connects only when it has work.
+const MONGODB_URI: &str = "mongodb://127.0.0.1:1/files_manager";
+const REDIS_URL: &str = "redis://127.0.0.1:1";
+
+async fn answer_get_parameters(listener: TcpListener) {
+    let answer = service_fn(|_: Request<Incoming>| async {
+        let parameters = serde_json::json!({
+            "Parameters": [
+                { "Name": "/mongodb", "Value": MONGODB_URI, "Type": "SecureString" },
+                { "Name": "/redis", "Value": REDIS_URL, "Type": "SecureString" },
+            ],
+            "InvalidParameters": [],
+        });
+        let mut response = Response::new(Full::<Bytes>::from(parameters.to_string()));
+        let json = hyper::header::HeaderValue::from_static("application/x-amz-json-1.1");
+        response.headers_mut().insert(hyper::header::CONTENT_TYPE, json);
+        Ok::<_, Infallible>(response)
+    });
+    while let Ok((stream, _)) = listener.accept().await {
+        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+        // The function is killed in the middle of it.
+        tokio::spawn(async { connection.await.ok() });
+    }
+}
+
+/// The resident memory of a process in bytes.
+fn resident(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("cannot read /proc")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in /proc")?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("no number in VmRSS")?;
+    Ok(kilobytes * 1024)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a few million bytes are exact")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+fn ms(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+}

@@ -1,0 +1,138 @@
+//! From a running, empty emulator to the deployed product: the stores' URLs into SSM, `sam deploy` of the template that
+//! goes to AWS, and the routes of the API.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::build::Build;
+use crate::stack::{ACCESS_KEY_ID, REGION, Record, SECRET_ACCESS_KEY, Stack, write_whole};
+use crate::tools::Tools;
+use crate::{Project, command, http};
+
+const STACK_NAME: &str = "files-manager";
+/// Where `sam deploy` puts the packed functions.
+pub const ARTIFACTS: &str = "files-manager-artifacts";
+pub const STEP: &str = "Deployment (sam deploy)";
+
+/// What a deployment made, kept beside the data so that the next start needs none.
+#[derive(Serialize, Deserialize)]
+pub struct Deployment {
+    fingerprint: String,
+    pub api: String,
+    outputs: Outputs,
+    /// By logical id.
+    functions: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Outputs {
+    bucket: String,
+    queue_url: String,
+    dead_letter_queue_url: String,
+}
+
+/// What `describe.py` prints.
+#[derive(Deserialize)]
+struct Description {
+    api: String,
+    outputs: Outputs,
+    functions: BTreeMap<String, String>,
+}
+
+impl Deployment {
+    /// Relative to the stack's folder.
+    pub const FILE: &str = "deployed.json";
+
+    pub fn read(stack: &Stack) -> Option<Self> {
+        serde_json::from_slice(&fs::read(stack.path(Self::FILE)).ok()?).ok()
+    }
+
+    pub fn write(&self, stack: &Stack) -> Result<()> {
+        write_whole(&stack.path(Self::FILE), &serde_json::to_vec_pretty(self)?)
+    }
+
+    pub fn is_of(&self, fingerprint: &str) -> bool {
+        self.fingerprint == fingerprint
+    }
+
+    pub fn bucket(&self) -> &str {
+        &self.outputs.bucket
+    }
+
+    pub fn add_to(&self, record: &mut Record) {
+        record.bucket.clone_from(&self.outputs.bucket);
+        record.queue_url.clone_from(&self.outputs.queue_url);
+        record.dead_letter_queue_url.clone_from(&self.outputs.dead_letter_queue_url);
+        record.functions = self.functions.iter().map(|(id, name)| (id.to_lowercase(), name.clone())).collect();
+    }
+}
+
+/// Changes with everything a deployment depends on. The emulator's port is in the functions' environment.
+pub fn fingerprint(build: &Build, parameters: &[&str], endpoint: &str) -> String {
+    format!("{parameters:?} {endpoint}\n{}", build.fingerprint)
+}
+
+/// The functions read them at each cold start.
+pub async fn put_store_urls(record: &Record) -> Result<()> {
+    for (name, value) in
+        [("/files-manager/mongodb-uri", &record.mongodb_uri), ("/files-manager/redis-url", &record.redis_url)]
+    {
+        let parameter = json!({ "Name": name, "Value": value, "Type": "SecureString", "Overwrite": true });
+        http::call(&record.aws_endpoint, "ssm", "AmazonSSM.PutParameter", &parameter).await?;
+    }
+    Ok(())
+}
+
+pub async fn deploy(
+    project: &Project,
+    tools: &Tools,
+    build: &Build,
+    parameters: &[&str],
+    stack: &Stack,
+) -> Result<Deployment> {
+    let endpoint = stack.record().aws_endpoint;
+    let log = stack.log("deploy");
+    http::create_bucket(&endpoint, ARTIFACTS).await?;
+    let mut sam = aws(&tools.sam("sam"), &endpoint);
+    sam.args(["deploy", "--stack-name", STACK_NAME, "--no-resolve-s3", "--s3-bucket", ARTIFACTS])
+        .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"])
+        .args(["--capabilities", "CAPABILITY_IAM", "--region", REGION, "--template-file"])
+        .arg(&build.template)
+        .env("SAM_CLI_TELEMETRY", "0")
+        .env("SAM_CLI_POLL_DELAY", "0.2")
+        .current_dir(project.path(""));
+    if !parameters.is_empty() {
+        sam.arg("--parameter-overrides").args(parameters);
+    }
+    command::run(&mut sam, STEP, &log).await?;
+    let mut routes = aws(&tools.python(), &endpoint);
+    command::run(routes.arg(project.path("tests/local/routes.py")).arg(STACK_NAME), STEP, &log).await?;
+    let mut describe = aws(&tools.python(), &endpoint);
+    let printed = command::output(describe.arg(project.path("tests/local/describe.py")).arg(STACK_NAME)).await?;
+    let Description { api, outputs, functions } =
+        serde_json::from_str(&printed).with_context(|| format!("cannot read the stack's description: {printed}"))?;
+    Ok(Deployment { fingerprint: fingerprint(build, parameters, &endpoint), api, outputs, functions })
+}
+
+/// A program that takes the emulator for AWS, whatever the user's own configuration of AWS says.
+fn aws(program: &Path, endpoint: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+        command.env_remove(name);
+    }
+    command
+        .env("AWS_ENDPOINT_URL", endpoint)
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+        .env("AWS_DEFAULT_REGION", REGION)
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    command
+}

@@ -1,0 +1,57 @@
+//! Requests to the loopback: is a part ready, and the two calls to AWS for which no tool is worth its start.
+
+use anyhow::{Context, Result, ensure};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use crate::stack::{ACCESS_KEY_ID, REGION};
+
+/// A GET that S3 would take for one of its own.
+pub async fn get(url: &str) -> Result<StatusCode> {
+    let request = Request::get(url).header("authorization", authorization("s3")).body(Full::default())?;
+    Ok(client().request(request).await?.status())
+}
+
+/// A call of an AWS service that speaks JSON 1.1.
+pub async fn call(endpoint: &str, service: &str, target: &str, body: &Value) -> Result<()> {
+    let request = Request::post(endpoint)
+        .header("content-type", "application/x-amz-json-1.1")
+        .header("x-amz-target", target)
+        .header("authorization", authorization(service))
+        .body(Full::from(body.to_string()))?;
+    send(request).await.with_context(|| format!("{target} failed"))
+}
+
+pub async fn create_bucket(endpoint: &str, name: &str) -> Result<()> {
+    let request = Request::builder()
+        .method(Method::PUT)
+        .uri(format!("{endpoint}/{name}"))
+        .header("authorization", authorization("s3"))
+        .body(Full::default())?;
+    send(request).await.with_context(|| format!("creating the bucket {name} failed"))
+}
+
+/// The emulator reads the account and the service out of it and checks no signature of its root key.
+fn authorization(service: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential={ACCESS_KEY_ID}/20260101/{REGION}/{service}/aws4_request, \
+         SignedHeaders=host, Signature=0"
+    )
+}
+
+async fn send(request: Request<Full<Bytes>>) -> Result<()> {
+    let answer = client().request(request).await?;
+    let status = answer.status();
+    let body = answer.into_body().collect().await?.to_bytes();
+    ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
+    Ok(())
+}
+
+fn client() -> Client<HttpConnector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new()).build_http()
+}

