@@ -94,10 +94,32 @@ fn decode(source: &[u8]) -> Result<(DynamicImage, ImageFormat), Refusal> {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(decoder.total_bytes() + METADATA_BYTES);
     decoder.set_limits(limits).map_err(damaged)?;
+    if format == ImageFormat::Jpeg && !has_end(source) {
+        return Err(damaged("it has no end"));
+    }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     picture.apply_orientation(orientation);
     Ok((picture, format))
+}
+
+/// Whether a JPEG was not cut off: the decoder would fill what is missing with grey. After the last header an `FF` is
+/// always followed by `00` or a restart marker, so that `FF D9` there is the end.
+fn has_end(jpeg: &[u8]) -> bool {
+    coded_data(jpeg).unwrap_or(jpeg).windows(2).any(|marker| marker == [0xff, 0xd9])
+}
+
+/// What follows the headers of a JPEG, which may hold a whole other one as a preview.
+fn coded_data(jpeg: &[u8]) -> Option<&[u8]> {
+    let mut rest = jpeg.get(2..)?;
+    loop {
+        rest = match *rest {
+            [0xff, 0xda, ..] => return Some(rest),
+            [0xff, 0xff, ..] => rest.get(1..)?,
+            [0xff, _, high, low, ..] => rest.get(2 + usize::from(u16::from_be_bytes([high, low]))..)?,
+            _ => return None,
+        };
+    }
 }
 
 /// Lanczos; colours are weighted by their alpha, so that transparent ones do not bleed.
@@ -148,6 +170,19 @@ mod tests {
         for source in [&b""[..], b"hello", b"<svg/>", b"BM\x00\x00", b"\0\0\0\x20ftypheic"] {
             assert!(matches!(thumbnails(source), Err(Refusal::UnsupportedFormat)), "{source:?}");
         }
+    }
+
+    #[test]
+    fn a_jpeg_that_was_cut_off_is_damaged() {
+        let mut jpeg = Vec::new();
+        DynamicImage::new_rgb8(64, 64).write_with_encoder(JpegEncoder::new(&mut jpeg)).unwrap();
+        // A preview in a header has an end of its own.
+        let preview = [&[0xff, 0xe1, 0, 6, 0xff, 0xd8, 0xff, 0xd9][..], &jpeg[2..]].concat();
+        let mut whole = jpeg[..2].to_vec();
+        whole.extend(preview);
+        assert!(thumbnails(&whole).is_ok());
+        whole.truncate(whole.len() - 2);
+        assert!(matches!(thumbnails(&whole), Err(Refusal::Damaged(_))));
     }
 
     #[test]

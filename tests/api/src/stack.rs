@@ -63,7 +63,9 @@ impl Stack {
 
         let credentials = Credentials::new(of.access_key_id, of.secret_access_key, None, None, "stack.json");
         let connector = aws_smithy_http_client::Builder::new().build_http();
+        let http = aws_smithy_http_client::Builder::new().build_http();
         let s3 = aws_sdk_s3::Config::builder()
+            .http_client(http.clone())
             .http_client(connector.clone())
             .region(Region::new(of.region.clone()))
             .endpoint_url(&of.aws_endpoint)
@@ -71,6 +73,7 @@ impl Stack {
             .force_path_style(true)
             .build();
         let sqs = aws_sdk_sqs::Config::builder()
+            .http_client(http)
             .http_client(connector)
             .region(Region::new(of.region.clone()))
             .endpoint_url(&of.aws_endpoint)

@@ -24,6 +24,8 @@ pub const STEP: &str = "Deployment (sam deploy)";
 #[derive(Serialize, Deserialize)]
 pub struct Deployment {
     fingerprint: String,
+    /// The emulator's address then. It is part of the queue's name, and so of what the functions were given.
+    endpoint: String,
     pub api: String,
     outputs: Outputs,
     /// By logical id.
@@ -58,8 +60,12 @@ impl Deployment {
         write_whole(&stack.path(Self::FILE), &serde_json::to_vec_pretty(self)?)
     }
 
-    pub fn is_of(&self, fingerprint: &str) -> bool {
-        self.fingerprint == fingerprint
+    pub fn is_at(&self, endpoint: &str) -> bool {
+        self.endpoint == endpoint
+    }
+
+    pub fn is_of(&self, build: &Build) -> bool {
+        self.fingerprint == build.fingerprint
     }
 
     pub fn bucket(&self) -> &str {
@@ -72,11 +78,6 @@ impl Deployment {
         record.dead_letter_queue_url.clone_from(&self.outputs.dead_letter_queue_url);
         record.functions = self.functions.iter().map(|(id, name)| (id.to_lowercase(), name.clone())).collect();
     }
-}
-
-/// Changes with everything a deployment depends on. The emulator's port is in the functions' environment.
-pub fn fingerprint(build: &Build, parameters: &[&str], endpoint: &str) -> String {
-    format!("{parameters:?} {endpoint}\n{}", build.fingerprint)
 }
 
 /// The functions read them at each cold start.
@@ -118,7 +119,7 @@ pub async fn deploy(
     let printed = command::output(describe.arg(project.path("tests/local/describe.py")).arg(STACK_NAME)).await?;
     let Description { api, outputs, functions } =
         serde_json::from_str(&printed).with_context(|| format!("cannot read the stack's description: {printed}"))?;
-    Ok(Deployment { fingerprint: fingerprint(build, parameters, &endpoint), api, outputs, functions })
+    Ok(Deployment { fingerprint: build.fingerprint.clone(), endpoint, api, outputs, functions })
 }
 
 /// A program that takes the emulator for AWS, whatever the user's own configuration of AWS says.

@@ -27,14 +27,20 @@ pub fn set_aside(stack: &Stack) -> Result<()> {
     stack.empty(STATE)
 }
 
-/// To be called while the emulator does not run: it reads its objects when it starts.
+/// To be called while the emulator does not run: it reads its objects when it starts. The packed functions, of which
+/// it has copies, go.
 pub fn bring_back(stack: &Stack, bucket: &str) -> Result<()> {
+    for (_, name, path) in buckets(&stack.path(OBJECTS)) {
+        if name == ARTIFACTS {
+            remove(&path)?;
+        }
+    }
     for (account, name, aside) in buckets(&stack.path(ASIDE)) {
         if name == bucket {
             let path = stack.path(OBJECTS).join(account).join(name);
             if path.exists() {
                 // Just deployed, and so empty.
-                fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+                remove(&path)?;
             }
             rename(&aside, &path)?;
         }
@@ -54,6 +60,10 @@ fn buckets(folder: &Path) -> Vec<(String, String, PathBuf)> {
 fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     entries.flatten().map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path())).collect()
+}
+
+fn remove(path: &Path) -> Result<()> {
+    fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {

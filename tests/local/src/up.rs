@@ -90,13 +90,13 @@ async fn serve(project: &Project, stack: &Stack, door: Door) -> Result<()> {
     let mut record = record(stack, &door, Purpose::Use)?;
     record.mongodb_uri = from_environment("MONGODB_URI").unwrap_or(record.mongodb_uri);
     record.redis_url = from_environment("REDIS_URL").unwrap_or(record.redis_url);
-    let deployment = Deployment::read(stack);
+    let deployment = Deployment::read(stack).filter(|deployment| deployment.is_at(&record.aws_endpoint));
     if deployment.is_none() {
+        stack.forget(Deployment::FILE)?;
         objects::set_aside(stack)?;
     }
     start(project, stack, &tools, &mut record, Purpose::Use).await?;
-    let fingerprint = deploy::fingerprint(&build, &[], &record.aws_endpoint);
-    let deployment = match deployment.filter(|deployment| deployment.is_of(&fingerprint)) {
+    let deployment = match deployment.filter(|deployment| deployment.is_of(&build)) {
         Some(deployment) => deployment,
         None => deploy_and_save(project, stack, &tools, &build, &mut record).await?,
     };

@@ -125,8 +125,6 @@ async fn malformed_json_is_said_to_be_that() {
             let request = bob.request("POST", path).body("application/json", body);
             request.send().await.fails(400, "Invalid JSON");
         }
-        let latin1 = bob.request("POST", path).body("application/json", b"{\"name\":\"\xe9\"}".to_vec());
-        latin1.send().await.fails(400, "Invalid JSON");
     }
 }
 
