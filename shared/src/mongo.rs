@@ -3,7 +3,10 @@
 use std::future::IntoFuture;
 
 use anyhow::{Context, Result};
-use mongodb::{Client, Database, options::ClientOptions};
+use mongodb::{
+    Client, Database,
+    options::{Acknowledgment, ClientOptions, WriteConcern},
+};
 use tokio::time::timeout;
 
 use crate::{Config, Error, limits};
@@ -18,6 +21,10 @@ pub async fn connect(config: &Config) -> Result<Database> {
     options.max_pool_size = Some(limits::MONGODB_CONNECTIONS);
     options.server_selection_timeout = Some(limits::MONGODB_SELECTION);
     options.connect_timeout = Some(limits::MONGODB_SELECTION);
+    // What is acknowledged must survive the death of a server: a lone one would else answer before its journal.
+    options
+        .write_concern
+        .get_or_insert_with(|| WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
     let client = Client::with_options(options).context("MONGODB_URI")?;
     Ok(client.default_database().unwrap_or_else(|| client.database("files_manager")))
 }

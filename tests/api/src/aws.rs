@@ -56,7 +56,14 @@ impl Stack {
         ok(self.aws("POST", "logs", "/", Some(&format!("Logs_20140328.{action}")), query).await).await
     }
 
-    async fn aws(&self, method: &str, service: &str, path: &str, target: Option<&str>, body: &Value) -> reqwest::Response {
+    async fn aws(
+        &self,
+        method: &str,
+        service: &str,
+        path: &str,
+        target: Option<&str>,
+        body: &Value,
+    ) -> reqwest::Response {
         let url = format!("{}{path}", self.aws_endpoint.trim_end_matches('/'));
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut headers = vec![("content-type", "application/x-amz-json-1.1")];
@@ -71,7 +78,8 @@ impl Stack {
             .settings(SigningSettings::default())
             .build()
             .expect("all that a signature needs");
-        let signable = SignableRequest::new(method, &url, headers.iter().copied(), SignableBody::Bytes(body.as_bytes()));
+        let signable =
+            SignableRequest::new(method, &url, headers.iter().copied(), SignableBody::Bytes(body.as_bytes()));
         let (signature, _) = sign(signable.expect("a request"), &params.into()).expect("a signature").into_parts();
 
         let mut request = self.http.request(method.parse().expect("a method"), &url);

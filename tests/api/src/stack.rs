@@ -127,7 +127,9 @@ impl Stack {
         let mut pages = self.s3.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();
         let mut keys = Vec::new();
         while let Some(page) = pages.next().await {
-            keys.extend(page.expect("S3 lists").contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
+            keys.extend(
+                page.expect("S3 lists").contents.unwrap_or_default().into_iter().filter_map(|object| object.key),
+            );
         }
         keys.sort();
         keys

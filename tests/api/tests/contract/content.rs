@@ -91,7 +91,9 @@ async fn private_content_is_for_its_owner_alone() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let file = bob.upload("notes.txt", b"hi").await;
-    for path in [format!("/files/{file}/data"), format!("/files/{file}/data?size="), format!("/files/{file}/data?size=100")] {
+    for path in
+        [format!("/files/{file}/data"), format!("/files/{file}/data?size="), format!("/files/{file}/data?size=100")]
+    {
         stack.anyone().get(&path).await.fails(404, "Not found");
         stack.anyone().with_token("no such token").get(&path).await.fails(404, "Not found");
         eve.get(&path).await.fails(404, "Not found");
@@ -151,8 +153,27 @@ async fn an_empty_size_is_the_original_and_any_other_that_is_no_width_is_not_fou
     bob.get(&format!("/files/{file}/data?size=")).await.is_content("text/plain; charset=utf-8", b"hi");
     bob.get(&format!("/files/{image}/data?size=")).await.is_content("image/png", b"hi");
     for size in [
-        "0", "1", "50", "99", "101", "251", "1000", "-100", "+100", "0100", "100.0", "100px", "1e2", "abc", "%20100", "100%00",
-        "..%2f..%2f", "%ff", "%C2%B2", "null", "original",
+        "0",
+        "1",
+        "50",
+        "99",
+        "101",
+        "251",
+        "1000",
+        "-100",
+        "+100",
+        "0100",
+        "100.0",
+        "100px",
+        "1e2",
+        "abc",
+        "%20100",
+        "100%00",
+        "..%2f..%2f",
+        "%ff",
+        "%C2%B2",
+        "null",
+        "original",
     ] {
         bob.get(&format!("/files/{image}/data?size={size}")).await.fails(404, "Not found");
         bob.get(&format!("/files/{file}/data?size={size}")).await.fails(404, "Not found");

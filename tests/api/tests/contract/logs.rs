@@ -47,7 +47,9 @@ async fn every_request_is_one_line_of_json() {
     let lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut logged: Vec<_> = lines
         .iter()
-        .map(|line| (line["method"].as_str().unwrap(), line["route"].as_str().unwrap(), line["status"].as_u64().unwrap()))
+        .map(|line| {
+            (line["method"].as_str().unwrap(), line["route"].as_str().unwrap(), line["status"].as_u64().unwrap())
+        })
         .collect();
     let mut expected = expected.to_vec();
     logged.sort_unstable();
@@ -81,7 +83,8 @@ async fn no_line_has_a_password_a_token_an_email_or_a_name_in_it() {
     anyone.request("POST", "/users").body("application/json", malformed).send().await.fails(400, "Invalid JSON");
     let file = bob.upload(&name, name.as_bytes()).await;
     let image = bob.upload_image(&name, name.as_bytes()).await;
-    for path in [format!("/files/{name}"), format!("/files/{file}/data?size={name}"), format!("/files?parentId={name}")] {
+    for path in [format!("/files/{name}"), format!("/files/{file}/data?size={name}"), format!("/files?parentId={name}")]
+    {
         bob.get(&path).await;
         anyone.with_token(&wrong_token).get(&path).await;
     }

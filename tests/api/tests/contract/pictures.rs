@@ -3,7 +3,8 @@
 use std::io::Cursor;
 
 use image::{
-    DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage, codecs::jpeg::JpegEncoder,
+    DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage,
+    codecs::jpeg::JpegEncoder,
 };
 
 /// Something to see in every part.
@@ -36,7 +37,8 @@ pub fn lying_on_its_side(width: u32, height: u32) -> Vec<u8> {
         0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0, // orientation, one short, 6
         0, 0, 0, 0, // no other directory
     ];
-    let stored = RgbImage::from_fn(width, height, |x, _| if x < width / 2 { Rgb([255, 0, 0]) } else { Rgb([0, 0, 255]) });
+    let stored =
+        RgbImage::from_fn(width, height, |x, _| if x < width / 2 { Rgb([255, 0, 0]) } else { Rgb([0, 0, 255]) });
     let mut bytes = Vec::new();
     let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 90);
     encoder.set_exif_metadata(TURN_CLOCKWISE.to_vec()).unwrap();

@@ -133,10 +133,9 @@ async fn no_body_or_another_content_type_counts_as_no_fields() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let folder = json!({ "name": "a", "type": "folder" }).to_string();
-    for (path, body, error) in [
-        ("/users", r#"{"email":"a@b","password":"c"}"#, "Missing email"),
-        ("/files", &*folder, "Missing name"),
-    ] {
+    for (path, body, error) in
+        [("/users", r#"{"email":"a@b","password":"c"}"#, "Missing email"), ("/files", &*folder, "Missing name")]
+    {
         bob.request("POST", path).send().await.fails(400, error);
         bob.request("POST", path).body("application/json", "").send().await.fails(400, error);
         for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp"] {
@@ -172,7 +171,9 @@ async fn an_unknown_route_is_not_found() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let id = bob.upload("notes.txt", b"hi").await;
-    for path in ["/", "/nothing", "/users/you", "/users/me/too", "/status/x", &format!("/files/{id}/nothing"), "/files/a/b/c"] {
+    for path in
+        ["/", "/nothing", "/users/you", "/users/me/too", "/status/x", &format!("/files/{id}/nothing"), "/files/a/b/c"]
+    {
         for method in ["GET", "POST", "PUT", "DELETE"] {
             bob.request(method, path).send().await.fails(404, "Not found");
         }

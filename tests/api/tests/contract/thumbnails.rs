@@ -102,7 +102,9 @@ async fn a_thumbnail_looks_like_its_source() {
     let id = bob.upload_image("photo.jpg", &jpeg(1000, 1000)).await;
     for seen in all_of(&bob, &id).await {
         let at = |x: u32, y: u32| seen.pixels.get_pixel(x * (seen.width - 1) / 4, y * (seen.height - 1) / 4).0;
-        for (x, y, expected) in [(0, 0, [0, 0, 128]), (2, 2, [127, 127, 128]), (4, 0, [255, 0, 128]), (1, 3, [64, 191, 128])] {
+        for (x, y, expected) in
+            [(0, 0, [0, 0, 128]), (2, 2, [127, 127, 128]), (4, 0, [255, 0, 128]), (1, 3, [64, 191, 128])]
+        {
             let near = at(x, y).iter().zip(expected).all(|(&a, b): (&u8, u8)| a.abs_diff(b) < 12);
             assert!(near, "{:?} at {x}, {y} of {}", at(x, y), seen.width);
         }

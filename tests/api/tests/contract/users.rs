@@ -58,7 +58,8 @@ async fn an_email_is_compared_byte_for_byte() {
     let stack = Stack::running().await;
     let email = unique("bob");
     // The last two look the same: composed, and with a combining accent.
-    let variants = [email.clone(), email.to_uppercase(), format!(" {email}"), format!("{email}é"), format!("{email}e\u{301}")];
+    let variants =
+        [email.clone(), email.to_uppercase(), format!(" {email}"), format!("{email}é"), format!("{email}e\u{301}")];
     for variant in &variants {
         assert_eq!(stack.anyone().sign_up(variant, variant).await.status, 201, "{variant:?}");
     }

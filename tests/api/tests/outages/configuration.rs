@@ -11,7 +11,7 @@ async fn with(stack: &Stack, function: &'static str, variable: &str, value: &str
     let before = stack.environment(function).await;
     let mut changed = before.clone();
     changed[variable] = json!(value);
-    let undo = Undo::by(async move || { Stack::running().await.set_environment(function, &before).await });
+    let undo = Undo::by(async move || Stack::running().await.set_environment(function, &before).await);
     stack.set_environment(function, &changed).await;
     undo
 }
@@ -19,10 +19,8 @@ async fn with(stack: &Stack, function: &'static str, variable: &str, value: &str
 #[tokio::test]
 async fn with_password_hash_sha1_a_password_is_stored_as_the_original_does_it() {
     let (_alone, stack) = alone().await;
-    let _undo = [
-        with(&stack, "users", "PASSWORD_HASH", "sha1").await,
-        with(&stack, "auth", "PASSWORD_HASH", "sha1").await,
-    ];
+    let _undo =
+        [with(&stack, "users", "PASSWORD_HASH", "sha1").await, with(&stack, "auth", "PASSWORD_HASH", "sha1").await];
     let email = unique("bob");
     assert_eq!(stack.anyone().sign_up(&email, PASSWORD).await.status, 201);
     let stored = async || {

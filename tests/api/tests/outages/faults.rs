@@ -50,7 +50,7 @@ impl Outage {
         match self {
             Self::Hang => {
                 kill_process(pid, Signal::STOP).unwrap();
-                Undo::by(async move || { kill_process(pid, Signal::CONT).unwrap() })
+                Undo::by(async move || kill_process(pid, Signal::CONT).unwrap())
             }
             Self::Crash => {
                 kill_process(pid, Signal::KILL).unwrap();

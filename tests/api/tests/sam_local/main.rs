@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::{self, Write},
     net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Stdio,
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, TcpStream},
     process::{Child, Command},
+    sync::{Mutex, MutexGuard},
 };
 
 /// What SAM runs the functions in.
@@ -27,7 +29,8 @@ async fn sam_local_start_api_answers_from_a_container() {
     let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     let _api = sam.start(&["start-api", "--port", &port.to_string()]);
     let url = format!("http://127.0.0.1:{port}");
-    eventually("SAM listens", Duration::from_mins(1), async || TcpStream::connect(("127.0.0.1", port)).await.ok()).await;
+    eventually("SAM listens", Duration::from_mins(1), async || TcpStream::connect(("127.0.0.1", port)).await.ok())
+        .await;
 
     let status = reqwest::get(format!("{url}/status")).await.unwrap();
     assert_eq!((status.status().as_u16(), json(status).await), (200, json!({ "redis": true, "db": true })));
@@ -62,20 +65,25 @@ async fn sam_local_invoke_makes_thumbnails_in_a_container() {
 /// SAM, and the stack's stores where a container reaches them.
 struct Sam {
     stack: Stack,
-    /// The build, with this test's template and environment beside it.
+    /// A copy of the build, with this test's environment.
     folder: PathBuf,
     skip_pull: bool,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// Two at once would make the same image.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 impl Sam {
     /// `None`, having said so, where there is no Docker.
+    #[expect(clippy::explicit_write, reason = "the harness hides what a passing test prints with a macro")]
     async fn with_docker() -> Option<Self> {
-        let Some(bridge) = docker(&["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]).await
-        else {
-            eprintln!("SKIPPED: there is no Docker here, so SAM local was not tried");
+        let Some(network) = docker(&["network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}"]).await else {
+            writeln!(io::stderr(), "SKIPPED: there is no Docker here, so SAM local was not tried").unwrap();
             return None;
         };
-        let bridge: Ipv4Addr = bridge.trim().parse().unwrap();
+        let alone = ALONE.lock().await;
+        let bridge = gateway(&serde_json::from_str(&network).unwrap());
         let stack = Stack::running().await;
         let at_bridge = async |url: &str| forward(bridge, url).await;
         let environment = json!({
@@ -85,19 +93,17 @@ impl Sam {
             "BUCKET": stack.bucket,
             "QUEUE_URL": stack.queue_url,
         });
-        let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.aws-sam/build").canonicalize().unwrap();
-        let folder = build.join(unique("sam-local"));
-        fs::create_dir(&folder).unwrap();
-        // SAM hands on only what the template declares, and paths in a template are relative to it.
-        let mut template = fs::read_to_string(build.join("template.yaml")).unwrap();
-        template = template.replace("CodeUri: ", "CodeUri: ../");
+        let folder = stack.path.with_file_name(unique("sam-local"));
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.aws-sam/build"), &folder);
+        // SAM hands on only what the template declares.
+        let mut template = fs::read_to_string(folder.join("template.yaml")).unwrap();
         for name in ["MONGODB_URI", "REDIS_URL", "AWS_ENDPOINT_URL"] {
             template = template.replacen("      Variables:\n", &format!("      Variables:\n        {name}: ''\n"), 1);
         }
         fs::write(folder.join("template.yaml"), template).unwrap();
         fs::write(folder.join("environment.json"), json!({ "Parameters": environment }).to_string()).unwrap();
         let skip_pull = docker(&["image", "inspect", IMAGE]).await.is_some();
-        Some(Self { stack, folder, skip_pull })
+        Some(Self { stack, folder, skip_pull, _alone: alone })
     }
 
     fn start(&self, args: &[&str]) -> Running {
@@ -116,6 +122,7 @@ impl Sam {
             .env("AWS_SECRET_ACCESS_KEY", self.stack.credentials.secret_access_key())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(fs::File::create(self.folder.join("log")).unwrap())
             .process_group(0)
             .spawn()
             .unwrap();
@@ -125,6 +132,9 @@ impl Sam {
 
 impl Drop for Sam {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", fs::read_to_string(self.folder.join("log")).unwrap_or_default());
+        }
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -154,6 +164,16 @@ impl Drop for Running {
     }
 }
 
+/// Where containers reach the host: as Docker says, or, where it does not, the first address of their network.
+fn gateway(network: &Value) -> Ipv4Addr {
+    let first = || {
+        let (network, _) = network[0]["Subnet"].as_str()?.split_once('/')?;
+        Some(Ipv4Addr::from_bits(network.parse::<Ipv4Addr>().ok()?.to_bits() + 1))
+    };
+    let said = network[0]["Gateway"].as_str().and_then(|address| address.parse().ok());
+    said.or_else(first).expect("Docker's bridge has an IPv4 network")
+}
+
 /// The same URL with a port of the bridge that leads to it.
 async fn forward(bridge: Ipv4Addr, url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap();
@@ -170,6 +190,14 @@ async fn forward(bridge: Ipv4Addr, url: &str) -> String {
         }
     });
     forwarded
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() { copy(&from, &to) } else { fs::copy(from, to).map(drop).unwrap() }
+    }
 }
 
 /// What a Docker command prints, if it works.
