@@ -31,7 +31,7 @@ pub struct Program {
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Process {
     pub pid: u32,
-    /// Field 22 of /proc/<pid>/stat, in clock ticks since boot.
+    /// Field 22 of `/proc/<pid>/stat`, in clock ticks since boot.
     pub start_time: u64,
     #[serde(flatten)]
     pub program: Program,
