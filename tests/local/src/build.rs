@@ -33,7 +33,9 @@ pub async fn build(project: &Project, tools: &Tools) -> Result<Build> {
         return Ok(Build { template, fingerprint, _lock: lock });
     }
     if !project.path("target/lambda").exists() {
-        progress::line("  The first build of the functions takes about 10 minutes on 2 cores; later ones take seconds.");
+        progress::line(
+            "  The first build of the functions takes about 10 minutes on 2 cores; later ones take seconds.",
+        );
     }
     let log = project.local("build.log");
     // Only the last build is of interest.
