@@ -33,7 +33,7 @@ def function_arn(logical_id):
 
 
 def function_of(operation):
-    """The logical id in {"Fn::Sub": "arn:…:path/2015-03-31/functions/${Files.Arn}/invocations"}."""
+    """The logical id in {"Fn::Sub": "arn:…:path/2015-03-31/functions/${files.Arn}/invocations"}."""
     uri = json.dumps(operation["x-amazon-apigateway-integration"]["uri"])
     return re.search(r"\$\{(\w+)\.Arn\}", uri).group(1)
 

@@ -28,7 +28,7 @@ pub struct Deployment {
     endpoint: String,
     pub api: String,
     outputs: Outputs,
-    /// By logical id.
+    /// By logical id, which is the name of the folder.
     functions: BTreeMap<String, String>,
 }
 
@@ -76,7 +76,7 @@ impl Deployment {
         record.bucket.clone_from(&self.outputs.bucket);
         record.queue_url.clone_from(&self.outputs.queue_url);
         record.dead_letter_queue_url.clone_from(&self.outputs.dead_letter_queue_url);
-        record.functions = self.functions.iter().map(|(id, name)| (id.to_lowercase(), name.clone())).collect();
+        record.functions.clone_from(&self.functions);
     }
 }
 

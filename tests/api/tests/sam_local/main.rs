@@ -53,7 +53,7 @@ async fn sam_local_invoke_makes_thumbnails_in_a_container() {
     let path = sam.folder.join("event.json");
     fs::write(&path, event.to_string()).unwrap();
 
-    let invoked = sam.start(&["invoke", "Thumbnails", "--event", path.to_str().unwrap()]);
+    let invoked = sam.start(&["invoke", "thumbnails", "--event", path.to_str().unwrap()]);
     let output = invoked.finish().await;
     assert_eq!(serde_json::from_str::<Value>(&output).unwrap(), json!({ "batchItemFailures": [] }), "{output}");
     for width in [500, 250, 100] {
