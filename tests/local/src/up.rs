@@ -18,8 +18,9 @@ use crate::stack::{ACCESS_KEY_ID, Opened, REGION, Record, SECRET_ACCESS_KEY, Sta
 use crate::tools::Tools;
 use crate::{Project, UpOptions, interrupted, objects, process};
 
-/// So that a test sees the sweeper at work without waiting for minutes.
-const SHORT_GRACE: [&str; 2] = ["UploadGraceSeconds=1", "ThumbnailGraceSeconds=1"];
+/// So that a test sees the sweeper at work without waiting for minutes. An upload keeps long enough that a sweep of one
+/// test does not take the slow upload of another; a test that wants it expired says so in the row.
+const SHORT_GRACE: [&str; 2] = ["UploadGraceSeconds=30", "ThumbnailGraceSeconds=1"];
 
 pub async fn up(project: &Project, options: &UpOptions) -> Result<ExitCode> {
     let stack = match Stack::open(project.local("up")).await? {
