@@ -266,20 +266,32 @@ impl Files {
         Ok(all.saturating_sub(invisible))
     }
 
+    /// Marks that the image is being decoded. Whether it was marked already: by an attempt that died with its
+    /// process, or by one that still runs. `NotFound` if the image has gone meanwhile.
+    pub async fn decoding_begins(&self, file: &File) -> Result<bool> {
+        let mark = doc! { "$set": { "decodingSince": DateTime::now() } };
+        let before = answer(self.rows.find_one_and_update(owned(file.owner, file.id), mark)).await?;
+        Ok(before.ok_or(Error::NotFound)?.decoding_since.is_some())
+    }
+
+    /// Takes the mark away again, where what failed after the decoding will be tried again.
+    pub async fn decoding_survived(&self, file: &File) -> Result<()> {
+        self.update_owned(file, doc! { "$unset": { "decodingSince": "" } }).await
+    }
+
     /// The thumbnails are stored. `NotFound` if the image has gone meanwhile, and they with it must.
     pub async fn thumbnails_ready(&self, file: &File) -> Result<()> {
-        self.thumbnails_done(file, doc! { "thumbnails": "ready" }, doc! { "thumbnailsDueAt": "", "thumbnailError": "" })
-            .await
+        let done = doc! { "thumbnailsDueAt": "", "thumbnailError": "", "decodingSince": "" };
+        self.update_owned(file, doc! { "$set": { "thumbnails": "ready" }, "$unset": done }).await
     }
 
     /// The image can have no thumbnails, for a reason that its owner is told.
     pub async fn thumbnails_failed(&self, file: &File, reason: &str) -> Result<()> {
         let failed = doc! { "thumbnails": "failed", "thumbnailError": reason };
-        self.thumbnails_done(file, failed, doc! { "thumbnailsDueAt": "" }).await
+        self.update_owned(file, doc! { "$set": failed, "$unset": { "thumbnailsDueAt": "", "decodingSince": "" } }).await
     }
 
-    async fn thumbnails_done(&self, file: &File, set: Document, unset: Document) -> Result<()> {
-        let update = doc! { "$set": set, "$unset": unset };
+    async fn update_owned(&self, file: &File, update: Document) -> Result<()> {
         let done = answer(self.rows.update_one(owned(file.owner, file.id), update)).await?;
         if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }

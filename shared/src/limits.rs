@@ -71,5 +71,9 @@ pub const SOURCE_PIXELS: u64 = 50_000_000;
 /// Longest side of a source image, in pixels, by its header.
 pub const SOURCE_SIDE: u32 = 16_384;
 
+/// How often a job may come while its image kills the worker: from this receive on it fails without being decoded,
+/// so that the jobs beside it are done before the queue gives them up, after five.
+pub const DECODE_RECEIVES: u32 = 3;
+
 /// Rows that one run of the sweeper finishes of each kind; the next run goes on.
 pub const SWEEP_ROWS: i64 = 500;

@@ -3,6 +3,7 @@
 use aws_sdk_s3::{Client, error::SdkError, operation::get_object::GetObjectError, primitives::ByteStream};
 use axum::body::Bytes;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -64,12 +65,17 @@ impl Objects {
     pub async fn get(&self, key: &Key, limit: u64) -> Result<Object> {
         let get = self.s3.get_object().bucket(&self.bucket).key(key.as_str());
         let read = async {
-            let object = get.send().await.map_err(not_found)?;
-            if object.content_length.unwrap_or(0).unsigned_abs() > limit {
+            let mut object = get.send().await.map_err(not_found)?;
+            let size = object.content_length.unwrap_or(0).unsigned_abs();
+            if size > limit {
                 return Err(Error::TooLarge("too large"));
             }
-            let bytes = object.body.collect().await.map_err(|error| Error::Unavailable(error.into()))?.into_bytes();
-            Ok(Object { bytes, content_type: object.content_type })
+            // Gathered by the SDK, the bytes would stand in memory twice for a moment.
+            let mut bytes = BytesMut::with_capacity(size.try_into().unwrap_or_default());
+            while let Some(some) = object.body.next().await {
+                bytes.extend_from_slice(&some.map_err(|error| Error::Unavailable(error.into()))?);
+            }
+            Ok(Object { bytes: bytes.freeze(), content_type: object.content_type })
         };
         // The SDK's own timeout ends with the headers.
         tokio::time::timeout(self.timeout, read).await.map_err(|_| Error::timeout("S3"))?

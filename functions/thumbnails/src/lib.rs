@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use bytes::Bytes;
 use lambda_runtime::LambdaEvent;
 use serde::Deserialize;
 use shared::{
@@ -103,7 +104,7 @@ impl App {
         let Kind::Image(Content::Stored { key, size }, _) = &file.kind else {
             return Err(Failure::Permanent("File not found".into()));
         };
-        match self.make(&file, key, *size).await {
+        match self.make(&file, key, *size, receives(message)).await {
             Ok(()) => Ok("ready"),
             Err(Failure::Permanent(reason)) => {
                 self.files.thumbnails_failed(&file, &reason).await?;
@@ -113,14 +114,28 @@ impl App {
         }
     }
 
-    async fn make(&self, file: &File, key: &Key, size: u64) -> Result<(), Failure> {
+    async fn make(&self, file: &File, key: &Key, size: u64, receives: u32) -> Result<(), Failure> {
         if size > limits::SOURCE_BYTES {
             return Err(Failure::Permanent("too large".into()));
         }
         let source = self.objects.get(key, limits::SOURCE_BYTES).await?.bytes;
+        let died_before = self.files.decoding_begins(file).await?;
+        if died_before && receives >= limits::DECODE_RECEIVES {
+            return Err(Failure::Permanent("the decoder does not survive it".into()));
+        }
+        let made = self.decode_and_store(file, source).await;
+        if let Err(Failure::Transient(_)) = made
+            && let Err(error) = self.files.decoding_survived(file).await
+        {
+            tracing::warn!(error = error.cause(), "a mark is left behind");
+        }
+        made
+    }
+
+    async fn decode_and_store(&self, file: &File, source: Bytes) -> Result<(), Failure> {
         let thumbnails = tokio::task::spawn_blocking(move || picture::thumbnails(&source))
             .await
-            .map_err(|panic| Failure::Permanent(format!("the decoder failed: {panic}")))?
+            .map_err(|panic| Failure::Permanent(format!("damaged image: {panic}")))?
             .map_err(|refusal| Failure::Permanent(refusal.to_string()))?;
         for Thumbnail { width, bytes, content_type } in thumbnails {
             self.objects.put(&Key::of_thumbnail(file.id, width), bytes.into(), content_type).await?;
@@ -136,6 +151,11 @@ impl App {
             done => Ok(done?),
         }
     }
+}
+
+/// How often the queue has handed it out, this time included.
+fn receives(message: &SqsMessage) -> u32 {
+    message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
 /// S3 sends one when a notification is set up.

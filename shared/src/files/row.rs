@@ -38,6 +38,9 @@ pub struct Row {
     /// When the sweeper sends the job again; where thumbnails are `due`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbnails_due_at: Option<DateTime>,
+    /// Set while the worker decodes it, and left behind by a worker that dies of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoding_since: Option<DateTime>,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -85,6 +88,7 @@ impl Row {
             thumbnails: None,
             thumbnail_error: None,
             thumbnails_due_at: None,
+            decoding_since: None,
         }
     }
 
