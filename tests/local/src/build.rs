@@ -15,6 +15,8 @@ use crate::{Project, command, progress};
 /// What the functions and the layout of the build are made of.
 const SOURCES: [&str; 6] = ["Cargo.toml", "Cargo.lock", "shared", "functions", "template.yaml", "samconfig.toml"];
 
+const RUNNER: &str = "Pictures (cargo lambda build)";
+
 /// A finished build. As long as it is held no other `cargo local` builds, so that what is being deployed stays whole.
 pub struct Build {
     pub template: PathBuf,
@@ -56,6 +58,27 @@ pub async fn build(project: &Project, tools: &Tools) -> Result<Build> {
     .await?;
     fs::write(&stamp, &fingerprint).context("cannot write into .local")?;
     Ok(Build { template, fingerprint, _lock: lock })
+}
+
+/// The code that makes thumbnails as a program of its own, built as a function is; where it lies.
+pub async fn build_runner(project: &Project, tools: &Tools) -> Result<PathBuf> {
+    let _lock = lock(project).await?;
+    let (runner, stamp) = (project.path("target/lambda/pictures/bootstrap"), project.local("built-pictures"));
+    let mut fingerprint = fingerprint(project)?;
+    add(&project.path("tests/pictures"), &mut fingerprint)?;
+    if runner.exists() && fs::read_to_string(&stamp).is_ok_and(|built| built == fingerprint) {
+        progress::skipped(RUNNER, "fresh");
+        return Ok(runner);
+    }
+    progress::step(RUNNER, async {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["lambda", "build", "--release", "--package", "pictures"]);
+        cargo.current_dir(project.path("")).env("PATH", tools.path());
+        command::run(&mut cargo, RUNNER, &project.local("build.log")).await
+    })
+    .await?;
+    fs::write(&stamp, &fingerprint).context("cannot write into .local")?;
+    Ok(runner)
 }
 
 async fn lock(project: &Project) -> Result<File> {

@@ -5,6 +5,7 @@
 mod bench;
 mod build;
 mod command;
+mod corpora;
 mod deploy;
 mod front;
 mod http;

@@ -32,6 +32,15 @@ impl Tools {
         Ok(Self { aws: aws.folder, sam: sam.folder })
     }
 
+    /// Python with Pillow, which only the tests of pictures need.
+    pub async fn pillow(project: &Project) -> Result<PathBuf> {
+        let pillow = Environment::new(project, "pillow")?;
+        if !pillow.is_ready() {
+            progress::step("Pillow (pip, the first time only)", pillow.install()).await?;
+        }
+        Ok(pillow.folder.join("bin/python"))
+    }
+
     /// Python with the emulator and boto3.
     pub fn python(&self) -> PathBuf {
         self.aws.join("bin/python")

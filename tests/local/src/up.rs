@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 use tokio::time::sleep;
 
-use crate::build::{Build, build};
+use crate::build::{Build, build, build_runner};
 use crate::command::Group;
 use crate::deploy::{self, Deployment};
 use crate::front::Door;
@@ -16,7 +16,7 @@ use crate::parts::{self, EMULATOR, FAULTS, MONGODB, Purpose, REDIS, port_of};
 use crate::progress::{line, notice, seconds, step};
 use crate::stack::{ACCESS_KEY_ID, Opened, REGION, Record, SECRET_ACCESS_KEY, Stack, clear_old_tests, free_port};
 use crate::tools::Tools;
-use crate::{Project, UpOptions, interrupted, objects, process};
+use crate::{Project, UpOptions, corpora, interrupted, objects, process};
 
 /// So that a test sees the sweeper at work without waiting for minutes. An upload keeps long enough that a sweep of one
 /// test does not take the slow upload of another; a test that wants it expired says so in the row.
@@ -111,6 +111,8 @@ async fn serve(project: &Project, stack: &Stack, door: Door) -> Result<()> {
 async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<ExitCode> {
     let tools = Tools::install(project).await?;
     let build = build(project, &tools).await?;
+    let runner = build_runner(project, &tools).await?;
+    corpora::fetch(project).await?;
     let door = Door::open(0).await?;
     let mut record = record(stack, &door, Purpose::Test)?;
     start(project, stack, &tools, &mut record, Purpose::Test).await?;
@@ -120,7 +122,8 @@ async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<
     open(stack, &mut record, door, &deployment)?;
     let mut tests = Command::new("cargo");
     tests.args(["test", "--workspace"]).args(args).current_dir(project.path(""));
-    let status = Group::spawn(tests.env("FILES_MANAGER_STACK", stack.record_path()))?.wait().await?;
+    tests.env("FILES_MANAGER_STACK", stack.record_path()).env("FILES_MANAGER_PICTURES", runner);
+    let status = Group::spawn(&mut tests)?.wait().await?;
     // Ended by a signal: no code.
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))

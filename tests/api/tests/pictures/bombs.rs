@@ -1,0 +1,107 @@
+//! R21: a bomb costs nothing.
+
+use crate::{
+    MEMORY_KB, files, local, name,
+    runner::{Report, Runner},
+};
+
+/// What a bomb may cost, beside what the process has when it is idle.
+const WALL_MS: f64 = 5.0;
+const BOMB_KB: u64 = 32 << 10;
+
+/// Each in a process of its own that has seen a legal picture before; the least time of several, and the most memory.
+fn cost(bomb: &str) -> (Report, f64, u64) {
+    let mut wall = f64::INFINITY;
+    let mut memory = 0;
+    let mut last = None;
+    for _ in 0..7 {
+        let mut runner = Runner::start();
+        let warm = runner.make(&local("gallery").join("seeds/tiny.png"), None).unwrap();
+        assert_eq!((warm.error, warm.bytes.len()), (None, 3));
+        let report =
+            runner.make(&local("gallery/bombs").join(bomb), None).unwrap_or_else(|end| panic!("{bomb}: {end}"));
+        wall = wall.min(report.wall_ms);
+        memory = memory.max(report.peak_kb.saturating_sub(report.idle_kb));
+        last = Some(report);
+    }
+    (last.unwrap(), wall, memory)
+}
+
+#[test]
+fn r21_a_bomb_costs_nothing() {
+    // `None`: a small picture beside what is never looked at may as well be shown.
+    let (pixels, damaged) = (Some("too many pixels: "), Some("damaged image: "));
+    let expected = [
+        ("324-megapixels-1-bit.png", pixels),
+        ("324-megapixels-8-bit.png", pixels),
+        ("5000-frames.gif", None),
+        ("baseline-65535.jpg", pixels),
+        ("header-of-100000.png", Some("too many pixels: 100000 x 100000, the limit is 50 million and 16384 a side")),
+        ("itxt.png", None),
+        ("profile.png", damaged),
+        ("progressive-65535.jpg", pixels),
+        ("screen-65535.gif", pixels),
+        ("vp8.webp", pixels),
+        ("vp8l.webp", Some("")),
+        ("vp8x-16-million.webp", Some("")),
+        ("vp8x.webp", pixels),
+        ("ztxt.png", None),
+    ];
+    let bombs = files(&local("gallery/bombs"));
+    assert!(bombs.iter().map(|path| name(path)).eq(expected.map(|(name, _)| name)), "{bombs:?}");
+
+    let mut broken = Vec::new();
+    for (bomb, reason) in expected {
+        let (report, wall, memory) = cost(bomb);
+        println!("{bomb}: {wall:.2} ms, {memory} kB, {:?}", report.error);
+        let good = match (reason, &report.error) {
+            (reason, Some(error)) => {
+                error.len() > "damaged image: ".len() && error.starts_with(reason.unwrap_or_default())
+            }
+            (Some(_), None) => false,
+            (None, None) => report.bytes.len() == 3,
+        };
+        if !good {
+            broken.push(format!("{bomb}: {:?}", report.error));
+        }
+        if wall >= WALL_MS {
+            broken.push(format!("{bomb} takes {wall:.1} ms"));
+        }
+        if memory >= BOMB_KB {
+            broken.push(format!("{bomb} takes {memory} kB"));
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn r21_a_legal_picture_of_49_megapixels_fits() {
+    let pictures = files(&local("gallery/large"));
+    let expected = [
+        "baseline.jpg",
+        "gradient.gif",
+        "interlaced.png",
+        "lossless.webp",
+        "lossy.webp",
+        "progressive.jpg",
+        "rgb.png",
+        "rgba16.png",
+    ];
+    assert!(pictures.iter().map(|path| name(path)).eq(expected), "{pictures:?}");
+    let mut broken = Vec::new();
+    for path in &pictures {
+        match Runner::start().make(path, None) {
+            Ok(report) => {
+                println!("{}: {:.0} ms, {} kB", name(path), report.wall_ms, report.peak_kb);
+                if report.bytes.len() != 3 {
+                    broken.push(format!("{}: {:?}", name(path), report.error));
+                }
+                if report.peak_kb >= MEMORY_KB {
+                    broken.push(format!("{} takes {} MB", name(path), report.peak_kb / 1024));
+                }
+            }
+            Err(end) => broken.push(format!("{}: {end}", name(path))),
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}

@@ -1,0 +1,518 @@
+"""Makes the pictures that the tests of thumbnails look at, into a folder: bombs, large and hollow ones, seeds to be
+mutated, and one of each kind that must be shown right, with the colours that Pillow sees in them."""
+
+import io
+import json
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
+
+gallery = Path(sys.argv[1])
+
+
+def save(name, data):
+    path = gallery / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def encoded(picture, format, **options):
+    out = io.BytesIO()
+    picture.save(out, format, **options)
+    return out.getvalue()
+
+
+# PNG, chunk by chunk: Pillow writes neither interlaced ones nor 16 bits of colour.
+
+GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
+CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+
+
+def chunk(kind, data=b""):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def deflated(pieces, level=9):
+    deflate = zlib.compressobj(level)
+    return b"".join([deflate.compress(piece) for piece in pieces] + [deflate.flush()])
+
+
+def png(width, height, depth, color, idat, *before, interlaced=False):
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlaced)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        [chunk(b"IHDR", header), *before, chunk(b"IDAT", idat), chunk(b"IEND")]
+    )
+
+
+def packed(values, depth):
+    """A row of samples, as bytes."""
+    if depth == 8:
+        return bytes(values)
+    if depth == 16:
+        return struct.pack(f">{len(values)}H", *values)
+    per_byte = 8 // depth
+    values = values + [0] * (-len(values) % per_byte)
+    return bytes(
+        sum(value << (8 - depth * (at + 1)) for at, value in enumerate(values[n : n + per_byte]))
+        for n in range(0, len(values), per_byte)
+    )
+
+
+def rows(width, height, depth, pixel, interlaced):
+    """`pixel` gives the samples at x, y. Every row is unfiltered, or as good as any other for these pictures."""
+    for x0, y0, dx, dy in ADAM7 if interlaced else [(0, 0, 1, 1)]:
+        for y in range(y0, height, dy):
+            samples = [sample for x in range(x0, width, dx) for sample in pixel(x, y)]
+            if samples:
+                yield b"\0" + packed(samples, depth)
+
+
+def huge(filler):
+    """256 MiB of nothing, in a quarter of a megabyte."""
+    return deflated([filler] + [bytes(1 << 20)] * 256)
+
+
+# Colour profiles: a matrix and a curve, which is all that a camera, a screen or a phone says of itself.
+
+SRGB = [(0.4360, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7139)]
+DISPLAY_P3 = [(0.5151, 0.2412, -0.0011), (0.2919, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)]
+ADOBE_RGB = [(0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446)]
+SRGB_CURVE = b"para" + bytes(4) + struct.pack(
+    ">HH5i", 3, 0, *[round(x * 65536) for x in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)]
+)
+GAMMA_2_2 = b"curv" + bytes(4) + struct.pack(">IH", 1, 563) + bytes(2)
+
+
+def profile(columns, curve):
+    def xyz(values):
+        return b"XYZ " + bytes(4) + struct.pack(">3i", *[round(value * 65536) for value in values])
+
+    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(78)
+    tags = [(b"desc", text), (b"cprt", b"text" + bytes(4) + b"none\0\0\0\0"), (b"wtpt", xyz((0.9642, 1, 0.8249)))]
+    tags += [(name, xyz(column)) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns)]
+    tags += [(name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")]
+    table, body = struct.pack(">I", len(tags)), b""
+    for name, data in tags:
+        table += name + struct.pack(">II", 128 + 4 + 12 * len(tags) + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    header = struct.pack(">I4sI4s4s4s", 128 + len(table) + len(body), b"none", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    header += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp")
+    header += bytes(68 - len(header)) + struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
+    return header + bytes(128 - len(header)) + table + body
+
+
+SRGB_PROFILE = ImageCms.createProfile("sRGB")
+
+
+# Bombs: small files that promise, or hold, far more than anybody wants to see.
+
+
+def with_size(jpeg, width, height):
+    """A JPEG with another size in its frame header."""
+    at = next(at for at in range(len(jpeg)) if jpeg[at] == 0xFF and jpeg[at + 1] in (0xC0, 0xC2))
+    return jpeg[: at + 5] + struct.pack(">HH", height, width) + jpeg[at + 9 :]
+
+
+def riff(*chunks):
+    body = b"".join(name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2) for name, data in chunks)
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+
+
+def vp8(width, height, rest=bytes(64)):
+    # A key frame, shown, whose first partition is as long as the rest.
+    return struct.pack("<I", 0x10 | len(rest) << 5)[:3] + b"\x9d\x01\x2a" + struct.pack("<HH", width, height) + rest
+
+
+def vp8l(width, height, rest=bytes(64)):
+    return b"\x2f" + struct.pack("<I", (width - 1) | (height - 1) << 14) + rest
+
+
+def vp8x(width, height):
+    return bytes(4) + struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
+
+
+def bombs():
+    tiny = deflated([bytes(4)])
+    save("bombs/header-of-100000.png", png(100_000, 100_000, 8, RGB, tiny))
+    for bits in (1, 8):
+        row = bytes(1 + 18_000 * bits // 8)
+        save(f"bombs/324-megapixels-{bits}-bit.png", png(18_000, 18_000, bits, GREY, deflated(row for _ in range(18_000))))
+    space = profile(SRGB, SRGB_CURVE)
+    size = struct.pack(">I", len(space) + (256 << 20))
+    save("bombs/profile.png", png(1, 1, 8, RGB, tiny, chunk(b"iCCP", b"x\0\0" + huge(size + space[4:]))))
+    save("bombs/ztxt.png", png(1, 1, 8, RGB, tiny, chunk(b"zTXt", b"Comment\0\0" + huge(b""))))
+    save("bombs/itxt.png", png(1, 1, 8, RGB, tiny, chunk(b"iTXt", b"Comment\0\1\0\0\0" + huge(b""))))
+
+    small = Image.new("RGB", (16, 16), "red")
+    save("bombs/baseline-65535.jpg", with_size(encoded(small, "JPEG"), 65_535, 65_535))
+    save("bombs/progressive-65535.jpg", with_size(encoded(small, "JPEG", progressive=True), 65_535, 65_535))
+
+    gif = encoded(small.convert("P"), "GIF")
+    save("bombs/screen-65535.gif", gif[:6] + struct.pack("<HH", 65_535, 65_535) + gif[10:])
+    # The palette, then a frame again and again; the dictionary begins anew with every pixel.
+    frame = b"\x2c" + struct.pack("<4HB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    save("bombs/5000-frames.gif", b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6) + frame * 5000 + b";")
+
+    save("bombs/vp8.webp", riff((b"VP8 ", vp8(16_383, 16_383))))
+    save("bombs/vp8l.webp", riff((b"VP8L", vp8l(16_384, 16_384))))
+    save("bombs/vp8x.webp", riff((b"VP8X", vp8x(16_384, 16_384)), (b"VP8L", vp8l(16_384, 16_384))))
+    save("bombs/vp8x-16-million.webp", riff((b"VP8X", vp8x(1 << 24, 1 << 24)), (b"VP8L", vp8l(16_384, 16_384))))
+
+
+# Hollow: a size that is allowed, and nothing behind it.
+
+
+def hollow():
+    for depth, color, name in [(1, GREY, "grey"), (8, RGB, "rgb"), (16, RGBA, "rgba16")]:
+        for interlaced in (False, True):
+            kind = f"{name}{'-interlaced' if interlaced else ''}"
+            save(f"hollow/{kind}.png", png(7000, 7000, depth, color, deflated([]), interlaced=interlaced))
+    small = Image.new("RGB", (16, 16), "red")
+    for name, options in [("baseline", {}), ("progressive", {"progressive": True, "subsampling": 0})]:
+        jpeg = with_size(encoded(small, "JPEG", **options), 7000, 7000)
+        save(f"hollow/{name}.jpg", jpeg)
+        save(f"hollow/{name}-without-end.jpg", jpeg[:-2])
+        save(f"hollow/{name}-headers.jpg", jpeg[: jpeg.rindex(b"\xff\xda")])
+        save(f"hollow/{name}-1-x-16384.jpg", with_size(jpeg, 1, 16_384))
+    gif = b"GIF89a" + struct.pack("<HHBBB", 7000, 7000, 0x80, 0, 0) + bytes(6)
+    frame = b"\x2c" + struct.pack("<4HB", 0, 0, 7000, 7000, 0) + b"\x02"
+    save("hollow/nothing.gif", gif + b";")
+    save("hollow/no-data.gif", gif + frame + b"\x00;")
+    save("hollow/cut-off.gif", gif + frame)
+    save("hollow/frame-outside.gif", gif + b"\x2c" + struct.pack("<4HB", 65_535, 65_535, 65_535, 65_535, 0) + b"\x02\x00;")
+    save("hollow/vp8.webp", riff((b"VP8 ", vp8(7000, 7000))))
+    save("hollow/vp8l.webp", riff((b"VP8L", vp8l(7000, 7000))))
+    save("hollow/vp8x.webp", riff((b"VP8X", vp8x(7000, 7000))))
+
+
+# Large: 49 megapixels, which is legal. All are the same gradient.
+
+
+def large():
+    side = 7000
+    across = bytes(x * 255 // side for x in range(side))
+    rgb = Image.merge(
+        "RGB",
+        [
+            Image.frombytes("L", (side, 1), across).resize((side, side)),
+            Image.frombytes("L", (1, side), across).resize((side, side)),
+            Image.new("L", (side, side), 128),
+        ],
+    )
+    save("large/rgb.png", encoded(rgb, "PNG", compress_level=1))
+    save("large/baseline.jpg", encoded(rgb, "JPEG", quality=85))
+    save("large/progressive.jpg", encoded(rgb, "JPEG", quality=85, progressive=True, subsampling=0))
+    save("large/gradient.gif", encoded(rgb.getchannel(0), "GIF"))
+    save("large/lossy.webp", encoded(rgb, "WEBP", quality=75, method=0))
+    save("large/lossless.webp", encoded(rgb, "WEBP", lossless=True, quality=0, method=0))
+
+    def row(y, xs, bits):
+        at = across[xs]
+        out = bytearray(len(at) * 3)
+        out[0::3], out[1::3], out[2::3] = at, across[y : y + 1] * len(at), b"\x80" * len(at)
+        if bits == 8:
+            return b"\0" + bytes(out)
+        deep = bytearray(len(at) * 8)
+        for channel in range(3):
+            deep[channel * 2 :: 8] = out[channel::3]
+        deep[6::8] = deep[7::8] = b"\xff" * len(at)
+        return b"\0" + bytes(deep)
+
+    save("large/rgba16.png", png(side, side, 16, RGBA, deflated((row(y, slice(None), 16) for y in range(side)), 1)))
+    passes = (row(y, slice(x0, None, dx), 8) for x0, y0, dx, dy in ADAM7 for y in range(y0, side, dy))
+    save("large/interlaced.png", png(side, side, 8, RGB, deflated(passes, 1), interlaced=True))
+
+
+# Formats: 6 x 4 patches, no two rows or columns alike, so that every turn and every mixed-up channel shows.
+
+COLUMNS, ROWS, PATCH = 6, 4, 100
+WIDTH, HEIGHT = COLUMNS * PATCH, ROWS * PATCH
+COLORS = [
+    [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (128, 128, 128)],
+    [(200, 60, 60), (60, 200, 60), (60, 60, 200), (224, 172, 140), (96, 64, 48), (192, 192, 192)],
+    [(255, 255, 0), (0, 255, 255), (255, 0, 255), (120, 160, 80), (80, 120, 160), (64, 64, 64)],
+    [(240, 200, 40), (40, 100, 90), (150, 30, 110), (250, 128, 114), (30, 30, 60), (100, 100, 120)],
+]
+EXPECTED = {}
+
+
+def patches(colors=COLORS):
+    picture = Image.new("RGB", (COLUMNS, ROWS))
+    picture.putdata([color for row in colors for color in row])
+    return picture.resize((WIDTH, HEIGHT), Image.Resampling.NEAREST)
+
+
+def expect(name, data, colors=None):
+    """Saves a picture and what is to be seen of it: `colors`, or what Pillow sees."""
+    save(f"formats/{name}", data)
+    if colors is not None:
+        EXPECTED[name] = {"width": WIDTH, "height": HEIGHT, "columns": COLUMNS, "rows": ROWS, "colors": colors}
+        return
+    picture = Image.open(io.BytesIO(data))
+    icc = picture.info.get("icc_profile")
+    picture = ImageOps.exif_transpose(picture)
+    if icc and picture.mode == "RGB":
+        picture = ImageCms.profileToProfile(picture, ImageCms.ImageCmsProfile(io.BytesIO(icc)), SRGB_PROFILE, 1)
+    picture = picture.convert("RGBA")
+    columns, rows = (COLUMNS, ROWS) if picture.size == (WIDTH, HEIGHT) else (ROWS, COLUMNS)
+    middles = [
+        [picture.getpixel((x * PATCH + PATCH // 2, y * PATCH + PATCH // 2)) for x in range(columns)] for y in range(rows)
+    ]
+    EXPECTED[name] = {
+        "width": picture.width, "height": picture.height, "columns": columns, "rows": rows, "colors": middles,
+    }
+
+
+def exif(orientation, **more):
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    for tag, value in more.items():
+        tags[int(tag[1:], 16)] = value
+    return tags
+
+
+def jpegs():
+    picture = patches()
+    for orientation in range(1, 9):
+        expect(f"exif-{orientation}.jpg", encoded(picture, "JPEG", quality=95, exif=exif(orientation)))
+    for name, options in {
+        "444": {"subsampling": 0},
+        "422": {"subsampling": 1},
+        "420": {"subsampling": 2},
+        "420-progressive": {"subsampling": 2, "progressive": True},
+        "444-progressive": {"subsampling": 0, "progressive": True},
+        "restarts": {"restart_marker_blocks": 3},
+        "restarts-progressive": {"restart_marker_rows": 1, "progressive": True},
+        "rgb": {"keep_rgb": True},
+        "poor": {"quality": 40},
+    }.items():
+        expect(f"{name}.jpg", encoded(picture, "JPEG", **{"quality": 95, **options}))
+    expect("grey.jpg", encoded(picture.convert("L"), "JPEG", quality=95))
+    expect("grey-progressive.jpg", encoded(picture.convert("L"), "JPEG", quality=95, progressive=True))
+    for name, options in {"": {}, "-progressive": {"progressive": True}}.items():
+        cmyk = picture.convert("CMYK")
+        black = Image.new("L", (WIDTH, HEIGHT))
+        black.paste(60, (0, HEIGHT // 2, WIDTH, HEIGHT))
+        cmyk = Image.merge("CMYK", [*cmyk.split()[:3], black])
+        expect(f"cmyk{name}.jpg", encoded(cmyk, "JPEG", quality=95, **options))
+        # Pillow writes no YCCK. It stores the complement of what it is given, as Adobe does: give it the complement of
+        # what is to be stored, and say in Adobe's marker what it is.
+        luma = Image.merge("RGB", [ImageOps.invert(band) for band in cmyk.split()[:3]]).convert("YCbCr").split()
+        bands = [*[ImageOps.invert(band) for band in luma], black]
+        ycck = bytearray(encoded(Image.merge("CMYK", bands), "JPEG", quality=95, **options))
+        ycck[ycck.index(b"Adobe") + 11] = 2
+        expect(f"ycck{name}.jpg", bytes(ycck))
+    for name, (columns, curve) in {
+        "display-p3": (DISPLAY_P3, SRGB_CURVE),
+        "adobe-rgb": (ADOBE_RGB, GAMMA_2_2),
+        "swapped": (SRGB[::-1], SRGB_CURVE),
+        "srgb": (SRGB, SRGB_CURVE),
+    }.items():
+        icc = profile(columns, curve)
+        expect(f"{name}.jpg", encoded(picture, "JPEG", quality=95, subsampling=0, icc_profile=icc))
+        expect(f"{name}.png", encoded(picture, "PNG", icc_profile=icc))
+        expect(f"{name}.webp", encoded(picture, "WEBP", lossless=True, icc_profile=icc))
+
+
+def pngs():
+    def color(x, y):
+        return COLORS[y // PATCH][x // PATCH]
+
+    def grey(x, y):
+        # In steps of the shallowest depth that they are stored with.
+        return (x // PATCH + 2 * (y // PATCH)) % 4
+
+    def alpha(x, y):
+        return (255, 255, 128, 0)[y // PATCH]
+
+    def in_patches(pixel):
+        return [[pixel(x * PATCH, y * PATCH) for x in range(COLUMNS)] for y in range(ROWS)]
+
+    def write(name, depth, kind, pixel, seen, *before):
+        for interlaced in (False, True):
+            idat = deflated(rows(WIDTH, HEIGHT, depth, pixel, interlaced))
+            data = png(WIDTH, HEIGHT, depth, kind, idat, *before, interlaced=interlaced)
+            expect(f"{name}{'-interlaced' if interlaced else ''}.png", data, in_patches(seen))
+
+    for depth in (1, 2, 4, 8, 16):
+        most = (1 << depth) - 1
+
+        def sample(x, y, most=most):
+            return (grey(x, y) * most // 3,) if most > 1 else (grey(x, y) // 2,)
+
+        def seen(x, y, most=most, sample=sample):
+            return (*[sample(x, y)[0] * 255 // most] * 3, 255)
+
+        write(f"grey-{depth}", depth, GREY, sample, seen)
+
+        def clear(x, y, seen=seen, sample=sample):
+            return (*seen(x, y)[:3], 0 if sample(x, y)[0] == 0 else 255)
+
+        write(f"grey-{depth}-trns", depth, GREY, sample, clear, chunk(b"tRNS", bytes(2)))
+
+    flat = [color for row in COLORS for color in row]
+    for depth in (1, 2, 4, 8):
+        count = min(len(flat), 1 << depth)
+        plte = chunk(b"PLTE", bytes(value for color in flat[:count] for value in color))
+
+        def index(x, y, count=count):
+            return ((x // PATCH + COLUMNS * (y // PATCH)) % count,)
+
+        write(f"palette-{depth}", depth, PALETTE, index, lambda x, y, index=index: (*flat[index(x, y)[0]], 255), plte)
+        opacity = [0, 128, 255, 64][:count]
+        write(
+            f"palette-{depth}-trns", depth, PALETTE, index,
+            lambda x, y, index=index, opacity=opacity: (*flat[index(x, y)[0]], (opacity + [255] * 24)[index(x, y)[0]]),
+            plte, chunk(b"tRNS", bytes(opacity)),
+        )  # fmt: skip
+
+    def deep(value):
+        return value * 257
+
+    write("rgb-8", 8, RGB, color, lambda x, y: (*color(x, y), 255))
+    write("rgb-16", 16, RGB, lambda x, y: map(deep, color(x, y)), lambda x, y: (*color(x, y), 255))
+
+    def red_is_clear(x, y):
+        return (*color(x, y), 0 if color(x, y) == (255, 0, 0) else 255)
+
+    write("rgb-8-trns", 8, RGB, color, red_is_clear, chunk(b"tRNS", struct.pack(">3H", 255, 0, 0)))
+    write(
+        "rgb-16-trns", 16, RGB, lambda x, y: map(deep, color(x, y)), red_is_clear,
+        chunk(b"tRNS", struct.pack(">3H", 65_535, 0, 0)),
+    )  # fmt: skip
+    write("rgba-8", 8, RGBA, lambda x, y: (*color(x, y), alpha(x, y)), lambda x, y: (*color(x, y), alpha(x, y)))
+    write(
+        "rgba-16", 16, RGBA, lambda x, y: map(deep, (*color(x, y), alpha(x, y))),
+        lambda x, y: (*color(x, y), alpha(x, y)),
+    )  # fmt: skip
+    for depth, scale in ((8, 85), (16, 85 * 257)):
+        write(
+            f"grey-alpha-{depth}", depth, GREY_ALPHA,
+            lambda x, y, scale=scale: (grey(x, y) * scale, alpha(x, y) * scale // 85),
+            lambda x, y: (*[grey(x, y) * 85] * 3, alpha(x, y)),
+        )  # fmt: skip
+    expect("exif-6.png", encoded(patches(), "PNG", exif=exif(6)))
+
+
+def gifs():
+    picture = patches()
+    exact = picture.quantize(32, dither=Image.Dither.NONE)
+    opaque = [[(*color, 255) for color in row] for row in COLORS]
+    for name, interlace in {"gif": 0, "gif-interlaced": 1}.items():
+        expect(f"{name}.gif", encoded(exact, "GIF", interlace=interlace))
+    # Red is index 0 of this one, and clear.
+    palette = Image.new("P", (WIDTH, HEIGHT))
+    palette.putpalette([value for row in COLORS for color in row for value in color])
+    for y in range(ROWS):
+        for x in range(COLUMNS):
+            palette.paste(y * COLUMNS + x, (x * PATCH, y * PATCH, (x + 1) * PATCH, (y + 1) * PATCH))
+    clear = [[(*color, 0 if color == (255, 0, 0) else 255) for color in row] for row in COLORS]
+    expect("transparent.gif", encoded(palette, "GIF", transparency=0, optimize=False), clear)
+    second = Image.new("P", (WIDTH, HEIGHT), 2)
+    second.putpalette(palette.getpalette())
+    frames = encoded(palette, "GIF", save_all=True, append_images=[second], duration=100, optimize=False)
+    expect("animated.gif", frames, opaque)
+    # The first frame is the lower right 4 x 3 patches, the rest of the screen is empty.
+    part = palette.crop((2 * PATCH, PATCH, WIDTH, HEIGHT))
+    gif = bytearray(encoded(part, "GIF", optimize=False, interlace=0))
+    assert struct.unpack("<HH", gif[6:10]) == part.size
+    gif[6:10] = struct.pack("<HH", WIDTH, HEIGHT)
+    frame = gif.index(b"\x2c" + bytes(4) + struct.pack("<HH", *part.size))
+    gif[frame + 1 : frame + 5] = struct.pack("<HH", 2 * PATCH, PATCH)
+    inside = [
+        [(*COLORS[y][x], 255) if x >= 2 and y >= 1 else (0, 0, 0, 0) for x in range(COLUMNS)] for y in range(ROWS)
+    ]
+    expect("offset.gif", bytes(gif), inside)
+
+
+def webps():
+    picture = patches()
+    expect("lossy.webp", encoded(picture, "WEBP", quality=95))
+    expect("lossless.webp", encoded(picture, "WEBP", lossless=True))
+    see_through = picture.copy()
+    see_through.putalpha(255)
+    see_through.paste((0, 0, 0, 0), (0, 0, PATCH, PATCH))
+    half = Image.new("L", (PATCH, PATCH), 128)
+    alpha = see_through.getchannel("A")
+    alpha.paste(half, (PATCH, 0))
+    see_through.putalpha(alpha)
+    expect("lossy-alpha.webp", encoded(see_through, "WEBP", quality=95))
+    expect("lossless-alpha.webp", encoded(see_through, "WEBP", lossless=True))
+    others = [ImageOps.invert(picture)]
+    expect("animated.webp", encoded(picture, "WEBP", save_all=True, append_images=others, duration=100, lossless=True))
+    expect("exif-6.webp", encoded(picture, "WEBP", lossless=True, exif=exif(6)))
+
+
+# Secrets: every place of a file where something may be written that is nobody's business.
+
+SECRET = "sentinel-4e1c"
+
+
+def secrets():
+    picture = patches()
+    tags = exif(1, x010E=SECRET, x013B=SECRET, x8298=SECRET)
+    tags[0x8825] = {1: "N", 2: (51.0, 28.0, 38.0), 3: "W", 4: (0.0, 0.0, 1.0), 29: SECRET}
+    xmp = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a>{SECRET}</a></x:xmpmeta>'.encode()
+    icc = profile(DISPLAY_P3, SRGB_CURVE).replace(b"none\0\0\0\0", SECRET[:7].encode() + b"\0")
+    everything = {"exif": tags, "icc_profile": icc, "xmp": xmp}
+    jpeg = encoded(picture, "JPEG", comment=SECRET, **everything)
+    comment = b"\xff\xed" + struct.pack(">H", 2 + len(SECRET)) + SECRET.encode()
+    save("secrets/secret.jpg", jpeg[:2] + comment + jpeg[2:] + SECRET.encode())
+    save("secrets/secret.webp", encoded(picture, "WEBP", **everything))
+    save("secrets/secret.gif", encoded(picture.convert("P"), "GIF", comment=SECRET))
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", SECRET)
+    text.add_text("Author", SECRET, zip=True)
+    text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    text.add(b"tIME", struct.pack(">HBBBBB", 2026, 1, 2, 3, 4, 5))
+    text.add(b"prVt", SECRET.encode())
+    whole = encoded(picture, "PNG", exif=tags, icc_profile=icc, pnginfo=text)
+    save("secrets/secret.png", whole + SECRET.encode())
+
+
+# Seeds: small and whole, to be damaged.
+
+
+def seeds():
+    width, height = 90, 61
+    noise = Image.effect_noise((width, height), 60)
+    base = Image.linear_gradient("L").resize((width, height))
+    rgb = Image.merge("RGB", [noise, base, base.transpose(Image.Transpose.ROTATE_180)])
+    rgba = rgb.copy()
+    rgba.putalpha(noise)
+    icc = profile(DISPLAY_P3, SRGB_CURVE)
+    save("seeds/tiny.png", encoded(Image.new("RGB", (2, 2), "red"), "PNG"))
+    for name, picture, options in [
+        ("baseline.jpg", rgb, {}),
+        ("restarts.jpg", rgb, {"restart_marker_blocks": 2, "subsampling": 1}),
+        ("progressive.jpg", rgb, {"progressive": True}),
+        ("grey.jpg", noise, {}),
+        ("cmyk.jpg", rgb.convert("CMYK"), {"progressive": True}),
+        ("all.jpg", rgb, {"exif": exif(7), "icc_profile": icc, "comment": "x"}),
+        ("rgb.png", rgb, {}),
+        ("all.png", rgba, {"exif": exif(5), "icc_profile": icc}),
+        ("palette.png", rgb.convert("P"), {"transparency": 3}),
+        ("grey.png", noise, {}),
+        ("bits.png", noise.convert("1"), {}),
+        ("frame.gif", rgb.convert("P"), {"interlace": 1}),
+        ("frames.gif", rgb.convert("P"), {"save_all": True, "append_images": [noise.convert("P")], "transparency": 1}),
+        ("lossy.webp", rgb, {"quality": 60}),
+        ("lossless.webp", rgb, {"lossless": True}),
+        ("alpha.webp", rgba, {"quality": 60, "exif": exif(8), "icc_profile": icc}),
+        ("lossless-alpha.webp", rgba, {"lossless": True}),
+        ("frames.webp", rgb, {"save_all": True, "append_images": [ImageOps.invert(rgb)], "duration": 100}),
+    ]:
+        format = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP"}[name.split(".")[1]]
+        save(f"seeds/{name}", encoded(picture, format, **options))
+    pixels = rgba.load()
+    deep = deflated(rows(width, height, 16, lambda x, y: [value * 257 for value in pixels[x, y]], True))
+    save("seeds/rgba16-interlaced.png", png(width, height, 16, RGBA, deep, interlaced=True))
+
+
+for part in (bombs, hollow, large, jpegs, pngs, gifs, webps, secrets, seeds):
+    part()
+save("formats/expected.json", json.dumps(EXPECTED).encode())
