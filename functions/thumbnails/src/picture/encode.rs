@@ -1,36 +1,15 @@
 //! Thumbnails as files, without any metadata.
 
 use ::png::{BitDepth, Compression, Filter};
-use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 
-use super::{Colors, Format, Pixels, Refusal, Thumbnail, damaged};
-
-/// Quality of JPEG thumbnails, of 100: the default of sharp and libvips.
-const JPEG_QUALITY: u8 = 80;
+use super::{Colors, Format, Pixels, Refusal, Thumbnail, damaged, jpeg};
 
 pub fn encoded(picture: &Pixels, width: u32, colors: Colors, format: Format) -> Result<Thumbnail, Refusal> {
     let (bytes, content_type) = match format {
-        Format::Jpeg => (jpeg(picture, colors)?, "image/jpeg"),
+        Format::Jpeg => (jpeg::encoded(picture, colors), "image/jpeg"),
         Format::Png => (png(picture, colors)?, "image/png"),
     };
     Ok(Thumbnail { width, bytes, content_type })
-}
-
-fn jpeg(picture: &Pixels, colors: Colors) -> Result<Vec<u8>, Refusal> {
-    let size = |pixels: u32| u16::try_from(pixels).map_err(damaged);
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, JPEG_QUALITY);
-    encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    // Its defaults are faster, and blur colours or give larger files.
-    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
-    encoder.set_optimized_huffman_tables(true);
-    let (width, height) = (size(picture.width)?, size(picture.height)?);
-    match colors {
-        Colors::Grey => encoder.encode(&channels(picture, |[grey, ..]| [grey]), width, height, ColorType::Luma),
-        _ => encoder.encode(picture.rgba.as_flattened(), width, height, ColorType::Rgba),
-    }
-    .map_err(damaged)?;
-    Ok(bytes)
 }
 
 fn png(picture: &Pixels, colors: Colors) -> Result<Vec<u8>, Refusal> {

@@ -10,10 +10,12 @@ use super::{
     planes::{self, Model, Plane},
 };
 
+mod encode;
 mod huffman;
 mod idct;
 mod scan;
 
+pub use encode::encoded;
 use huffman::Codes;
 use scan::Scan;
 

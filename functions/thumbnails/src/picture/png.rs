@@ -48,6 +48,10 @@ pub fn widest(source: &[u8]) -> Result<Widest, Refusal> {
             }
         }
     }
+    // What is left is the checksum of the last rows.
+    if reader.read_row(&mut row).map_err(damaged)?.is_some() {
+        return Err(damaged("it has too many rows"));
+    }
     let pixels = resize::rgba(&shrinker.pixels(), target.size, colors.has_alpha())?.rgba;
     Ok(Widest { target, pixels, colors, icc, format: Format::Png })
 }
