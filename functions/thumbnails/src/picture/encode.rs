@@ -23,7 +23,7 @@ fn png(picture: &Pixels, colors: Colors) -> Result<Vec<u8>, Refusal> {
     let mut encoder = ::png::Encoder::new(&mut bytes, picture.width, picture.height);
     encoder.set_color(color_type);
     encoder.set_depth(BitDepth::Eight);
-    encoder.set_compression(Compression::Balanced);
+    encoder.set_compression(Compression::Fast);
     encoder.set_filter(Filter::Adaptive);
     encoder.write_header().and_then(|mut writer| writer.write_image_data(&data)).map_err(damaged)?;
     Ok(bytes)

@@ -3,11 +3,13 @@
 use std::io::Cursor;
 
 use ::png::{ColorType, Decoder, Limits, Transformations};
+use fdeflate::{BoundedDecompressionError, decompress_to_vec_bounded};
 use image::metadata::Orientation;
 
 use super::{Colors, Format, Refusal, Target, Widest, checked_size, damaged, resize, shrink::Shrinker};
 
-/// Most memory for chunks, in bytes: colour profiles, which come compressed. The largest in use have two or three MB.
+/// Most memory for chunks, in bytes; and the longest colour profile, which comes compressed: the largest in use have two
+/// or three MB.
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// The passes of an interlaced image: the first column, the distance of columns, the first row, the distance of rows.
@@ -17,13 +19,15 @@ const ADAM7: [[usize; 4]; 7] =
 pub fn widest(source: &[u8]) -> Result<Widest, Refusal> {
     let mut decoder = Decoder::new_with_limits(Cursor::new(source), Limits { bytes: CHUNK_BYTES });
     decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
     let full = decoder.read_header_info().map_err(damaged)?.size();
     checked_size(full.0, full.1)?;
     let mut reader = decoder.read_info().map_err(damaged)?;
     let info = reader.info();
-    let (is_interlaced, icc) = (info.interlaced, info.icc_profile.as_deref().map(<[u8]>::to_vec));
+    let is_interlaced = info.interlaced;
     let orientation = info.exif_metadata.as_deref().and_then(Orientation::from_exif_chunk);
+    let icc = profile(source)?;
     let target = Target::of(full, orientation.unwrap_or(Orientation::NoTransforms));
     let (colors, channels) = match reader.output_color_type().0 {
         ColorType::Grayscale => (Colors::Grey, 1),
@@ -54,4 +58,30 @@ pub fn widest(source: &[u8]) -> Result<Widest, Refusal> {
     }
     let pixels = resize::rgba(&shrinker.pixels(), target.size, colors.has_alpha())?.rgba;
     Ok(Widest { target, pixels, colors, icc, format: Format::Png })
+}
+
+/// The colour profile; none if it is broken. The decoder would say nothing of one that is too long.
+fn profile(source: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
+    let mut rest = source.get(8..).unwrap_or_default();
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let length = u32::from_be_bytes(*length) as usize;
+        let Some((chunk, after)) = after.split_at_checked(4 + length) else { break };
+        match chunk.split_first_chunk() {
+            Some((b"iCCP", body)) => {
+                // A name, a zero, the method of compression, of which there is one.
+                let compressed = body.iter().position(|byte| *byte == 0).and_then(|end| body.get(end + 2..));
+                return match decompress_to_vec_bounded(compressed.unwrap_or_default(), CHUNK_BYTES) {
+                    Ok(profile) => Ok(Some(profile)),
+                    Err(BoundedDecompressionError::OutputTooLarge { .. }) => {
+                        Err(damaged("its colour profile has more than 4 MiB"))
+                    }
+                    Err(BoundedDecompressionError::DecompressionError { .. }) => Ok(None),
+                };
+            }
+            // It stands before the pixels.
+            Some((b"IDAT", _)) => break,
+            _ => rest = after.get(4..).unwrap_or_default(),
+        }
+    }
+    Ok(None)
 }
