@@ -193,7 +193,7 @@ async fn r20_of_an_image_that_is_deleted_meanwhile_no_thumbnails_are_left() {
         });
         let ((failures, messages), ()) = join(work(&stack, &body), deleted).await;
         assert_eq!(failures, json!([]));
-        assert_eq!(logged(&stack, since, &messages[0]).await["error"], "File not found");
+        assert_eq!(logged(&stack, since, &messages[0]).await["outcome"], "failed");
         assert!(stack.objects(&format!("thumbnails/{id}/")).await.is_empty(), "forgotten: {forgotten}");
         // Nor does a late job make any.
         assert_eq!(work(&stack, &body).await.0, json!([]));
