@@ -1,20 +1,26 @@
-//! From the bytes of an image to the bytes of its thumbnails. Pure: no store, no clock.
+//! From the bytes of an image to the bytes of its thumbnails. Pure: no store, no clock. An image is shrunk while it is
+//! decoded, so that what it costs depends on its thumbnails' pixels as far as its format allows.
 
-use std::io::Cursor;
+#![allow(clippy::many_single_char_names, reason = "colour components have the names that their standards give them")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "pixels are converted all the time, and every number here is bounded by the limits on sizes"
+)]
 
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image};
-use image::{
-    ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbaImage,
-    codecs::{jpeg::JpegEncoder, png::PngEncoder},
-    metadata::Orientation,
-};
+use image::{DynamicImage, ImageFormat, RgbaImage, metadata::Orientation};
 use shared::limits::{SOURCE_PIXELS, SOURCE_SIDE, THUMBNAIL_WIDTHS};
 
-/// Quality of JPEG thumbnails, of 100: the encoder's and sharp's default.
-const JPEG_QUALITY: u8 = 80;
-
-/// Most memory that a decoder may ask for beside the pixels, in bytes: colour profiles, comments.
-const METADATA_BYTES: u64 = 16 << 20;
+mod color;
+mod encode;
+mod gif;
+mod jpeg;
+mod planes;
+mod png;
+mod resize;
+mod shrink;
+mod webp;
 
 pub struct Thumbnail {
     /// Of [`THUMBNAIL_WIDTHS`]; the picture is narrower where its source is.
@@ -40,38 +46,118 @@ pub enum Refusal {
 /// A format other than JPEG, PNG, GIF and WebP, by content and not by name; more pixels in the header than the
 /// limits allow, before anything is decoded; damaged data.
 pub fn thumbnails(source: &[u8]) -> Result<Vec<Thumbnail>, Refusal> {
-    let (picture, format) = decode(source)?;
-    let color = picture.color();
-    let is_jpeg = match format {
-        ImageFormat::Jpeg => true,
-        ImageFormat::WebP => !color.has_alpha(),
-        _ => false,
+    let widest = match image::guess_format(source) {
+        Ok(ImageFormat::Jpeg) => jpeg::widest(source)?,
+        Ok(ImageFormat::Png) => png::widest(source)?,
+        Ok(ImageFormat::Gif) => gif::widest(source)?,
+        Ok(ImageFormat::WebP) => webp::widest(source)?,
+        _ => return Err(Refusal::UnsupportedFormat),
     };
-    let (source_width, source_height) = (picture.width(), picture.height());
-    let mut larger = Image::from_vec_u8(source_width, source_height, picture.into_rgba8().into_raw(), PixelType::U8x4)
-        .map_err(damaged)?;
+    let Target { full, orientation, .. } = widest.target;
+    let full = turned(full, orientation);
+    let (colors, format) = (widest.colors.in_srgb(), widest.format);
+    let mut picture = upright(color::srgb(widest)?, orientation)?;
     let mut made = Vec::with_capacity(THUMBNAIL_WIDTHS.len());
     // Each is made of the one before it, which has all that it needs and far fewer pixels than the source.
     for width in THUMBNAIL_WIDTHS {
-        let (w, h) = fitted(source_width, source_height, width);
-        if (w, h) != (larger.width(), larger.height()) {
-            larger = resized(&larger, w, h)?;
+        let size = fitted(full, width);
+        if size != (picture.width, picture.height) {
+            picture = resize::rgba(&picture, size, colors.has_alpha())?;
         }
-        let picture = colored_as(color, &larger)?;
-        let mut bytes = Vec::new();
-        let (encoded, content_type) = if is_jpeg {
-            (picture.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)), "image/jpeg")
-        } else {
-            (picture.write_with_encoder(PngEncoder::new(&mut bytes)), "image/png")
-        };
-        encoded.map_err(damaged)?;
-        made.push(Thumbnail { width, bytes, content_type });
+        made.push(encode::encoded(&picture, width, colors, format)?);
     }
     Ok(made)
 }
 
+/// The widest thumbnail, as its format gave it: on its side perhaps, and in colours of its own.
+struct Widest {
+    target: Target,
+    pixels: Vec<[u8; 4]>,
+    colors: Colors,
+    icc: Option<Vec<u8>>,
+    format: Format,
+}
+
+/// What of a pixel's four bytes counts.
+#[derive(Clone, Copy, PartialEq)]
+enum Colors {
+    Grey,
+    GreyAlpha,
+    Rgb,
+    Rgba,
+    /// Ink.
+    Cmyk,
+}
+
+impl Colors {
+    fn has_alpha(self) -> bool {
+        matches!(self, Self::GreyAlpha | Self::Rgba)
+    }
+
+    fn in_srgb(self) -> Self {
+        if self == Self::Cmyk { Self::Rgb } else { self }
+    }
+}
+
+/// What a thumbnail is.
+#[derive(Clone, Copy, PartialEq)]
+enum Format {
+    Jpeg,
+    Png,
+}
+
+/// RGBA pixels. `extent` is how much of them is the image: the last may stand for less than a whole one.
+struct Pixels {
+    width: u32,
+    height: u32,
+    extent: (f64, f64),
+    rgba: Vec<[u8; 4]>,
+}
+
+/// What an image is to become while it is decoded: its widest thumbnail.
+#[derive(Clone, Copy)]
+struct Target {
+    /// The size of the image as it is stored.
+    full: (u32, u32),
+    orientation: Orientation,
+    /// The size of the thumbnail before it is turned upright.
+    size: (u32, u32),
+    /// How much smaller that is, at most 1.
+    scale: f64,
+}
+
+impl Target {
+    fn of(full: (u32, u32), orientation: Orientation) -> Self {
+        let upright = turned(full, orientation);
+        let scale = (f64::from(THUMBNAIL_WIDTHS[0]) / f64::from(upright.0)).min(1.0);
+        Self { full, orientation, size: turned(fitted(upright, THUMBNAIL_WIDTHS[0]), orientation), scale }
+    }
+}
+
+/// A size as it is after an orientation is applied, or before.
+fn turned((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
+    match orientation {
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
+            (height, width)
+        }
+        _ => (width, height),
+    }
+}
+
+fn upright(pixels: Pixels, orientation: Orientation) -> Result<Pixels, Refusal> {
+    if orientation == Orientation::NoTransforms {
+        return Ok(pixels);
+    }
+    let image = RgbaImage::from_raw(pixels.width, pixels.height, pixels.rgba.into_flattened());
+    let mut image = DynamicImage::ImageRgba8(image.ok_or_else(|| damaged("its pixels do not fit its size"))?);
+    image.apply_orientation(orientation);
+    let (width, height) = (image.width(), image.height());
+    let rgba = image.into_rgba8().into_raw().as_chunks().0.to_vec();
+    Ok(Pixels { width, height, extent: (width.into(), height.into()), rgba })
+}
+
 /// The size of a thumbnail: the width asked for or the source's own if that is smaller, the aspect kept.
-fn fitted(width: u32, height: u32, target: u32) -> (u32, u32) {
+fn fitted((width, height): (u32, u32), target: u32) -> (u32, u32) {
     if width <= target {
         return (width, height);
     }
@@ -80,88 +166,33 @@ fn fitted(width: u32, height: u32, target: u32) -> (u32, u32) {
     (target, u32::try_from(scaled).unwrap_or(u32::MAX).max(1))
 }
 
-fn decode(source: &[u8]) -> Result<(DynamicImage, ImageFormat), Refusal> {
-    let reader = ImageReader::new(Cursor::new(source)).with_guessed_format().map_err(|_| Refusal::UnsupportedFormat)?;
-    let format = reader.format().ok_or(Refusal::UnsupportedFormat)?;
-    if !matches!(format, ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Gif | ImageFormat::WebP) {
-        return Err(Refusal::UnsupportedFormat);
-    }
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
-    let (width, height) = decoder.dimensions();
+/// The size in a header, before anything is done for it.
+fn checked_size(width: u32, height: u32) -> Result<(u32, u32), Refusal> {
     if width > SOURCE_SIDE || height > SOURCE_SIDE || u64::from(width) * u64::from(height) > SOURCE_PIXELS {
         return Err(Refusal::TooManyPixels(width, height));
     }
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(decoder.total_bytes() + METADATA_BYTES);
-    decoder.set_limits(limits).map_err(damaged)?;
-    if format == ImageFormat::Jpeg && !has_end(source) {
-        return Err(damaged("it has no end"));
-    }
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    picture.apply_orientation(orientation);
-    Ok((picture, format))
-}
-
-/// Whether a JPEG was not cut off: the decoder would fill what is missing with grey. After the last header an `FF` is
-/// always followed by `00` or a restart marker, so that `FF D9` there is the end.
-fn has_end(jpeg: &[u8]) -> bool {
-    coded_data(jpeg).unwrap_or(jpeg).windows(2).any(|marker| marker == [0xff, 0xd9])
-}
-
-/// What follows the headers of a JPEG, which may hold a whole other one as a preview.
-fn coded_data(jpeg: &[u8]) -> Option<&[u8]> {
-    let mut rest = jpeg.get(2..)?;
-    loop {
-        rest = match *rest {
-            [0xff, 0xda, ..] => return Some(rest),
-            [0xff, 0xff, ..] => rest.get(1..)?,
-            [0xff, _, high, low, ..] => rest.get(2 + usize::from(u16::from_be_bytes([high, low]))..)?,
-            _ => return None,
-        };
-    }
-}
-
-/// Lanczos; colours are weighted by their alpha, so that transparent ones do not bleed.
-fn resized(source: &Image, width: u32, height: u32) -> Result<Image<'static>, Refusal> {
-    let mut target = Image::new(width, height, PixelType::U8x4);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3)).use_alpha(true);
-    Resizer::new().resize(source, &mut target, &options).map_err(damaged)?;
-    Ok(target)
-}
-
-/// With 8 bits of each channel that the source has, and no others.
-fn colored_as(color: ColorType, image: &Image) -> Result<DynamicImage, Refusal> {
-    let pixels = RgbaImage::from_raw(image.width(), image.height(), image.buffer().to_vec());
-    let picture = DynamicImage::ImageRgba8(pixels.ok_or_else(|| damaged("its pixels do not fit its size"))?);
-    Ok(match (color.has_color(), color.has_alpha()) {
-        (false, false) => picture.into_luma8().into(),
-        (false, true) => picture.into_luma_alpha8().into(),
-        (true, false) => picture.into_rgb8().into(),
-        (true, true) => picture,
-    })
+    if width == 0 || height == 0 { Err(damaged("it has no pixels")) } else { Ok((width, height)) }
 }
 
 fn damaged(error: impl std::fmt::Display) -> Refusal {
     Refusal::Damaged(error.to_string())
 }
-
 #[cfg(test)]
 mod tests {
-    use image::{ExtendedColorType, ImageEncoder};
+    use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
     use super::*;
 
     #[test]
     fn the_aspect_is_kept_and_a_half_is_rounded_up() {
-        for ((width, height), sizes) in [
+        for (size, sizes) in [
             ((1200, 801), [(500, 334), (250, 167), (100, 67)]),
             ((471, 512), [(471, 512), (250, 272), (100, 109)]),
             ((1000, 501), [(500, 251), (250, 125), (100, 50)]),
             ((16_384, 1), [(500, 1), (250, 1), (100, 1)]),
             ((1, 16_384), [(1, 16_384), (1, 16_384), (1, 16_384)]),
         ] {
-            assert_eq!(THUMBNAIL_WIDTHS.map(|target| fitted(width, height, target)), sizes);
+            assert_eq!(THUMBNAIL_WIDTHS.map(|target| fitted(size, target)), sizes);
         }
     }
 
@@ -172,23 +203,66 @@ mod tests {
         }
     }
 
+    /// A picture of waves that get shorter, with an edge, as a JPEG.
+    fn jpeg(width: u16, height: u16, set: impl FnOnce(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
+        let (mut jpeg, mut pixels) = (Vec::new(), Vec::new());
+        for y in 0..u32::from(height) {
+            for x in 0..u32::from(width) {
+                let wave = (x * x / 64 + y * y / 32) as u8;
+                pixels.extend([wave, if x > y { 200 } else { 10 }, (x + y) as u8]);
+            }
+        }
+        let mut encoder = Encoder::new(&mut jpeg, 90);
+        set(&mut encoder);
+        encoder.encode(&pixels, width, height, ColorType::Rgb).unwrap();
+        jpeg
+    }
+
+    fn bytes(source: &[u8]) -> Vec<Vec<u8>> {
+        thumbnails(source).unwrap().into_iter().map(|thumbnail| thumbnail.bytes).collect()
+    }
+
+    #[test]
+    fn it_does_not_matter_in_what_scans_a_jpeg_is_stored() {
+        // At every N/8, of sizes that no block divides.
+        for width in [499, 507, 601, 717, 811, 1003, 1337, 2001, 4001] {
+            for sampling in [SamplingFactor::F_1_1, SamplingFactor::F_2_1, SamplingFactor::F_2_2, SamplingFactor::F_1_2]
+            {
+                let at_once = bytes(&jpeg(width, 301, |encoder| encoder.set_sampling_factor(sampling)));
+                let by_frequency = jpeg(width, 301, |encoder| {
+                    encoder.set_sampling_factor(sampling);
+                    encoder.set_progressive(true);
+                });
+                let with_restarts = jpeg(width, 301, |encoder| {
+                    encoder.set_sampling_factor(sampling);
+                    encoder.set_restart_interval(7);
+                });
+                assert!(at_once == bytes(&by_frequency), "{width} {sampling:?}");
+                assert!(at_once == bytes(&with_restarts), "{width} {sampling:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_jpeg_that_was_cut_off_is_damaged() {
-        let mut jpeg = Vec::new();
-        DynamicImage::new_rgb8(64, 64).write_with_encoder(JpegEncoder::new(&mut jpeg)).unwrap();
-        // A preview in a header has an end of its own.
-        let preview = [&[0xff, 0xe1, 0, 6, 0xff, 0xd8, 0xff, 0xd9][..], &jpeg[2..]].concat();
-        let mut whole = jpeg[..2].to_vec();
-        whole.extend(preview);
-        assert!(thumbnails(&whole).is_ok());
-        whole.truncate(whole.len() - 2);
-        assert!(matches!(thumbnails(&whole), Err(Refusal::Damaged(_))));
+        for is_progressive in [false, true] {
+            let jpeg = jpeg(640, 480, |encoder| encoder.set_progressive(is_progressive));
+            // A preview in a header has an end of its own.
+            let preview = [&[0xff, 0xe1, 0, 6, 0xff, 0xd8, 0xff, 0xd9][..], &jpeg[2..]].concat();
+            let mut whole = jpeg[..2].to_vec();
+            whole.extend(preview);
+            assert!(thumbnails(&whole).is_ok());
+            for length in [whole.len() - 2, whole.len() - 100, whole.len() / 2, 600, 20, 3] {
+                assert!(matches!(thumbnails(&whole[..length]), Err(Refusal::Damaged(_))), "{length}");
+            }
+        }
     }
 
     #[test]
     fn a_header_that_promises_too_much_is_refused_before_decoding() {
         let mut png = Vec::new();
-        PngEncoder::new(&mut png).write_image(&[0; 4], 1, 1, ExtendedColorType::Rgba8).unwrap();
+        let encoder = ::png::Encoder::new(&mut png, 1, 1);
+        encoder.write_header().unwrap().write_image_data(&[0]).unwrap();
         // Width and height stand at bytes 16 and 20; the checksum of that chunk at 29 covers them.
         png[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
         let crc = crc32(&png[12..29]);

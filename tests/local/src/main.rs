@@ -34,7 +34,10 @@ Files Manager on this machine, without AWS and without Docker.
   cargo local down                         stop an `up` that runs or was left behind
   cargo local test [-- ARGS]               run every test on a throw-away stack; ARGS go to `cargo test`
   cargo local lint                         check template.yaml, as it stands and as AWS expands it
-  cargo local bench                        size, start and memory of each function";
+  cargo local bench                        size, start and memory of each function
+  cargo local bench thumbnails [--only TEXT]
+                                           time, memory and likeness of thumbnails, beside those of sharp
+                                           --only takes the pictures with TEXT in their names";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -63,7 +66,12 @@ async fn run(mut args: Vec<String>) -> Result<ExitCode> {
         },
         "down" if args.is_empty() => up::down(&project).await,
         "lint" if args.is_empty() => lint::lint(&project).await,
-        "bench" if args.is_empty() => bench::bench(&project).await,
+        "bench" => match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [] => bench::bench(&project).await,
+            ["thumbnails"] => bench::thumbnails::bench(&project, "").await,
+            ["thumbnails", "--only", text] => bench::thumbnails::bench(&project, text).await,
+            _ => Ok(usage()),
+        },
         "help" | "--help" | "-h" => {
             progress::line(USAGE);
             Ok(ExitCode::SUCCESS)

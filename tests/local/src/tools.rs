@@ -11,6 +11,7 @@ use tokio::process::Command;
 use crate::{Project, command, path_with, progress};
 
 const STEP: &str = "Tools (pip, the first time only)";
+const SHARP: &str = "sharp (npm, the first time only)";
 
 pub struct Tools {
     aws: PathBuf,
@@ -83,6 +84,42 @@ impl Tools {
     }
 }
 
+/// Python that can make and compare pictures.
+pub async fn imaging(project: &Project) -> Result<PathBuf> {
+    let bench = Environment::new(project, "bench")?;
+    if !bench.is_ready() {
+        progress::step("Imaging (pip, the first time only)", bench.install()).await?;
+    }
+    Ok(bench.folder.join("bin/python"))
+}
+
+/// The folder with sharp in it, for `NODE_PATH`.
+pub async fn sharp(project: &Project) -> Result<PathBuf> {
+    check_node().await?;
+    let folder = project.local("sharp");
+    let modules = folder.join("node_modules");
+    let lock = project.path("tests/local/sharp/package-lock.json");
+    let text = fs::read_to_string(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
+    let stamp = folder.join("installed");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == text) {
+        return Ok(modules);
+    }
+    progress::step(SHARP, async {
+        fs::create_dir_all(&folder).context("cannot create .local/sharp")?;
+        for file in ["package.json", "package-lock.json"] {
+            fs::copy(lock.with_file_name(file), folder.join(file)).with_context(|| format!("cannot copy {file}"))?;
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder);
+        command::run(&mut npm, SHARP, &project.local("sharp-npm.log"))
+            .await
+            .context("cannot download sharp; check the network (npm) and start again")?;
+        fs::write(&stamp, &text).context("cannot write into .local")
+    })
+    .await?;
+    Ok(modules)
+}
+
 struct Environment {
     folder: PathBuf,
     log: PathBuf,
@@ -137,6 +174,19 @@ async fn check_python() -> Result<()> {
     if command::output(Command::new("python3").args(["-c", "import venv, ensurepip"])).await.is_err() {
         bail!("python3 has no venv module; install it, for example `apt install python3-venv`");
     }
+    Ok(())
+}
+
+async fn check_node() -> Result<()> {
+    const MISSING: &str = "install Node.js 20.9 or newer with npm";
+    let version = "const [major, minor] = process.versions.node.split('.').map(Number); \
+                   console.log(major > 20 || (major === 20 && minor >= 9))";
+    match command::output(Command::new("node").args(["-e", version])).await {
+        Err(_) => bail!("node is missing; {MISSING}"),
+        Ok(answer) if answer.trim() != "true" => bail!("node is older than 20.9; {MISSING}"),
+        Ok(_) => {}
+    }
+    ensure!(on_path(&["npm"]).is_some(), "npm is missing; {MISSING}");
     Ok(())
 }
 

@@ -1,0 +1,46 @@
+//! Lanczos resizing.
+
+use fast_image_resize::{
+    FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::{U8, U8x4},
+};
+
+use super::{Pixels, Refusal, damaged, planes::Plane};
+
+/// Colours are weighted by their alpha, if there is one, so that transparent ones do not bleed.
+pub fn rgba(source: &Pixels, size: (u32, u32), has_alpha: bool) -> Result<Pixels, Refusal> {
+    let options = options(source.extent, size).use_alpha(has_alpha);
+    let rgba = resized::<U8x4>(source.rgba.as_flattened(), (source.width, source.height), size, &options)?;
+    let rgba = rgba.as_chunks().0.to_vec();
+    Ok(Pixels { width: size.0, height: size.1, extent: (size.0.into(), size.1.into()), rgba })
+}
+
+pub fn plane(source: Plane, size: (u32, u32)) -> Result<Vec<u8>, Refusal> {
+    let is_whole = source.extent == (source.width.into(), source.height.into());
+    if is_whole && (source.width, source.height) == size {
+        return Ok(source.pixels);
+    }
+    let options = options(source.extent, size).use_alpha(false);
+    resized::<U8>(&source.pixels, (source.width, source.height), size, &options)
+}
+
+fn options(extent: (f64, f64), size: (u32, u32)) -> ResizeOptions {
+    // Chroma is enlarged from half the size; Lanczos would add ringing.
+    let filter = if extent.0 < f64::from(size.0) { FilterType::Bilinear } else { FilterType::Lanczos3 };
+    ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(0.0, 0.0, extent.0, extent.1)
+}
+
+fn resized<P: PixelTrait>(
+    source: &[u8],
+    from: (u32, u32),
+    to: (u32, u32),
+    options: &ResizeOptions,
+) -> Result<Vec<u8>, Refusal> {
+    let mut resized = vec![0; to.0 as usize * to.1 as usize * P::size()];
+    let source = TypedImageRef::<P>::from_buffer(from.0, from.1, source).map_err(damaged)?;
+    let mut target = TypedImage::<P>::from_buffer(to.0, to.1, &mut resized).map_err(damaged)?;
+    Resizer::new().resize_typed(&source, &mut target, options).map_err(damaged)?;
+    drop(target);
+    Ok(resized)
+}

@@ -1,0 +1,163 @@
+//! Shrinking by a whole number while rows come in, so that a picture never stands in memory at its full size. What is
+//! left has at least twice the pixels of the target each way where the source has; Lanczos does the rest.
+
+use super::{Pixels, Target, planes::Plane};
+
+/// Most pixels that may be left: a picture that is tall and narrow is shrunk to less than twice its target.
+const MOST_PIXELS: u64 = 6_300_000;
+
+/// Averages boxes of pixels. Rows may come in any order and in parts.
+pub struct Shrinker {
+    /// Of the source.
+    width: usize,
+    height: usize,
+    /// 1 grey, 2 with alpha, 3 RGB, 4 RGBA.
+    channels: usize,
+    /// The side of a box.
+    factor: usize,
+    /// Of what is left.
+    size: (usize, usize),
+    /// Sums of the boxes; of a box of 16 x 16 pixels they just fit. Colours are weighted by their alpha.
+    sums: Vec<u16>,
+    /// Sums down the columns of the source, of rows that belong to the same boxes.
+    band: Vec<u16>,
+    band_of: usize,
+}
+
+impl Shrinker {
+    pub fn new(target: &Target, channels: usize) -> Self {
+        let (width, height) = target.full;
+        let most = (width / target.size.0).min(height / target.size.1).max(1);
+        let mut factor = (width / (2 * target.size.0)).min(height / (2 * target.size.1)).max(1);
+        while factor < most && u64::from(width / factor) * u64::from(height / factor) > MOST_PIXELS {
+            factor += 1;
+        }
+        let size = (width.div_ceil(factor) as usize, height.div_ceil(factor) as usize);
+        let (width, factor) = (width as usize, factor as usize);
+        Self {
+            width,
+            height: height as usize,
+            channels,
+            factor,
+            size,
+            sums: vec![0; size.0 * size.1 * channels],
+            band: vec![0; width * channels],
+            band_of: 0,
+        }
+    }
+
+    /// A whole row of the source.
+    pub fn row(&mut self, y: usize, row: &mut [u8]) {
+        if y / self.factor != self.band_of {
+            self.end_band();
+            self.band_of = y / self.factor;
+        }
+        self.weigh(row);
+        for (sum, value) in self.band.iter_mut().zip(row) {
+            *sum += u16::from(*value);
+        }
+    }
+
+    /// Every `step`th pixel of a row, from `start` on.
+    pub fn part(&mut self, y: usize, start: usize, step: usize, row: &mut [u8]) {
+        self.weigh(row);
+        let top = y / self.factor * self.size.0;
+        for (index, pixel) in row.chunks_exact(self.channels).enumerate() {
+            let at = (top + (start + index * step) / self.factor) * self.channels;
+            for (sum, value) in self.sums[at..].iter_mut().zip(pixel) {
+                *sum += u16::from(*value);
+            }
+        }
+    }
+
+    /// Weights colours by their alpha, if they are to be added.
+    fn weigh(&self, row: &mut [u8]) {
+        if self.factor > 1 && self.channels.is_multiple_of(2) {
+            for pixel in row.chunks_exact_mut(self.channels) {
+                if let [colors @ .., alpha] = pixel {
+                    let alpha = u16::from(*alpha);
+                    for color in colors {
+                        *color = ((u16::from(*color) * alpha + 127) / 255) as u8;
+                    }
+                }
+            }
+        }
+    }
+
+    fn end_band(&mut self) {
+        match self.channels {
+            1 => self.add_band::<1>(),
+            2 => self.add_band::<2>(),
+            3 => self.add_band::<3>(),
+            _ => self.add_band::<4>(),
+        }
+        self.band.fill(0);
+    }
+
+    fn add_band<const CHANNELS: usize>(&mut self) {
+        let from = self.band_of * self.size.0 * CHANNELS;
+        let (sums, _) = self.sums[from..from + self.size.0 * CHANNELS].as_chunks_mut::<CHANNELS>();
+        let (pixels, _) = self.band.as_chunks::<CHANNELS>();
+        for (sum, pixels) in sums.iter_mut().zip(pixels.chunks(self.factor)) {
+            for pixel in pixels {
+                for (sum, value) in sum.iter_mut().zip(pixel) {
+                    *sum += value;
+                }
+            }
+        }
+    }
+
+    /// What is left, as RGBA.
+    pub fn pixels(mut self) -> Pixels {
+        self.end_band();
+        let mut rgba = Vec::with_capacity(self.size.0 * self.size.1);
+        self.average(|average: &[u8]| {
+            rgba.push(match *average {
+                [grey] => [grey, grey, grey, 255],
+                [grey, alpha] => [grey, grey, grey, alpha],
+                [r, g, b] => [r, g, b, 255],
+                [r, g, b, alpha, ..] => [r, g, b, alpha],
+                [] => [0; 4],
+            });
+        });
+        Pixels { width: self.size.0 as u32, height: self.size.1 as u32, extent: self.extent(), rgba }
+    }
+
+    /// What is left of one component.
+    pub fn plane(mut self) -> Plane {
+        self.end_band();
+        let mut pixels = Vec::with_capacity(self.sums.len());
+        self.average(|average: &[u8]| pixels.extend_from_slice(average));
+        Plane { width: self.size.0 as u32, height: self.size.1 as u32, extent: self.extent(), pixels }
+    }
+
+    fn extent(&self) -> (f64, f64) {
+        (self.width as f64 / self.factor as f64, self.height as f64 / self.factor as f64)
+    }
+
+    fn average(&self, mut each: impl FnMut(&[u8])) {
+        let rows = self.sums.chunks_exact(self.size.0 * self.channels);
+        for (y, sums) in rows.enumerate() {
+            // The last boxes may be cut.
+            let down = self.factor.min(self.height - y * self.factor);
+            for (x, sums) in sums.chunks_exact(self.channels).enumerate() {
+                let count = (self.factor.min(self.width - x * self.factor) * down) as u32;
+                let mut average = [0; 4];
+                let average = &mut average[..self.channels];
+                for (average, sum) in average.iter_mut().zip(sums) {
+                    *average = ((u32::from(*sum) + count / 2) / count) as u8;
+                }
+                if count > 1
+                    && let ([colors @ .., _], [sums @ .., alpha]) = (&mut *average, sums)
+                    && self.channels.is_multiple_of(2)
+                {
+                    for (color, sum) in colors.iter_mut().zip(sums) {
+                        let straight = (u32::from(*sum) * 255 + u32::from(*alpha) / 2).checked_div((*alpha).into());
+                        *color = straight.unwrap_or(0).min(255) as u8;
+                    }
+                }
+                each(average);
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+"""Makes the pictures of `cargo local bench thumbnails` in the folder it is given, and `corpus.json`, the list of them.
+
+They are made of photographs that Debian packages, always to the same recipe. What is there already from the same recipe
+is left as it is. A name says the format, the megapixels, the photograph and what is special about it.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+from functools import cache
+from pathlib import Path
+
+import numpy
+from PIL import Image, ImageCms, ImageDraw
+
+PHOTOGRAPHS = {
+    "brushes": ("lomiri-wallpapers-16.04", "Picture_1A_by_freespace.jpg"),
+    "dune": ("mate-backgrounds", "Dune.jpg"),
+    "raindrops": ("mate-backgrounds", "RainDrops.jpg"),
+    "fig": ("lomiri-wallpapers-16.04", "Picture_0B_by_freespace.jpg"),
+    "stream": ("lomiri-wallpapers-16.04", "life_by_Aitzol_Berasategi.jpg"),
+    "dogs": ("lomiri-wallpapers-16.04", "friends_by_Aitzol_Berasategi.jpg"),
+    "mountains": ("lomiri-wallpapers-16.04", "picosdeeuropa_by_Aitzol_Berasategi.jpg"),
+    "cellar": ("lomiri-wallpapers-16.04", "Wine_by_Jakkub_Mede.jpg"),
+    "bridge": ("lomiri-wallpapers-16.04", "Bridge_by_Sander_Klootwijk.jpg"),
+    "sunset": ("lomiri-wallpapers-16.04", "sunset_by_Aitzol_Berasategi.jpg"),
+    "dragonfly": ("lomiri-wallpapers-16.04", "Dragonfly_by_Bolly.jpg"),
+    "dandelion": ("lomiri-wallpapers-16.04", "seeding_by_Clements_Engelhardt.jpg"),
+    "nuthatch": ("lomiri-wallpapers-20.04", "Kleiber_by_Lukas_Baubkus.jpg"),
+}
+ADOBE_RGB = ("icc-profiles-free", "compatibleWithAdobeRGB1998.icc")
+
+ORIENTATION = 0x0112
+
+folder = Path(sys.argv[1])
+pictures = folder / "pictures"
+packages = folder / "packages"
+
+
+@cache
+def package(name):
+    """The folder with what a Debian package holds, which needs neither root nor an installation."""
+    content = packages / name
+    if not content.exists():
+        if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+            sys.exit("error: the photographs are Debian packages: this needs apt-get and dpkg-deb")
+        download = packages / "download"
+        shutil.rmtree(download, ignore_errors=True)
+        download.mkdir(parents=True)
+        if subprocess.run(["apt-get", "download", name], cwd=download).returncode != 0:
+            sys.exit(f"error: apt-get cannot download {name}; try `apt-get update` first")
+        (archive,) = download.glob("*.deb")
+        subprocess.run(["dpkg-deb", "-x", archive, download / "content"], check=True)
+        (download / "content").rename(content)
+    return content
+
+
+def packaged(source):
+    name, file = source
+    found = next(package(name).rglob(file), None)
+    return found or sys.exit(f"error: the package {name} has no {file} any more")
+
+
+@cache
+def photograph(name):
+    return Image.open(packaged(PHOTOGRAPHS[name])).convert("RGB")
+
+
+def sized(name, megapixels):
+    """A photograph at a size that it mostly has to be made smaller for. What has to be made larger, which is softer than
+    a camera's picture, gets a camera's noise."""
+    picture = photograph(name)
+    scale = (megapixels * 1e6 / (picture.width * picture.height)) ** 0.5
+    width, height = int(picture.width * scale), int(picture.height * scale)
+    picture = picture.resize((width, height), Image.LANCZOS)
+    if scale > 1:
+        noise = numpy.random.default_rng(1).normal(0, 2, (height, width, 1)).astype("float32")
+        picture = Image.fromarray((numpy.asarray(picture) + noise).round().clip(0, 255).astype("uint8"))
+    return picture
+
+
+def saved(picture, **options):
+    target = io.BytesIO()
+    picture.save(target, **options)
+    return target.getvalue()
+
+
+def jpeg(picture, subsampling="4:2:0", quality=90, **options):
+    return saved(picture, format="JPEG", quality=quality, subsampling=subsampling, **options)
+
+
+def png(picture):
+    return saved(picture, format="PNG")
+
+
+def webp(picture, **options):
+    return saved(picture, format="WEBP", quality=85, **options)
+
+
+def published(name):
+    """The file as the photographer published it."""
+    return packaged(PHOTOGRAPHS[name]).read_bytes()
+
+
+def rotated(picture):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    return jpeg(picture.transpose(Image.Transpose.ROTATE_90), exif=exif)
+
+
+def adobe_rgb(picture):
+    profile = packaged(ADOBE_RGB)
+    return jpeg(
+        ImageCms.profileToProfile(picture, ImageCms.createProfile("sRGB"), str(profile)),
+        icc_profile=profile.read_bytes(),
+    )
+
+
+def fading(picture):
+    """Transparent towards the corners."""
+    picture.putalpha(Image.eval(Image.radial_gradient("L"), lambda distance: 255 - distance).resize(picture.size))
+    return picture
+
+
+def page():
+    """A screenshot, as far as an encoder can tell."""
+    picture = Image.new("RGB", (1920, 1080), "white")
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 0, 1920, 60), fill="#24292f")
+    draw.rectangle((0, 60, 300, 1080), fill="#f6f8fa")
+    for y in range(80, 1060, 18):
+        draw.text((20, y), f"folder {y}", fill="#0969da")
+        draw.text((330, y), f"{y:05} " + "the quick brown fox jumps over the lazy dog " * (1 + y % 5), fill="#1f2328")
+    picture.paste(sized("fig", 0.3), (1200, 500))
+    return picture.quantize(128)
+
+
+def grey_16_bit(picture):
+    grey = numpy.asarray(picture, dtype="float32").mean(axis=2) * 257
+    return Image.fromarray(grey.round().astype("uint16"))
+
+
+def interlaced(picture):
+    """Adam7, which Pillow reads and does not write."""
+    pixels = numpy.asarray(picture)
+    data = b""
+    for x, y, dx, dy in [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]:
+        rows = pixels[y::dy, x::dx]
+        rows = rows.reshape(len(rows), -1)
+        # The filter Sub, number 1: the difference from the pixel to the left.
+        filtered = rows.copy()
+        filtered[:, 3:] -= rows[:, :-3]
+        data += numpy.insert(filtered, 0, 1, axis=1).tobytes()
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", *picture.size, 8, 2, 0, 0, 1)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def animation(picture):
+    frames = [picture.rotate(angle).quantize(256) for angle in range(0, 30, 5)]
+    return saved(frames[0], format="GIF", save_all=True, append_images=frames[1:], duration=100)
+
+
+RECIPES = {
+    "jpeg-01-brushes": lambda: jpeg(sized("brushes", 1)),
+    "jpeg-01-dune": lambda: jpeg(sized("dune", 1)),
+    "jpeg-02-raindrops": lambda: jpeg(sized("raindrops", 2)),
+    "jpeg-04-fig": lambda: jpeg(sized("fig", 4)),
+    "jpeg-06-stream": lambda: jpeg(photograph("stream")),
+    "jpeg-06-stream-quality-97": lambda: jpeg(photograph("stream"), quality=97),
+    "jpeg-06-dogs-grey": lambda: jpeg(photograph("dogs").convert("L")),
+    "jpeg-08-mountains": lambda: jpeg(photograph("mountains")),
+    "jpeg-08-mountains-restarts": lambda: jpeg(photograph("mountains"), restart_marker_rows=1),
+    "jpeg-10-cellar-rotated": lambda: rotated(photograph("cellar")),
+    "jpeg-10-bridge-adobe-rgb": lambda: adobe_rgb(photograph("bridge")),
+    "jpeg-12-sunset": lambda: jpeg(photograph("sunset")),
+    "jpeg-13-dragonfly-444": lambda: jpeg(photograph("dragonfly"), "4:4:4"),
+    "jpeg-16-dandelion": lambda: jpeg(photograph("dandelion")),
+    "jpeg-20-nuthatch-422-published": lambda: published("nuthatch"),
+    "jpeg-24-nuthatch": lambda: jpeg(sized("nuthatch", 24)),
+    "jpeg-50-nuthatch": lambda: jpeg(sized("nuthatch", 50)),
+    "progressive-01-brushes": lambda: jpeg(sized("brushes", 1), progressive=True),
+    "progressive-04-fig": lambda: jpeg(sized("fig", 4), progressive=True),
+    "progressive-08-mountains-published": lambda: published("mountains"),
+    "progressive-13-dragonfly-422-published": lambda: published("dragonfly"),
+    "progressive-16-dandelion-published": lambda: published("dandelion"),
+    "progressive-24-nuthatch": lambda: jpeg(sized("nuthatch", 24), progressive=True),
+    "progressive-50-nuthatch": lambda: jpeg(sized("nuthatch", 50), progressive=True),
+    "png-01-brushes": lambda: png(sized("brushes", 1)),
+    "png-02-page-palette": lambda: png(page()),
+    "png-02-raindrops-palette": lambda: png(sized("raindrops", 2).quantize(256)),
+    "png-02-raindrops-interlaced": lambda: interlaced(sized("raindrops", 2)),
+    "png-02-dune-grey-16-bit": lambda: png(grey_16_bit(photograph("dune"))),
+    "png-04-fig-alpha": lambda: png(fading(sized("fig", 4))),
+    "png-08-mountains": lambda: png(photograph("mountains")),
+    "png-24-nuthatch": lambda: png(sized("nuthatch", 24)),
+    "png-50-nuthatch": lambda: png(sized("nuthatch", 50)),
+    "webp-01-brushes": lambda: webp(sized("brushes", 1)),
+    "webp-04-fig-alpha": lambda: webp(fading(sized("fig", 4))),
+    "webp-04-fig-lossless": lambda: webp(sized("fig", 4), lossless=True, method=3),
+    "webp-08-mountains": lambda: webp(photograph("mountains")),
+    "webp-12-sunset": lambda: webp(photograph("sunset")),
+    "webp-20-nuthatch": lambda: webp(photograph("nuthatch")),
+    "gif-01-brushes": lambda: saved(sized("brushes", 1).quantize(256), format="GIF"),
+    "gif-01-dune-animation": lambda: animation(sized("dune", 0.5)),
+}
+
+
+def kind(name):
+    return name.split("-")[0]
+
+
+def described(name, file):
+    with Image.open(file) as picture:
+        return {"name": name, "kind": kind(name), "file": file.name, "megapixels": picture.width * picture.height / 1e6}
+
+
+recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+contents = folder / "corpus.json"
+Image.MAX_IMAGE_PIXELS = None
+if not contents.exists() or json.loads(contents.read_text())["recipe"] != recipe:
+    for old in [pictures, folder / "references"]:
+        shutil.rmtree(old, ignore_errors=True)
+    pictures.mkdir(parents=True)
+    made = []
+    for name, make in RECIPES.items():
+        print(name, flush=True)
+        file = pictures / f"{name}.{kind(name).replace('progressive', 'jpeg')}"
+        file.write_bytes(make())
+        made.append(described(name, file))
+    contents.write_text(json.dumps({"recipe": recipe, "pictures": made}, indent=1))

@@ -1,0 +1,90 @@
+// sharp's side of `cargo local bench thumbnails`, as fast as it can be told to be on one core. It speaks the protocol of
+// tests/pictures: a line of JSON in, `{"source": path, "repeat": 1, "out": folder or none}`; a line out, with what the
+// repeats cost together. The argument is the way: `sequential` or `once`; or `versions`, which it prints.
+
+"use strict";
+
+const fs = require("node:fs");
+const path = require("node:path");
+const readline = require("node:readline");
+const sharp = require("sharp");
+
+const WIDTHS = [500, 250, 100];
+
+sharp.concurrency(1);
+// It would find the operations of the repeat before.
+sharp.cache(false);
+
+const thumbnailOf = (image, width) => image.resize({ width, withoutEnlargement: true });
+
+const ways = {
+  /** What a program does that asks sharp for one thumbnail after another. Each decodes, a JPEG at a reduced scale. */
+  async sequential(source, encoded) {
+    const made = [];
+    for (const width of WIDTHS) {
+      made.push(await encoded(thumbnailOf(sharp(source).autoOrient(), width)).toBuffer());
+    }
+    return made;
+  },
+
+  /** What who knows libvips does: decodes once, to the widest, and makes all three of its pixels. */
+  async once(source, encoded) {
+    const widest = thumbnailOf(sharp(source).autoOrient(), WIDTHS[0]);
+    const { data, info } = await widest.raw().toBuffer({ resolveWithObject: true });
+    const raw = { width: info.width, height: info.height, channels: info.channels };
+    const made = [];
+    for (const width of WIDTHS) {
+      made.push(await encoded(thumbnailOf(sharp(data, { raw }), width)).toBuffer());
+    }
+    return made;
+  },
+};
+
+/** The formats of the function: JPEG where the source is a JPEG or an opaque WebP, else PNG. */
+async function formatFor(source) {
+  const { format, hasAlpha } = await sharp(source).metadata();
+  return format === "jpeg" || (format === "webp" && !hasAlpha) ? "jpeg" : "png";
+}
+
+function memory(field) {
+  const status = fs.readFileSync("/proc/self/status", "utf8");
+  return Number(status.match(new RegExp(`^${field}:\\s*(\\d+) kB$`, "m"))[1]);
+}
+
+async function run(make, { source: file, repeat = 1, out }) {
+  const report = { cpuMs: 0, wallMs: 0, peakKb: 0, idleKb: memory("VmRSS"), error: null, bytes: [] };
+  const source = fs.readFileSync(file);
+  try {
+    // Before the clock starts, as if it were known.
+    const format = await formatFor(source);
+    const encoded = (image) => (format === "jpeg" ? image.jpeg({ quality: 80 }) : image.png());
+    const [started, cpu] = [performance.now(), process.cpuUsage()];
+    let made;
+    for (let i = 0; i < repeat; i++) {
+      made = await make(source, encoded);
+    }
+    const { user, system } = process.cpuUsage(cpu);
+    report.cpuMs = (user + system) / 1e3;
+    report.wallMs = performance.now() - started;
+    report.bytes = made.map((bytes) => bytes.length);
+    if (out) {
+      made.forEach((bytes, i) => fs.writeFileSync(path.join(out, `${WIDTHS[i]}.${format}`), bytes));
+    }
+  } catch (refusal) {
+    report.error = refusal.message;
+  }
+  report.peakKb = memory("VmHWM");
+  return report;
+}
+
+async function main(argument) {
+  if (argument === "versions") {
+    console.log(JSON.stringify({ node: process.versions.node, sharp: sharp.versions.sharp, libvips: sharp.versions.vips }));
+    return;
+  }
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    console.log(JSON.stringify(await run(ways[argument], JSON.parse(line))));
+  }
+}
+
+main(process.argv[2]);

@@ -1,0 +1,256 @@
+//! `cargo local bench thumbnails`: what the thumbnails of a picture cost in processor time and memory, and how like the
+//! picture they are, beside those that sharp makes. It prints a table; a broken limit fails the command.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use tokio::process::Command;
+
+use super::contest::{Contest, Figures, Outcome};
+use crate::progress::line;
+use crate::{Project, command, progress, tools};
+
+const WIDTHS: [u32; 3] = [500, 250, 100];
+
+/// The kinds of pictures, and what the geometric mean of their times may be as a part of sharp's.
+const KINDS: [Kind; 5] = [
+    Kind { id: "jpeg", name: "baseline JPEG", max_of_three: 0.40, max_of_one: 0.90 },
+    Kind { id: "progressive", name: "progressive JPEG", max_of_three: 0.35, max_of_one: f64::INFINITY },
+    Kind { id: "png", name: "PNG", max_of_three: 0.40, max_of_one: f64::INFINITY },
+    Kind { id: "webp", name: "WebP", max_of_three: 0.95, max_of_one: f64::INFINITY },
+    Kind { id: "gif", name: "GIF", max_of_three: 1.0, max_of_one: f64::INFINITY },
+];
+/// What the time of any one JPEG may be as a part of sharp's three calls.
+const MAX_OF_ANY_JPEG: f64 = 0.6;
+/// How much less like its picture than sharp's a thumbnail may be.
+const MAX_LOSS: f64 = 0.002;
+/// In MB.
+const MAX_PEAK: f64 = 96.0;
+/// Of a baseline JPEG of up to 24 megapixels.
+const MAX_PEAK_OF_JPEG: f64 = 48.0;
+
+const HEADER: &str = "
+| picture | MP | ours, CPU ms | wall ms | sharp ×3, CPU ms | sharp ×1, CPU ms | ours / ×3 | ours / ×1 | ours, peak MB \
+| sharp, peak MB | our lowest SSIM | worst SSIM − sharp's | bytes / sharp's |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|";
+
+const LEGEND: &str = "
+All three thumbnails of a picture, in one thread; user and system time, the median of several rounds in turn. ×3 is one
+call of sharp for each thumbnail, ×1 decodes once; memory, SSIM and bytes are compared with ×3. Peak is VmHWM of a process
+that does nothing else. SSIM is that of luma to a Lanczos reduction of the whole picture.";
+
+struct Kind {
+    id: &'static str,
+    name: &'static str,
+    max_of_three: f64,
+    max_of_one: f64,
+}
+
+/// `only`: a part of the names of the pictures to take.
+pub async fn bench(project: &Project, only: &str) -> Result<ExitCode> {
+    let python = tools::imaging(project).await?;
+    let mut contest = Contest::prepare(project, &python).await?;
+    let mut pictures = corpus(project, &python).await?;
+    pictures.retain(|picture| picture.name.contains(only));
+    ensure!(!pictures.is_empty(), "no picture has {only:?} in its name");
+
+    let mut rows = Vec::new();
+    let mut broken = Vec::new();
+    line(HEADER);
+    for picture in pictures {
+        let source = project.local("corpus/pictures").join(&picture.file);
+        match contest.measure(&picture.name, &source).await {
+            Ok(outcome) => {
+                let row = Row { picture, outcome };
+                line(row.cells());
+                broken.extend(row.broken_limits());
+                rows.push(row);
+            }
+            Err(error) => {
+                line(format!("| {} | {:.1} | {error:#} |", picture.name, picture.megapixels));
+                broken.push(format!("{}: {error:#}", picture.name));
+            }
+        }
+    }
+    line(LEGEND);
+    line(format!("\n{}.\n", circumstances(&contest).await?));
+    broken.extend(summary(&rows));
+
+    if broken.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    bail!("{}", broken.join("; "))
+}
+
+#[derive(Deserialize)]
+struct Picture {
+    name: String,
+    kind: String,
+    file: PathBuf,
+    megapixels: f64,
+}
+
+async fn corpus(project: &Project, python: &Path) -> Result<Vec<Picture>> {
+    #[derive(Deserialize)]
+    struct Corpus {
+        pictures: Vec<Picture>,
+    }
+
+    let folder = project.local("corpus");
+    fs::create_dir_all(&folder).context("cannot create .local/corpus")?;
+    let step = "Pictures (two minutes the first time)";
+    let mut make = Command::new(python);
+    make.arg(project.path("tests/local/corpus.py")).arg(&folder);
+    progress::step(step, command::run(&mut make, step, &project.local("corpus.log"))).await?;
+    let list = fs::read_to_string(folder.join("corpus.json")).context("cannot read the list of pictures")?;
+    let corpus: Corpus = serde_json::from_str(&list).context("the list of pictures is damaged")?;
+    Ok(corpus.pictures)
+}
+
+struct Row {
+    picture: Picture,
+    outcome: Outcome,
+}
+
+impl Row {
+    fn cells(&self) -> String {
+        let Outcome { ours, sequential, once, .. } = &self.outcome;
+        let lowest = self.outcome.our_likeness.into_iter().fold(1.0, f64::min);
+        let worst = self.worst_difference();
+        format!(
+            "| {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.2} | {:.2} | {:.0} | {:.0} | {lowest:.4} | {worst:+.4} | {:.2} |",
+            self.picture.name,
+            self.picture.megapixels,
+            ours.cpu,
+            ours.wall,
+            sequential.cpu,
+            once.cpu,
+            self.of_three(),
+            self.of_one(),
+            ours.peak,
+            sequential.peak,
+            ours.bytes / sequential.bytes,
+        )
+    }
+
+    fn of_three(&self) -> f64 {
+        self.outcome.ours.cpu / self.outcome.sequential.cpu
+    }
+
+    fn of_one(&self) -> f64 {
+        self.outcome.ours.cpu / self.outcome.once.cpu
+    }
+
+    /// Of our SSIM from sharp's, for each of [`WIDTHS`].
+    fn differences(&self) -> [f64; 3] {
+        let Outcome { our_likeness, sharps_likeness, .. } = self.outcome;
+        std::array::from_fn(|width| our_likeness[width] - sharps_likeness[width])
+    }
+
+    fn worst_difference(&self) -> f64 {
+        self.differences().into_iter().fold(f64::INFINITY, f64::min)
+    }
+
+    fn is_jpeg(&self) -> bool {
+        ["jpeg", "progressive"].contains(&self.picture.kind.as_str())
+    }
+
+    fn broken_limits(&self) -> Vec<String> {
+        let Picture { name, kind, megapixels, .. } = &self.picture;
+        let mut broken = Vec::new();
+        let part = self.of_three();
+        if self.is_jpeg() && part > MAX_OF_ANY_JPEG {
+            broken.push(format!("{name}: {part:.2} of sharp's time is more than {MAX_OF_ANY_JPEG}"));
+        }
+        let max_peak = if kind == "jpeg" && *megapixels <= 24.0 { MAX_PEAK_OF_JPEG } else { MAX_PEAK };
+        let peak = self.outcome.ours.peak;
+        if peak > max_peak {
+            broken.push(format!("{name}: {peak:.0} MB of memory is more than {max_peak} MB"));
+        }
+        for (width, difference) in WIDTHS.into_iter().zip(self.differences()) {
+            if difference < -MAX_LOSS {
+                broken.push(format!("{name}: SSIM at {width} is {:.4} less than sharp's", -difference));
+            }
+        }
+        broken
+    }
+}
+
+/// Prints it, and gives back the limits that are broken.
+fn summary(rows: &[Row]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for Kind { id, name, max_of_three, max_of_one } in KINDS {
+        let of_kind: Vec<_> = rows.iter().filter(|row| row.picture.kind == id).collect();
+        if of_kind.is_empty() {
+            continue;
+        }
+        let of_three = geometric_mean(of_kind.iter().map(|row| row.of_three()));
+        let of_one = geometric_mean(of_kind.iter().map(|row| row.of_one()));
+        line(format!(
+            "- {name}: {of_three:.2} of sharp ×3, {of_one:.2} of sharp ×1 (geometric means of {})",
+            of_kind.len()
+        ));
+        for (part, max, of) in [(of_three, max_of_three, "×3"), (of_one, max_of_one, "×1")] {
+            if part > max {
+                broken.push(format!("{name}: {part:.2} of the time of sharp {of} is more than {max}"));
+            }
+        }
+    }
+    let jpegs = rows.iter().filter(|row| row.is_jpeg());
+    if let Some(worst) = jpegs.max_by(|a, b| a.of_three().total_cmp(&b.of_three())) {
+        line(format!("- slowest JPEG: {:.2} of sharp ×3 ({})", worst.of_three(), worst.picture.name));
+    }
+    if let Some(worst) = rows.iter().min_by(|a, b| a.worst_difference().total_cmp(&b.worst_difference())) {
+        line(format!("- worst SSIM − sharp's: {:+.4} ({})", worst.worst_difference(), worst.picture.name));
+    }
+    let idle = |figures: fn(&Outcome) -> &Figures| {
+        let idle = rows.iter().map(|row| figures(&row.outcome).idle);
+        idle.fold(0.0, f64::max)
+    };
+    line(format!(
+        "- memory before the picture is read: ours {:.0} MB, sharp's {:.0} MB",
+        idle(|outcome| &outcome.ours),
+        idle(|outcome| &outcome.sequential)
+    ));
+    broken
+}
+
+fn geometric_mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (mut sum, mut count) = (0.0, 0.0);
+    for value in values {
+        sum += value.ln();
+        count += 1.0;
+    }
+    f64::exp(sum / count)
+}
+
+/// When and on what this ran.
+async fn circumstances(contest: &Contest) -> Result<String> {
+    let date = command::output(Command::new("date").arg("+%F")).await?;
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").context("cannot read /proc")?;
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let model = model.trim_start_matches(['\t', ' ', ':']);
+    let cores = available_parallelism()?;
+    let versions = contest.versions().await?;
+    Ok(format!(
+        "{}, {cores} cores of {model}, sharp {} with libvips {} on Node.js {}",
+        date.trim(),
+        versions.sharp,
+        versions.libvips,
+        versions.node
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::geometric_mean;
+
+    #[test]
+    fn twice_and_half_are_one_in_the_geometric_mean() {
+        assert!((geometric_mean([2.0, 0.5].into_iter()) - 1.0).abs() < 1e-9);
+    }
+}
