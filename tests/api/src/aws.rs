@@ -37,6 +37,13 @@ impl Stack {
         ok(self.aws("PUT", "lambda", &path, None, &change).await).await;
     }
 
+    /// The alarms of the deployed template.
+    pub async fn alarms(&self) -> Vec<Value> {
+        let target = Some("GraniteServiceVersion20100801.DescribeAlarms");
+        let mut found = ok(self.aws("POST", "monitoring", "/", target, &json!({})).await).await;
+        serde_json::from_value(found["MetricAlarms"].take()).expect("alarms")
+    }
+
     /// Every line that the functions have logged since then, oldest first.
     pub async fn log_lines(&self, since: SystemTime) -> Vec<String> {
         let since = since.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis();

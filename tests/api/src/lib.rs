@@ -4,8 +4,11 @@
 
 mod aws;
 mod http;
+pub mod images;
 mod people;
+pub mod pictures;
 mod stack;
+pub mod worker;
 
 use std::time::{Duration, Instant};
 

@@ -60,11 +60,11 @@ pub async fn build(project: &Project, tools: &Tools) -> Result<Build> {
     Ok(Build { template, fingerprint, _lock: lock })
 }
 
-/// The code that makes thumbnails as a program of its own, built as a function is; where it lies.
-pub async fn build_runner(project: &Project, tools: &Tools) -> Result<PathBuf> {
-    let _lock = lock(project).await?;
+/// The code that makes thumbnails as a program of its own, built as a function is, while nobody else builds; where it
+/// lies.
+pub async fn build_runner(project: &Project, tools: &Tools, build: &Build) -> Result<PathBuf> {
     let (runner, stamp) = (project.path("target/lambda/pictures/bootstrap"), project.local("built-pictures"));
-    let mut fingerprint = fingerprint(project)?;
+    let mut fingerprint = build.fingerprint.clone();
     add(&project.path("tests/pictures"), &mut fingerprint)?;
     if runner.exists() && fs::read_to_string(&stamp).is_ok_and(|built| built == fingerprint) {
         progress::skipped(RUNNER, "fresh");

@@ -111,7 +111,7 @@ async fn serve(project: &Project, stack: &Stack, door: Door) -> Result<()> {
 async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<ExitCode> {
     let tools = Tools::install(project).await?;
     let build = build(project, &tools).await?;
-    let runner = build_runner(project, &tools).await?;
+    let runner = build_runner(project, &tools, &build).await?;
     corpora::fetch(project).await?;
     let door = Door::open(0).await?;
     let mut record = record(stack, &door, Purpose::Test)?;

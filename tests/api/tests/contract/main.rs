@@ -7,7 +7,6 @@ mod content;
 mod files;
 mod listing;
 mod logs;
-mod pictures;
 mod publish;
 mod rules;
 mod status;

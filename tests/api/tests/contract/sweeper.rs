@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use api::{Stack, eventually, unique};
+use api::{
+    Stack, eventually,
+    images::{image_without_a_job, thumbnail},
+    pictures::{jpeg, seen},
+    unique,
+};
 use mongodb::bson::{DateTime, doc, oid::ObjectId};
 use serde_json::json;
-
-use crate::{
-    pictures::{jpeg, seen},
-    thumbnails::{image_without_a_job, thumbnail},
-};
 
 const A_MINUTE_AGO: Duration = Duration::from_mins(1);
 

@@ -1,29 +1,12 @@
 //! Thumbnails, from an upload to what a reader gets.
 
-use std::time::Duration;
-
-use api::{Answer, Client, Stack, eventually};
+use api::{
+    Client, Stack,
+    images::{failure, image_without_a_job, thumbnail},
+    pictures::{Seen, bomb, encode, half_transparent, jpeg, lying_on_its_side, picture, seen},
+};
 use image::{ImageFormat, Rgba};
-use mongodb::bson::{Bson, DateTime, doc, oid::ObjectId};
-
-use crate::pictures::{Seen, bomb, encode, half_transparent, jpeg, lying_on_its_side, picture, seen};
-
-/// Longest that thumbnails may take on a machine that runs all other tests at the same time.
-pub const SOON: Duration = Duration::from_mins(1);
-
-/// A thumbnail, once it is there.
-pub async fn thumbnail(reader: &Client, id: &str, width: u32) -> Answer {
-    let path = format!("/files/{id}/data?size={width}");
-    eventually(&format!("a thumbnail at {path}"), SOON, async || {
-        let answer = reader.get(&path).await;
-        if answer.status == 200 {
-            return Some(answer);
-        }
-        answer.fails(404, "Not found");
-        None
-    })
-    .await
-}
+use mongodb::bson::DateTime;
 
 /// All three, the largest first, each as its content type says.
 async fn all_of(reader: &Client, id: &str) -> [Seen; 3] {
@@ -40,38 +23,6 @@ async fn all_of(reader: &Client, id: &str) -> [Seen; 3] {
 
 fn sizes(all: &[Seen; 3]) -> [(u32, u32); 3] {
     all.each_ref().map(|seen| (seen.width, seen.height))
-}
-
-/// An image whose job nobody was told of, as a lost message leaves it.
-pub async fn image_without_a_job(stack: &Stack, owner: ObjectId, bytes: Vec<u8>, due_at: DateTime) -> String {
-    let (id, size) = (ObjectId::new(), i64::try_from(bytes.len()).unwrap());
-    let key = format!("files/{}", api::unique("planted"));
-    stack.put_object(&key, bytes).await;
-    let row = doc! {
-        "_id": id, "userId": owner, "name": "planted.jpg", "type": "image", "isPublic": false, "parentId": 0, "key": key,
-        "size": size, "thumbnails": "due", "thumbnailsDueAt": due_at,
-    };
-    stack.files.insert_one(row).await.unwrap();
-    id.to_hex()
-}
-
-/// The reason why an image has no thumbnails, once it is known.
-pub async fn failure(stack: &Stack, owner: &Client, id: &str) -> String {
-    let document = eventually(&format!("{id} failed"), SOON, async || {
-        let document = owner.get(&format!("/files/{id}")).await.document(200);
-        assert_ne!(document["thumbnails"], "ready");
-        (document["thumbnails"] == "failed").then_some(document)
-    })
-    .await;
-    let row = stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
-    assert_eq!(row.get_str("thumbnails").unwrap(), "failed");
-    assert_eq!(row.get("thumbnailsDueAt"), None::<&Bson>, "it is not tried again");
-    for width in [500, 250, 100] {
-        owner.get(&format!("/files/{id}/data?size={width}")).await.fails(404, "Not found");
-    }
-    let reason = document["thumbnailError"].as_str().unwrap();
-    assert!(!reason.is_empty());
-    reason.to_owned()
 }
 
 #[tokio::test]
@@ -220,11 +171,26 @@ async fn what_cannot_be_decoded_fails_with_a_reason() {
         ("a JPEG without its data", &whole[..400]),
         ("a truncated PNG", &png[..png.len() / 2]),
         ("a bomb", &bomb()),
-        ("an SVG", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
     ] {
         let id = bob.upload_image("photo.jpg", bytes).await;
         let reason = failure(&stack, &bob, &id).await;
         assert_eq!(reason.contains("100000"), what == "a bomb", "{what}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_jpeg_png_gif_or_webp_is_an_unsupported_format() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    for (name, bytes) in [
+        ("really-a-text.png", &b"The quick brown fox jumps over the lazy dog."[..]),
+        ("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x08meta"),
+        ("photo.avif", b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf\0\0\0\x08meta"),
+        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><circle r='4'/></svg>"),
+        ("scan.tiff", b"II*\0\x08\0\0\0\0\0\0\0\0\0"),
+    ] {
+        let id = bob.upload_image(name, bytes).await;
+        assert_eq!(failure(&stack, &bob, &id).await, "unsupported format", "{name}");
     }
 }
 

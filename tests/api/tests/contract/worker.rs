@@ -2,46 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use api::{Stack, eventually, unique};
-use futures_util::future::join_all;
-use mongodb::bson::{DateTime, doc, oid::ObjectId};
-use serde_json::{Value, json};
-
-use crate::{
-    pictures::jpeg,
-    thumbnails::{failure, image_without_a_job, thumbnail},
+use api::{
+    Stack, eventually,
+    images::{SOON, failure, image_without_a_job, row, thumbnail},
+    pictures::{jpeg, slow},
+    worker::{job, logged, work, work_received},
 };
-
-fn job(user: &str, file: &str) -> String {
-    json!({ "userId": user, "fileId": file }).to_string()
-}
-
-/// Hands a batch to the worker, each body with a message id of its own; what it reports as failed and the ids.
-async fn work(stack: &Stack, bodies: &[String]) -> (Value, Vec<String>) {
-    let ids: Vec<String> = bodies.iter().map(|_| unique("message")).collect();
-    let records: Vec<Value> = bodies
-        .iter()
-        .zip(&ids)
-        .map(|(body, id)| {
-            json!({
-                "messageId": id, "receiptHandle": id, "body": body, "md5OfBody": "",
-                "attributes": { "ApproximateReceiveCount": "1" }, "messageAttributes": {},
-                "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:::jobs", "awsRegion": stack.region,
-            })
-        })
-        .collect();
-    let returned = stack.invoke("thumbnails", &json!({ "Records": records })).await;
-    (returned["batchItemFailures"].clone(), ids)
-}
-
-/// What the log says of a message.
-async fn logged(stack: &Stack, since: SystemTime, message: &str) -> Value {
-    eventually(&format!("a log line of {message}"), Duration::from_secs(10), async || {
-        let lines = stack.log_lines(since).await;
-        lines.iter().find(|line| line.contains(message)).map(|line| serde_json::from_str(line).unwrap())
-    })
-    .await
-}
+use futures_util::future::{join, join_all};
+use mongodb::bson::{DateTime, doc, oid::ObjectId};
+use serde_json::json;
 
 #[tokio::test]
 async fn a_job_that_cannot_be_done_says_why_and_does_not_come_again() {
@@ -94,31 +63,39 @@ async fn a_test_event_of_s3_is_ignored() {
 }
 
 #[tokio::test]
-async fn poison_in_a_batch_spares_its_neighbours() {
+async fn r02_poison_in_a_batch_spares_its_neighbours() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let whole = jpeg(800, 600);
     let plant = |bytes: Vec<u8>| image_without_a_job(&stack, bob.object_id(), bytes, DateTime::MAX);
-    let (first, last) = (plant(whole.clone()).await, plant(whole.clone()).await);
+    let mut good = Vec::new();
+    for _ in 0..6 {
+        good.push(plant(whole.clone()).await);
+    }
     let truncated = plant(whole[..whole.len() / 2].to_vec()).await;
-    let batch = [
-        job(&bob.id, &first),
-        job(&bob.id, &truncated),
-        "no JSON".into(),
-        job(&bob.id, &ObjectId::new().to_hex()),
-        json!({ "Event": "s3:TestEvent" }).to_string(),
-        job(&bob.id, &last),
-    ];
-    let (failures, _) = work(&stack, &batch).await;
-    assert_eq!(failures, json!([]));
-    for id in [first, last] {
-        assert_eq!(thumbnail(&bob, &id, 100).await.status, 200);
+    let mut batch: Vec<String> = good.iter().map(|id| job(&bob.id, id)).collect();
+    batch.insert(1, job(&bob.id, &truncated));
+    batch.insert(2, "no JSON".into());
+    batch.insert(4, job(&bob.id, &ObjectId::new().to_hex()));
+    batch.insert(6, json!({ "Event": "s3:TestEvent" }).to_string());
+    assert_eq!(batch.len(), 10);
+
+    let since = SystemTime::now() - Duration::from_secs(1);
+    let (failures, messages) = work(&stack, &batch).await;
+    assert_eq!(failures, json!([]), "none of them would be better the next time");
+    for id in &good {
+        assert_eq!(thumbnail(&bob, id, 100).await.status, 200);
     }
     failure(&stack, &bob, &truncated).await;
+    for (message, expected) in
+        messages.iter().zip(["ready", "failed", "failed", "ready", "failed", "ready", "ignored", "ready"])
+    {
+        assert_eq!(logged(&stack, since, message).await["outcome"], expected);
+    }
 }
 
 #[tokio::test]
-async fn a_job_done_again_leaves_the_same() {
+async fn r01_a_duplicate_message_is_harmless() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let id = image_without_a_job(&stack, bob.object_id(), jpeg(800, 600), DateTime::MAX).await;
@@ -134,14 +111,123 @@ async fn a_job_done_again_leaves_the_same() {
     assert_eq!(first.0.len(), 3);
     assert!(first.1.iter().all(|bytes| bytes.starts_with(b"\xff\xd8\xff")));
 
-    // Twice in a batch, and three times at once.
-    assert_eq!(work(&stack, &[body.clone(), body.clone()]).await.0, json!([]));
-    assert!(made().await == first);
+    // Twice more in a row, twice in a batch, and three times at once.
+    let once = std::slice::from_ref(&body);
+    for again in [once, once, &[body.clone(), body.clone()]] {
+        assert_eq!(work(&stack, again).await.0, json!([]));
+        assert!(made().await == first);
+    }
     for (failures, _) in join_all((0..3).map(|_| work(&stack, std::slice::from_ref(&body)))).await {
         assert_eq!(failures, json!([]));
     }
     assert!(made().await == first);
-    assert_eq!(bob.get(&format!("/files/{id}")).await.document(200)["thumbnails"], "ready");
+    let row = row(&stack, &id).await;
+    assert_eq!(row.get_str("thumbnails").unwrap(), "ready");
+    for nothing in ["thumbnailError", "thumbnailsDueAt", "decodingSince"] {
+        assert!(!row.contains_key(nothing), "{row}");
+    }
+}
+
+#[tokio::test]
+async fn r04_an_image_that_was_being_decoded_when_its_worker_died_is_not_decoded_a_third_time() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let died = doc! { "$set": { "decodingSince": DateTime::now() } };
+    for (receives, marked, expected) in [
+        (1, true, "ready"),
+        (2, true, "ready"),
+        (3, true, "failed"),
+        (4, true, "failed"),
+        // It was something else that went wrong before.
+        (3, false, "ready"),
+        (5, false, "ready"),
+    ] {
+        let id = image_without_a_job(&stack, bob.object_id(), jpeg(600, 400), DateTime::MAX).await;
+        if marked {
+            let image = doc! { "_id": id.parse::<ObjectId>().unwrap() };
+            stack.files.update_one(image, died.clone()).await.unwrap();
+        }
+        let (failures, _) = work_received(&stack, receives, &[job(&bob.id, &id)]).await;
+        assert_eq!(failures, json!([]));
+        let row = row(&stack, &id).await;
+        assert_eq!(row.get_str("thumbnails").unwrap(), expected, "{receives}, {marked}: {row}");
+        assert!(!row.contains_key("decodingSince"), "{row}");
+        if expected == "failed" {
+            assert_eq!(failure(&stack, &bob, &id).await, "the decoder does not survive it");
+            assert!(stack.objects(&format!("thumbnails/{id}/")).await.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn r20_of_a_deleted_image_no_thumbnails_are_made() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let id = image_without_a_job(&stack, bob.object_id(), jpeg(600, 400), DateTime::MAX).await;
+    let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::MAX } };
+    stack.files.update_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }, tombstone).await.unwrap();
+    let since = SystemTime::now() - Duration::from_secs(1);
+    let (failures, messages) = work(&stack, &[job(&bob.id, &id)]).await;
+    assert_eq!(failures, json!([]));
+    assert_eq!(logged(&stack, since, &messages[0]).await["error"], "File not found");
+    assert!(stack.objects(&format!("thumbnails/{id}/")).await.is_empty());
+}
+
+#[tokio::test]
+async fn r20_of_an_image_that_is_deleted_meanwhile_no_thumbnails_are_left() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    for forgotten in [false, true] {
+        let id = image_without_a_job(&stack, bob.object_id(), slow(), DateTime::MAX).await;
+        let body = [job(&bob.id, &id)];
+        let since = SystemTime::now() - Duration::from_secs(1);
+        let deleted = eventually("it is being decoded", SOON, async || {
+            let decoded_now = doc! { "_id": id.parse::<ObjectId>().unwrap(), "decodingSince": { "$exists": true } };
+            let done = if forgotten {
+                stack.files.delete_one(decoded_now).await.unwrap().deleted_count
+            } else {
+                let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::MAX } };
+                stack.files.update_one(decoded_now, tombstone).await.unwrap().matched_count
+            };
+            (done == 1).then_some(())
+        });
+        let ((failures, messages), ()) = join(work(&stack, &body), deleted).await;
+        assert_eq!(failures, json!([]));
+        assert_eq!(logged(&stack, since, &messages[0]).await["outcome"], "failed");
+        assert!(stack.objects(&format!("thumbnails/{id}/")).await.is_empty(), "forgotten: {forgotten}");
+        // Nor does a late job make any.
+        assert_eq!(work(&stack, &body).await.0, json!([]));
+        assert!(stack.objects(&format!("thumbnails/{id}/")).await.is_empty());
+        bob.get(&format!("/files/{id}")).await.fails(404, "Not found");
+    }
+}
+
+#[tokio::test]
+async fn a_source_of_more_than_64_mib_is_too_large_and_not_read() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let plant = |bytes| image_without_a_job(&stack, bob.object_id(), bytes, DateTime::MAX);
+    // Its row says so, and there is no object that could be read.
+    let by_row = plant(jpeg(10, 10)).await;
+    let key = row(&stack, &by_row).await.get_str("key").unwrap().to_owned();
+    stack.s3.delete_object().bucket(&stack.bucket).key(key).send().await.unwrap();
+    set_size(&stack, &by_row, (64 << 20) + 1).await;
+    // Its row does not know.
+    let by_object = plant(vec![0; (64 << 20) + 1]).await;
+    set_size(&stack, &by_object, 10).await;
+    for id in [by_row, by_object] {
+        assert_eq!(work(&stack, &[job(&bob.id, &id)]).await.0, json!([]));
+        assert_eq!(failure(&stack, &bob, &id).await, "too large");
+    }
+    // One byte less is read, and found to be no image.
+    let largest = plant(vec![0; 64 << 20]).await;
+    assert_eq!(work(&stack, &[job(&bob.id, &largest)]).await.0, json!([]));
+    assert_eq!(failure(&stack, &bob, &largest).await, "unsupported format");
+}
+
+async fn set_size(stack: &Stack, id: &str, size: i64) {
+    let row = doc! { "_id": id.parse::<ObjectId>().unwrap() };
+    stack.files.update_one(row, doc! { "$set": { "size": size } }).await.unwrap();
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use api::{Stack, eventually};
+use aws_sdk_sqs::types::QueueAttributeName;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -70,6 +71,36 @@ impl Outage {
             }
         }
     }
+}
+
+/// The queue hands a message out again after so many seconds, if it is not done until then.
+pub async fn visibility_timeout(stack: &Stack, seconds: u32) -> Undo {
+    use QueueAttributeName::VisibilityTimeout;
+    let set = async |stack: &Stack, seconds: &str| {
+        let change = stack.sqs.set_queue_attributes().queue_url(&stack.queue_url);
+        change.attributes(VisibilityTimeout, seconds).send().await.unwrap();
+    };
+    let query = stack.sqs.get_queue_attributes().queue_url(&stack.queue_url).attribute_names(VisibilityTimeout);
+    let before = query.send().await.unwrap().attributes.unwrap()[&VisibilityTimeout].clone();
+    let undo = Undo::by(async move || set(&Stack::running().await, &before).await);
+    set(stack, &seconds.to_string()).await;
+    undo
+}
+
+/// The processes in which the stack runs a function, as the emulator has started them.
+pub fn processes(stack: &Stack, function: &str) -> Vec<Pid> {
+    let marks = [
+        format!("AWS_LAMBDA_FUNCTION_NAME={}", stack.function(function)),
+        format!("AWS_ENDPOINT_URL={}", stack.aws_endpoint),
+    ];
+    let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &i32| {
+        // Somebody else's, or gone in the meantime: not it.
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        marks.iter().all(|mark| environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()))
+    })
+    .filter_map(Pid::from_raw)
+    .collect()
 }
 
 /// Makes S3 fail for the functions, and only for them.

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::alone;
 
 /// Messages that wait, are being worked on, or are kept for a retry.
-async fn messages(stack: &Stack, queue_url: &str) -> u32 {
+pub async fn messages(stack: &Stack, queue_url: &str) -> u32 {
     use QueueAttributeName::{
         ApproximateNumberOfMessages as Waiting, ApproximateNumberOfMessagesDelayed as Delayed,
         ApproximateNumberOfMessagesNotVisible as Taken,

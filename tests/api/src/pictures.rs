@@ -1,6 +1,7 @@
 //! Pictures to upload, and a look at those that come back.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what is not there fails the test")]
 
-use std::io::Cursor;
+use std::{fs, io::Cursor, path::Path};
 
 use image::{
     DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage,
@@ -26,6 +27,12 @@ pub fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
 
 pub fn jpeg(width: u32, height: u32) -> Vec<u8> {
     encode(&picture(width, height), ImageFormat::Jpeg)
+}
+
+/// 49 megapixels of 64 bits, which take a while whatever is made of them. `cargo local test` has made it.
+pub fn slow() -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local/gallery/large/rgba16.png");
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// A JPEG as a camera held upright stores it: red on its left and blue on its right, and an EXIF tag that says to

@@ -1,0 +1,62 @@
+//! Images, and what becomes of them.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what is not there fails the test")]
+
+use std::time::Duration;
+
+use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
+
+use crate::{Answer, Client, Stack, eventually, unique};
+
+/// Longest that thumbnails may take on a machine that runs all other tests at the same time.
+pub const SOON: Duration = Duration::from_mins(1);
+
+/// A thumbnail, once it is there.
+pub async fn thumbnail(reader: &Client, id: &str, width: u32) -> Answer {
+    let path = format!("/files/{id}/data?size={width}");
+    eventually(&format!("a thumbnail at {path}"), SOON, async || {
+        let answer = reader.get(&path).await;
+        if answer.status == 200 {
+            return Some(answer);
+        }
+        answer.fails(404, "Not found");
+        None
+    })
+    .await
+}
+
+/// An image whose job nobody was told of, as a lost message leaves it.
+pub async fn image_without_a_job(stack: &Stack, owner: ObjectId, bytes: Vec<u8>, due_at: DateTime) -> String {
+    let (id, size) = (ObjectId::new(), i64::try_from(bytes.len()).unwrap());
+    let key = format!("files/{}", unique("planted"));
+    stack.put_object(&key, bytes).await;
+    let row = doc! {
+        "_id": id, "userId": owner, "name": "planted.jpg", "type": "image", "isPublic": false, "parentId": 0, "key": key,
+        "size": size, "thumbnails": "due", "thumbnailsDueAt": due_at,
+    };
+    stack.files.insert_one(row).await.unwrap();
+    id.to_hex()
+}
+
+/// The reason why an image has no thumbnails, once it is known.
+pub async fn failure(stack: &Stack, owner: &Client, id: &str) -> String {
+    let document = eventually(&format!("{id} failed"), SOON, async || {
+        let document = owner.get(&format!("/files/{id}")).await.document(200);
+        assert_ne!(document["thumbnails"], "ready");
+        (document["thumbnails"] == "failed").then_some(document)
+    })
+    .await;
+    let row = stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
+    assert_eq!(row.get_str("thumbnails").unwrap(), "failed");
+    assert_eq!(row.get("thumbnailsDueAt"), None::<&Bson>, "it is not tried again");
+    for width in [500, 250, 100] {
+        owner.get(&format!("/files/{id}/data?size={width}")).await.fails(404, "Not found");
+    }
+    let reason = document["thumbnailError"].as_str().unwrap();
+    assert!(!reason.is_empty());
+    reason.to_owned()
+}
+
+/// What the ledger says of an image.
+pub async fn row(stack: &Stack, id: &str) -> Document {
+    stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap()
+}

@@ -1,0 +1,45 @@
+//! The worker, given its messages directly, and what it says of them.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what is not there fails the test")]
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use crate::{Stack, eventually, unique};
+
+/// The body of a message.
+pub fn job(user: &str, file: &str) -> String {
+    json!({ "userId": user, "fileId": file }).to_string()
+}
+
+/// Hands a batch to the worker, each body with a message id of its own; what it reports as failed and the ids.
+pub async fn work(stack: &Stack, bodies: &[String]) -> (Value, Vec<String>) {
+    work_received(stack, 1, bodies).await
+}
+
+/// The same of messages that the queue hands out for the `receives`th time.
+pub async fn work_received(stack: &Stack, receives: u32, bodies: &[String]) -> (Value, Vec<String>) {
+    let ids: Vec<String> = bodies.iter().map(|_| unique("message")).collect();
+    let records: Vec<Value> = bodies
+        .iter()
+        .zip(&ids)
+        .map(|(body, id)| {
+            json!({
+                "messageId": id, "receiptHandle": id, "body": body, "md5OfBody": "",
+                "attributes": { "ApproximateReceiveCount": receives.to_string() }, "messageAttributes": {},
+                "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:::jobs", "awsRegion": stack.region,
+            })
+        })
+        .collect();
+    let returned = stack.invoke("thumbnails", &json!({ "Records": records })).await;
+    (returned["batchItemFailures"].clone(), ids)
+}
+
+/// What the log says of a message.
+pub async fn logged(stack: &Stack, since: SystemTime, message: &str) -> Value {
+    eventually(&format!("a log line of {message}"), Duration::from_secs(10), async || {
+        let lines = stack.log_lines(since).await;
+        lines.iter().find(|line| line.contains(message)).map(|line| serde_json::from_str(line).unwrap())
+    })
+    .await
+}
