@@ -22,6 +22,10 @@ use scan::Scan;
 /// Most scans of one image. Progressive ones have about ten; each costs time whatever little data it has.
 const SCANS: u32 = 100;
 
+/// How many more pixels each way luma keeps than its thumbnail has. With no more, what is fine in a picture is less
+/// sharp than full decoding makes it (SSIM up to 0.0065 lower, with a third more 0.0006); chroma shows no difference.
+const MARGIN: f64 = 4.0 / 3.0;
+
 /// The order in which a block's coefficients are stored: by frequency, `8 * vertical + horizontal`.
 const ZIGZAG: [u8; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
@@ -177,12 +181,12 @@ impl<'a> Jpeg<'a> {
     }
 
     /// The planes in the order of the components, each at the smallest N/8 that has `scale` times the pixels of the
-    /// image; chroma, of which a JPEG thumbnail has half as many each way, at half that.
+    /// image and [`MARGIN`]; chroma, of which a JPEG thumbnail has half as many each way, at half that, and no margin.
     fn decode(mut self, scale: f64) -> Result<Vec<Plane>, Refusal> {
         let has_chroma = matches!(self.header.model, Model::YCbCr | Model::Ycck { .. });
         let mut scans: Vec<Scan> = Vec::new();
         for (index, component) in self.frame.components.iter().enumerate() {
-            let scale = if has_chroma && matches!(index, 1 | 2) { scale / 2.0 } else { scale };
+            let scale = if has_chroma && matches!(index, 1 | 2) { scale / 2.0 } else { scale * MARGIN };
             let (across, down) = component.sampling;
             let most = f64::from(self.frame.most.0) / f64::from(across);
             let most = most.max(f64::from(self.frame.most.1) / f64::from(down));
