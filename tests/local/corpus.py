@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy
+import PIL
 from PIL import Image, ImageCms, ImageDraw
 
 PHOTOGRAPHS = {
@@ -36,6 +37,8 @@ PHOTOGRAPHS = {
 ADOBE_RGB = ("icc-profiles-free", "compatibleWithAdobeRGB1998.icc")
 
 ORIENTATION = 0x0112
+# The first column and row of each pass of an interlaced PNG, and its steps.
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
 folder = Path(sys.argv[1])
 pictures = folder / "pictures"
@@ -72,8 +75,7 @@ def photograph(name):
 
 
 def sized(name, megapixels):
-    """A photograph at a size that it mostly has to be made smaller for. What has to be made larger, which is softer than
-    a camera's picture, gets a camera's noise."""
+    """A photograph at another size. One that is made larger, and so softer than a camera's, gets noise like a camera's."""
     picture = photograph(name)
     scale = (megapixels * 1e6 / (picture.width * picture.height)) ** 0.5
     width, height = int(picture.width * scale), int(picture.height * scale)
@@ -146,10 +148,10 @@ def grey_16_bit(picture):
 
 
 def interlaced(picture):
-    """Adam7, which Pillow reads and does not write."""
+    """Which Pillow reads and does not write."""
     pixels = numpy.asarray(picture)
     data = b""
-    for x, y, dx, dy in [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]:
+    for x, y, dx, dy in ADAM7:
         rows = pixels[y::dy, x::dx]
         rows = rows.reshape(len(rows), -1)
         # The filter Sub, number 1: the difference from the pixel to the left.
@@ -224,10 +226,11 @@ def described(name, file):
         return {"name": name, "kind": kind(name), "file": file.name, "megapixels": picture.width * picture.height / 1e6}
 
 
-recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+recipe = hashlib.sha256(Path(__file__).read_bytes() + PIL.__version__.encode()).hexdigest()
 contents = folder / "corpus.json"
 Image.MAX_IMAGE_PIXELS = None
 if not contents.exists() or json.loads(contents.read_text())["recipe"] != recipe:
+    contents.unlink(missing_ok=True)
     for old in [pictures, folder / "references"]:
         shutil.rmtree(old, ignore_errors=True)
     pictures.mkdir(parents=True)

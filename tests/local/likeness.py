@@ -1,10 +1,12 @@
 """Says how like the thumbnails of a picture are to the best that can be made of it: SSIM of their luma.
 
 A line of JSON in, `{"source": path, "thumbnails": [folder, …]}`; a line out, for each folder the SSIM of its `500.*`,
-`250.*` and `100.*`. The best is the whole picture, decoded in full, upright and in sRGB, then resized by Lanczos straight
-to the size of the thumbnail; over white, where it is transparent. These references are kept in the folder of the argument.
+`250.*` and `100.*`. The best is the whole picture, decoded in full, upright and in sRGB, then resized by Lanczos
+straight to the size of the thumbnail; over white, where it is transparent. These references are kept in the folder of
+the argument.
 """
 
+import hashlib
 import io
 import json
 import sys
@@ -18,7 +20,8 @@ from skimage.metrics import structural_similarity
 WIDTHS = [500, 250, 100]
 
 Image.MAX_IMAGE_PIXELS = None
-references = Path(sys.argv[1])
+# Those of another recipe are not taken.
+references = Path(sys.argv[1]) / hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
 references.mkdir(parents=True, exist_ok=True)
 
 
@@ -50,7 +53,9 @@ def reference(source, size):
     kept = references / f"{Path(source).stem}-{size[0]}x{size[1]}.png"
     if not kept.exists():
         # Pillow weighs colours by their alpha here.
-        luma(whole(source).resize(size, Image.Resampling.LANCZOS)).save(kept)
+        made = kept.with_suffix(".part")
+        luma(whole(source).resize(size, Image.Resampling.LANCZOS)).save(made, format="PNG")
+        made.rename(kept)
     return Image.open(kept)
 
 

@@ -1,6 +1,6 @@
-// sharp's side of `cargo local bench thumbnails`, as fast as it can be told to be on one core. It speaks the protocol of
-// tests/pictures: a line of JSON in, `{"source": path, "repeat": 1, "out": folder or none}`; a line out, with what the
-// repeats cost together. The argument is the way: `sequential` or `once`; or `versions`, which it prints.
+// sharp's side of `cargo local bench thumbnails`, in one thread. It speaks the protocol of tests/pictures: a line of JSON
+// in, `{"source": path, "repeat": 1, "out": folder or none}`; a line out, with what the repeats cost together. The
+// argument is the way: `sequential` or `once`; or `versions`, which it prints.
 
 "use strict";
 
@@ -79,7 +79,8 @@ async function run(make, { source: file, repeat = 1, out }) {
 
 async function main(argument) {
   if (argument === "versions") {
-    console.log(JSON.stringify({ node: process.versions.node, sharp: sharp.versions.sharp, libvips: sharp.versions.vips }));
+    const { sharp: version, vips: libvips } = sharp.versions;
+    console.log(JSON.stringify({ node: process.versions.node, sharp: version, libvips }));
     return;
   }
   for await (const line of readline.createInterface({ input: process.stdin })) {

@@ -66,16 +66,24 @@ async fn run(mut args: Vec<String>) -> Result<ExitCode> {
         },
         "down" if args.is_empty() => up::down(&project).await,
         "lint" if args.is_empty() => lint::lint(&project).await,
-        "bench" => match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            [] => bench::bench(&project).await,
-            ["thumbnails"] => bench::thumbnails::bench(&project, "").await,
-            ["thumbnails", "--only", text] => bench::thumbnails::bench(&project, text).await,
-            _ => Ok(usage()),
+        "bench" => tokio::select! {
+            measured = bench(&project, &args) => measured,
+            // Ends what is being built or measured.
+            signal = interrupted() => signal.map(|()| ExitCode::from(130)),
         },
         "help" | "--help" | "-h" => {
             progress::line(USAGE);
             Ok(ExitCode::SUCCESS)
         }
+        _ => Ok(usage()),
+    }
+}
+
+async fn bench(project: &Project, args: &[String]) -> Result<ExitCode> {
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => bench::bench(project).await,
+        ["thumbnails"] => bench::thumbnails::bench(project, "").await,
+        ["thumbnails", "--only", text] => bench::thumbnails::bench(project, text).await,
         _ => Ok(usage()),
     }
 }

@@ -1,5 +1,5 @@
 //! The tools that a fresh machine lacks, from Python's package index, pinned, in two virtual environments: the emulator
-//! and SAM need different versions of one package.
+//! and SAM need different versions of one package. What only `cargo local bench thumbnails` needs comes when it does.
 
 use std::ffi::OsString;
 use std::fs;

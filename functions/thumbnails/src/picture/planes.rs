@@ -73,7 +73,7 @@ fn rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
 
 /// ITU-R BT.601, in 16 bits of fraction.
 #[inline]
-fn rgb_of_limited(y: u8, cb: u8, cr: u8) -> [u8; 3] {
+pub fn rgb_of_limited(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     let (y, cb, cr) = ((i32::from(y) - 16) * 76_309 + (1 << 15), i32::from(cb) - 128, i32::from(cr) - 128);
     [y + 104_597 * cr, y - 25_675 * cb - 53_279 * cr, y + 132_201 * cb].map(clamped)
 }

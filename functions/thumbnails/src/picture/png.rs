@@ -8,9 +8,11 @@ use image::metadata::Orientation;
 
 use super::{Colors, Format, Refusal, Target, Widest, checked_size, damaged, resize, shrink::Shrinker};
 
-/// Most memory for chunks, in bytes; and the longest colour profile, which comes compressed: the largest in use have two
-/// or three MB.
+/// Most memory for chunks, in bytes; there is nothing in them that is wanted.
 const CHUNK_BYTES: usize = 4 << 20;
+
+/// The longest colour profile, in bytes, when it is decompressed: one of RGB or grey has a few hundred kB at most.
+const PROFILE_BYTES: usize = 2 << 20;
 
 /// The passes of an interlaced image: the first column, the distance of columns, the first row, the distance of rows.
 const ADAM7: [[usize; 4]; 7] =
@@ -70,10 +72,10 @@ fn profile(source: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
             Some((b"iCCP", body)) => {
                 // A name, a zero, the method of compression, of which there is one.
                 let compressed = body.iter().position(|byte| *byte == 0).and_then(|end| body.get(end + 2..));
-                return match decompress_to_vec_bounded(compressed.unwrap_or_default(), CHUNK_BYTES) {
+                return match decompress_to_vec_bounded(compressed.unwrap_or_default(), PROFILE_BYTES) {
                     Ok(profile) => Ok(Some(profile)),
                     Err(BoundedDecompressionError::OutputTooLarge { .. }) => {
-                        Err(damaged("its colour profile has more than 4 MiB"))
+                        Err(damaged("its colour profile has more than 2 MiB"))
                     }
                     Err(BoundedDecompressionError::DecompressionError { .. }) => Ok(None),
                 };

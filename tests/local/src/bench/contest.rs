@@ -1,5 +1,6 @@
 //! Who makes thumbnails in `cargo local bench thumbnails`, and how they are measured: three processes that live through
-//! the whole run take turns at each picture, so that what disturbs the machine disturbs all three. Each uses one thread.
+//! the whole run take turns at each picture, so that what disturbs the machine disturbs all three. Each works in one
+//! thread.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::worker::Worker;
-use crate::tools::{self, Tools};
+use crate::tools::Tools;
 use crate::{Project, command, progress};
 
 const MOST_ROUNDS: u32 = 7;
@@ -102,8 +103,8 @@ struct Comparison<'a> {
 }
 
 impl Contest {
-    pub async fn prepare(project: &Project, python: &Path) -> Result<Self> {
-        let programs = Programs::prepare(project).await?;
+    pub async fn prepare(project: &Project, sharp: PathBuf, python: &Path) -> Result<Self> {
+        let programs = Programs::prepare(project, sharp).await?;
         let [ours, sequential, once] = CONTENDERS.map(|contender| Worker::start(&mut programs.command(contender)));
         let mut judge = Command::new(python);
         judge.arg(project.path("tests/local/likeness.py")).arg(project.local("corpus/references"));
@@ -217,8 +218,7 @@ struct Programs {
 }
 
 impl Programs {
-    async fn prepare(project: &Project) -> Result<Self> {
-        let modules = tools::sharp(project).await?;
+    async fn prepare(project: &Project, modules: PathBuf) -> Result<Self> {
         let tools = Tools::install(project).await?;
         let step = "Thumbnails (cargo lambda build)";
         progress::step(step, async {
