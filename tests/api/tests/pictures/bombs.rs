@@ -30,7 +30,7 @@ fn cost(bomb: &str) -> (Report, f64, u64) {
 #[test]
 fn r21_a_bomb_costs_nothing() {
     // `None`: a small picture beside what is never looked at may as well be shown.
-    let (pixels, damaged) = (Some("too many pixels: "), Some("damaged image: "));
+    let pixels = Some("too many pixels: ");
     let expected = [
         ("324-megapixels-1-bit.png", pixels),
         ("324-megapixels-8-bit.png", pixels),
@@ -38,7 +38,7 @@ fn r21_a_bomb_costs_nothing() {
         ("baseline-65535.jpg", pixels),
         ("header-of-100000.png", Some("too many pixels: 100000 x 100000, the limit is 50 million and 16384 a side")),
         ("itxt.png", None),
-        ("profile.png", damaged),
+        ("profile.png", Some("damaged image: ")),
         ("progressive-65535.jpg", pixels),
         ("screen-65535.gif", pixels),
         ("vp8.webp", pixels),
