@@ -98,7 +98,10 @@ impl App {
         }
         let (owner, id) = parse(body).map_err(|reason| Failure::Permanent(reason.into()))?;
         let file = match self.files.owned_by(owner, id).await {
-            Err(Error::NotFound) => return Err(Failure::Permanent("File not found".into())),
+            Err(Error::NotFound) => {
+                self.clean_up_after(id).await?;
+                return Err(Failure::Permanent("File not found".into()));
+            }
             found => found?,
         };
         let Kind::Image(Content::Stored { key, size }, _) = &file.kind else {
@@ -106,11 +109,26 @@ impl App {
         };
         match self.make(&file, key, *size, receives(message)).await {
             Ok(()) => Ok("ready"),
-            Err(Failure::Permanent(reason)) => {
-                self.files.thumbnails_failed(&file, &reason).await?;
-                Err(Failure::Permanent(reason))
-            }
+            Err(Failure::Permanent(reason)) => match self.files.thumbnails_failed(&file, &reason).await {
+                Err(Error::NotFound) => Err(Failure::Permanent("File not found".into())),
+                recorded => recorded.map_err(Failure::from).and(Err(Failure::Permanent(reason))),
+            },
             Err(transient) => Err(transient),
+        }
+    }
+
+    /// Deletes the thumbnails of an image that has been deleted. This attempt or an earlier one may have put them there
+    /// after the sweeper had been.
+    async fn clean_up_after(&self, id: FileId) -> Result<(), Error> {
+        match self.files.find(id).await {
+            Err(Error::NotFound) => {
+                for width in limits::THUMBNAIL_WIDTHS {
+                    self.objects.delete(&Key::of_thumbnail(id, width)).await?;
+                }
+                Ok(())
+            }
+            // It is somebody else's.
+            found => found.map(drop),
         }
     }
 
@@ -143,9 +161,7 @@ impl App {
         match self.files.thumbnails_ready(file).await {
             // Deleted meanwhile: what was put must go again, or nothing would know of it.
             Err(Error::NotFound) => {
-                for width in limits::THUMBNAIL_WIDTHS {
-                    self.objects.delete(&Key::of_thumbnail(file.id, width)).await?;
-                }
+                self.clean_up_after(file.id).await?;
                 Err(Failure::Permanent("File not found".into()))
             }
             done => Ok(done?),
