@@ -12,9 +12,10 @@ use axum::extract::{FromRequestParts, Path};
 use futures_util::TryStreamExt;
 use mongodb::{
     Collection, Database, IndexModel,
-    bson::{Bson, DateTime, Document, doc, oid::ObjectId},
+    bson::{Bson, DateTime, Document, doc, oid::ObjectId, serialize_to_bson},
     options::{IndexOptions, ReturnDocument},
 };
+use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use crate::{Error, Result, limits, mongo::answer, objects::Key, users::UserId};
@@ -115,10 +116,23 @@ pub enum Content {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Thumbnails {
     Due,
-    Ready,
+    Ready(Vec<ThumbnailFile>),
     Failed(String),
     /// An image of the original service, which does not say.
     Unknown,
+}
+
+/// A thumbnail as it lies in the bucket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThumbnailFile {
+    /// What was asked for; the picture is narrower where its source is.
+    pub width: u32,
+    /// In bytes.
+    pub size: u64,
+    pub content_type: String,
+    /// See [`crate::objects::digest`].
+    pub digest: String,
 }
 
 /// A visible document of the ledger.
@@ -280,9 +294,11 @@ impl Files {
     }
 
     /// The thumbnails are stored. `NotFound` if the image has gone meanwhile, and they with it must.
-    pub async fn thumbnails_ready(&self, file: &File) -> Result<()> {
+    pub async fn thumbnails_ready(&self, file: &File, made: &[ThumbnailFile]) -> Result<()> {
+        let made = serialize_to_bson(&made).map_err(|error| Error::Internal(error.into()))?;
+        let ready = doc! { "thumbnails": "ready", "thumbnailFiles": made };
         let done = doc! { "thumbnailsDueAt": "", "thumbnailError": "", "decodingSince": "" };
-        self.update_owned(file, doc! { "$set": { "thumbnails": "ready" }, "$unset": done }).await
+        self.update_owned(file, doc! { "$set": ready, "$unset": done }).await
     }
 
     /// The image can have no thumbnails, for a reason that its owner is told.

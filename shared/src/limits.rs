@@ -46,6 +46,9 @@ pub const S3_INLINE: Duration = Duration::from_millis(2500);
 /// How long the worker may take to read or write one object of up to [`SOURCE_BYTES`], all attempts together.
 pub const S3_WORKER: Duration = Duration::from_secs(40);
 
+/// How long a URL lives that lets anybody read one object.
+pub const DOWNLOAD_URL: Duration = Duration::from_mins(1);
+
 /// How long sending one message may take. An upload waits for it, so it is short: what is not sent now, the
 /// sweeper sends.
 pub const SQS: Duration = Duration::from_millis(1500);
@@ -70,6 +73,22 @@ pub const SOURCE_PIXELS: u64 = 50_000_000;
 
 /// Longest side of a source image, in pixels, by its header.
 pub const SOURCE_SIDE: u32 = 16_384;
+
+/// Most pixels of a source image that are kept while it is shrunk: one that is tall and narrow is shrunk to less than
+/// twice the size of its thumbnail before the rest is done well.
+pub const SHRUNK_PIXELS: u64 = 6_300_000;
+
+/// Most scans of a JPEG. Progressive ones have about ten; each costs time, however little data it has.
+pub const JPEG_SCANS: u32 = 100;
+
+/// Longest colour profile of a PNG, decompressed, in bytes: those of RGB and grey have some hundred kB at most.
+pub const PNG_PROFILE_BYTES: usize = 2 << 20;
+
+/// Most memory for other chunks of a PNG, in bytes; nothing in them is wanted.
+pub const PNG_CHUNK_BYTES: usize = 4 << 20;
+
+/// Most entries of two bytes in all tables of codes of a lossless WebP, which may have 65536 groups of five.
+pub const WEBP_CODE_ENTRIES: usize = 16 << 20;
 
 /// How often a job may come while its image kills the worker: from this receive on it fails without being decoded,
 /// so that the jobs beside it are done before the queue gives them up, after five.

@@ -1,13 +1,17 @@
 //! The bytes: one private S3 bucket. Which objects it should hold, the ledger knows.
 
-use aws_sdk_s3::{Client, error::SdkError, operation::get_object::GetObjectError, primitives::ByteStream};
+use aws_sdk_s3::{
+    Client, error::SdkError, operation::get_object::GetObjectError, presigning::PresigningConfig,
+    primitives::ByteStream,
+};
 use axum::body::Bytes;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-use crate::{Config, Error, Result, files::FileId};
+use crate::{Config, Error, Result, files::FileId, limits};
 
 /// Where an object lies. Made of random bytes or of ids, never of what a client sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,11 +36,16 @@ impl Key {
     }
 }
 
-/// An object that was read whole.
-pub struct Object {
-    pub bytes: Bytes,
-    /// As it was stored; the ledger knows better for anything but a thumbnail.
-    pub content_type: Option<String>,
+/// Names bytes, or a key, by what they are: the same for the same and for no others.
+pub fn digest(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(&Sha256::digest(bytes)[..16])
+}
+
+/// What S3 says of an object beside its bytes, when it answers a signed request.
+pub struct Answering<'a> {
+    pub content_type: &'a str,
+    pub disposition: &'a str,
+    pub caching: &'a str,
 }
 
 #[derive(Clone)]
@@ -62,7 +71,7 @@ impl Objects {
     ///
     /// # Errors
     /// `NotFound` if it is not there, `TooLarge` if it has more than `limit` bytes, of which none is read then.
-    pub async fn get(&self, key: &Key, limit: u64) -> Result<Object> {
+    pub async fn get(&self, key: &Key, limit: u64) -> Result<Bytes> {
         let get = self.s3.get_object().bucket(&self.bucket).key(key.as_str());
         let read = async {
             let mut object = get.send().await.map_err(not_found)?;
@@ -75,10 +84,20 @@ impl Objects {
             while let Some(some) = object.body.next().await {
                 bytes.extend_from_slice(&some.map_err(|error| Error::Unavailable(error.into()))?);
             }
-            Ok(Object { bytes: bytes.freeze(), content_type: object.content_type })
+            Ok(bytes.freeze())
         };
         // The SDK's own timeout ends with the headers.
         tokio::time::timeout(self.timeout, read).await.map_err(|_| Error::timeout("S3"))?
+    }
+
+    /// A URL with which anybody may read an object for [`limits::DOWNLOAD_URL`].
+    pub async fn signed_get(&self, key: &Key, answering: Answering<'_>) -> Result<String> {
+        let get = self.s3.get_object().bucket(&self.bucket).key(key.as_str());
+        let get = get.response_content_type(answering.content_type).response_cache_control(answering.caching);
+        let get = get.response_content_disposition(answering.disposition);
+        let lifetime = PresigningConfig::expires_in(limits::DOWNLOAD_URL);
+        let lifetime = lifetime.map_err(|error| Error::Internal(error.into()))?;
+        Ok(get.presigned(lifetime).await?.uri().to_owned())
     }
 
     /// Deletes an object; one that is not there is deleted already.

@@ -1,21 +1,26 @@
-//! The bytes of a file, or one of its thumbnails.
+//! The bytes of a file, or one of its thumbnails. All but the bytes is known to the ledger, so that S3 is asked for
+//! nothing else; more than fits into an answer, and parts, the client gets from S3 itself.
 
 use axum::{
     Router,
     body::Body,
     extract::{FromRef, Query, State},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use shared::{
     Config, Error, Result,
-    files::{Content, File, FileId, Files, Kind, Thumbnails},
+    files::{FileId, Files},
     limits, mongo,
-    objects::{Key, Objects},
+    objects::{Answering, Objects},
     sessions::{Redis, Sessions, Viewer},
     users::Users,
 };
+
+mod source;
+
+use source::{Disposition, Source};
 
 #[derive(Clone, FromRef)]
 pub struct App {
@@ -51,6 +56,8 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 async fn data(
     id: FileId,
     viewer: Viewer,
+    method: Method,
+    asked: HeaderMap,
     Query(query): Query<Vec<(String, String)>>,
     State(files): State<Files>,
     State(objects): State<Objects>,
@@ -59,55 +66,48 @@ async fn data(
     if !file.is_public && !viewer.is(file.owner).await? {
         return Err(Error::NotFound);
     }
-    let size = query.iter().rfind(|(key, _)| key == "size").map_or("", |(_, value)| value);
-    let source = Source::of(&file, size)?;
-    let object = objects.get(&source.key, limits::INLINE_BYTES as u64).await?;
-    let content_type = source.content_type.or(object.content_type).and_then(|text| HeaderValue::try_from(text).ok());
-
-    let mut response = Body::from(object.bytes).into_response();
-    let headers = response.headers_mut();
-    headers.extend(SHUT);
-    if let Some(content_type) = content_type {
-        headers.insert(header::CONTENT_TYPE, content_type);
-    }
-    // Without it `lambda_http` would send text as a string, and bytes that are not UTF-8 would be replaced.
-    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("identity"));
+    let given = |name: &str| query.iter().rfind(|(key, _)| key == name).map_or("", |(_, value)| value);
+    let source = Source::of(&file, given("size"))?;
+    let disposition = if given("download") == "1" { Disposition::Attachment } else { Disposition::Inline };
     let (caching, policy) =
         if file.is_public { ("public, max-age=60", "cross-origin") } else { ("private, no-store", "same-origin") };
+
+    if source.is_known_to(&asked) {
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        response.headers_mut().extend(source.validators()?);
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+        return Ok(response);
+    }
+    let too_large = source.size > limits::INLINE_BYTES as u64;
+    if method != Method::HEAD && (too_large || asked.contains_key(header::RANGE)) {
+        let disposition = source.disposition_beyond_us(disposition);
+        let answering = Answering { content_type: &source.content_type, disposition: &disposition, caching };
+        let url = objects.signed_get(&source.key, answering).await?;
+        // The URL does not live as long as the file may be kept.
+        return Ok(
+            (StatusCode::FOUND, [(header::LOCATION, url), (header::CACHE_CONTROL, "no-store".into())]).into_response()
+        );
+    }
+    let body = if method == Method::HEAD {
+        Body::empty()
+    } else {
+        Body::from(objects.get(&source.key, limits::INLINE_BYTES as u64).await?)
+    };
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.extend(SHUT);
+    headers.extend(source.validators()?);
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::CONTENT_TYPE, value(&source.content_type)?);
+    headers.insert(header::CONTENT_LENGTH, source.size.into());
+    headers.insert(header::CONTENT_DISPOSITION, value(&source.disposition(disposition))?);
+    // Without it `lambda_http` would send text as a string, and bytes that are not UTF-8 would be replaced.
+    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static(policy));
     Ok(response)
 }
 
-/// What to send.
-struct Source {
-    key: Key,
-    /// `None` where the object itself says, as a thumbnail does.
-    content_type: Option<String>,
-}
-
-impl Source {
-    /// The original for an empty `size`, a thumbnail for a width that there is.
-    fn of(file: &File, size: &str) -> Result<Self> {
-        let (content, thumbnails) = match &file.kind {
-            Kind::Folder => return Err(Error::Invalid("A folder doesn't have content")),
-            Kind::File(content) => (content, None),
-            Kind::Image(content, thumbnails) => (content, Some(thumbnails)),
-        };
-        if size.is_empty() {
-            return match content {
-                Content::Stored { key, .. } => {
-                    Ok(Self { key: key.clone(), content_type: Some(file.name.content_type()) })
-                }
-                Content::Elsewhere => Err(Error::NotFound),
-            };
-        }
-        let width = limits::THUMBNAIL_WIDTHS.into_iter().find(|width| width.to_string() == size);
-        match (width, thumbnails) {
-            (Some(width), Some(Thumbnails::Ready)) => {
-                Ok(Self { key: Key::of_thumbnail(file.id, width), content_type: None })
-            }
-            _ => Err(Error::NotFound),
-        }
-    }
+fn value(text: &str) -> Result<HeaderValue> {
+    HeaderValue::try_from(text).map_err(|error| Error::Internal(error.into()))
 }

@@ -44,7 +44,7 @@ impl From<File> for FileView {
         };
         let (thumbnails, thumbnail_error) = match thumbnails {
             Some(Thumbnails::Due) => (Some("due"), None),
-            Some(Thumbnails::Ready) => (Some("ready"), None),
+            Some(Thumbnails::Ready(_)) => (Some("ready"), None),
             Some(Thumbnails::Failed(reason)) => (Some("failed"), Some(reason)),
             Some(Thumbnails::Unknown) | None => (None, None),
         };

@@ -9,9 +9,9 @@ use lambda_runtime::LambdaEvent;
 use serde::Deserialize;
 use shared::{
     Config, Error, Result,
-    files::{Content, File, FileId, Files, Kind},
+    files::{Content, File, FileId, Files, Kind, ThumbnailFile},
     limits, mongo,
-    objects::{Key, Objects},
+    objects::{self, Key, Objects},
     users::UserId,
 };
 
@@ -136,7 +136,7 @@ impl App {
         if size > limits::SOURCE_BYTES {
             return Err(Failure::Permanent("too large".into()));
         }
-        let source = self.objects.get(key, limits::SOURCE_BYTES).await?.bytes;
+        let source = self.objects.get(key, limits::SOURCE_BYTES).await?;
         let died_before = self.files.decoding_begins(file).await?;
         if died_before && receives >= limits::DECODE_RECEIVES {
             return Err(Failure::Permanent("the decoder does not survive it".into()));
@@ -155,10 +155,13 @@ impl App {
             .await
             .map_err(|panic| Failure::Permanent(format!("damaged image: {panic}")))?
             .map_err(|refusal| Failure::Permanent(refusal.to_string()))?;
+        let mut made = Vec::with_capacity(thumbnails.len());
         for Thumbnail { width, bytes, content_type } in thumbnails {
+            let (size, digest) = (bytes.len() as u64, objects::digest(&bytes));
             self.objects.put(&Key::of_thumbnail(file.id, width), bytes.into(), content_type).await?;
+            made.push(ThumbnailFile { width, size, content_type: content_type.into(), digest });
         }
-        match self.files.thumbnails_ready(file).await {
+        match self.files.thumbnails_ready(file, &made).await {
             // Deleted meanwhile: what was put must go again, or nothing would know of it.
             Err(Error::NotFound) => {
                 self.clean_up_after(file.id).await?;

@@ -3,7 +3,7 @@
 use mongodb::bson::{Bson, DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes, Content, File, FileId, Kind, Name, NewFile, Parent, Thumbnails};
+use super::{Bytes, Content, File, FileId, Kind, Name, NewFile, Parent, ThumbnailFile, Thumbnails};
 use crate::{Error, objects::Key, users::UserId};
 
 /// The fields up to `parentId` are the original's; it ignores the others.
@@ -33,6 +33,8 @@ pub struct Row {
     expires_at: Option<DateTime>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     thumbnails: Option<Progress>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    thumbnail_files: Vec<ThumbnailFile>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     thumbnail_error: Option<String>,
     /// When the sweeper sends the job again; where thumbnails are `due`.
@@ -86,6 +88,7 @@ impl Row {
             state: None,
             expires_at: None,
             thumbnails: None,
+            thumbnail_files: Vec::new(),
             thumbnail_error: None,
             thumbnails_due_at: None,
             decoding_since: None,
@@ -129,7 +132,7 @@ impl TryFrom<Row> for File {
                 match row.thumbnails {
                     None => Thumbnails::Unknown,
                     Some(Progress::Due) => Thumbnails::Due,
-                    Some(Progress::Ready) => Thumbnails::Ready,
+                    Some(Progress::Ready) => Thumbnails::Ready(row.thumbnail_files),
                     Some(Progress::Failed) => Thumbnails::Failed(row.thumbnail_error.unwrap_or_default()),
                 },
             ),

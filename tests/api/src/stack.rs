@@ -96,7 +96,12 @@ impl Stack {
             faults: of.faults.expect("the stack has a fault proxy, as that of `cargo local test` does"),
             redis_url: of.redis_url,
             mongodb_uri: of.mongodb_uri,
-            http: reqwest::Client::builder().timeout(Duration::from_mins(1)).build().expect("an HTTP client"),
+            http: reqwest::Client::builder()
+                .timeout(Duration::from_mins(1))
+                // A test says itself where it goes on.
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .expect("an HTTP client"),
             api: of.api.trim_end_matches('/').to_owned(),
             functions: of.functions,
         }

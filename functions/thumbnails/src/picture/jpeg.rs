@@ -4,6 +4,7 @@
 //! takes less time than any general decoder, libjpeg-turbo with its assembler too, and it is safe Rust.
 
 use image::metadata::Orientation;
+use shared::limits::JPEG_SCANS;
 
 use super::{
     Colors, Format, Refusal, Target, Widest, checked_size, damaged,
@@ -18,9 +19,6 @@ mod scan;
 pub use encode::encoded;
 use huffman::Codes;
 use scan::Scan;
-
-/// Most scans of one image. Progressive ones have about ten; each costs time whatever little data it has.
-const SCANS: u32 = 100;
 
 /// How many more pixels each way luma keeps than its thumbnail has. With no more, what is fine in a picture is less
 /// sharp than full decoding makes it (SSIM up to 0.0065 lower, with a third more 0.0006); chroma shows no difference.
@@ -195,7 +193,7 @@ impl<'a> Jpeg<'a> {
             scans.push(Scan::new(&self.frame, component, size));
         }
         let mut scan_header = self.first_scan;
-        for _ in 0..SCANS {
+        for _ in 0..JPEG_SCANS {
             let (data, at) = (self.segments.source, self.segments.at);
             self.segments.at = scan::read(scan_header, &mut self.frame, &self.tables, &mut scans, data, at)?;
             scan_header = loop {

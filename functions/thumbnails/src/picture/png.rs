@@ -5,21 +5,16 @@ use std::io::Cursor;
 use ::png::{ColorType, Decoder, Limits, Transformations};
 use fdeflate::{BoundedDecompressionError, decompress_to_vec_bounded};
 use image::metadata::Orientation;
+use shared::limits::{PNG_CHUNK_BYTES, PNG_PROFILE_BYTES};
 
 use super::{Colors, Format, Refusal, Target, Widest, checked_size, damaged, resize, shrink::Shrinker};
-
-/// Most memory for chunks, in bytes; there is nothing in them that is wanted.
-const CHUNK_BYTES: usize = 4 << 20;
-
-/// The longest colour profile, in bytes, when it is decompressed: one of RGB or grey has a few hundred kB at most.
-const PROFILE_BYTES: usize = 2 << 20;
 
 /// The passes of an interlaced image: the first column, the distance of columns, the first row, the distance of rows.
 const ADAM7: [[usize; 4]; 7] =
     [[0, 8, 0, 8], [4, 8, 0, 8], [0, 4, 4, 8], [2, 4, 0, 4], [0, 2, 2, 4], [1, 2, 0, 2], [0, 1, 1, 2]];
 
 pub fn widest(source: &[u8]) -> Result<Widest, Refusal> {
-    let mut decoder = Decoder::new_with_limits(Cursor::new(source), Limits { bytes: CHUNK_BYTES });
+    let mut decoder = Decoder::new_with_limits(Cursor::new(source), Limits { bytes: PNG_CHUNK_BYTES });
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
@@ -72,7 +67,7 @@ fn profile(source: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
             Some((b"iCCP", body)) => {
                 // A name, a zero, the method of compression, of which there is one.
                 let compressed = body.iter().position(|byte| *byte == 0).and_then(|end| body.get(end + 2..));
-                return match decompress_to_vec_bounded(compressed.unwrap_or_default(), PROFILE_BYTES) {
+                return match decompress_to_vec_bounded(compressed.unwrap_or_default(), PNG_PROFILE_BYTES) {
                     Ok(profile) => Ok(Some(profile)),
                     Err(BoundedDecompressionError::OutputTooLarge { .. }) => {
                         Err(damaged("its colour profile has more than 2 MiB"))

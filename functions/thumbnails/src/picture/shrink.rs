@@ -1,10 +1,9 @@
 //! Shrinking by a whole number while rows come in, so that a picture never stands in memory at its full size. What is
 //! left has at least twice the pixels of the target each way where the source has; Lanczos does the rest.
 
-use super::{Pixels, Target, planes::Plane};
+use shared::limits::SHRUNK_PIXELS;
 
-/// Most pixels that may be left: a picture that is tall and narrow is shrunk to less than twice its target.
-const MOST_PIXELS: u64 = 6_300_000;
+use super::{Pixels, Target, planes::Plane};
 
 /// Averages boxes of pixels. Rows may come in any order and in parts.
 pub struct Shrinker {
@@ -29,7 +28,7 @@ impl Shrinker {
         let (width, height) = target.full;
         let most = (width / target.size.0).min(height / target.size.1).max(1);
         let mut factor = (width / (2 * target.size.0)).min(height / (2 * target.size.1)).max(1);
-        while factor < most && u64::from(width / factor) * u64::from(height / factor) > MOST_PIXELS {
+        while factor < most && u64::from(width / factor) * u64::from(height / factor) > SHRUNK_PIXELS {
             factor += 1;
         }
         let size = (width.div_ceil(factor) as usize, height.div_ceil(factor) as usize);

@@ -4,6 +4,7 @@
 
 mod auth;
 mod content;
+mod downloads;
 mod files;
 mod listing;
 mod logs;

@@ -97,6 +97,10 @@ async fn content_is_unavailable(fault: Value) {
     bob.folder("photos").await;
     bob.get(&format!("/files/{file}")).await.document(200);
     bob.get(&content.replace("data", "data?size=100")).await.fails(404, "Not found");
+    let head = bob.request("HEAD", &content).send().await;
+    assert_eq!((head.status, head.header("content-length")), (200, "2"));
+    let known = bob.request("GET", &content).header("If-None-Match", head.header("etag")).send().await;
+    assert_eq!(known.status, 304);
     drop(undo);
 
     let again = works_again(async || bob.get(&content).await).await;

@@ -1,13 +1,12 @@
 //! Lossless WebP, row by row: what a picture refers back to reaches a million pixels at most, so that only those stand
 //! in memory, and never the picture. Names are those of the format's specification.
 
+use shared::limits::WEBP_CODE_ENTRIES;
+
 use crate::picture::{Refusal, damaged};
 
 /// How far a copy may reach back, in pixels; a power of two.
 const WINDOW: usize = 1 << 20;
-
-/// Most entries of all tables of codes together, of two bytes; a picture may have 65536 groups of five codes.
-const TABLE_ENTRIES: usize = 16 << 20;
 
 /// The longest code that is found with one look into a table.
 const LOOK: u32 = 9;
@@ -293,7 +292,7 @@ impl<'a> EntropyCoded<'a> {
                 *code = Code::read(&mut bits, alphabet)?;
                 entries += code.entries();
             }
-            if entries > TABLE_ENTRIES {
+            if entries > WEBP_CODE_ENTRIES {
                 return Err(damaged("too many codes"));
             }
             groups.push(group);

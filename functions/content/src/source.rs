@@ -1,0 +1,205 @@
+//! What is to be sent, and all that is said of it.
+
+use std::time::SystemTime;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use shared::{
+    Error, Result,
+    files::{Content, File, Kind, ThumbnailFile, Thumbnails},
+    objects::{self, Key},
+};
+
+use crate::value;
+
+pub struct Source {
+    pub key: Key,
+    /// In bytes.
+    pub size: u64,
+    pub content_type: String,
+    /// Names the bytes: two that have the same are the same.
+    digest: String,
+    modified: SystemTime,
+    /// As a client saves it.
+    name: String,
+}
+
+/// Whether a browser is to show or to save it.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Disposition {
+    Inline,
+    Attachment,
+}
+
+/// What RFC 8187 lets stand in `filename*`.
+const UNESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
+
+impl Source {
+    /// The original for an empty `size`, a thumbnail for a width that there is.
+    pub fn of(file: &File, size: &str) -> Result<Self> {
+        let (content, thumbnails) = match &file.kind {
+            Kind::Folder => return Err(Error::Invalid("A folder doesn't have content")),
+            Kind::File(content) => (content, None),
+            Kind::Image(content, thumbnails) => (content, Some(thumbnails)),
+        };
+        // What is stored is never written again; nor are thumbnails made of anything else.
+        let modified = file.id.0.timestamp().to_system_time();
+        let name = file.name.as_str().to_owned();
+        if !size.is_empty() {
+            let Some(Thumbnails::Ready(made)) = thumbnails else { return Err(Error::NotFound) };
+            let thumbnail = made.iter().find(|made| made.width.to_string() == size).ok_or(Error::NotFound)?;
+            return Ok(Self::of_thumbnail(file, thumbnail, modified));
+        }
+        match content {
+            Content::Elsewhere => Err(Error::NotFound),
+            Content::Stored { key, size } => Ok(Self {
+                size: *size,
+                content_type: file.name.content_type(),
+                digest: objects::digest(key.as_str().as_bytes()),
+                key: key.clone(),
+                modified,
+                name,
+            }),
+        }
+    }
+
+    fn of_thumbnail(file: &File, thumbnail: &ThumbnailFile, modified: SystemTime) -> Self {
+        let ThumbnailFile { width, size, content_type, digest } = thumbnail.clone();
+        let name = file.name.as_str();
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        let extension = if content_type == "image/png" { "png" } else { "jpg" };
+        Self {
+            key: Key::of_thumbnail(file.id, width),
+            size,
+            name: format!("{stem}-{width}.{extension}"),
+            content_type,
+            digest,
+            modified,
+        }
+    }
+
+    /// `ETag` and `Last-Modified`.
+    pub fn validators(&self) -> Result<[(HeaderName, HeaderValue); 2]> {
+        let modified = httpdate::fmt_http_date(self.modified);
+        Ok([(header::ETAG, value(&self.etag())?), (header::LAST_MODIFIED, value(&modified)?)])
+    }
+
+    fn etag(&self) -> String {
+        format!("\"{}\"", self.digest)
+    }
+
+    /// Whether the client has it already. A date counts only where no tag is given.
+    pub fn is_known_to(&self, asked: &HeaderMap) -> bool {
+        let text = |name: HeaderName| asked.get(name).and_then(|value| value.to_str().ok());
+        if asked.contains_key(header::IF_NONE_MATCH) {
+            let tags = text(header::IF_NONE_MATCH).unwrap_or_default().split(',').map(str::trim);
+            let etag = self.etag();
+            return tags.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == "*" || tag == etag);
+        }
+        let since = text(header::IF_MODIFIED_SINCE).and_then(|date| httpdate::parse_http_date(date).ok());
+        since.is_some_and(|since| self.modified <= since)
+    }
+
+    /// `Content-Disposition`, in ASCII for old clients, then as it is.
+    pub fn disposition(&self, disposition: Disposition) -> String {
+        let kind = if disposition == Disposition::Inline { "inline" } else { "attachment" };
+        let plain = |c: char| if matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '%') { c } else { '_' };
+        let ascii: String = self.name.chars().map(plain).collect();
+        format!("{kind}; filename=\"{ascii}\"; filename*=UTF-8''{}", utf8_percent_encode(&self.name, UNESCAPED))
+    }
+
+    /// The same for an answer of S3, which has no headers to keep active content from acting: only what cannot act
+    /// is shown.
+    pub fn disposition_beyond_us(&self, wanted: Disposition) -> String {
+        let kind = self.content_type.split(';').next().unwrap_or_default();
+        let is_passive = kind == "text/plain"
+            || kind.starts_with("audio/")
+            || kind.starts_with("video/")
+            || (kind.starts_with("image/") && !kind.ends_with("xml"));
+        self.disposition(if is_passive { wanted } else { Disposition::Attachment })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(name: &str, content_type: &str) -> Source {
+        Source {
+            key: Key::random().unwrap(),
+            size: 5,
+            content_type: content_type.into(),
+            digest: "digest".into(),
+            modified: SystemTime::UNIX_EPOCH,
+            name: name.into(),
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_line_whatever_is_in_it() {
+        for (name, expected) in [
+            ("a.txt", "inline; filename=\"a.txt\"; filename*=UTF-8''a.txt"),
+            ("a \"b\"; c\\.txt", "inline; filename=\"a _b_; c_.txt\"; filename*=UTF-8''a%20%22b%22%3B%20c%5C.txt"),
+            ("naïve €.txt", "inline; filename=\"na_ve _.txt\"; filename*=UTF-8''na%C3%AFve%20%E2%82%AC.txt"),
+            ("100%\u{202e}", "inline; filename=\"100__\"; filename*=UTF-8''100%25%E2%80%AE"),
+        ] {
+            assert_eq!(source(name, "text/plain").disposition(Disposition::Inline), expected);
+        }
+    }
+
+    #[test]
+    fn what_may_act_is_saved_and_not_shown_by_s3() {
+        for (content_type, shown) in [
+            ("image/png", true),
+            ("text/plain; charset=utf-8", true),
+            ("video/mp4", true),
+            ("text/html; charset=utf-8", false),
+            ("image/svg+xml", false),
+            ("application/xhtml+xml", false),
+            ("application/pdf", false),
+            ("text/javascript; charset=utf-8", false),
+            ("application/octet-stream", false),
+        ] {
+            let said = source("a", content_type).disposition_beyond_us(Disposition::Inline);
+            assert_eq!(said.starts_with("inline"), shown, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn a_tag_counts_before_a_date() {
+        let source = source("a", "text/plain");
+        for (tag, date, known) in [
+            (Some("\"digest\""), None, true),
+            (Some("W/\"digest\""), None, true),
+            (Some("\"x\", \"digest\""), None, true),
+            (Some("*"), None, true),
+            (Some("\"x\""), None, false),
+            (Some("digest"), None, false),
+            (Some("\"x\""), Some("Thu, 01 Jan 1970 00:00:00 GMT"), false),
+            (None, Some("Thu, 01 Jan 1970 00:00:00 GMT"), true),
+            (None, Some("Wed, 31 Dec 1969 23:59:59 GMT"), false),
+            (None, Some("yesterday"), false),
+            (None, None, false),
+        ] {
+            let mut asked = HeaderMap::new();
+            for (name, text) in [(header::IF_NONE_MATCH, tag), (header::IF_MODIFIED_SINCE, date)] {
+                if let Some(text) = text {
+                    asked.insert(name, HeaderValue::from_static(text));
+                }
+            }
+            assert_eq!(source.is_known_to(&asked), known, "{tag:?} {date:?}");
+        }
+    }
+}
