@@ -4,6 +4,7 @@
 
 mod auth;
 mod content;
+mod cors;
 mod downloads;
 mod files;
 mod listing;
