@@ -1,7 +1,7 @@
 //! JPEG, decoded no further than a thumbnail needs. Each component comes out at the smallest N/8 of its size that still
 //! has the pixels: of a block only the lowest N x N frequencies are transformed, and the codes of the others are passed
-//! over without decoding their values. A progressive image keeps only those frequencies in memory. Measured, this
-//! takes less time than any general decoder, libjpeg-turbo with its assembler too, and it is safe Rust.
+//! over without decoding their values. A progressive image keeps only those frequencies in memory. A whole
+//! job takes about half the time that libvips takes with libjpeg-turbo (see the README), without a line that is not safe.
 
 use image::metadata::Orientation;
 use shared::limits::JPEG_SCANS;
@@ -18,7 +18,7 @@ mod scan;
 
 pub use encode::encoded;
 use huffman::Codes;
-use scan::Scan;
+use scan::Reduced;
 
 /// How many more pixels each way luma keeps than its thumbnail has. With no more, what is fine in a picture is less
 /// sharp than full decoding makes it (SSIM up to 0.0065 lower, with a third more 0.0006); chroma shows no difference.
@@ -182,7 +182,7 @@ impl<'a> Jpeg<'a> {
     /// image and [`MARGIN`]; chroma, of which a JPEG thumbnail has half as many each way, at half that, and no margin.
     fn decode(mut self, scale: f64) -> Result<Vec<Plane>, Refusal> {
         let has_chroma = matches!(self.header.model, Model::YCbCr | Model::Ycck { .. });
-        let mut scans: Vec<Scan> = Vec::new();
+        let mut reduced: Vec<Reduced> = Vec::new();
         for (index, component) in self.frame.components.iter().enumerate() {
             let scale = if has_chroma && matches!(index, 1 | 2) { scale / 2.0 } else { scale * MARGIN };
             let (across, down) = component.sampling;
@@ -190,18 +190,18 @@ impl<'a> Jpeg<'a> {
             let most = most.max(f64::from(self.frame.most.1) / f64::from(down));
             // A billionth less, so that an exact eighth is not rounded up to the next.
             let size = ((8.0 * scale * most - 1e-9).ceil() as usize).clamp(1, 8);
-            scans.push(Scan::new(&self.frame, component, size));
+            reduced.push(Reduced::new(&self.frame, component, size));
         }
         let mut scan_header = self.first_scan;
         for _ in 0..JPEG_SCANS {
             let (data, at) = (self.segments.source, self.segments.at);
-            self.segments.at = scan::read(scan_header, &mut self.frame, &self.tables, &mut scans, data, at)?;
+            self.segments.at = scan::read(scan_header, &mut self.frame, &self.tables, &mut reduced, data, at)?;
             scan_header = loop {
                 let (marker, body) = self.segments.next()?;
                 match marker {
                     START_OF_SCAN => break body,
                     END_OF_IMAGE => {
-                        return scans.into_iter().zip(&self.frame.components).map(|(s, c)| s.end(c)).collect();
+                        return reduced.into_iter().zip(&self.frame.components).map(|(s, c)| s.end(c)).collect();
                     }
                     _ => self.tables.read(marker, body)?,
                 }

@@ -7,7 +7,7 @@ use super::{
 };
 
 /// A component as far as it is decoded.
-pub struct Scan {
+pub struct Reduced {
     /// N: a block becomes N x N pixels.
     size: usize,
     /// By the order of coefficients: where it stands among the N x N that are wanted, or [`NOWHERE`].
@@ -29,7 +29,7 @@ pub struct Scan {
 /// all are wanted.
 const NOWHERE: u8 = 63;
 
-impl Scan {
+impl Reduced {
     pub fn new(frame: &Frame, component: &Component, size: usize) -> Self {
         let places = ZIGZAG.map(|at| {
             let (row, column) = (usize::from(at / 8), usize::from(at % 8));
@@ -42,7 +42,7 @@ impl Scan {
         let padded = (mcus.0 * component.sampling.0, mcus.1 * component.sampling.1);
         let shrunk = |extent: f64| extent * size as f64 / 8.0;
         let extent = (shrunk(width), shrunk(height));
-        let mut scan = Self {
+        let mut reduced = Self {
             size,
             places,
             last: last.unwrap_or_default() as u32,
@@ -55,14 +55,14 @@ impl Scan {
         };
         if frame.is_progressive {
             let blocks = padded.0 as usize * padded.1 as usize;
-            scan.coefficients = vec![0; blocks * size * size];
+            reduced.coefficients = vec![0; blocks * size * size];
             if size > 1 {
-                scan.nonzero = vec![0; blocks];
+                reduced.nonzero = vec![0; blocks];
             }
         } else {
-            scan.plane.pixels = vec![0; scan.plane.width as usize * scan.plane.height as usize];
+            reduced.plane.pixels = vec![0; reduced.plane.width as usize * reduced.plane.height as usize];
         }
-        scan
+        reduced
     }
 
     /// The plane, when all scans are read.
@@ -172,7 +172,7 @@ pub fn read(
     header: &[u8],
     frame: &mut Frame,
     tables: &Tables,
-    scans: &mut [Scan],
+    all: &mut [Reduced],
     data: &[u8],
     at: usize,
 ) -> Result<usize, Refusal> {
@@ -182,20 +182,20 @@ pub fn read(
         if component.quantization.is_none() {
             component.quantization = tables.quantization[component.quantization_table];
         }
-        scans[*index].is_begun |= parameters.band.0 == 0;
+        all[*index].is_begun |= parameters.band.0 == 0;
     }
     if let [(index, ..)] = parameters.components[..]
         && parameters.band.0 > 0
-        && scans[index].size == 1
+        && all[index].size == 1
     {
         // Nothing in it is wanted.
         return Ok(at);
     }
     let mut reader = Reader { bits: Bits::new(data, at), data, tables, left: tables.restart_interval, restarts: 0 };
     if frame.is_progressive {
-        reader.progressive(&parameters, frame, scans)?;
+        reader.progressive(&parameters, frame, all)?;
     } else {
-        reader.baseline(&parameters, frame, scans)?;
+        reader.baseline(&parameters, frame, all)?;
     }
     Ok(reader.bits.end())
 }
@@ -261,7 +261,7 @@ impl Reader<'_> {
     }
 
     /// All coefficients of all blocks, transformed at once.
-    fn baseline(&mut self, parameters: &Parameters, frame: &Frame, scans: &mut [Scan]) -> Result<(), Refusal> {
+    fn baseline(&mut self, parameters: &Parameters, frame: &Frame, all: &mut [Reduced]) -> Result<(), Refusal> {
         let mut lanes = Vec::with_capacity(parameters.components.len());
         for &(index, dc, ac) in &parameters.components {
             let component = &frame.components[index];
@@ -279,7 +279,7 @@ impl Reader<'_> {
             // A component alone comes block by block.
             [lane] => {
                 lane.sampling = (1, 1);
-                scans[lane.index].blocks
+                all[lane.index].blocks
             }
             _ => frame.mcus(),
         };
@@ -292,11 +292,11 @@ impl Reader<'_> {
                     }
                 }
                 for lane in &mut lanes {
-                    let scan = &mut scans[lane.index];
+                    let reduced = &mut all[lane.index];
                     for row in 0..lane.sampling.1 {
                         for column in 0..lane.sampling.0 {
                             let at = (x * lane.sampling.0 + column, y * lane.sampling.1 + row);
-                            transforms.block(&mut self.bits, lane, scan, at)?;
+                            transforms.block(&mut self.bits, lane, reduced, at)?;
                         }
                     }
                 }
@@ -307,13 +307,13 @@ impl Reader<'_> {
     }
 
     /// Some frequencies, or a bit of them, of all blocks.
-    fn progressive(&mut self, parameters: &Parameters, frame: &Frame, scans: &mut [Scan]) -> Result<(), Refusal> {
+    fn progressive(&mut self, parameters: &Parameters, frame: &Frame, all: &mut [Reduced]) -> Result<(), Refusal> {
         if parameters.band.0 > 0 {
             let &[(index, _, ac)] = &parameters.components[..] else { return Err(damaged("a scan's header")) };
             let codes = table(&self.tables.ac, ac)?;
             return match parameters.bits {
-                (0, bit) => self.first_bits(&mut scans[index], codes, parameters.band, bit),
-                (_, bit) => self.next_bit(&mut scans[index], codes, parameters.band, bit),
+                (0, bit) => self.first_bits(&mut all[index], codes, parameters.band, bit),
+                (_, bit) => self.next_bit(&mut all[index], codes, parameters.band, bit),
             };
         }
         let (first, bit) = (parameters.bits.0 == 0, parameters.bits.1);
@@ -325,7 +325,7 @@ impl Reader<'_> {
         let (across, down) = match &mut lanes[..] {
             [(index, _, _, sampling)] => {
                 *sampling = (1, 1);
-                scans[*index].blocks
+                all[*index].blocks
             }
             _ => frame.mcus(),
         };
@@ -337,11 +337,11 @@ impl Reader<'_> {
                     }
                 }
                 for (index, codes, before, sampling) in &mut lanes {
-                    let scan = &mut scans[*index];
+                    let reduced = &mut all[*index];
                     for row in 0..sampling.1 {
                         for column in 0..sampling.0 {
-                            let block = (y * sampling.1 + row) * scan.padded.0 + x * sampling.0 + column;
-                            let dc = &mut scan.coefficients[block as usize * scan.size * scan.size];
+                            let block = (y * sampling.1 + row) * reduced.padded.0 + x * sampling.0 + column;
+                            let dc = &mut reduced.coefficients[block as usize * reduced.size * reduced.size];
                             self.bits.fill();
                             match codes {
                                 Some(codes) => {
@@ -360,12 +360,12 @@ impl Reader<'_> {
     }
 
     /// The higher bits of a band of frequencies.
-    fn first_bits(&mut self, scan: &mut Scan, codes: &Codes, band: (u32, u32), bit: u32) -> Result<(), Refusal> {
-        let area = scan.size * scan.size;
+    fn first_bits(&mut self, reduced: &mut Reduced, codes: &Codes, band: (u32, u32), bit: u32) -> Result<(), Refusal> {
+        let area = reduced.size * reduced.size;
         // How many blocks from here on have nothing in this band.
         let mut empty = 0;
-        for y in 0..scan.blocks.1 {
-            for x in 0..scan.blocks.0 {
+        for y in 0..reduced.blocks.1 {
+            for x in 0..reduced.blocks.0 {
                 if self.restarts()? {
                     empty = 0;
                 }
@@ -373,8 +373,8 @@ impl Reader<'_> {
                     empty -= 1;
                     continue;
                 }
-                let block = (y * scan.padded.0 + x) as usize;
-                let mut nonzero = scan.nonzero[block];
+                let block = (y * reduced.padded.0 + x) as usize;
+                let mut nonzero = reduced.nonzero[block];
                 let mut k = band.0;
                 while k <= band.1 {
                     self.bits.fill();
@@ -394,13 +394,13 @@ impl Reader<'_> {
                     }
                     let value = self.bits.value(size);
                     nonzero |= 1 << k;
-                    let place = scan.places[k as usize];
-                    if place != NOWHERE || scan.size == 8 {
-                        scan.coefficients[block * area + usize::from(place)] = (value << bit) as i16;
+                    let place = reduced.places[k as usize];
+                    if place != NOWHERE || reduced.size == 8 {
+                        reduced.coefficients[block * area + usize::from(place)] = (value << bit) as i16;
                     }
                     k += 1;
                 }
-                scan.nonzero[block] = nonzero;
+                reduced.nonzero[block] = nonzero;
             }
             self.check()?;
         }
@@ -409,16 +409,16 @@ impl Reader<'_> {
 
     /// One more bit of a band of frequencies: for each coefficient that is not zero yet whether it grows, and which
     /// ones begin.
-    fn next_bit(&mut self, scan: &mut Scan, codes: &Codes, band: (u32, u32), bit: u32) -> Result<(), Refusal> {
+    fn next_bit(&mut self, reduced: &mut Reduced, codes: &Codes, band: (u32, u32), bit: u32) -> Result<(), Refusal> {
         let one = 1_i16 << bit;
         // How many blocks from here on get no new coefficients in this band.
         let mut empty = 0;
-        for y in 0..scan.blocks.1 {
-            for x in 0..scan.blocks.0 {
+        for y in 0..reduced.blocks.1 {
+            for x in 0..reduced.blocks.0 {
                 if self.restarts()? {
                     empty = 0;
                 }
-                let block = (y * scan.padded.0 + x) as usize;
+                let block = (y * reduced.padded.0 + x) as usize;
                 let mut k = band.0;
                 while empty == 0 && k <= band.1 {
                     self.bits.fill();
@@ -433,19 +433,19 @@ impl Reader<'_> {
                     }
                     let value = if size == 1 && self.bits.take(1) == 0 { -one } else { one };
                     // Where the new one goes: after `run` zeros; all that are passed and not zero get their bit.
-                    let zeros = !scan.nonzero[block] & (u64::MAX << k) & (u64::MAX >> (63 - band.1));
+                    let zeros = !reduced.nonzero[block] & (u64::MAX << k) & (u64::MAX >> (63 - band.1));
                     let place = nth_one(zeros, run);
                     let end = place.unwrap_or(band.1 + 1);
-                    self.grow(scan, block, (k, end), one);
+                    self.grow(reduced, block, (k, end), one);
                     if size == 1 {
                         let place = place.ok_or_else(|| damaged("a block of more than 64 coefficients"))?;
-                        scan.nonzero[block] |= 1 << place;
-                        scan.set(block, place, value);
+                        reduced.nonzero[block] |= 1 << place;
+                        reduced.set(block, place, value);
                     }
                     k = end + 1;
                 }
                 if empty > 0 {
-                    self.grow(scan, block, (k, band.1 + 1), one);
+                    self.grow(reduced, block, (k, band.1 + 1), one);
                     empty -= 1;
                 }
             }
@@ -456,17 +456,17 @@ impl Reader<'_> {
 
     /// One bit for each coefficient in a range, its end not included, that is not zero.
     #[inline]
-    fn grow(&mut self, scan: &mut Scan, block: usize, range: (u32, u32), one: i16) {
+    fn grow(&mut self, reduced: &mut Reduced, block: usize, range: (u32, u32), one: i16) {
         if range.0 >= range.1 {
             return;
         }
-        let mut nonzero = scan.nonzero[block] & (u64::MAX << range.0) & (u64::MAX >> (64 - range.1));
+        let mut nonzero = reduced.nonzero[block] & (u64::MAX << range.0) & (u64::MAX >> (64 - range.1));
         while nonzero != 0 {
             let k = nonzero.trailing_zeros();
             nonzero &= nonzero - 1;
             self.bits.fill();
             if self.bits.take(1) == 1
-                && let Some(coefficient) = scan.coefficient(block, k)
+                && let Some(coefficient) = reduced.coefficient(block, k)
                 // Twice the same bit is a fault that must not count twice.
                 && *coefficient & one == 0
             {
@@ -476,7 +476,7 @@ impl Reader<'_> {
     }
 }
 
-impl Scan {
+impl Reduced {
     #[inline]
     fn coefficient(&mut self, block: usize, k: u32) -> Option<&mut i16> {
         let place = self.places[k as usize];
@@ -530,22 +530,22 @@ struct Transforms {
 
 impl Transforms {
     #[inline]
-    fn block(&self, bits: &mut Bits, lane: &mut Lane, scan: &mut Scan, at: (u32, u32)) -> Result<(), Refusal> {
-        match scan.size {
+    fn block(&self, bits: &mut Bits, lane: &mut Lane, reduced: &mut Reduced, at: (u32, u32)) -> Result<(), Refusal> {
+        match reduced.size {
             1 => {
                 bits.fill();
                 lane.before = lane.before.wrapping_add(dc_difference(bits, lane.dc)?);
                 bits.pass(lane.ac, 1)?;
-                put(&mut scan.plane, at.0, at.1, &[[flat(lane.before, lane.steps[0])]]);
+                put(&mut reduced.plane, at.0, at.1, &[[flat(lane.before, lane.steps[0])]]);
                 Ok(())
             }
-            2 => block(&self.w2, bits, lane, scan, at),
-            3 => block(&self.w3, bits, lane, scan, at),
-            4 => block(&self.w4, bits, lane, scan, at),
-            5 => block(&self.w5, bits, lane, scan, at),
-            6 => block(&self.w6, bits, lane, scan, at),
-            7 => block(&self.w7, bits, lane, scan, at),
-            _ => block(&self.w8, bits, lane, scan, at),
+            2 => block(&self.w2, bits, lane, reduced, at),
+            3 => block(&self.w3, bits, lane, reduced, at),
+            4 => block(&self.w4, bits, lane, reduced, at),
+            5 => block(&self.w5, bits, lane, reduced, at),
+            6 => block(&self.w6, bits, lane, reduced, at),
+            7 => block(&self.w7, bits, lane, reduced, at),
+            _ => block(&self.w8, bits, lane, reduced, at),
         }
     }
 }
@@ -561,7 +561,7 @@ fn block<const N: usize>(
     waves: &Waves<N>,
     bits: &mut Bits,
     lane: &mut Lane,
-    scan: &mut Scan,
+    reduced: &mut Reduced,
     at: (u32, u32),
 ) -> Result<(), Refusal> {
     bits.fill();
@@ -571,7 +571,7 @@ fn block<const N: usize>(
     let mut highest = 0;
     let mut k = 1;
     let ended = loop {
-        if k > scan.last {
+        if k > reduced.last {
             break false;
         }
         bits.fill();
@@ -588,7 +588,7 @@ fn block<const N: usize>(
         if k > 63 {
             return Err(damaged("a block of more than 64 coefficients"));
         }
-        let place = scan.places[k as usize];
+        let place = reduced.places[k as usize];
         coefficients[usize::from(place & 63)] = bits.value(size) as f32 * lane.steps[k as usize];
         highest = highest.max(if place == NOWHERE && N < 8 { 0 } else { place });
         k += 1;
@@ -604,6 +604,6 @@ fn block<const N: usize>(
         square.as_flattened_mut().copy_from_slice(wanted);
         waves.pixels(&square, usize::from(highest) / N + 1)
     };
-    put(&mut scan.plane, at.0, at.1, &pixels);
+    put(&mut reduced.plane, at.0, at.1, &pixels);
     Ok(())
 }
