@@ -1,6 +1,7 @@
 //! Pages of other origins: what a browser asks before it lets them use the API, and what it lets them read.
 
 use api::Stack;
+use serde_json::{Value, json};
 
 const ORIGIN: &str = "https://app.example.com";
 
@@ -30,6 +31,36 @@ async fn a_page_may_send_what_the_api_reads() {
             "{answer}"
         );
         assert!(listed(answer.header("access-control-allow-headers")).contains(&header.to_owned()), "{answer}");
+    }
+}
+
+/// AWS hands it to the function, where a route takes any method; the emulator answers itself.
+#[tokio::test]
+async fn a_function_answers_a_preflight_that_the_gateway_hands_it() {
+    let stack = Stack::running().await;
+    for (function, path) in [
+        ("status", "/status"),
+        ("users", "/users/me"),
+        ("auth", "/connect"),
+        ("files", "/files"),
+        ("content", "/files/x/data"),
+    ] {
+        let request = |headers: Value| {
+            json!({
+                "version": "2.0", "routeKey": format!("ANY {path}"), "rawPath": path, "rawQueryString": "",
+                "headers": headers, "isBase64Encoded": false,
+                "requestContext": {
+                    "accountId": "000000000000", "apiId": "api", "domainName": "localhost", "domainPrefix": "api",
+                    "requestId": "id", "routeKey": format!("ANY {path}"), "stage": "$default", "time": "", "timeEpoch": 0,
+                    "http": { "method": "OPTIONS", "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1",
+                    "userAgent": "" },
+                },
+            })
+        };
+        let preflight = json!({ "origin": ORIGIN, "access-control-request-method": "GET" });
+        assert_eq!(stack.invoke(function, &request(preflight)).await["statusCode"], 204, "of {function}");
+        // Any other is a method like those that there are not.
+        assert_eq!(stack.invoke(function, &request(json!({}))).await["statusCode"], 405, "of {function}");
     }
 }
 
