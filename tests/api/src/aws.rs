@@ -24,6 +24,22 @@ impl Stack {
         serde_json::from_str(&returned).unwrap_or_else(|error| panic!("{error} in {returned}"))
     }
 
+    /// What a function answers to a request as the gateway hands it over, before the gateway adds anything.
+    pub async fn hand(&self, function: &str, method: &str, path: &str, headers: Value) -> Value {
+        let route = format!("ANY {path}");
+        let event = json!({
+            "version": "2.0", "routeKey": route, "rawPath": path, "rawQueryString": "", "headers": headers,
+            "isBase64Encoded": false,
+            "requestContext": {
+                "accountId": "000000000000", "apiId": "api", "domainName": "localhost", "domainPrefix": "api",
+                "requestId": "id", "routeKey": route, "stage": "$default", "time": "", "timeEpoch": 0,
+                "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1",
+                "userAgent": "" },
+            },
+        });
+        self.invoke(function, &event).await
+    }
+
     /// A function's environment.
     pub async fn environment(&self, function: &str) -> Value {
         let path = format!("/2015-03-31/functions/{}/configuration", self.function(function));

@@ -118,17 +118,7 @@ async fn the_name_of_the_scheme_may_be_in_any_case() {
 async fn nothing_has_no_content_type() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
-    let request = json!({
-        "version": "2.0", "routeKey": "ANY /disconnect", "rawPath": "/disconnect", "rawQueryString": "",
-        "headers": { "x-token": bob.token }, "isBase64Encoded": false,
-        "requestContext": {
-            "accountId": "000000000000", "apiId": "api", "domainName": "localhost", "domainPrefix": "api",
-            "requestId": "id", "routeKey": "ANY /disconnect", "stage": "$default", "time": "", "timeEpoch": 0,
-            "http": { "method": "GET", "path": "/disconnect", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1",
-            "userAgent": "" },
-        },
-    });
-    let answer = stack.invoke("auth", &request).await;
+    let answer = stack.hand("auth", "GET", "/disconnect", json!({ "x-token": bob.token })).await;
     assert_eq!(answer["statusCode"], 204, "{answer}");
     assert_eq!(answer["headers"].get("content-type"), None, "{answer}");
     bob.get("/users/me").await.fails(401, "Unauthorized");

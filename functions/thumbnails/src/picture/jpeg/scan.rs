@@ -361,7 +361,6 @@ impl Reader<'_> {
 
     /// The higher bits of a band of frequencies.
     fn first_bits(&mut self, reduced: &mut Reduced, codes: &Codes, band: (u32, u32), bit: u32) -> Result<(), Refusal> {
-        let area = reduced.size * reduced.size;
         // How many blocks from here on have nothing in this band.
         let mut empty = 0;
         for y in 0..reduced.blocks.1 {
@@ -394,10 +393,7 @@ impl Reader<'_> {
                     }
                     let value = self.bits.value(size);
                     nonzero |= 1 << k;
-                    let place = reduced.places[k as usize];
-                    if place != NOWHERE || reduced.size == 8 {
-                        reduced.coefficients[block * area + usize::from(place)] = (value << bit) as i16;
-                    }
+                    reduced.set(block, k, (value << bit) as i16);
                     k += 1;
                 }
                 reduced.nonzero[block] = nonzero;
@@ -407,8 +403,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// One more bit of a band of frequencies: for each coefficient that is not zero yet whether it grows, and which
-    /// ones begin.
+    /// One more bit of a band of frequencies: whether each coefficient that is not zero grows, and which of the others
+    /// begin.
     fn next_bit(&mut self, reduced: &mut Reduced, codes: &Codes, band: (u32, u32), bit: u32) -> Result<(), Refusal> {
         let one = 1_i16 << bit;
         // How many blocks from here on get no new coefficients in this band.
