@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use axum::{
     Router,
-    extract::{MatchedPath, Request},
-    http::{Method, StatusCode, header},
+    extract::{FromRequestParts, MatchedPath, Request},
+    http::{Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -59,6 +59,21 @@ async fn answer(mut request: Request, next: Next) -> Response {
         "request"
     );
     response
+}
+
+/// Where this API answers, as its caller knows it, without a slash at the end: `https://files.example.com`. The gateway
+/// takes no request for a host that is not its own.
+pub struct ApiUrl(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for ApiUrl {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        match (parts.uri.scheme_str(), parts.uri.authority()) {
+            (Some(scheme), Some(authority)) => Ok(Self(format!("{scheme}://{authority}"))),
+            _ => Err(Error::Invalid("Missing Host")),
+        }
+    }
 }
 
 /// A JSON answer, with the charset that the original's framework names.

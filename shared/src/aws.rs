@@ -8,7 +8,7 @@ use aws_sdk_s3::config::{BehaviorVersion, retry::RetryConfig, timeout::TimeoutCo
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::{SdkConfig, region::Region};
 
-use crate::limits;
+use crate::{limits, objects::Signer};
 
 /// The standard variables of the SDKs, as [`crate::Config`] reads them.
 pub struct Settings {
@@ -24,6 +24,8 @@ pub struct Settings {
 
 pub struct Aws {
     shared: SdkConfig,
+    region: String,
+    credentials: Credentials,
     s3_endpoint: Option<String>,
     sqs_endpoint: Option<String>,
 }
@@ -38,11 +40,13 @@ impl Aws {
             .with_max_backoff(Duration::from_millis(400));
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(settings.region))
-            .credentials_provider(SharedCredentialsProvider::new(settings.credentials))
+            .region(Region::new(settings.region.clone()))
+            .credentials_provider(SharedCredentialsProvider::new(settings.credentials.clone()))
             .http_client(connector.build_https())
             .retry_config(retries);
         Self {
+            region: settings.region,
+            credentials: settings.credentials,
             s3_endpoint: settings.s3_endpoint.or_else(|| settings.endpoint.clone()),
             sqs_endpoint: settings.sqs_endpoint.or_else(|| settings.endpoint.clone()),
             shared: match settings.endpoint {
@@ -57,6 +61,11 @@ impl Aws {
         let mut config = aws_sdk_s3::config::Builder::from(&self.shared).timeout_config(within(timeout));
         config.set_endpoint_url(self.s3_endpoint.clone());
         aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    /// Signs requests to S3 that somebody else sends.
+    pub fn signer(&self, bucket: &str) -> Signer {
+        Signer::new(&self.credentials, &self.region, self.s3_endpoint.as_deref(), bucket)
     }
 
     pub fn sqs(&self) -> aws_sdk_sqs::Client {

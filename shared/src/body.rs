@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
 use crate::{Error, Result};
@@ -39,28 +39,59 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let content_type = request.headers().get(header::CONTENT_TYPE);
-        let essence = content_type.and_then(|value| value.to_str().ok()?.split(';').next());
-        let is_json = essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"));
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(|_| Error::TooLarge("The body is larger than 64 KiB, the limit of this endpoint"))?;
-        if !is_json || body.is_empty() {
-            return Ok(Self::default());
+        match json(request, state).await? {
+            None => Ok(Self::default()),
+            Some(body) => serde_json::from_slice(&body).map_err(|_| Error::Invalid("Invalid JSON")),
         }
-        serde_json::from_slice(&body).map_err(|_| Error::Invalid("Invalid JSON"))
     }
 }
 
+/// A JSON body whose fields are more than scalars. As for [`Fields`], none or another content type counts as `{}`.
+pub struct Object<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Object<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        let body = json(request, state).await?;
+        let body = body.as_deref().unwrap_or(b"{}");
+        serde_json::from_slice(body).map(Self).map_err(|_| Error::Invalid("Invalid JSON"))
+    }
+}
+
+/// The body, where it says that it is JSON and is not empty.
+async fn json<S: Send + Sync>(request: Request, state: &S) -> Result<Option<Bytes>> {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let essence = content_type.and_then(|value| value.to_str().ok()?.split(';').next());
+    let is_json = essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"));
+    let body = Bytes::from_request(request, state).await.map_err(|_| {
+        Error::TooLarge("The body is larger than this endpoint takes: 64 KiB, or 1 MiB for a list of parts")
+    })?;
+    Ok(Some(body).filter(|body| is_json && !body.is_empty()))
+}
+
 /// A JSON value of which only a scalar has a meaning here.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub enum Scalar {
+    #[default]
     Null,
     Bool(bool),
     Number(f64),
     Text(String),
     /// An array or an object; what was in it is gone.
     Nested,
+}
+
+impl Scalar {
+    /// The number, if it is one that counts something: not negative, whole, and exact.
+    pub fn as_integer(&self) -> Option<u64> {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        match *self {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "both are ruled out before")]
+            Self::Number(number) if (0.0..=EXACT).contains(&number) && number.fract() == 0.0 => Some(number as u64),
+            _ => None,
+        }
+    }
 }
 
 /// A key, kept only as far as it can name a field.

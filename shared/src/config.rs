@@ -27,9 +27,15 @@ pub struct Config {
     pub log_level: LevelFilter,
     /// How long an upload may stay pending before the sweeper removes it: `UPLOAD_GRACE`, seconds, default 900.
     pub upload_grace: Duration,
+    /// How long an upload that goes straight to S3 may stay pending: `DIRECT_UPLOAD_GRACE`, seconds, default 86400, after
+    /// which S3 gives up its parts as well.
+    pub direct_upload_grace: Duration,
     /// How long thumbnails may be due before the sweeper sends their job again: `THUMBNAIL_GRACE`, seconds,
     /// default 900. Longer than the queue's own retries take to begin.
     pub thumbnail_grace: Duration,
+    /// What tickets for uploads are signed with, for the function that gives and takes them: `TICKET_KEY`, or the SSM
+    /// parameter that `TICKET_KEY_PARAMETER` names.
+    pub ticket_key: Option<String>,
     /// The clients of the AWS services.
     pub aws: Aws,
 }
@@ -53,8 +59,8 @@ impl Config {
             s3_endpoint: optional("AWS_ENDPOINT_URL_S3"),
             sqs_endpoint: optional("AWS_ENDPOINT_URL_SQS"),
         });
-        let stores = [Source::of("MONGODB_URI")?, Source::of("REDIS_URL")?];
-        let [mongodb_uri, redis_url] = read(stores, &aws).await?;
+        let secrets = [Source::of("MONGODB_URI")?, Source::of("REDIS_URL")?, Source::find("TICKET_KEY")];
+        let [mongodb_uri, redis_url, ticket_key] = read(secrets, &aws).await?;
         Ok(Self {
             mongodb_uri,
             redis_url,
@@ -63,7 +69,9 @@ impl Config {
             password_hash: parsed("PASSWORD_HASH", Scheme::Argon2id)?,
             log_level: parsed("LOG_LEVEL", LevelFilter::INFO)?,
             upload_grace: seconds("UPLOAD_GRACE", 900)?,
+            direct_upload_grace: seconds("DIRECT_UPLOAD_GRACE", 86_400)?,
             thumbnail_grace: seconds("THUMBNAIL_GRACE", 900)?,
+            ticket_key: Some(ticket_key).filter(|key| !key.is_empty()),
             aws,
         })
     }
@@ -77,13 +85,20 @@ enum Source {
 
 impl Source {
     fn of(name: &str) -> Result<Self> {
-        let parameter = format!("{name}_PARAMETER");
-        if let Some(value) = optional(name) {
-            return Ok(Self::Value(value));
+        match Self::find(name) {
+            Self::Value(value) if value.is_empty() => {
+                bail!("set {name}, or {name}_PARAMETER to the name of an SSM parameter that holds it")
+            }
+            source => Ok(source),
         }
-        optional(&parameter)
-            .map(Self::Parameter)
-            .ok_or_else(|| anyhow!("set {name}, or {parameter} to the name of an SSM parameter that holds it"))
+    }
+
+    /// An empty value where there is none.
+    fn find(name: &str) -> Self {
+        match (optional(name), optional(&format!("{name}_PARAMETER"))) {
+            (None, Some(parameter)) => Self::Parameter(parameter),
+            (value, _) => Self::Value(value.unwrap_or_default()),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use mongodb::error::ErrorKind;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::api::Json;
 
@@ -27,6 +27,9 @@ pub enum Error {
     Invalid(&'static str),
     #[error("{0}")]
     TooLarge(&'static str),
+    /// What was asked for does not fit to how things stand.
+    #[error("{0}")]
+    Conflict(&'static str),
     /// A store is down or hangs; the same request may work in a moment.
     #[error("Service unavailable")]
     Unavailable(#[source] anyhow::Error),
@@ -42,6 +45,7 @@ impl Error {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -51,7 +55,12 @@ impl Error {
     pub fn cause(&self) -> Option<String> {
         match self {
             Self::Unavailable(cause) | Self::Internal(cause) => Some(format!("{cause:#}")),
-            Self::Unauthorized | Self::NotFound | Self::MethodNotAllowed | Self::Invalid(_) | Self::TooLarge(_) => None,
+            Self::Unauthorized
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::Invalid(_)
+            | Self::TooLarge(_)
+            | Self::Conflict(_) => None,
         }
     }
 
@@ -65,10 +74,9 @@ impl Error {
 #[derive(Clone)]
 pub struct Cause(pub Arc<str>);
 
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        let body = Json(json!({ "error": self.to_string() }));
-        let mut response = (self.status(), body).into_response();
+impl Error {
+    fn answer(&self, body: Value) -> Response {
+        let mut response = (self.status(), Json(body)).into_response();
         if matches!(self, Self::Unavailable(_)) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -76,6 +84,29 @@ impl IntoResponse for Error {
             response.extensions_mut().insert(Cause(cause.into()));
         }
         response
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        self.answer(json!({ "error": self.to_string() }))
+    }
+}
+
+/// The same for clients of Uppy's companion, which show their users a `message`.
+#[derive(Debug)]
+pub struct WithMessage(Error);
+
+impl From<Error> for WithMessage {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for WithMessage {
+    fn into_response(self) -> Response {
+        let Self(error) = self;
+        error.answer(json!({ "error": error.to_string(), "message": error.to_string() }))
     }
 }
 

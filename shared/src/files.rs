@@ -18,11 +18,13 @@ use mongodb::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use crate::{Error, Result, limits, mongo::answer, objects::Key, users::UserId};
+use crate::{Error, Result, body::Scalar, limits, mongo::answer, objects::Key, users::UserId};
 
 mod row;
+mod view;
 
 use row::Row;
+pub use view::FileView;
 
 /// The identity of a file, folder or image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,20 @@ pub enum Parent {
     /// The root as some versions of the original wrote it, `"0"`; kept, so that a listing echoes it.
     LegacyRoot,
     Folder(FileId),
+}
+
+/// A `parentId` as a client sends it: the root has six forms, the sixth that it is absent.
+impl TryFrom<Scalar> for Parent {
+    type Error = Error;
+
+    fn try_from(field: Scalar) -> Result<Self> {
+        match field {
+            Scalar::Null | Scalar::Bool(false) | Scalar::Number(0.0) => Ok(Self::Root),
+            Scalar::Text(text) if text.is_empty() || text == "0" => Ok(Self::Root),
+            Scalar::Text(text) => text.parse().map(Self::Folder).map_err(|_| Error::Invalid("Parent not found")),
+            Scalar::Bool(true) | Scalar::Number(_) | Scalar::Nested => Err(Error::Invalid("Parent not found")),
+        }
+    }
 }
 
 impl Parent {
@@ -148,6 +164,16 @@ pub struct File {
     pub updated_at: Option<DateTime>,
 }
 
+impl File {
+    /// Whether its bytes are there.
+    pub fn is_at(&self, place: &Key) -> bool {
+        match &self.kind {
+            Kind::File(Content::Stored { key, .. }) | Kind::Image(Content::Stored { key, .. }, _) => key == place,
+            Kind::Folder | Kind::File(Content::Elsewhere) | Kind::Image(Content::Elsewhere, _) => false,
+        }
+    }
+}
+
 /// A document to be made, complete but for its bytes.
 pub struct NewFile {
     pub owner: UserId,
@@ -163,14 +189,48 @@ pub enum Bytes {
     OfImage,
 }
 
-/// A row whose bytes are not there yet.
-pub struct Pending {
-    id: ObjectId,
-    /// Where the bytes go.
-    pub key: Key,
+impl Bytes {
+    /// For an upload that does not say: by what its name stands for.
+    pub fn of(name: &Name) -> Self {
+        if name.content_type().starts_with("image/") { Self::OfImage } else { Self::OfFile }
+    }
 }
 
-/// A row that the sweeper has made invisible for good and that still has objects.
+/// What is known of the size of an upload before its bytes are there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Announced {
+    Exactly(u64),
+    AtMost(u64),
+}
+
+impl Announced {
+    pub fn admits(self, size: u64) -> bool {
+        match self {
+            Self::Exactly(announced) => size == announced,
+            Self::AtMost(max) => size <= max,
+        }
+    }
+}
+
+/// An upload whose bytes are not there yet, or not known to be.
+pub struct Pending {
+    /// As it will be; without a size where none was announced.
+    pub file: File,
+    /// Where the bytes go.
+    pub key: Key,
+    pub announced: Announced,
+    /// S3's id of the upload, where it comes in parts.
+    pub upload_id: Option<String>,
+    pub expires_at: DateTime,
+}
+
+/// A row that has no tombstone.
+pub enum Found {
+    Visible(File),
+    Pending(Pending),
+}
+
+/// A row that is invisible for good and that still has objects.
 pub struct Doomed {
     pub id: FileId,
     pub key: Option<Key>,
@@ -181,6 +241,7 @@ pub struct Files {
     rows: Collection<Row>,
     indexed: Arc<OnceCell<()>>,
     upload_grace: Duration,
+    direct_upload_grace: Duration,
     thumbnail_grace: Duration,
 }
 
@@ -190,6 +251,7 @@ impl Files {
             rows: database.collection("files"),
             indexed: Arc::default(),
             upload_grace: config.upload_grace,
+            direct_upload_grace: config.direct_upload_grace,
             thumbnail_grace: config.thumbnail_grace,
         }
     }
@@ -203,6 +265,16 @@ impl Files {
     pub async fn owned_by(&self, owner: UserId, id: FileId) -> Result<File> {
         let row = answer(self.rows.find_one(owned(owner, id))).await?;
         row.ok_or(Error::NotFound)?.try_into()
+    }
+
+    /// The file, or the upload that is to become it, whoever owns it.
+    pub async fn find_any(&self, FileId(id): FileId) -> Result<Found> {
+        answer(self.rows.find_one(doc! { "_id": id })).await?.ok_or(Error::NotFound)?.try_into()
+    }
+
+    /// The owner's file, or the upload that is to become it.
+    pub async fn find_own(&self, UserId(owner): UserId, FileId(id): FileId) -> Result<Found> {
+        answer(self.rows.find_one(doc! { "_id": id, "userId": owner })).await?.ok_or(Error::NotFound)?.try_into()
     }
 
     /// One page of what the owner has there, oldest first.
@@ -241,30 +313,63 @@ impl Files {
         row.try_into()
     }
 
-    /// Step 1 of an upload: the invisible row.
+    /// Step 1 of an upload that comes through a function: the invisible row.
     pub async fn begin(&self, new: NewFile, bytes: Bytes, size: u64) -> Result<Pending> {
-        self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
         let key = Key::random()?;
-        let row = Row::pending(new, bytes, key.clone(), size, from_now(self.upload_grace));
-        answer(self.rows.insert_one(&row)).await?;
-        Ok(Pending { id: row.id, key })
+        self.insert(Row::pending(new, bytes, key, Announced::Exactly(size), from_now(self.upload_grace))).await
     }
 
-    /// Step 3 of an upload: the bytes are there, the row becomes visible; an image's thumbnails become due.
-    ///
-    /// # Errors
-    /// `Unavailable` if the upload took so long that the sweeper has taken the row.
-    pub async fn finish(&self, pending: Pending, bytes: Bytes) -> Result<File> {
-        let mut set = doc! { "updatedAt": DateTime::now() };
-        if bytes == Bytes::OfImage {
+    /// The same for an upload that its client brings to S3, by a function's leave.
+    pub async fn begin_direct(&self, new: NewFile, bytes: Bytes, announced: Announced) -> Result<Pending> {
+        let id = FileId(ObjectId::new());
+        let mut row = Row::pending(new, bytes, Key::of_upload(id)?, announced, from_now(self.direct_upload_grace));
+        row.id = id.0;
+        self.insert(row).await
+    }
+
+    async fn insert(&self, row: Row) -> Result<Pending> {
+        self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
+        answer(self.rows.insert_one(&row)).await?;
+        match row.try_into()? {
+            Found::Pending(pending) => Ok(pending),
+            Found::Visible(_) => Err(Error::Internal(anyhow::anyhow!("an upload is visible as it begins"))),
+        }
+    }
+
+    /// Remembers S3's id of an upload that comes in parts.
+    pub async fn comes_in_parts(&self, pending: &mut Pending, upload_id: String) -> Result<()> {
+        let remembered = doc! { "$set": { "uploadId": &upload_id } };
+        let done = answer(self.rows.update_one(still_pending(pending.file.id), remembered)).await?;
+        pending.upload_id = Some(upload_id);
+        if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
+    }
+
+    /// Step 3 of an upload: the bytes are there, so many of them, and the row becomes visible; an image's thumbnails become
+    /// due. `None` if it is not pending any more.
+    pub async fn finish(&self, pending: &Pending, size: u64) -> Result<Option<File>> {
+        let mut set = doc! { "updatedAt": DateTime::now(), "size": i64::try_from(size).unwrap_or(i64::MAX) };
+        if let Kind::Image(..) = pending.file.kind {
             set.extend(doc! { "thumbnails": "due", "thumbnailsDueAt": from_now(self.thumbnail_grace) });
         }
-        let still_pending = doc! { "_id": pending.id, "state": "pending" };
-        let visible = doc! { "$set": set, "$unset": { "state": "", "expiresAt": "" } };
+        let unset = doc! { "state": "", "expiresAt": "", "maxBytes": "", "uploadId": "" };
+        let visible = doc! { "$set": set, "$unset": unset };
+        let still_pending = still_pending(pending.file.id);
         let update = self.rows.find_one_and_update(still_pending, visible).return_document(ReturnDocument::After);
-        let row = answer(update).await?;
-        row.ok_or_else(|| Error::Unavailable(anyhow::anyhow!("the upload took longer than its grace period")))?
-            .try_into()
+        answer(update).await?.map(File::try_from).transpose()
+    }
+
+    /// Makes an upload one that will never be visible. `None` if it is visible already, or gone.
+    pub async fn bury(&self, pending: &Pending) -> Result<Option<Doomed>> {
+        let buried = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } };
+        let done = answer(self.rows.update_one(still_pending(pending.file.id), buried)).await?;
+        Ok((done.matched_count == 1).then(|| Doomed { id: pending.file.id, key: Some(pending.key.clone()) }))
+    }
+
+    /// Lets the sweeper take an upload at its next run.
+    pub async fn expire(&self, pending: &Pending) -> Result<()> {
+        let expired = doc! { "$set": { "expiresAt": DateTime::now() } };
+        answer(self.rows.update_one(still_pending(pending.file.id), expired)).await?;
+        Ok(())
     }
 
     pub async fn set_public(&self, owner: UserId, id: FileId, is_public: bool) -> Result<File> {
@@ -372,6 +477,10 @@ impl Files {
     }
 }
 
+fn still_pending(FileId(id): FileId) -> Document {
+    doc! { "_id": id, "state": "pending" }
+}
+
 fn owned(UserId(owner): UserId, FileId(id): FileId) -> Document {
     doc! { "_id": id, "userId": owner, "state": null }
 }
@@ -407,6 +516,17 @@ mod tests {
         }
         for name in ["x", "a b; c\".txt", ".hidden", "..", "C:\\x", "\u{202e}gpj.exe", "🌍", &"x".repeat(255)] {
             assert!(name.parse::<Name>().is_ok(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_root_has_six_forms() {
+        for root in [Scalar::Null, Scalar::Text(String::new()), Scalar::Bool(false), Scalar::Number(0.0)] {
+            assert_eq!(Parent::try_from(root).unwrap(), Parent::Root);
+        }
+        assert_eq!(Parent::try_from(Scalar::Text("0".into())).unwrap(), Parent::Root);
+        for other in [Scalar::Bool(true), Scalar::Number(1.0), Scalar::Nested, Scalar::Text("00".into())] {
+            assert!(Parent::try_from(other).is_err());
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the functions have in common: configuration, errors, the domain and the four stores behind it.
 //!
 //! MongoDB is the ledger of every object in the bucket: [`files`] holds the rows and the protocol that keeps
-//! the two stores consistent, [`objects`] the bytes, [`jobs`] the queue, [`sessions`] the tokens in Redis.
+//! the two stores consistent, [`uploads`] that of bytes which clients bring to S3 themselves, [`objects`] the bytes, [`jobs`] the queue, [`sessions`] the tokens in Redis.
 
 pub mod api;
 pub mod aws;
@@ -16,6 +16,8 @@ pub mod mongo;
 pub mod objects;
 pub mod passwords;
 pub mod sessions;
+pub mod tickets;
+pub mod uploads;
 pub mod users;
 
 pub use config::Config;

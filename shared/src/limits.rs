@@ -6,6 +6,32 @@ use std::time::Duration;
 /// way with binary as base64, so 4.5 MiB raw at most; the rest is room for the envelope.
 pub const INLINE_BYTES: usize = 4 << 20;
 
+/// Largest file: what S3 takes.
+pub const FILE_BYTES: u64 = 5 << 40;
+
+/// Largest file that is put into S3 whole, in bytes: what stock clients send so. Above it comes in parts.
+pub const SINGLE_BYTES: u64 = 100 << 20;
+
+/// How large the parts of a larger file are, unless there would be more than [`PARTS`] of them. S3 takes none below
+/// 5 MiB but the last.
+pub const PART_BYTES: u64 = 16 << 20;
+
+/// Most parts of one file: what S3 takes.
+pub const PARTS: u16 = 10_000;
+
+/// Parts that are signed at once.
+pub const SIGNED_PARTS: usize = 100;
+
+/// Largest body that names the parts of a file, in bytes: [`PARTS`] of them.
+pub const PARTS_BODY_BYTES: usize = 1 << 20;
+
+/// Longest list of media types that a ticket may be limited to.
+pub const TICKET_TYPES: usize = 64;
+
+/// How long a ticket for uploads may live, in seconds, and how long it does where nothing is said.
+pub const TICKET_SECONDS: u32 = 24 * 60 * 60;
+pub const TICKET_DEFAULT_SECONDS: u32 = 60 * 60;
+
 /// Largest JSON body of an endpoint that carries no file, in bytes.
 pub const BODY_BYTES: usize = 64 << 10;
 
@@ -48,6 +74,16 @@ pub const S3_WORKER: Duration = Duration::from_secs(40);
 
 /// How long a URL lives that lets anybody read one object.
 pub const DOWNLOAD_URL: Duration = Duration::from_mins(1);
+
+/// How long a URL or a form lives that lets a client put bytes into S3: long enough to begin with the last of
+/// [`SIGNED_PARTS`], short enough for the credentials of the function that signed it.
+pub const UPLOAD_URL: Duration = Duration::from_mins(15);
+
+/// How long listing all parts of an upload may take.
+pub const S3_PARTS: Duration = Duration::from_secs(6);
+
+/// How long S3 may take to make one object of its parts; if it takes longer, its message finishes the upload.
+pub const S3_JOIN: Duration = Duration::from_secs(10);
 
 /// How long sending one message may take. An upload waits for it, so it is short: what is not sent now, the
 /// sweeper sends.

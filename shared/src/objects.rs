@@ -1,17 +1,28 @@
 //! The bytes: one private S3 bucket. Which objects it should hold, the ledger knows.
 
+use std::{sync::Arc, time::Duration};
+
 use aws_sdk_s3::{
-    Client, error::SdkError, operation::get_object::GetObjectError, presigning::PresigningConfig,
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::get_object::GetObjectError,
     primitives::ByteStream,
+    types::{Delete, ObjectIdentifier},
 };
 use axum::body::Bytes;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::time::Duration;
 
-use crate::{Config, Error, Result, files::FileId, limits};
+use crate::{Config, Error, Result, files::FileId};
+
+mod parts;
+mod signed;
+
+pub use parts::{Part, part_size};
+pub(crate) use signed::Signer;
+pub use signed::{Answering, Form, Signed};
 
 /// Where an object lies. Made of random bytes or of ids, never of what a client sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,11 +30,35 @@ use crate::{Config, Error, Result, files::FileId, limits};
 pub struct Key(String);
 
 impl Key {
-    /// A new place for the bytes of a file.
+    /// A new place for the bytes of a file that come through a function.
     pub fn random() -> Result<Self> {
-        let mut random = [0; 24];
-        getrandom::fill(&mut random).map_err(|error| Error::Internal(anyhow::anyhow!("{error}")))?;
-        Ok(Self(format!("files/{}", URL_SAFE_NO_PAD.encode(random))))
+        Ok(Self(format!("files/{}", random()?)))
+    }
+
+    /// A new place for the bytes of a file that its client brings to S3. It names the file, so that S3's message that
+    /// they are there leads to the row.
+    pub fn of_upload(FileId(id): FileId) -> Result<Self> {
+        Ok(Self(format!("uploads/{}/{}", id.to_hex(), random()?)))
+    }
+
+    /// Where a form puts the bytes of an upload. A form can be posted again as long as it lives, so what it puts there
+    /// becomes the file's only by being copied to its own key, once.
+    #[must_use]
+    pub fn of_form(&self) -> Self {
+        Self(format!("{}/form", self.0))
+    }
+
+    /// Whether a client brings its bytes to S3 itself.
+    pub fn is_of_upload(&self) -> bool {
+        self.0.starts_with("uploads/")
+    }
+
+    /// What an upload's object is called, taken apart: the file, the file's key, and whether a form put the object there.
+    pub fn parse_upload(key: &str) -> Option<(FileId, Self, bool)> {
+        let (own, is_form) = key.strip_suffix("/form").map_or((key, false), |own| (own, true));
+        let (id, random) = own.strip_prefix("uploads/")?.split_once('/')?;
+        let is_random = random.len() == 32 && random.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        is_random.then_some((id.parse().ok()?, Self(own.to_owned()), is_form))
     }
 
     /// The place of a thumbnail: the same for the same image and width, so that making it twice makes one.
@@ -36,21 +71,22 @@ impl Key {
     }
 }
 
+/// 192 bits, in 32 characters.
+fn random() -> Result<String> {
+    let mut random = [0; 24];
+    getrandom::fill(&mut random).map_err(|error| Error::Internal(anyhow::anyhow!("{error}")))?;
+    Ok(URL_SAFE_NO_PAD.encode(random))
+}
+
 /// Names bytes, or a key, by what they are: the same for the same and for no others.
 pub fn digest(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(&Sha256::digest(bytes)[..16])
 }
 
-/// What S3 says of an object beside its bytes, when it answers a signed request.
-pub struct Answering<'a> {
-    pub content_type: &'a str,
-    pub disposition: &'a str,
-    pub caching: &'a str,
-}
-
 #[derive(Clone)]
 pub struct Objects {
     s3: Client,
+    signer: Arc<Signer>,
     bucket: String,
     timeout: Duration,
 }
@@ -58,7 +94,16 @@ pub struct Objects {
 impl Objects {
     /// `timeout` is for one operation, all attempts together.
     pub fn connect(config: &Config, timeout: Duration) -> Self {
-        Self { s3: config.aws.s3(timeout), bucket: config.bucket.clone(), timeout }
+        Self {
+            s3: config.aws.s3(timeout),
+            signer: Arc::new(config.aws.signer(&config.bucket)),
+            bucket: config.bucket.clone(),
+            timeout,
+        }
+    }
+
+    pub fn bucket(&self) -> &str {
+        &self.bucket
     }
 
     pub async fn put(&self, key: &Key, bytes: Bytes, content_type: &str) -> Result<()> {
@@ -90,14 +135,44 @@ impl Objects {
         tokio::time::timeout(self.timeout, read).await.map_err(|_| Error::timeout("S3"))?
     }
 
-    /// A URL with which anybody may read an object for [`limits::DOWNLOAD_URL`].
-    pub async fn signed_get(&self, key: &Key, answering: Answering<'_>) -> Result<String> {
-        let get = self.s3.get_object().bucket(&self.bucket).key(key.as_str());
-        let get = get.response_content_type(answering.content_type).response_cache_control(answering.caching);
-        let get = get.response_content_disposition(answering.disposition);
-        let lifetime = PresigningConfig::expires_in(limits::DOWNLOAD_URL);
-        let lifetime = lifetime.map_err(|error| Error::Internal(error.into()))?;
-        Ok(get.presigned(lifetime).await?.uri().to_owned())
+    /// How many bytes an object has; `NotFound` if it is not there. Lists it, which takes no right to read it.
+    pub async fn size(&self, key: &Key) -> Result<u64> {
+        let list = self.s3.list_objects_v2().bucket(&self.bucket).prefix(key.as_str()).max_keys(1);
+        let found = list.send().await?.contents.unwrap_or_default().into_iter().next();
+        let object = found.filter(|object| object.key() == Some(key.as_str())).ok_or(Error::NotFound)?;
+        Ok(object.size().unwrap_or_default().unsigned_abs())
+    }
+
+    /// Copies an object where there is none yet, if it still is the one with this tag, given without quotes. `false` if it
+    /// is not.
+    pub async fn copy_new(&self, from: &Key, etag: &str, to: &Key) -> Result<bool> {
+        let copy = self.s3.copy_object().bucket(&self.bucket).key(to.as_str()).if_none_match("*");
+        let copy =
+            copy.copy_source(format!("{}/{}", self.bucket, from.as_str())).copy_source_if_match(format!("\"{etag}\""));
+        match copy.send().await {
+            Ok(_) => Ok(true),
+            // 409: somebody else is writing there.
+            Err(error)
+                if matches!(error.code(), Some("PreconditionFailed" | "NoSuchKey" | "ConditionalRequestConflict")) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Deletes objects, up to a thousand; one that is not there is deleted already.
+    pub async fn delete_all(&self, keys: &[Key]) -> Result<()> {
+        let keys = keys.iter().map(|key| ObjectIdentifier::builder().key(key.as_str()).build());
+        let keys: Vec<_> =
+            keys.collect::<std::result::Result<_, _>>().map_err(|error| Error::Internal(error.into()))?;
+        let delete = Delete::builder().set_objects(Some(keys)).quiet(true).build();
+        let delete = delete.map_err(|error| Error::Internal(error.into()))?;
+        let done = self.s3.delete_objects().bucket(&self.bucket).delete(delete).send().await?;
+        match done.errors.unwrap_or_default().first() {
+            None => Ok(()),
+            Some(error) => Err(Error::Unavailable(anyhow::anyhow!("S3 does not delete: {error:?}"))),
+        }
     }
 
     /// Deletes an object; one that is not there is deleted already.

@@ -7,14 +7,15 @@ use axum::{
     routing::{get, put},
 };
 use shared::{
-    Config, Result,
-    api::Json,
+    Config, Error, Result,
+    api::{ApiUrl, Json},
     body::Fields,
-    files::{Bytes, FileId, Files, NewFile},
+    files::{Announced, Bytes, File, FileId, FileView, Files, Found, NewFile},
     jobs::Jobs,
     limits, mongo,
     objects::Objects,
     sessions::{Redis, Sessions},
+    uploads::Uploads,
     users::{UserId, Users},
 };
 
@@ -22,12 +23,13 @@ mod upload;
 mod view;
 
 use upload::{Payload, Upload};
-use view::{FileView, Listing};
+use view::{Created, Listing};
 
 #[derive(Clone, FromRef)]
 pub struct App {
     files: Files,
     objects: Objects,
+    uploads: Uploads,
     jobs: Jobs,
     sessions: Sessions,
 }
@@ -35,7 +37,7 @@ pub struct App {
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/files", get(list).post(create))
-        .route("/files/{id}", get(show))
+        .route("/files/{id}", get(show).delete(give_up))
         .route("/files/{id}/publish", put(publish))
         .route("/files/{id}/unpublish", put(unpublish))
         // Lambda's own limit of 6 MB is above what inline data can need.
@@ -46,9 +48,12 @@ pub fn router(app: App) -> Router {
 impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
         let database = mongo::connect(config).await?;
+        let files = Files::of(&database, config);
+        let objects = Objects::connect(config, limits::S3_INLINE);
         Ok(Self {
-            files: Files::of(&database, config),
-            objects: Objects::connect(config, limits::S3_INLINE),
+            uploads: Uploads::new(files.clone(), objects.clone()),
+            files,
+            objects,
             jobs: Jobs::connect(config),
             sessions: Sessions::new(Redis::connect(config)?, Users::of(&database)),
         })
@@ -65,23 +70,25 @@ async fn list(
     Ok(Json(page.into_iter().map(FileView::from).collect()))
 }
 
-async fn create(owner: UserId, State(app): State<App>, fields: Fields) -> Result<(StatusCode, Json<FileView>)> {
+async fn create(
+    owner: UserId,
+    api: ApiUrl,
+    State(app): State<App>,
+    fields: Fields,
+) -> Result<(StatusCode, Json<Created>)> {
     let upload = Upload::try_from(fields)?;
     app.files.check_parent(owner, upload.parent).await?;
     let new = NewFile { owner, name: upload.name, is_public: upload.is_public, parent: upload.parent };
-    let file = match upload.payload {
-        Payload::Folder => app.files.create_folder(new).await?,
-        Payload::File(data) => app.store(new, Bytes::OfFile, data).await?,
-        Payload::Image(data) => {
-            let image = app.store(new, Bytes::OfImage, data).await?;
-            // The row says that thumbnails are due, so that a job that cannot be sent now is sent by the sweeper.
-            if let Err(error) = app.jobs.send(owner, image.id).await {
-                tracing::warn!(error = error.cause(), file = image.id.0.to_hex(), "a job was not sent");
-            }
-            image
+    let created = match upload.payload {
+        Payload::Folder => app.files.create_folder(new).await?.into(),
+        Payload::Inline(kind, data) => app.store(new, kind, data).await?.into(),
+        Payload::Direct(kind, size) => {
+            let mut pending = app.files.begin_direct(new, kind, Announced::Exactly(size)).await?;
+            let instructions = app.uploads.instructions(&mut pending, size, &api).await?;
+            Created { file: pending.file.into(), upload: Some(instructions) }
         }
     };
-    Ok((StatusCode::CREATED, Json(file.into())))
+    Ok((StatusCode::CREATED, Json(created)))
 }
 
 async fn show(owner: UserId, id: FileId, State(files): State<Files>) -> Result<Json<FileView>> {
@@ -96,12 +103,28 @@ async fn unpublish(owner: UserId, id: FileId, State(files): State<Files>) -> Res
     Ok(Json(files.set_public(owner, id, false).await?.into()))
 }
 
+/// Ends an upload whose bytes are still on their way to S3.
+async fn give_up(owner: UserId, id: FileId, State(app): State<App>) -> Result<StatusCode> {
+    match app.files.find_own(owner, id).await? {
+        Found::Pending(pending) if app.uploads.give_up(&pending).await? => Ok(StatusCode::NO_CONTENT),
+        Found::Pending(_) | Found::Visible(_) => Err(Error::NotFound),
+    }
+}
+
 impl App {
-    /// Row, bytes, flip: see [`shared::files`].
-    async fn store(&self, new: NewFile, kind: Bytes, data: Vec<u8>) -> Result<shared::files::File> {
-        let content_type = new.name.content_type();
-        let pending = self.files.begin(new, kind, data.len() as u64).await?;
+    /// Row, bytes, flip, job: see [`shared::files`].
+    async fn store(&self, new: NewFile, kind: Bytes, data: Vec<u8>) -> Result<File> {
+        let (content_type, size) = (new.name.content_type(), data.len() as u64);
+        let pending = self.files.begin(new, kind, size).await?;
         self.objects.put(&pending.key, data.into(), &content_type).await?;
-        self.files.finish(pending, kind).await
+        let too_late = || Error::Unavailable(anyhow::anyhow!("the upload took longer than its grace period"));
+        let file = self.files.finish(&pending, size).await?.ok_or_else(too_late)?;
+        // The row says that thumbnails are due, so that a job that cannot be sent now is sent by the sweeper.
+        if kind == Bytes::OfImage
+            && let Err(error) = self.jobs.send(file.owner, file.id).await
+        {
+            tracing::warn!(error = error.cause(), file = file.id.0.to_hex(), "a job was not sent");
+        }
+        Ok(file)
     }
 }

@@ -8,7 +8,7 @@ use base64::{
 use shared::{
     Error, Result,
     body::{Fields, Scalar},
-    files::{Name, Parent},
+    files::{Bytes, Name, Parent},
     limits,
 };
 
@@ -21,8 +21,10 @@ pub struct Upload {
 
 pub enum Payload {
     Folder,
-    File(Vec<u8>),
-    Image(Vec<u8>),
+    /// The bytes themselves.
+    Inline(Bytes, Vec<u8>),
+    /// So many bytes that its client will bring to S3.
+    Direct(Bytes, u64),
 }
 
 impl TryFrom<Fields> for Upload {
@@ -31,30 +33,45 @@ impl TryFrom<Fields> for Upload {
     /// In the contract's order: what is missing before what is wrong, the parent last.
     fn try_from(mut fields: Fields) -> Result<Self> {
         let name = fields.text("name").ok_or(Error::Invalid("Missing name"))?;
-        let into_payload: fn(Vec<u8>) -> Payload = match fields.text("type").as_deref() {
-            Some("folder") => |_| Payload::Folder,
-            Some("file") => Payload::File,
-            Some("image") => Payload::Image,
+        let bytes = match fields.text("type").as_deref() {
+            Some("folder") => None,
+            Some("file") => Some(Bytes::OfFile),
+            Some("image") => Some(Bytes::OfImage),
             _ => return Err(Error::Invalid("Missing type")),
         };
-        let is_folder = matches!(into_payload(Vec::new()), Payload::Folder);
-        let data = if is_folder { String::new() } else { fields.text("data").ok_or(Error::Invalid("Missing data"))? };
+        let content = match (fields.text("data"), fields.take("size")) {
+            (Some(data), _) => Some(Given::Data(data)),
+            (None, Scalar::Null) => None,
+            (None, size) => Some(Given::Size(size)),
+        };
+        if bytes.is_some() && content.is_none() {
+            return Err(Error::Invalid("Missing data"));
+        }
         Ok(Self {
             name: name.parse()?,
-            payload: into_payload(decode(data)?),
+            payload: match (bytes, content) {
+                (Some(bytes), Some(Given::Data(data))) => Payload::Inline(bytes, decode(data)?),
+                (Some(bytes), Some(Given::Size(size))) => Payload::Direct(bytes, file_size(&size)?),
+                (None, _) | (_, None) => Payload::Folder,
+            },
             is_public: fields.take("isPublic") == Scalar::Bool(true),
-            parent: parent(fields.take("parentId"))?,
+            parent: Parent::try_from(fields.take("parentId"))?,
         })
     }
 }
 
-fn parent(field: Scalar) -> Result<Parent> {
-    match field {
-        Scalar::Null | Scalar::Bool(false) | Scalar::Number(0.0) => Ok(Parent::Root),
-        Scalar::Text(text) if text.is_empty() || text == "0" => Ok(Parent::Root),
-        Scalar::Text(text) => text.parse().map(Parent::Folder).map_err(|_| Error::Invalid("Parent not found")),
-        Scalar::Bool(true) | Scalar::Number(_) | Scalar::Nested => Err(Error::Invalid("Parent not found")),
+/// How a client gives the content of a file.
+enum Given {
+    Data(String),
+    Size(Scalar),
+}
+
+fn file_size(field: &Scalar) -> Result<u64> {
+    let size = field.as_integer().ok_or(Error::Invalid("Invalid size"))?;
+    if size > limits::FILE_BYTES {
+        return Err(Error::TooLarge("size is larger than 5 TiB (5497558138880 bytes), the limit of S3"));
     }
+    Ok(size)
 }
 
 /// Takes what Node's decoder takes and people send: both alphabets, padding or none, white space between.
@@ -76,7 +93,9 @@ fn decode(data: String) -> Result<Vec<u8>> {
     }
     let bytes = BASE64.decode(text).map_err(|_| Error::Invalid("Invalid data"))?;
     if bytes.len() > limits::INLINE_BYTES {
-        return Err(Error::TooLarge("data is larger than 4 MiB (4194304 bytes), the limit of an upload inside JSON"));
+        return Err(Error::TooLarge(
+            "data is larger than 4 MiB (4194304 bytes), the limit of an upload inside JSON: send size in place of data",
+        ));
     }
     Ok(bytes)
 }
@@ -111,13 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn the_root_has_six_forms() {
-        for root in [Scalar::Null, Scalar::Text(String::new()), Scalar::Bool(false), Scalar::Number(0.0)] {
-            assert_eq!(parent(root).unwrap(), Parent::Root);
+    fn a_size_is_a_number_of_bytes_that_s3_takes() {
+        for (size, expected) in [(0.0, 0), (7.0, 7), (5_497_558_138_880.0, limits::FILE_BYTES)] {
+            assert_eq!(file_size(&Scalar::Number(size)).unwrap(), expected);
         }
-        assert_eq!(parent(Scalar::Text("0".into())).unwrap(), Parent::Root);
-        for other in [Scalar::Bool(true), Scalar::Number(1.0), Scalar::Nested, Scalar::Text("00".into())] {
-            assert!(parent(other).is_err());
+        assert!(matches!(file_size(&Scalar::Number(5_497_558_138_881.0)), Err(Error::TooLarge(_))));
+        for size in [Scalar::Number(-1.0), Scalar::Number(1.5), Scalar::Number(f64::NAN), Scalar::Text("7".into())] {
+            assert!(matches!(file_size(&size), Err(Error::Invalid("Invalid size"))), "{size:?}");
         }
     }
 }

@@ -7,11 +7,13 @@ use shared::{
     jobs::Jobs,
     limits, mongo,
     objects::{Key, Objects},
+    uploads::Uploads,
 };
 
 pub struct App {
     files: Files,
     objects: Objects,
+    uploads: Uploads,
     jobs: Jobs,
 }
 
@@ -26,11 +28,9 @@ pub struct Swept {
 
 impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
-        Ok(Self {
-            files: Files::of(&mongo::connect(config).await?, config),
-            objects: Objects::connect(config, limits::S3_INLINE),
-            jobs: Jobs::connect(config),
-        })
+        let files = Files::of(&mongo::connect(config).await?, config);
+        let objects = Objects::connect(config, limits::S3_INLINE);
+        Ok(Self { uploads: Uploads::new(files.clone(), objects.clone()), files, objects, jobs: Jobs::connect(config) })
     }
 
     /// One run. A row that cannot be finished now is found again by the next.
@@ -58,13 +58,8 @@ impl App {
     }
 
     async fn delete_objects(&self, row: &Doomed) -> Result<()> {
-        if let Some(key) = &row.key {
-            self.objects.delete(key).await?;
-        }
-        for width in limits::THUMBNAIL_WIDTHS {
-            self.objects.delete(&Key::of_thumbnail(row.id, width)).await?;
-        }
-        Ok(())
+        self.uploads.clear(row).await?;
+        self.objects.delete_all(&limits::THUMBNAIL_WIDTHS.map(|width| Key::of_thumbnail(row.id, width))).await
     }
 
     async fn overdue(&self) -> Result<usize> {

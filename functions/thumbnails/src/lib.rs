@@ -1,37 +1,28 @@
-//! Makes the thumbnails of images. A message fails or is done alone, whatever else is in its batch, and done
-//! twice it leaves the same as done once.
+//! Makes the thumbnails of images, and finishes the uploads that S3 says have come. A message fails or is done alone,
+//! whatever else is in its batch, and done twice it leaves the same as done once.
 
 use std::time::Instant;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use bytes::Bytes;
 use lambda_runtime::LambdaEvent;
-use serde::Deserialize;
 use shared::{
     Config, Error, Result,
-    files::{Content, File, FileId, Files, Kind, ThumbnailFile},
+    files::{Content, File, FileId, Files, Found, Kind, ThumbnailFile, Thumbnails},
     limits, mongo,
     objects::{self, Key, Objects},
     users::UserId,
 };
 
+mod message;
 pub mod picture;
 
+use message::{Message, Object};
 use picture::Thumbnail;
 
 pub struct App {
     files: Files,
     objects: Objects,
-}
-
-/// A message that asks for an image's thumbnails.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Job {
-    #[serde(default)]
-    file_id: Option<String>,
-    #[serde(default)]
-    user_id: Option<String>,
 }
 
 /// Why a message is not done.
@@ -50,7 +41,8 @@ impl From<Error> for Failure {
             | Error::NotFound
             | Error::MethodNotAllowed
             | Error::Invalid(_)
-            | Error::TooLarge(_) => Self::Permanent(error.to_string()),
+            | Error::TooLarge(_)
+            | Error::Conflict(_) => Self::Permanent(error.to_string()),
         }
     }
 }
@@ -93,23 +85,84 @@ impl App {
 
     async fn done(&self, message: &SqsMessage) -> Result<&'static str, Failure> {
         let body = message.body.as_deref().unwrap_or_default();
-        if is_test_event(body) {
-            return Ok("ignored");
+        match Message::parse(body).map_err(|reason| Failure::Permanent(reason.into()))? {
+            Message::Test => Ok("ignored"),
+            Message::Job(owner, id) => self.job(owner, id, receives(message)).await,
+            Message::Arrived(objects) => {
+                let mut outcome = Ok("ignored");
+                for object in objects {
+                    match self.arrived(&object, receives(message)).await {
+                        // The others come again with it, and are the same done twice.
+                        Err(Failure::Transient(error)) => return Err(Failure::Transient(error)),
+                        other => outcome = other,
+                    }
+                }
+                outcome
+            }
         }
-        let (owner, id) = parse(body).map_err(|reason| Failure::Permanent(reason.into()))?;
-        let file = match self.files.owned_by(owner, id).await {
+    }
+
+    async fn job(&self, owner: UserId, id: FileId, receives: u32) -> Result<&'static str, Failure> {
+        match self.files.owned_by(owner, id).await {
+            Ok(file) => self.image(&file, receives).await,
             Err(Error::NotFound) => {
                 self.clean_up_after(id).await?;
-                return Err(Failure::Permanent("File not found".into()));
+                Err(Failure::Permanent("File not found".into()))
             }
-            found => found?,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An object has come, perhaps long ago, or again, or for nobody: what no row asks for is deleted.
+    async fn arrived(&self, object: &Object, receives: u32) -> Result<&'static str, Failure> {
+        let Some((id, key, is_form)) = Key::parse_upload(&object.key) else {
+            return Err(Failure::Permanent("an object that is no upload".into()));
         };
+        let put = if is_form { key.of_form() } else { key.clone() };
+        let file = match self.files.find_any(id).await {
+            Ok(Found::Pending(pending)) if pending.key == key => {
+                if is_form && matches!(self.objects.size(&key).await, Err(Error::NotFound)) {
+                    // If it is not what this message is about, the message about what it is now follows.
+                    self.objects.copy_new(&put, &object.etag, &key).await?;
+                }
+                let size = match self.objects.size(&key).await {
+                    Err(Error::NotFound) => return Ok("ignored"),
+                    size => size?,
+                };
+                if !pending.announced.admits(size) {
+                    // The sweeper takes the row.
+                    self.files.bury(&pending).await?;
+                    self.objects.delete_all(&[put, key]).await?;
+                    return Err(Failure::Permanent("another size than announced".into()));
+                }
+                match self.files.finish(&pending, size).await? {
+                    Some(file) => file,
+                    None => self.files.find(id).await?,
+                }
+            }
+            Ok(Found::Visible(file)) if file.is_at(&key) => file,
+            Ok(_) | Err(Error::NotFound) => {
+                self.objects.delete(&put).await?;
+                return Ok("deleted");
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if is_form {
+            self.objects.delete(&put).await?;
+        }
+        match file.kind {
+            Kind::Image(_, Thumbnails::Due) => self.image(&file, receives).await,
+            Kind::Image(..) | Kind::File(_) | Kind::Folder => Ok("arrived"),
+        }
+    }
+
+    async fn image(&self, file: &File, receives: u32) -> Result<&'static str, Failure> {
         let Kind::Image(Content::Stored { key, size }, _) = &file.kind else {
             return Err(Failure::Permanent("File not found".into()));
         };
-        match self.make(&file, key, *size, receives(message)).await {
+        match self.make(file, key, *size, receives).await {
             Ok(()) => Ok("ready"),
-            Err(Failure::Permanent(reason)) => match self.files.thumbnails_failed(&file, &reason).await {
+            Err(Failure::Permanent(reason)) => match self.files.thumbnails_failed(file, &reason).await {
                 Err(Error::NotFound) => Err(Failure::Permanent("File not found".into())),
                 recorded => recorded.map_err(Failure::from).and(Err(Failure::Permanent(reason))),
             },
@@ -175,49 +228,4 @@ impl App {
 /// How often the queue has handed it out, this time included.
 fn receives(message: &SqsMessage) -> u32 {
     message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1)
-}
-
-/// S3 sends one when a notification is set up.
-fn is_test_event(body: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Event {
-        #[serde(rename = "Event")]
-        event: String,
-    }
-    serde_json::from_str::<Event>(body).is_ok_and(|event| event.event == "s3:TestEvent")
-}
-
-fn parse(body: &str) -> Result<(UserId, FileId), &'static str> {
-    let job: Job = serde_json::from_str(body).map_err(|_| "Invalid JSON")?;
-    let file = job.file_id.filter(|id| !id.is_empty()).ok_or("Missing fileId")?;
-    let user = job.user_id.filter(|id| !id.is_empty()).ok_or("Missing userId")?;
-    let user: FileId = user.parse().map_err(|_| "File not found")?;
-    Ok((UserId(user.0), file.parse().map_err(|_| "File not found")?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_job_names_a_file_and_its_user() {
-        let id = "5f1e7d35c7ba06511e683b21";
-        for (body, expected) in [
-            (String::new(), "Invalid JSON"),
-            ("{}".into(), "Missing fileId"),
-            (format!(r#"{{"userId":"{id}"}}"#), "Missing fileId"),
-            (format!(r#"{{"fileId":"{id}","userId":""}}"#), "Missing userId"),
-            (format!(r#"{{"fileId":"x","userId":"{id}"}}"#), "File not found"),
-            (format!(r#"{{"fileId":"{id}","userId":"x"}}"#), "File not found"),
-        ] {
-            assert_eq!(parse(&body).unwrap_err(), expected, "{body}");
-        }
-        assert!(parse(&format!(r#"{{"fileId":"{id}","userId":"{id}","extra":1}}"#)).is_ok());
-    }
-
-    #[test]
-    fn a_test_event_of_s3_is_no_job() {
-        assert!(is_test_event(r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}"#));
-        assert!(!is_test_event(r#"{"fileId":"x"}"#));
-    }
 }

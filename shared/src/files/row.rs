@@ -3,8 +3,10 @@
 use mongodb::bson::{Bson, DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes, Content, File, FileId, Kind, Name, NewFile, Parent, ThumbnailFile, Thumbnails};
-use crate::{Error, objects::Key, users::UserId};
+use super::{
+    Announced, Bytes, Content, File, FileId, Found, Kind, Name, NewFile, Parent, Pending, ThumbnailFile, Thumbnails,
+};
+use crate::{Error, limits, objects::Key, users::UserId};
 
 /// The fields up to `parentId` are the original's; it ignores the others.
 #[derive(Serialize, Deserialize)]
@@ -31,6 +33,12 @@ pub struct Row {
     /// When the sweeper may take it; where there is a `state`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<DateTime>,
+    /// Most bytes that a pending upload may turn out to have, where it has not said how many: no `size` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_bytes: Option<i64>,
+    /// S3's id of a pending upload that comes in parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upload_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     thumbnails: Option<Progress>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -87,6 +95,8 @@ impl Row {
             updated_at: Some(DateTime::now()),
             state: None,
             expires_at: None,
+            max_bytes: None,
+            upload_id: None,
             thumbnails: None,
             thumbnail_files: Vec::new(),
             thumbnail_error: None,
@@ -95,17 +105,46 @@ impl Row {
         }
     }
 
-    pub fn pending(new: NewFile, bytes: Bytes, key: Key, size: u64, expires_at: DateTime) -> Self {
+    pub fn pending(new: NewFile, bytes: Bytes, key: Key, announced: Announced, expires_at: DateTime) -> Self {
+        let (size, max_bytes) = match announced {
+            Announced::Exactly(size) => (Some(size), None),
+            Announced::AtMost(max) => (None, Some(max)),
+        };
         Self {
             r#type: match bytes {
                 Bytes::OfFile => Type::File,
                 Bytes::OfImage => Type::Image,
             },
             key: Some(key),
-            size: i64::try_from(size).ok(),
+            size: size.and_then(|size| size.try_into().ok()),
+            max_bytes: max_bytes.and_then(|max| max.try_into().ok()),
             state: Some(State::Pending),
             expires_at: Some(expires_at),
             ..Self::folder(new)
+        }
+    }
+}
+
+impl TryFrom<Row> for Found {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        match (&row.state, &row.key, row.expires_at) {
+            (None, ..) => Ok(Self::Visible(row.try_into()?)),
+            (Some(State::Pending), Some(key), Some(expires_at)) => {
+                let number = |number: i64| number.try_into().unwrap_or_default();
+                Ok(Self::Pending(Pending {
+                    key: key.clone(),
+                    announced: match row.size {
+                        Some(size) => Announced::Exactly(number(size)),
+                        None => Announced::AtMost(row.max_bytes.map_or(limits::FILE_BYTES, number)),
+                    },
+                    upload_id: row.upload_id.clone(),
+                    expires_at,
+                    file: row.try_into()?,
+                }))
+            }
+            (Some(_), ..) => Err(Error::NotFound),
         }
     }
 }
@@ -120,9 +159,9 @@ impl TryFrom<Row> for File {
             Bson::ObjectId(id) => Parent::Folder(FileId(id)),
             other => return Err(Error::Internal(anyhow::anyhow!("file {} has a parentId of {other}", row.id))),
         };
-        let content = match (row.key, row.size) {
-            (Some(key), Some(size)) => Content::Stored { key, size: size.try_into().unwrap_or_default() },
-            _ => Content::Elsewhere,
+        let content = match row.key {
+            Some(key) => Content::Stored { key, size: row.size.unwrap_or_default().try_into().unwrap_or_default() },
+            None => Content::Elsewhere,
         };
         let kind = match row.r#type {
             Type::Folder => Kind::Folder,

@@ -1,4 +1,4 @@
-//! From a running, empty emulator to the deployed product: the stores' URLs into SSM, `sam deploy` of the template that
+//! From a running, empty emulator to the deployed product: its secrets into SSM, `sam deploy` of the template that
 //! goes to AWS, and the routes of the API.
 
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ use crate::{Project, command, http};
 const STACK_NAME: &str = "files-manager";
 /// Where `sam deploy` puts the packed functions.
 pub const ARTIFACTS: &str = "files-manager-artifacts";
+/// No secret: nobody reaches this machine's loopback from outside. Fixed, so that tickets outlive a restart.
+const TICKET_KEY: &str = "tickets of cargo local are signed with this";
 pub const STEP: &str = "Deployment (sam deploy)";
 
 /// What a deployment made, kept beside the data so that the next start needs none.
@@ -81,10 +83,12 @@ impl Deployment {
 }
 
 /// The functions read them at each cold start.
-pub async fn put_store_urls(record: &Record) -> Result<()> {
-    for (name, value) in
-        [("/files-manager/mongodb-uri", &record.mongodb_uri), ("/files-manager/redis-url", &record.redis_url)]
-    {
+pub async fn put_secrets(record: &Record) -> Result<()> {
+    for (name, value) in [
+        ("/files-manager/mongodb-uri", record.mongodb_uri.as_str()),
+        ("/files-manager/redis-url", &record.redis_url),
+        ("/files-manager/ticket-key", TICKET_KEY),
+    ] {
         let parameter = json!({ "Name": name, "Value": value, "Type": "SecureString", "Overwrite": true });
         http::call(&record.aws_endpoint, "ssm", "AmazonSSM.PutParameter", &parameter).await?;
     }

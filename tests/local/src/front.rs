@@ -1,5 +1,6 @@
-//! The friendly address of the API: a proxy that hands every request on to the emulator with the Host by which that
-//! knows the API, and adds nothing of its own. Not every resolver knows `*.localhost`, and nobody wants to type it.
+//! The friendly address of the API: a proxy that hands every request on to the emulator under the path by which that
+//! knows the API, and says of it what API Gateway would: by which host and protocol it came. Not every resolver knows
+//! `*.localhost`, and nobody wants to type it.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,6 +12,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{
     CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
+use hyper::http::uri::Authority;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
@@ -21,6 +23,8 @@ use tokio::net::TcpListener;
 /// These belong to one connection and are not handed on.
 const HOP_BY_HOP: [HeaderName; 6] =
     [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, HeaderName::from_static("keep-alive")];
+
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The listeners of the front, opened first of all so that a port in use is said before minutes of work.
 pub struct Door {
@@ -48,11 +52,12 @@ impl Door {
 
     /// Serves until the program ends.
     pub fn serve(self, emulator: u16, api: &str) -> Result<()> {
-        let host = HeaderValue::from_str(&format!("{api}.execute-api.localhost:{emulator}"))?;
+        let host = HeaderValue::from_str(&format!("localhost:{}", self.port))?;
+        let base = format!("http://127.0.0.1:{emulator}/_aws/execute-api/{api}/$default");
         // The emulator closes a connection that was idle for 75 s.
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build_http();
         for listener in self.listeners {
-            tokio::spawn(accept(listener, Api { emulator, host: host.clone(), client: client.clone() }));
+            tokio::spawn(accept(listener, Api { base: base.clone(), host: host.clone(), client: client.clone() }));
         }
         Ok(())
     }
@@ -79,7 +84,8 @@ async fn accept(listener: TcpListener, api: Api) {
 
 #[derive(Clone)]
 struct Api {
-    emulator: u16,
+    base: String,
+    /// What is said to who calls it by a name that is not its own; API Gateway would not take the request.
     host: HeaderValue,
     client: Client<HttpConnector, Incoming>,
 }
@@ -87,14 +93,17 @@ struct Api {
 impl Api {
     async fn forward(&self, mut request: Request<Incoming>) -> Response<BoxBody<Bytes, hyper::Error>> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let Ok(uri) = format!("http://127.0.0.1:{}{path}", self.emulator).parse::<Uri>() else {
+        let Ok(uri) = format!("{}{path}", self.base).parse::<Uri>() else {
             return refusal(StatusCode::BAD_REQUEST, "Bad request");
         };
         *request.uri_mut() = uri;
         drop_hop_by_hop(request.headers_mut());
         // hyper answers it itself as soon as the body is read.
         request.headers_mut().remove(EXPECT);
-        request.headers_mut().insert(HOST, self.host.clone());
+        if !request.headers().get(HOST).is_some_and(is_loopback) {
+            request.headers_mut().insert(HOST, self.host.clone());
+        }
+        request.headers_mut().insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
         match self.client.request(request).await {
             Ok(mut response) => {
                 drop_hop_by_hop(response.headers_mut());
@@ -103,6 +112,11 @@ impl Api {
             Err(_) => refusal(StatusCode::BAD_GATEWAY, "The local AWS emulator does not answer"),
         }
     }
+}
+
+fn is_loopback(host: &HeaderValue) -> bool {
+    let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+    authority.is_some_and(|authority| ["localhost", "127.0.0.1", "[::1]"].contains(&authority.host()))
 }
 
 fn drop_hop_by_hop(headers: &mut HeaderMap) {

@@ -20,7 +20,7 @@ use crate::{Project, UpOptions, corpora, interrupted, objects, process};
 
 /// So that a test sees the sweeper at work without waiting for minutes. An upload keeps long enough that a sweep of one
 /// test does not take the slow upload of another; a test that wants it expired says so in the row.
-const SHORT_GRACE: [&str; 2] = ["UploadGraceSeconds=30", "ThumbnailGraceSeconds=1"];
+const SHORT_GRACE: [&str; 3] = ["UploadGraceSeconds=30", "DirectUploadGraceSeconds=300", "ThumbnailGraceSeconds=1"];
 
 pub async fn up(project: &Project, options: &UpOptions) -> Result<ExitCode> {
     let stack = match Stack::open(project.local("up")).await? {
@@ -185,7 +185,7 @@ async fn start(project: &Project, stack: &Stack, tools: &Tools, record: &mut Rec
     }
     step("AWS emulator", async {
         emulator_until_ready(record).await?;
-        deploy::put_store_urls(record).await
+        deploy::put_secrets(record).await
     })
     .await
 }

@@ -1,0 +1,10 @@
+use lambda_http::Error;
+use shared::{Config, api, logging};
+use uploads::{App, router};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let config = Config::load().await?;
+    logging::init(config.log_level);
+    api::serve(router(App::new(&config).await?)).await
+}

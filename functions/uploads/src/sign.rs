@@ -1,0 +1,177 @@
+//! Requests that a page sends to S3 itself, one at a time as Uppy's `signRequest` asks for them. What comes of them only
+//! S3's message tells.
+
+use serde::Serialize;
+use shared::{
+    Error, Result,
+    body::{Fields, Scalar},
+    files::{Announced, Bytes, Found, Name, NewFile, Parent, Pending},
+    limits,
+    objects::{Form, Key, Signed},
+    users::UserId,
+};
+
+use crate::App;
+
+/// The body of `POST /uploads/sign`.
+pub enum SignRequest {
+    /// A file that is put whole.
+    Put(Wished),
+    /// A file that is put in parts.
+    Begin(Wished),
+    Part {
+        key: String,
+        upload_id: String,
+        number: u16,
+    },
+    List {
+        key: String,
+        upload_id: String,
+    },
+    Join {
+        key: String,
+        upload_id: String,
+    },
+    Abort {
+        key: String,
+        upload_id: String,
+    },
+}
+
+/// A file as the page would have it.
+pub struct Wished {
+    name: Name,
+    is_public: bool,
+    parent: Parent,
+}
+
+impl TryFrom<Fields> for SignRequest {
+    type Error = Error;
+
+    fn try_from(mut fields: Fields) -> Result<Self> {
+        let method = fields.text("method").ok_or(Error::Invalid("Missing method"))?;
+        let key = fields.text("key").ok_or(Error::Invalid("Missing key"))?;
+        let (upload_id, number) = (fields.text("uploadId"), fields.take("partNumber"));
+        let number = number.as_integer().and_then(|number| number.try_into().ok());
+        let number = number.filter(|number| (1..=limits::PARTS).contains(number));
+        match (method.as_str(), upload_id, number) {
+            ("PUT", Some(upload_id), Some(number)) => Ok(Self::Part { key, upload_id, number }),
+            ("PUT", None, None) => Ok(Self::Put(Wished::of(&key, fields)?)),
+            ("POST", None, _) => Ok(Self::Begin(Wished::of(&key, fields)?)),
+            ("POST", Some(upload_id), _) => Ok(Self::Join { key, upload_id }),
+            ("GET", Some(upload_id), _) => Ok(Self::List { key, upload_id }),
+            ("DELETE", Some(upload_id), _) => Ok(Self::Abort { key, upload_id }),
+            ("PUT", ..) => Err(Error::Invalid("Invalid part: uploadId, and partNumber from 1 to 10000")),
+            ("GET" | "DELETE", ..) => Err(Error::Invalid("Missing uploadId")),
+            _ => Err(Error::Invalid("Invalid method: PUT, POST, GET or DELETE")),
+        }
+    }
+}
+
+impl Wished {
+    /// A page may add to what Uppy says a `name`, a `parentId` and whether it `isPublic`.
+    fn of(key: &str, mut fields: Fields) -> Result<Self> {
+        let name = fields.text("name");
+        Ok(Self {
+            name: name.as_deref().unwrap_or_else(|| name_in(key)).parse()?,
+            is_public: fields.take("isPublic") == Scalar::Bool(true),
+            parent: Parent::try_from(fields.take("parentId"))?,
+        })
+    }
+}
+
+/// Uppy makes its keys of a UUID, a dash and the name.
+fn name_in(key: &str) -> &str {
+    const UUID: usize = 36;
+    let is_uuid = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    match key.split_at_checked(UUID) {
+        Some((uuid, rest)) if is_uuid(uuid) && rest.len() > 1 => rest.strip_prefix('-').unwrap_or(key),
+        _ => key,
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum SignedRequest {
+    /// To be sent with the bytes in a field `file` after these.
+    Form(Form),
+    Url {
+        #[serde(flatten)]
+        signed: Signed,
+        /// What the page is to call the object from here on.
+        key: Key,
+    },
+}
+
+impl App {
+    pub async fn sign(&self, owner: UserId, request: SignRequest) -> Result<SignedRequest> {
+        let (signed, key) = match request {
+            SignRequest::Put(wished) => {
+                let pending = self.wish(owner, wished, limits::SINGLE_BYTES).await?;
+                let content_type = pending.file.name.content_type();
+                let form = self.objects.form(&pending.key.of_form(), &content_type, limits::SINGLE_BYTES).await?;
+                return Ok(SignedRequest::Form(form));
+            }
+            SignRequest::Begin(wished) => {
+                let pending = self.wish(owner, wished, limits::FILE_BYTES).await?;
+                let content_type = pending.file.name.content_type();
+                (self.objects.signed_begin(&pending.key, &content_type).await?, pending.key)
+            }
+            SignRequest::Part { key, upload_id, number } => {
+                let Pending { key, .. } = self.wished(owner, &key).await?;
+                let url = self.objects.signed_part(&key, &upload_id, number, None).await?;
+                (Signed { url, headers: Vec::new() }, key)
+            }
+            SignRequest::List { key, upload_id } => {
+                let Pending { key, .. } = self.wished(owner, &key).await?;
+                (self.objects.signed_parts("GET", &key, &upload_id).await?, key)
+            }
+            SignRequest::Join { key, upload_id } => {
+                let Pending { key, .. } = self.wished(owner, &key).await?;
+                (self.objects.signed_join(&key, &upload_id).await?, key)
+            }
+            SignRequest::Abort { key, upload_id } => {
+                let pending = self.wished(owner, &key).await?;
+                // Nobody will say whether it was sent.
+                self.files.expire(&pending).await?;
+                (self.objects.signed_parts("DELETE", &pending.key, &upload_id).await?, pending.key)
+            }
+        };
+        Ok(SignedRequest::Url { signed, key })
+    }
+
+    async fn wish(&self, owner: UserId, wished: Wished, max_bytes: u64) -> Result<Pending> {
+        let Wished { name, is_public, parent } = wished;
+        self.files.check_parent(owner, parent).await?;
+        let kind = Bytes::of(&name);
+        let new = NewFile { owner, name, is_public, parent };
+        self.files.begin_direct(new, kind, Announced::AtMost(max_bytes)).await
+    }
+
+    /// The upload that this user began under that key and has not ended.
+    async fn wished(&self, owner: UserId, key: &str) -> Result<Pending> {
+        let Some((id, key, false)) = Key::parse_upload(key) else { return Err(Error::NotFound) };
+        match self.files.find_own(owner, id).await? {
+            Found::Pending(pending) if pending.key == key => Ok(pending),
+            Found::Pending(_) | Found::Visible(_) => Err(Error::NotFound),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_follows_the_uuid_of_a_key() {
+        let uuid = "0b0e9a1c-6f8a-4d43-9c1e-2b6a5f3d7e10";
+        for (key, name) in [
+            (format!("{uuid}-small.txt"), "small.txt"),
+            (format!("{uuid}-"), &*format!("{uuid}-")),
+            ("small.txt".into(), "small.txt"),
+            (format!("x{uuid}-a"), &*format!("x{uuid}-a")),
+        ] {
+            assert_eq!(name_in(&key), name);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What a ticket is asked for, and what its holder is given.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shared::{Error, Result, body::Scalar, files::Parent, limits, tickets::Scope, users::UserId};
+
+/// The body of `POST /uploads/tickets`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Wanted {
+    parent_id: Scalar,
+    is_public: Scalar,
+    max_bytes: Scalar,
+    max_files: Scalar,
+    types: Option<Vec<String>>,
+    expires_in: Scalar,
+}
+
+pub struct Checked {
+    pub scope: Scope,
+    pub max_files: Option<u32>,
+    pub lifetime: Duration,
+}
+
+impl Wanted {
+    pub fn checked(self, owner: UserId) -> Result<Checked> {
+        let max_bytes = number(&self.max_bytes, "Invalid maxBytes", 0..=limits::FILE_BYTES)?;
+        let max_files = number(&self.max_files, "Invalid maxFiles", 1..=u32::MAX.into())?;
+        let seconds = 1..=limits::TICKET_SECONDS.into();
+        let seconds = number(&self.expires_in, "Invalid expiresIn: 1 to 86400 seconds", seconds)?;
+        let types = self.types.unwrap_or_default();
+        if types.len() > limits::TICKET_TYPES || !types.iter().all(|one| is_media_type(one)) {
+            return Err(Error::Invalid("Invalid types: media types such as image/png or image/*"));
+        }
+        Ok(Checked {
+            scope: Scope {
+                owner,
+                parent: Parent::try_from(self.parent_id)?,
+                is_public: self.is_public == Scalar::Bool(true),
+                max_bytes: max_bytes.unwrap_or(limits::FILE_BYTES),
+                types: types.into_iter().map(|one| one.to_ascii_lowercase()).collect(),
+            },
+            max_files: max_files.and_then(|files| files.try_into().ok()),
+            lifetime: Duration::from_secs(seconds.unwrap_or(limits::TICKET_DEFAULT_SECONDS.into())),
+        })
+    }
+}
+
+/// A whole number within these bounds, or nothing said.
+fn number(field: &Scalar, invalid: &'static str, bounds: std::ops::RangeInclusive<u64>) -> Result<Option<u64>> {
+    match field {
+        Scalar::Null => Ok(None),
+        field => field.as_integer().filter(|number| bounds.contains(number)).map(Some).ok_or(Error::Invalid(invalid)),
+    }
+}
+
+/// `type/subtype`, or `type/*`.
+fn is_media_type(text: &str) -> bool {
+    let is_token = |part: &str| {
+        !part.is_empty()
+            && part.len() <= 127
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b))
+    };
+    text.split_once('/').is_some_and(|(class, kind)| is_token(class) && (kind == "*" || is_token(kind)))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Issued {
+    ticket: String,
+    /// For Uppy's option of that name.
+    companion_endpoint: String,
+    expires_at: String,
+}
+
+impl Issued {
+    pub fn new((ticket, expires_at): (String, String), api: &str) -> Self {
+        Self { companion_endpoint: format!("{api}/uploads/{ticket}"), ticket, expires_at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_media_type_may_be_a_class_of_them() {
+        for one in ["image/png", "image/*", "application/vnd.ms-excel", "image/svg+xml"] {
+            assert!(is_media_type(one), "{one}");
+        }
+        for one in ["", "image", "image/", "/png", "*/*", "*", "image/png; charset=utf-8", "image/p*", "a/b/c"] {
+            assert!(!is_media_type(one), "{one}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Objects that are put in parts: S3's multipart uploads.
+
+use aws_sdk_s3::{
+    Config,
+    config::timeout::TimeoutConfig,
+    error::ProvideErrorMetadata,
+    types::{CompletedMultipartUpload, CompletedPart},
+};
+use tokio::time::timeout;
+
+use super::{Key, Objects};
+use crate::{Error, Result, limits};
+
+/// A part that S3 has.
+pub struct Part {
+    /// From 1.
+    pub number: u16,
+    /// In bytes.
+    pub size: u64,
+    /// In quotes.
+    pub etag: String,
+}
+
+/// How large the parts of a file of this size are, but for the last: so that no more are needed than S3 takes.
+pub fn part_size(size: u64) -> u64 {
+    const MIB: u64 = 1 << 20;
+    let least = size.div_ceil(limits::PARTS.into()).div_ceil(MIB) * MIB;
+    least.max(limits::PART_BYTES)
+}
+
+impl Objects {
+    /// Begins an upload by parts; its id.
+    pub async fn begin_parts(&self, key: &Key, content_type: &str) -> Result<String> {
+        let create = self.s3.create_multipart_upload().bucket(&self.bucket).key(key.as_str());
+        let upload = create.content_type(content_type).send().await?;
+        upload.upload_id.ok_or_else(|| Error::Unavailable(anyhow::anyhow!("S3 gave no upload id")))
+    }
+
+    /// The parts that have come, by their numbers.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such upload, any more or yet.
+    pub async fn parts(&self, key: &Key, upload_id: &str) -> Result<Vec<Part>> {
+        let list = async {
+            let (mut parts, mut after) = (Vec::new(), None::<String>);
+            loop {
+                let page = self.s3.list_parts().bucket(&self.bucket).key(key.as_str()).upload_id(upload_id);
+                let page = match page.set_part_number_marker(after).send().await {
+                    Err(error) if error.code() == Some("NoSuchUpload") => return Err(Error::NotFound),
+                    page => page?,
+                };
+                parts.extend(page.parts.unwrap_or_default().into_iter().filter_map(|part| {
+                    Some(Part {
+                        number: part.part_number?.try_into().ok()?,
+                        size: part.size?.unsigned_abs(),
+                        etag: part.e_tag?,
+                    })
+                }));
+                after = page.next_part_number_marker;
+                if page.is_truncated != Some(true) || after.is_none() {
+                    return Ok(parts);
+                }
+            }
+        };
+        timeout(limits::S3_PARTS, list).await.map_err(|_| Error::timeout("S3"))?
+    }
+
+    /// Makes an object of parts. `NotFound` if there is no such upload any more, perhaps because it was done before.
+    pub async fn join(&self, key: &Key, upload_id: &str, parts: &[Part]) -> Result<()> {
+        let parts =
+            parts.iter().map(|part| CompletedPart::builder().part_number(part.number.into()).e_tag(&part.etag).build());
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
+        let join = self.s3.complete_multipart_upload().bucket(&self.bucket).key(key.as_str()).upload_id(upload_id);
+        let patience = TimeoutConfig::builder().operation_timeout(limits::S3_JOIN).build();
+        let patient = Config::builder().timeout_config(patience);
+        match join.multipart_upload(parts).customize().config_override(patient).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("NoSuchUpload") => Err(Error::NotFound),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives up every upload by parts under this key, and what had come of it.
+    pub async fn abort(&self, key: &Key) -> Result<()> {
+        let list = self.s3.list_multipart_uploads().bucket(&self.bucket).prefix(key.as_str());
+        for upload in list.send().await?.uploads.unwrap_or_default() {
+            if upload.key() != Some(key.as_str()) {
+                continue;
+            }
+            let abort = self.s3.abort_multipart_upload().bucket(&self.bucket).key(key.as_str());
+            match abort.set_upload_id(upload.upload_id).send().await {
+                Err(error) if error.code() == Some("NoSuchUpload") => {}
+                aborted => drop(aborted?),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_file_has_more_parts_than_s3_takes() {
+        const GIB: u64 = 1 << 30;
+        for size in [limits::SINGLE_BYTES + 1, GIB, 156 * GIB, 157 * GIB, limits::FILE_BYTES] {
+            let part = part_size(size);
+            assert!((limits::PART_BYTES..=5 * GIB).contains(&part), "{size}: {part}");
+            assert!(size.div_ceil(part) <= limits::PARTS.into(), "{size}: {part}");
+        }
+        assert_eq!(part_size(GIB), limits::PART_BYTES);
+    }
+}

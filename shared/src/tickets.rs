@@ -1,0 +1,245 @@
+//! Tickets: leave to upload in somebody's name, for who has no session: a page's visitors, and clients that send no
+//! header. A ticket is a secret that says itself whether it is one and until when, so that a part is signed without
+//! asking a store; what it allows stands in collection `tickets`, from which it is revoked.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, ensure};
+use axum::{
+    extract::{FromRef, FromRequestParts, RawPathParams},
+    http::request::Parts,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use mongodb::{
+    Collection, Database, IndexModel,
+    bson::{DateTime, doc, oid::ObjectId},
+    options::IndexOptions,
+};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use tokio::sync::OnceCell;
+
+use crate::{
+    Config, Error, Result,
+    files::{FileId, Name, Parent},
+    mongo::answer,
+    objects::Key,
+    users::UserId,
+};
+
+/// A ticket that is ours and has not expired; it may have been revoked.
+#[derive(Clone, Copy)]
+pub struct Ticket {
+    id: ObjectId,
+    /// Seconds since 1970.
+    expires_at: u32,
+}
+
+/// What a ticket allows.
+pub struct Scope {
+    /// In whose name.
+    pub owner: UserId,
+    /// Where to, and nowhere else.
+    pub parent: Parent,
+    pub is_public: bool,
+    /// Of one file.
+    pub max_bytes: u64,
+    /// Media types, or classes of them as `image/*`; empty for any.
+    pub types: Vec<String>,
+}
+
+impl Scope {
+    /// Whether a file of this name may be uploaded: what a name stands for is what its file is served as.
+    pub fn admits(&self, name: &Name) -> bool {
+        let content_type = name.content_type();
+        let essence = content_type.split(';').next().unwrap_or_default();
+        let is = |allowed: &String| match allowed.strip_suffix('*') {
+            Some(class) => essence.starts_with(class),
+            None => essence == allowed,
+        };
+        self.types.is_empty() || self.types.iter().any(is)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    #[serde(rename = "_id")]
+    id: ObjectId,
+    user_id: ObjectId,
+    /// Absent for the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent_id: Option<ObjectId>,
+    is_public: bool,
+    max_bytes: i64,
+    types: Vec<String>,
+    /// How many uploads may still begin.
+    files_left: i64,
+    expires_at: DateTime,
+}
+
+#[derive(Clone)]
+pub struct Tickets {
+    rows: Collection<Row>,
+    indexed: Arc<OnceCell<()>>,
+    /// Has the key.
+    keyed: Hmac<Sha256>,
+}
+
+impl Tickets {
+    /// # Errors
+    /// A key that is missing or too short.
+    pub fn of(database: &Database, config: &Config) -> anyhow::Result<Self> {
+        let key = config.ticket_key.as_deref();
+        let key =
+            key.context("set TICKET_KEY, or TICKET_KEY_PARAMETER to the name of an SSM parameter that holds it")?;
+        ensure!(key.len() >= 32, "TICKET_KEY is shorter than 32 characters: make one with `openssl rand -base64 32`");
+        let keyed = Hmac::new_from_slice(key.as_bytes()).context("TICKET_KEY")?;
+        Ok(Self { rows: database.collection("tickets"), indexed: Arc::default(), keyed })
+    }
+
+    /// Gives leave for so many files; the ticket as its holder sends it, and when it expires, by RFC 3339.
+    pub async fn issue(&self, scope: Scope, max_files: Option<u32>, lifetime: Duration) -> Result<(String, String)> {
+        self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
+        let expires_at =
+            DateTime::now().timestamp_millis() / 1000 + i64::try_from(lifetime.as_secs()).unwrap_or_default();
+        let row = Row {
+            id: ObjectId::new(),
+            user_id: scope.owner.0,
+            parent_id: match scope.parent {
+                Parent::Root | Parent::LegacyRoot => None,
+                Parent::Folder(FileId(id)) => Some(id),
+            },
+            is_public: scope.is_public,
+            max_bytes: scope.max_bytes.try_into().unwrap_or(i64::MAX),
+            types: scope.types,
+            files_left: max_files.map_or(i64::MAX / 2, i64::from),
+            expires_at: DateTime::from_millis(expires_at * 1000),
+        };
+        answer(self.rows.insert_one(&row)).await?;
+        let ticket = Ticket { id: row.id, expires_at: expires_at.try_into().unwrap_or(u32::MAX) };
+        let expires_at = row.expires_at.try_to_rfc3339_string().map_err(|error| Error::Internal(error.into()))?;
+        Ok((self.written(ticket), expires_at))
+    }
+
+    /// What a ticket allows, if it has not been revoked.
+    pub async fn scope(&self, ticket: Ticket) -> Result<Scope> {
+        let row = answer(self.rows.find_one(doc! { "_id": ticket.id })).await?.ok_or(Error::Unauthorized)?;
+        Ok(Scope {
+            owner: UserId(row.user_id),
+            parent: row.parent_id.map_or(Parent::Root, |id| Parent::Folder(FileId(id))),
+            is_public: row.is_public,
+            max_bytes: row.max_bytes.try_into().unwrap_or_default(),
+            types: row.types,
+        })
+    }
+
+    /// Counts an upload that begins.
+    ///
+    /// # Errors
+    /// `Conflict` if there have been as many as there may.
+    pub async fn count(&self, ticket: Ticket) -> Result<()> {
+        let one_left = doc! { "_id": ticket.id, "filesLeft": { "$gt": 0 } };
+        let done = answer(self.rows.update_one(one_left, doc! { "$inc": { "filesLeft": -1 } })).await?;
+        if done.matched_count == 0 { Err(Error::Conflict("This ticket is good for no more files")) } else { Ok(()) }
+    }
+
+    /// Takes that back, for an upload that was given up.
+    pub async fn uncount(&self, ticket: Ticket) -> Result<()> {
+        answer(self.rows.update_one(doc! { "_id": ticket.id }, doc! { "$inc": { "filesLeft": 1 } })).await?;
+        Ok(())
+    }
+
+    /// Takes the leave away again. `NotFound` if this user has given none with such a ticket.
+    pub async fn revoke(&self, owner: UserId, ticket: &str) -> Result<()> {
+        let ticket = self.read(ticket).ok_or(Error::NotFound)?;
+        let done = answer(self.rows.delete_one(doc! { "_id": ticket.id, "userId": owner.0 })).await?;
+        if done.deleted_count == 0 { Err(Error::NotFound) } else { Ok(()) }
+    }
+
+    /// S3's id of an upload in parts, for the holder of this ticket to name it by, with this key and no other.
+    pub fn seal(&self, ticket: Ticket, key: &Key, upload_id: &str) -> String {
+        let mut sealed = self.upload_mac(ticket, key, upload_id.as_bytes()).finalize().into_bytes().to_vec();
+        sealed.extend(upload_id.as_bytes());
+        URL_SAFE_NO_PAD.encode(sealed)
+    }
+
+    /// What was sealed.
+    ///
+    /// # Errors
+    /// `NotFound` if it was not, or for another ticket or key.
+    pub fn unseal(&self, ticket: Ticket, key: &Key, sealed: &str) -> Result<String> {
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| Error::NotFound)?;
+        let (mac, upload_id) = sealed.split_at_checked(32).ok_or(Error::NotFound)?;
+        self.upload_mac(ticket, key, upload_id).verify_slice(mac).map_err(|_| Error::NotFound)?;
+        String::from_utf8(upload_id.to_vec()).map_err(|_| Error::NotFound)
+    }
+
+    /// Id, expiry and their MAC: 12, 4 and 32 bytes.
+    fn written(&self, ticket: Ticket) -> String {
+        let mut bytes = ticket.bytes().to_vec();
+        bytes.extend(self.ticket_mac(ticket).finalize().into_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// A ticket of ours, expired or not.
+    fn read(&self, written: &str) -> Option<Ticket> {
+        let bytes: [u8; 48] = URL_SAFE_NO_PAD.decode(written).ok()?.try_into().ok()?;
+        let (id, expires_at) = (bytes[..12].try_into().ok()?, bytes[12..16].try_into().ok()?);
+        let ticket = Ticket { id: ObjectId::from_bytes(id), expires_at: u32::from_be_bytes(expires_at) };
+        self.ticket_mac(ticket).verify_slice(&bytes[16..]).ok()?;
+        Some(ticket)
+    }
+
+    fn ticket_mac(&self, ticket: Ticket) -> Hmac<Sha256> {
+        self.mac(&[b"ticket", &ticket.bytes()])
+    }
+
+    fn upload_mac(&self, ticket: Ticket, key: &Key, upload_id: &[u8]) -> Hmac<Sha256> {
+        self.mac(&[b"upload", &ticket.bytes(), key.as_str().as_bytes(), upload_id])
+    }
+
+    /// Each piece with its length before it, so that no two lists are the same bytes.
+    fn mac(&self, pieces: &[&[u8]]) -> Hmac<Sha256> {
+        let mut mac = self.keyed.clone();
+        for piece in pieces {
+            mac.update(&(piece.len() as u64).to_be_bytes());
+            mac.update(piece);
+        }
+        mac
+    }
+
+    async fn ensure_indexes(&self) -> Result<()> {
+        let once_expired = IndexOptions::builder().expire_after(Duration::ZERO).build();
+        let expiry = IndexModel::builder().keys(doc! { "expiresAt": 1 }).options(once_expired).build();
+        answer(self.rows.create_index(expiry)).await?;
+        Ok(())
+    }
+}
+
+impl Ticket {
+    fn bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..12].copy_from_slice(&self.id.bytes());
+        bytes[12..].copy_from_slice(&self.expires_at.to_be_bytes());
+        bytes
+    }
+}
+
+/// The `{ticket}` of a route.
+impl<S> FromRequestParts<S> for Ticket
+where
+    Tickets: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let path = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Error::Unauthorized)?;
+        let written = path.iter().find(|(name, _)| *name == "ticket").map(|(_, written)| written);
+        let ticket = written.and_then(|written| Tickets::from_ref(state).read(written)).ok_or(Error::Unauthorized)?;
+        let now = DateTime::now().timestamp_millis() / 1000;
+        if now < i64::from(ticket.expires_at) { Ok(ticket) } else { Err(Error::Unauthorized) }
+    }
+}
