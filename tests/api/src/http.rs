@@ -106,6 +106,12 @@ impl Answer {
         self.is(status, json!({ "error": error }));
     }
 
+    /// The same as Uppy's clients read it.
+    #[track_caller]
+    pub fn fails_with_message(&self, status: u16, error: &str) {
+        self.is(status, json!({ "error": error, "message": error }));
+    }
+
     /// The body, which is JSON and says so as the contract does.
     #[track_caller]
     pub fn json(&self) -> Value {

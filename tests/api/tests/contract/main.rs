@@ -14,5 +14,7 @@ mod rules;
 mod status;
 mod sweeper;
 mod thumbnails;
+mod tickets;
+mod uploads;
 mod users;
 mod worker;

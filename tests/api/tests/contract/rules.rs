@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const UNKNOWN: &str = "5f1e7d35c7ba06511e683b21";
 
 /// Every endpoint that wants a token, `{id}` standing for a file.
-const AUTHENTICATED: [(&str, &str); 7] = [
+const AUTHENTICATED: [(&str, &str); 13] = [
     ("GET", "/users/me"),
     ("GET", "/disconnect"),
     ("POST", "/files"),
@@ -16,6 +16,12 @@ const AUTHENTICATED: [(&str, &str); 7] = [
     ("GET", "/files/{id}"),
     ("PUT", "/files/{id}/publish"),
     ("PUT", "/files/{id}/unpublish"),
+    ("DELETE", "/files/{id}"),
+    ("GET", "/files/{id}/parts"),
+    ("POST", "/files/{id}/complete"),
+    ("POST", "/uploads/tickets"),
+    ("DELETE", "/uploads/tickets/{id}"),
+    ("POST", "/uploads/sign"),
 ];
 
 #[tokio::test]

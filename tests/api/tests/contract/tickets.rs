@@ -1,0 +1,481 @@
+//! Tickets, and what stock Uppy does with one: see the tests in a browser for the clients themselves.
+
+use std::time::Duration;
+
+use api::{Answer, Stack, User, eventually, images::thumbnail, pictures::jpeg};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use mongodb::bson::{doc, oid::ObjectId};
+use reqwest::{Response, multipart};
+use serde_json::{Value, json};
+
+const SOON: Duration = Duration::from_secs(5);
+
+/// Below it S3 takes no part but the last.
+const PART: usize = 5 << 20;
+
+/// Somebody with nothing but a ticket.
+struct Holder<'a> {
+    stack: &'a Stack,
+    ticket: String,
+}
+
+async fn holder<'a>(stack: &'a Stack, user: &User, scope: Value) -> Holder<'a> {
+    let issued = user.post("/uploads/tickets", scope).await;
+    assert_eq!(issued.status, 201, "{issued}");
+    let issued = issued.json();
+    let ticket = issued["ticket"].as_str().unwrap().to_owned();
+    assert!(issued["companionEndpoint"].as_str().unwrap().ends_with(&format!("/uploads/{ticket}")), "{issued}");
+    assert!(issued["companionEndpoint"].as_str().unwrap().starts_with("http://"), "{issued}");
+    Holder { stack, ticket }
+}
+
+/// An upload in parts that has begun.
+struct Parts {
+    key: String,
+    id: String,
+    upload: String,
+}
+
+impl Holder<'_> {
+    fn path(&self, path: &str) -> String {
+        format!("/uploads/{}/s3/{path}", self.ticket)
+    }
+
+    async fn params(&self, query: &str) -> Answer {
+        self.stack.anyone().get(&self.path(&format!("params?{query}"))).await
+    }
+
+    async fn begin(&self, body: Value) -> Answer {
+        self.stack.anyone().post(&self.path("multipart"), body).await
+    }
+
+    async fn parts(&self, name: &str) -> Parts {
+        let begun = self.begin(json!({ "filename": name, "type": "", "metadata": { "name": name } })).await;
+        assert_eq!(begun.status, 200, "{begun}");
+        let begun = begun.json();
+        let text = |key: &str| begun[key].as_str().unwrap().to_owned();
+        let key = text("key");
+        Parts { id: key.split('/').nth(1).unwrap().to_owned(), key, upload: text("uploadId") }
+    }
+
+    async fn of(&self, method: &str, parts: &Parts, more: &str, body: Value) -> Answer {
+        let path = self.path(&format!("multipart/{}{more}?key={}", parts.upload, parts.key.replace('/', "%2F")));
+        let request = self.stack.anyone().request(method, &path);
+        if body.is_null() { request.send().await } else { request.json(body).send().await }
+    }
+
+    /// Sends a part; its tag.
+    async fn send(&self, parts: &Parts, number: u32, bytes: Vec<u8>) -> String {
+        let signed = self.of("GET", parts, &format!("/{number}"), Value::Null).await.json();
+        assert_eq!(signed["expires"], 900);
+        let sent = self.stack.http.put(signed["url"].as_str().unwrap()).body(bytes).send().await.unwrap();
+        assert_eq!(sent.status(), 200);
+        sent.headers()["etag"].to_str().unwrap().to_owned()
+    }
+
+    async fn complete(&self, parts: &Parts, tags: &[&str]) -> Answer {
+        let named = tags.iter().enumerate().map(|(at, tag)| json!({ "PartNumber": at + 1, "ETag": tag }));
+        self.of("POST", parts, "/complete", json!({ "parts": named.collect::<Vec<_>>() })).await
+    }
+}
+
+/// Posts a form as a browser does.
+async fn post(stack: &Stack, answer: &Value, bytes: Vec<u8>) -> Response {
+    let mut form = multipart::Form::new();
+    for (name, value) in answer["fields"].as_object().unwrap() {
+        form = form.text(name.clone(), value.as_str().unwrap().to_owned());
+    }
+    let form = form.part("file", multipart::Part::bytes(bytes).file_name("blob"));
+    stack.http.post(answer["url"].as_str().unwrap()).multipart(form).send().await.unwrap()
+}
+
+fn id_of(answer: &Value) -> String {
+    answer["fields"]["key"].as_str().unwrap().split('/').nth(1).unwrap().to_owned()
+}
+
+async fn visible(user: &User, id: &str) -> Value {
+    eventually("a visible file", SOON, async || {
+        let answer = user.get(&format!("/files/{id}")).await;
+        (answer.status == 200).then(|| answer.json())
+    })
+    .await
+}
+
+async fn remains(stack: &Stack, id: &str) -> usize {
+    let prefix = format!("uploads/{id}/");
+    let parts = stack.s3.list_multipart_uploads().bucket(&stack.bucket).prefix(&prefix).send().await.unwrap();
+    stack.objects(&prefix).await.len() + parts.uploads.unwrap_or_default().len()
+}
+
+#[tokio::test]
+async fn a_form_puts_a_file_where_the_ticket_says() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let folder = bob.folder("inbox").await;
+    let holder = holder(&stack, &bob, json!({ "parentId": folder, "isPublic": true })).await;
+    let query = "filename=blob&type=text%2Fplain&metadata%5Bname%5D=a+b.txt&metadata%5Btype%5D=text%2Fplain\
+                 &metadata%5BrelativePath%5D=null";
+    let answer = holder.params(query).await;
+    assert_eq!(answer.status, 200, "{answer}");
+    let answer = answer.json();
+    assert_eq!((&answer["method"], &answer["expires"]), (&json!("POST"), &json!(900)));
+    let posted = post(&stack, &answer, b"hello".to_vec()).await;
+    assert_eq!(posted.status(), 201);
+
+    let id = id_of(&answer);
+    let file = visible(&bob, &id).await;
+    for (key, value) in [
+        ("name", json!("a b.txt")),
+        ("type", json!("file")),
+        ("isPublic", json!(true)),
+        ("parentId", json!(folder)),
+        ("size", json!(5)),
+        ("userId", json!(bob.id)),
+    ] {
+        assert_eq!(file[key], value);
+    }
+    stack.anyone().get(&format!("/files/{id}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
+
+    // The form lives on, but what it puts now is nobody's.
+    assert_eq!(post(&stack, &answer, b"other".to_vec()).await.status(), 201);
+    eventually("the file alone", SOON, async || (remains(&stack, &id).await == 1).then_some(())).await;
+    stack.anyone().get(&format!("/files/{id}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
+}
+
+#[tokio::test]
+async fn a_form_is_good_for_its_key_its_type_and_so_many_bytes() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({ "maxBytes": 1000 })).await;
+    let answer = holder.params("filename=a.txt").await.json();
+    let id = id_of(&answer);
+    let other = format!("uploads/{}/{}/form", ObjectId::new().to_hex(), "a".repeat(32));
+    for (field, value) in [("key", other.as_str()), ("content-type", "text/html"), ("success_action_status", "200")] {
+        let mut forged = answer.clone();
+        forged["fields"][field] = json!(value);
+        assert_eq!(post(&stack, &forged, b"hi".to_vec()).await.status(), 403, "another {field}");
+    }
+    let refused = post(&stack, &answer, vec![0; 1001]).await;
+    assert_eq!(refused.status(), 400);
+    assert!(refused.text().await.unwrap().contains("EntityTooLarge"));
+    assert_eq!(remains(&stack, &id).await, 0);
+    assert_eq!(post(&stack, &answer, vec![0; 1000]).await.status(), 201);
+    assert_eq!(visible(&bob, &id).await["size"], 1000);
+}
+
+#[tokio::test]
+async fn a_picture_is_an_image() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({ "types": ["image/*"] })).await;
+    let answer = holder.params("filename=photo.jpg").await.json();
+    assert_eq!(post(&stack, &answer, jpeg(600, 400)).await.status(), 201);
+    let id = id_of(&answer);
+    assert_eq!(visible(&bob, &id).await["type"], "image");
+    assert_eq!(thumbnail(&bob, &id, 100).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_large_file_comes_in_parts() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({})).await;
+    let parts = holder.parts("big.bin").await;
+    let (first, second) = (vec![1; PART], vec![2; 7]);
+    let one = holder.send(&parts, 1, first.clone()).await;
+    let two = holder.send(&parts, 2, second.clone()).await;
+    let batch = holder.of("GET", &parts, "/batch", Value::Null).await;
+    batch.fails_with_message(400, "Invalid part number: 1 to 10000");
+
+    let listed = holder.of("GET", &parts, "", Value::Null).await.json();
+    assert_eq!(
+        listed,
+        json!([{ "PartNumber": 1, "ETag": one, "Size": PART }, { "PartNumber": 2, "ETag": two, "Size": 7 }])
+    );
+    for named in [&[&*one, "\"0\""][..], &[&one, &two, &two]] {
+        holder.complete(&parts, named).await.fails_with_message(400, "Invalid parts");
+    }
+    // One in quotes, the other bare.
+    let completed = holder.complete(&parts, &[&one, two.trim_matches('"')]).await;
+    assert_eq!(completed.status, 200, "{completed}");
+    let body = completed.json();
+    assert!(body["location"].as_str().unwrap().ends_with(&format!("/files/{}/data", parts.id)), "{body}");
+    assert_eq!((&body["key"], &body["bucket"]), (&json!(parts.key), &json!(stack.bucket)));
+    holder.complete(&parts, &[&one, &two]).await.is(200, body);
+    // Uppy sends this after any failure.
+    holder.of("DELETE", &parts, "", Value::Null).await.is(200, json!({}));
+
+    assert_eq!(bob.get(&format!("/files/{}", parts.id)).await.document(200)["size"], PART + 7);
+    let location = bob.get(&format!("/files/{}/data", parts.id)).await;
+    let data = stack.http.get(location.header("location")).send().await.unwrap().bytes().await.unwrap();
+    assert!(data == [first, second].concat());
+}
+
+#[tokio::test]
+async fn older_clients_have_many_parts_signed_at_once() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({})).await;
+    let parts = holder.parts("big.bin").await;
+    let path = holder.path(&format!("multipart/{}/batch?key={}&partNumbers=1,2", parts.upload, parts.key));
+    let signed = stack.anyone().get(&path).await.json();
+    assert_eq!(signed["presignedUrls"].as_object().unwrap().len(), 2);
+    let url = signed["presignedUrls"]["2"].as_str().unwrap();
+    assert_eq!(stack.http.put(url).body("hi").send().await.unwrap().status(), 200);
+    holder.of("DELETE", &parts, "", Value::Null).await.is(200, json!({}));
+}
+
+#[tokio::test]
+async fn signing_a_part_asks_no_store() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({})).await;
+    let parts = holder.parts("big.bin").await;
+    // Neither is there any more, and neither is missed.
+    let id: ObjectId = parts.id.parse().unwrap();
+    stack.files.update_one(doc! { "_id": id }, doc! { "$set": { "state": "deleted" } }).await.unwrap();
+    bob.request("DELETE", &format!("/uploads/tickets/{}", holder.ticket)).send().await;
+    let signed = holder.of("GET", &parts, "/1", Value::Null).await;
+    assert_eq!(signed.status, 200, "{signed}");
+}
+
+#[tokio::test]
+async fn more_than_the_ticket_allows_is_refused_at_the_end() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({ "maxBytes": PART + 1 })).await;
+    let parts = holder.parts("big.bin").await;
+    let tags = [holder.send(&parts, 1, vec![0; PART]).await, holder.send(&parts, 2, vec![0; 2]).await];
+    let answer = holder.complete(&parts, &[&tags[0], &tags[1]]).await;
+    answer.fails_with_message(413, "The upload is larger than it may be: begin again with less");
+    assert_eq!(remains(&stack, &parts.id).await, 0);
+    assert!(stack.files.find_one(doc! { "_id": parts.id.parse::<ObjectId>().unwrap() }).await.unwrap().is_none());
+    holder.of("DELETE", &parts, "", Value::Null).await.is(200, json!({}));
+
+    let parts = holder.parts("big.bin").await;
+    let tags = [holder.send(&parts, 1, vec![0; PART]).await, holder.send(&parts, 2, vec![0; 1]).await];
+    assert_eq!(holder.complete(&parts, &[&tags[0], &tags[1]]).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_cancelled_leaves_nothing_and_does_not_count() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({ "maxFiles": 1 })).await;
+    let parts = holder.parts("big.bin").await;
+    holder.send(&parts, 1, vec![0; PART]).await;
+    let full = "This ticket is good for no more files";
+    holder.params("filename=a.txt").await.fails_with_message(409, full);
+    for _ in 0..2 {
+        holder.of("DELETE", &parts, "", Value::Null).await.is(200, json!({}));
+    }
+    assert_eq!(remains(&stack, &parts.id).await, 0);
+    assert!(stack.files.find_one(doc! { "_id": parts.id.parse::<ObjectId>().unwrap() }).await.unwrap().is_none());
+    holder.of("GET", &parts, "", Value::Null).await.fails_with_message(404, "Not found");
+
+    let answer = holder.params("filename=a.txt").await;
+    assert_eq!(answer.status, 200);
+    holder.begin(json!({ "filename": "a.txt" })).await.fails_with_message(409, full);
+    assert_eq!(post(&stack, &answer.json(), b"hi".to_vec()).await.status(), 201);
+    visible(&bob, &id_of(&answer.json())).await;
+    holder.params("filename=b.txt").await.fails_with_message(409, full);
+}
+
+#[tokio::test]
+async fn many_at_once_are_not_more_than_a_ticket_allows() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({ "maxFiles": 3 })).await;
+    let answers = futures_util::future::join_all((0..12).map(|_| holder.params("filename=a.txt"))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 3);
+}
+
+#[tokio::test]
+async fn a_ticket_is_good_for_its_folder_and_its_types_alone() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let (inbox, other) = (bob.folder("inbox").await, bob.folder("other").await);
+    let holder = holder(&stack, &bob, json!({ "parentId": inbox, "types": ["image/*", "Application/PDF"] })).await;
+    for (query, error) in [
+        (String::new(), "Missing name"),
+        ("filename=".into(), "Missing name"),
+        ("filename=a%2Fb.png".into(), "Invalid name"),
+        (format!("filename=a.png&metadata[parentId]={other}"), "Parent not found"),
+        ("filename=a.png&metadata[parentId]=0".into(), "Parent not found"),
+        ("filename=a.html&type=image%2Fpng".into(), "Files of this type are not allowed here"),
+        ("filename=png&type=image%2Fpng".into(), "Files of this type are not allowed here"),
+    ] {
+        holder.params(&query).await.fails_with_message(400, error);
+    }
+    for query in [format!("filename=a.png&metadata[parentId]={inbox}"), "filename=a.pdf".into()] {
+        assert_eq!(holder.params(&query).await.status, 200, "{query}");
+    }
+    let body =
+        json!({ "filename": "a.html", "metadata": { "name": "a.png", "parentId": other, "size": 7, "x": null } });
+    holder.begin(body).await.fails_with_message(400, "Parent not found");
+    // What the folder was, it must be still.
+    stack.files.delete_one(doc! { "_id": inbox.parse::<ObjectId>().unwrap() }).await.unwrap();
+    holder.params("filename=a.png").await.fails_with_message(400, "Parent not found");
+}
+
+#[tokio::test]
+async fn what_a_ticket_is_asked_for_must_make_sense() {
+    let stack = Stack::running().await;
+    let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
+    let (hers, file) = (eve.folder("hers").await, bob.upload("a.txt", b"hi").await);
+    let types = "Invalid types: media types such as image/png or image/*";
+    for (scope, error) in [
+        (json!({ "parentId": hers }), "Parent not found"),
+        (json!({ "parentId": file }), "Parent is not a folder"),
+        (json!({ "maxBytes": -1 }), "Invalid maxBytes"),
+        (json!({ "maxBytes": "5" }), "Invalid maxBytes"),
+        (json!({ "maxFiles": 0 }), "Invalid maxFiles"),
+        (json!({ "maxFiles": 1.5 }), "Invalid maxFiles"),
+        (json!({ "expiresIn": 0 }), "Invalid expiresIn: 1 to 86400 seconds"),
+        (json!({ "expiresIn": 86_401 }), "Invalid expiresIn: 1 to 86400 seconds"),
+        (json!({ "types": ["image"] }), types),
+        (json!({ "types": vec!["image/png"; 65] }), types),
+        (json!({ "types": { "$ne": 1 } }), "Invalid JSON"),
+    ] {
+        bob.post("/uploads/tickets", scope).await.fails(400, error);
+    }
+    stack.anyone().post("/uploads/tickets", json!({})).await.fails(401, "Unauthorized");
+    let first = bob.request("POST", "/uploads/tickets").send().await;
+    assert_eq!(first.status, 201, "no body asks for nothing special");
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_none_of_ours_or_no_longer_is_unauthorized() {
+    let stack = Stack::running().await;
+    let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
+    let good = holder(&stack, &bob, json!({})).await;
+    let parts = good.parts("big.bin").await;
+    let bytes = URL_SAFE_NO_PAD.decode(&good.ticket).unwrap();
+    let changed = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        URL_SAFE_NO_PAD.encode(bytes)
+    };
+    let short = URL_SAFE_NO_PAD.encode(&bytes[..16]);
+    for ticket in [changed(0), changed(15), changed(47), short, "x".into(), bob.token.clone(), "A".repeat(64)] {
+        let bad = Holder { stack: &stack, ticket };
+        for answer in [
+            bad.params("filename=a.txt").await,
+            bad.begin(json!({ "filename": "a" })).await,
+            bad.of("GET", &parts, "", Value::Null).await,
+            bad.of("GET", &parts, "/1", Value::Null).await,
+            bad.complete(&parts, &["x"]).await,
+            bad.of("DELETE", &parts, "", Value::Null).await,
+        ] {
+            answer.fails(401, "Unauthorized");
+        }
+    }
+
+    // Another's ticket, or a second one of the same user, is not good for this upload.
+    for user in [&eve, &bob] {
+        let other = holder(&stack, user, json!({})).await;
+        for answer in [
+            other.of("GET", &parts, "", Value::Null).await,
+            other.of("GET", &parts, "/1", Value::Null).await,
+            other.complete(&parts, &["x"]).await,
+            other.of("DELETE", &parts, "", Value::Null).await,
+        ] {
+            answer.fails_with_message(404, "Not found");
+        }
+    }
+    // Nor is this one with another key.
+    let elsewhere = Parts { key: good.parts("other.bin").await.key, id: String::new(), upload: parts.upload.clone() };
+    good.of("GET", &elsewhere, "/1", Value::Null).await.fails_with_message(404, "Not found");
+
+    let revoke = format!("/uploads/tickets/{}", good.ticket);
+    eve.request("DELETE", &revoke).send().await.fails(404, "Not found");
+    stack.anyone().request("DELETE", &revoke).send().await.fails(401, "Unauthorized");
+    assert_eq!(bob.request("DELETE", &revoke).send().await.status, 204);
+    bob.request("DELETE", &revoke).send().await.fails(404, "Not found");
+    good.params("filename=a.txt").await.fails_with_message(401, "Unauthorized");
+    good.complete(&parts, &["x"]).await.fails_with_message(401, "Unauthorized");
+}
+
+#[tokio::test]
+async fn a_ticket_expires() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let brief = holder(&stack, &bob, json!({ "expiresIn": 1 })).await;
+    eventually("an expired ticket", SOON, async || {
+        let answer = brief.params("filename=a.txt").await;
+        (answer.status != 200).then(|| answer.fails(401, "Unauthorized"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_ticket_dies_with_its_user() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let orphaned = holder(&stack, &bob, json!({})).await;
+    stack.users.delete_one(doc! { "_id": bob.object_id() }).await.unwrap();
+    orphaned.params("filename=a.txt").await.fails_with_message(401, "Unauthorized");
+}
+
+#[tokio::test]
+async fn a_page_has_its_own_requests_signed() {
+    let stack = Stack::running().await;
+    let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
+    let sign = async |user: &User, body: Value| user.post("/uploads/sign", body).await;
+    let uuid = "0b0e9a1c-6f8a-4d43-9c1e-2b6a5f3d7e10";
+
+    let put = json!({ "method": "PUT", "key": format!("{uuid}-small.txt"), "contentType": "text/plain" });
+    let form = sign(&bob, put).await.json();
+    assert_eq!(post(&stack, &form, b"hello".to_vec()).await.status(), 201);
+    let id = id_of(&form);
+    assert_eq!(visible(&bob, &id).await["name"], "small.txt");
+    bob.get(&format!("/files/{id}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
+
+    let begin = sign(&bob, json!({ "method": "POST", "key": format!("{uuid}-big.bin") })).await.json();
+    let key = begin["key"].as_str().unwrap();
+    let send = async |method: &str, signed: &Value, body: String| {
+        let mut request = stack.http.request(method.parse().unwrap(), signed["url"].as_str().unwrap());
+        for (name, value) in signed["headers"].as_object().unwrap() {
+            request = request.header(name, value.as_str().unwrap());
+        }
+        request.body(body).send().await.unwrap()
+    };
+    let begun = send("POST", &begin, String::new()).await.text().await.unwrap();
+    let upload = begun.split(['<', '>']).skip_while(|tag| *tag != "UploadId").nth(1).unwrap();
+    let of = |method: &str| json!({ "method": method, "key": key, "uploadId": upload });
+    for stranger in ["GET", "POST", "DELETE"] {
+        sign(&eve, of(stranger)).await.fails(404, "Not found");
+    }
+    let part = json!({ "method": "PUT", "key": key, "uploadId": upload, "partNumber": 1 });
+    let sent = send("PUT", &sign(&bob, part).await.json(), "hello".into()).await;
+    let tag = sent.headers()["etag"].to_str().unwrap().to_owned();
+    let listed = send("GET", &sign(&bob, of("GET")).await.json(), String::new()).await.text().await.unwrap();
+    assert!(listed.contains("<PartNumber>1</PartNumber>"), "{listed}");
+    let joined = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{tag}</ETag></Part></CompleteMultipartUpload>"
+    );
+    let join = sign(&bob, of("POST")).await.json();
+    assert_eq!(join["headers"], json!({ "If-None-Match": "*" }));
+    assert_eq!(send("POST", &join, joined).await.status(), 200);
+    let id = key.split('/').nth(1).unwrap();
+    assert_eq!(visible(&bob, id).await["name"], "big.bin");
+    for ended in ["GET", "POST", "DELETE"] {
+        sign(&bob, of(ended)).await.fails(404, "Not found");
+    }
+
+    for (body, error) in [
+        (json!({}), "Missing method"),
+        (json!({ "method": "PUT" }), "Missing key"),
+        (json!({ "method": "PATCH", "key": "a" }), "Invalid method: PUT, POST, GET or DELETE"),
+        (json!({ "method": "GET", "key": "a" }), "Missing uploadId"),
+        (
+            json!({ "method": "PUT", "key": "a", "uploadId": "u" }),
+            "Invalid part: uploadId, and partNumber from 1 to 10000",
+        ),
+        (json!({ "method": "PUT", "key": "a/b" }), "Invalid name"),
+        (json!({ "method": "PUT", "key": "a", "parentId": "x" }), "Parent not found"),
+    ] {
+        sign(&bob, body).await.fails(400, error);
+    }
+    stack.anyone().post("/uploads/sign", json!({})).await.fails(401, "Unauthorized");
+}
