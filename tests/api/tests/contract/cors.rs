@@ -18,6 +18,8 @@ async fn a_page_may_send_what_the_api_reads() {
         ("GET", "/connect", "authorization"),
         ("GET", "/files", "x-token"),
         ("PUT", "/files/5f1e7d35c7ba06511e683b21/publish", "x-token"),
+        ("POST", "/uploads/x/s3/multipart", "content-type"),
+        ("DELETE", "/uploads/x/s3/multipart/y", "x-token"),
         ("GET", "/files/5f1e7d35c7ba06511e683b21/data", "range"),
         ("GET", "/files/5f1e7d35c7ba06511e683b21/data", "if-none-match"),
     ] {
@@ -44,6 +46,8 @@ async fn a_function_answers_a_preflight_that_the_gateway_hands_it() {
         ("auth", "/connect"),
         ("files", "/files"),
         ("content", "/files/x/data"),
+        ("uploads", "/uploads/sign"),
+        ("uploads", "/uploads/x/s3/multipart/y"),
     ] {
         let preflight = json!({ "origin": ORIGIN, "access-control-request-method": "GET" });
         assert_eq!(stack.hand(function, "OPTIONS", path, preflight).await["statusCode"], 204, "of {function}");
@@ -87,4 +91,27 @@ async fn a_page_may_follow_a_download_to_s3() {
     let readable = listed(part.headers()["access-control-expose-headers"].to_str().unwrap());
     assert!(readable.contains(&"etag".to_owned()) && readable.contains(&"content-range".to_owned()), "{readable:?}");
     assert_eq!(part.text().await.unwrap(), "234");
+}
+
+#[tokio::test]
+async fn a_page_may_bring_its_bytes_to_s3() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let begun = bob.create(json!({ "name": "a.txt", "type": "file", "size": 5 })).await.json();
+    let url = begun["upload"]["url"].as_str().unwrap();
+    for method in ["PUT", "POST", "DELETE"] {
+        let preflight = stack.http.request(reqwest::Method::OPTIONS, url).header("Origin", ORIGIN);
+        let preflight = preflight.header("Access-Control-Request-Method", method);
+        let asked = preflight.header("Access-Control-Request-Headers", "content-type,if-none-match");
+        let answer = asked.send().await.unwrap();
+        assert!(answer.status().is_success(), "{method}: {answer:?}");
+        let header = |name: &str| answer.headers()[name].to_str().unwrap();
+        assert!(["*", ORIGIN].contains(&header("access-control-allow-origin")));
+        assert!(listed(header("access-control-allow-methods")).contains(&method.to_ascii_lowercase()));
+    }
+    let put = stack.http.put(url).header("Content-Type", "text/plain; charset=utf-8").header("If-None-Match", "*");
+    let answer = put.header("Origin", ORIGIN).body("hello").send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let readable = listed(answer.headers()["access-control-expose-headers"].to_str().unwrap());
+    assert!(readable.contains(&"etag".to_owned()) && readable.contains(&"location".to_owned()), "{readable:?}");
 }

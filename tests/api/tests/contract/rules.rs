@@ -199,10 +199,21 @@ async fn another_method_is_not_allowed_and_the_answer_names_those_that_are() {
         ("/connect", vec!["GET"], ["POST", "DELETE"]),
         ("/disconnect", vec!["GET"], ["POST", "DELETE"]),
         ("/files", vec!["GET", "POST"], ["PUT", "DELETE"]),
-        ("/files/{id}", vec!["GET"], ["POST", "PATCH"]),
+        ("/files/{id}", vec!["DELETE", "GET"], ["POST", "PATCH"]),
         ("/files/{id}/publish", vec!["PUT"], ["GET", "POST"]),
         ("/files/{id}/unpublish", vec!["PUT"], ["GET", "POST"]),
         ("/files/{id}/data", vec!["GET"], ["PUT", "POST"]),
+        ("/files/{id}/parts", vec!["GET"], ["PUT", "POST"]),
+        ("/files/{id}/complete", vec!["POST"], ["GET", "DELETE"]),
+        ("/uploads/tickets", vec!["POST"], ["GET", "PUT"]),
+        ("/uploads/tickets/x", vec!["DELETE"], ["GET", "POST"]),
+        ("/uploads/sign", vec!["POST"], ["GET", "PUT"]),
+        ("/uploads/x/s3/params", vec!["GET"], ["POST", "PUT"]),
+        ("/uploads/x/s3/multipart", vec!["POST"], ["GET", "DELETE"]),
+        ("/uploads/x/s3/multipart/y", vec!["DELETE", "GET"], ["POST", "PUT"]),
+        ("/uploads/x/s3/multipart/y/batch", vec!["GET"], ["POST", "DELETE"]),
+        ("/uploads/x/s3/multipart/y/complete", vec!["POST"], ["GET", "DELETE"]),
+        ("/uploads/x/s3/multipart/y/1", vec!["GET"], ["POST", "DELETE"]),
     ] {
         for method in refused {
             let answer = bob.request(method, &path.replace("{id}", &id)).send().await;

@@ -40,11 +40,13 @@ impl Begun {
 
     /// Sends the bytes as it was told to.
     async fn put(&self, stack: &Stack, bytes: impl Into<Vec<u8>>) -> Response {
-        let mut request = stack.http.put(self.url());
+        let bytes = bytes.into();
+        // Which this client leaves out where there are none.
+        let mut request = stack.http.put(self.url()).header("Content-Length", bytes.len());
         for (name, value) in self.upload["headers"].as_object().unwrap() {
             request = request.header(name, value.as_str().unwrap());
         }
-        request.body(bytes.into()).send().await.unwrap()
+        request.body(bytes).send().await.unwrap()
     }
 
     async fn complete(&self, user: &User) -> Answer {

@@ -9,6 +9,7 @@ mod mongodb;
 mod queue;
 mod redis;
 mod s3;
+mod uploads;
 mod worker;
 
 use std::time::Duration;

@@ -1,0 +1,106 @@
+//! Uploads that clients bring to S3: what they cost the functions, and what becomes of them when a store fails.
+
+use std::{collections::BTreeMap, fs, time::Duration};
+
+use api::{Stack, User, eventually};
+use futures_util::StreamExt;
+use mongodb::bson::{DateTime, doc};
+use serde_json::json;
+
+use crate::{
+    alone,
+    faults::{processes, s3},
+    is_unavailable, works_again,
+};
+
+const GIB: u64 = 1 << 30;
+
+const FUNCTIONS: [&str; 8] = ["auth", "content", "files", "status", "sweeper", "thumbnails", "uploads", "users"];
+
+/// The most memory that each function's process has ever had, in kB.
+fn peaks(stack: &Stack) -> BTreeMap<(&'static str, i32), u64> {
+    let mut peaks = BTreeMap::new();
+    for function in FUNCTIONS {
+        for pid in processes(stack, function) {
+            let pid = pid.as_raw_nonzero().get();
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+            if let Some(peak) = peak.and_then(|peak| peak.parse().ok()) {
+                peaks.insert((function, pid), peak);
+            }
+        }
+    }
+    peaks
+}
+
+async fn upload(stack: &Stack, user: &User, size: u64) -> String {
+    let created = user.create(json!({ "name": "big.bin", "type": "file", "size": size })).await.json();
+    for part in created["upload"]["parts"].as_array().unwrap() {
+        let bytes = vec![7; usize::try_from(part["size"].as_u64().unwrap()).unwrap()];
+        let put = stack.http.put(part["url"].as_str().unwrap()).body(bytes).send().await.unwrap();
+        assert_eq!(put.status(), 200);
+    }
+    let id = created["id"].as_str().unwrap().to_owned();
+    let completed = user.request("POST", &format!("/files/{id}/complete")).send().await;
+    assert_eq!(completed.document(200)["size"], size);
+    id
+}
+
+/// Downloads and counts.
+async fn download(stack: &Stack, user: &User, id: &str) -> u64 {
+    let answer = user.get(&format!("/files/{id}/data")).await;
+    let mut bytes = stack.http.get(answer.header("location")).send().await.unwrap().bytes_stream();
+    let mut size = 0;
+    while let Some(some) = bytes.next().await {
+        size += some.unwrap().len() as u64;
+    }
+    size
+}
+
+#[tokio::test]
+async fn a_gibibyte_up_and_down_takes_no_memory_of_a_function() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    // So that each has done once what it does.
+    let small = upload(&stack, &bob, 101 << 20).await;
+    download(&stack, &bob, &small).await;
+    let before = peaks(&stack);
+    for needed in ["files", "uploads", "content"] {
+        assert!(before.keys().any(|(function, _)| *function == needed), "{needed} runs");
+    }
+
+    let id = upload(&stack, &bob, GIB).await;
+    assert_eq!(download(&stack, &bob, &id).await, GIB);
+    let after = peaks(&stack);
+    for ((function, pid), peak) in &before {
+        let now = after.get(&(function, *pid)).unwrap_or(peak);
+        println!("{function}: {peak} kB before, {now} kB after");
+        assert!(now - peak < 1024, "{function} went from {peak} to {now} kB");
+    }
+}
+
+#[tokio::test]
+async fn while_s3_fails_no_upload_begins_and_what_did_goes_on_after() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let asked = json!({ "name": "big.bin", "type": "file", "size": 200 << 20 });
+    let begun = bob.create(asked.clone()).await.json();
+    let complete = format!("/files/{}/complete", begun["id"].as_str().unwrap());
+    let undo = s3(&stack, json!({ "service": "s3", "error": { "code": "ServiceUnavailable", "status": 503 } })).await;
+    is_unavailable("begin", &bob.create(asked).await);
+    is_unavailable("complete", &bob.request("POST", &complete).send().await);
+    // Neither is lost nor left: the row of the one is there, the row of the other the sweeper takes.
+    let pending = stack.files.count_documents(doc! { "userId": bob.object_id(), "state": "pending" }).await.unwrap();
+    assert_eq!(pending, 2);
+    drop(undo);
+    let answer = works_again(async || bob.request("POST", &complete).send().await).await;
+    answer.fails(409, "Parts are missing: send them, then complete");
+    let past = doc! { "$set": { "expiresAt": DateTime::from_millis(0) } };
+    stack.files.update_many(doc! { "userId": bob.object_id() }, past).await.unwrap();
+    eventually("no row", Duration::from_secs(10), async || {
+        stack.invoke("sweeper", &json!({})).await;
+        let left = stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap();
+        (left == 0).then_some(())
+    })
+    .await;
+}
