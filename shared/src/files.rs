@@ -20,9 +20,11 @@ use tokio::sync::OnceCell;
 
 use crate::{Error, Result, body::Scalar, limits, mongo::answer, objects::Key, users::UserId};
 
+mod deleting;
 mod row;
 mod view;
 
+pub use deleting::Doomed;
 use row::Row;
 pub use view::FileView;
 
@@ -221,19 +223,12 @@ pub struct Pending {
     pub announced: Announced,
     /// S3's id of the upload, where it comes in parts.
     pub upload_id: Option<String>,
-    pub expires_at: DateTime,
 }
 
 /// A row that has no tombstone.
 pub enum Found {
     Visible(File),
     Pending(Pending),
-}
-
-/// A row that is invisible for good and that still has objects.
-pub struct Doomed {
-    pub id: FileId,
-    pub key: Option<Key>,
 }
 
 #[derive(Clone)]
@@ -258,29 +253,33 @@ impl Files {
 
     /// Whoever may see it.
     pub async fn find(&self, FileId(id): FileId) -> Result<File> {
-        let row = answer(self.rows.find_one(doc! { "_id": id, "state": null })).await?;
-        row.ok_or(Error::NotFound)?.try_into()
+        self.reachable(doc! { "_id": id, "state": null }).await?.ok_or(Error::NotFound)?.try_into()
     }
 
     pub async fn owned_by(&self, owner: UserId, id: FileId) -> Result<File> {
-        let row = answer(self.rows.find_one(owned(owner, id))).await?;
-        row.ok_or(Error::NotFound)?.try_into()
+        self.reachable(owned(owner, id)).await?.ok_or(Error::NotFound)?.try_into()
     }
 
     /// The file, or the upload that is to become it, whoever owns it.
     pub async fn find_any(&self, FileId(id): FileId) -> Result<Found> {
-        answer(self.rows.find_one(doc! { "_id": id })).await?.ok_or(Error::NotFound)?.try_into()
+        self.found(doc! { "_id": id }).await
     }
 
     /// The owner's file, or the upload that is to become it.
     pub async fn find_own(&self, UserId(owner): UserId, FileId(id): FileId) -> Result<Found> {
-        answer(self.rows.find_one(doc! { "_id": id, "userId": owner })).await?.ok_or(Error::NotFound)?.try_into()
+        self.found(doc! { "_id": id, "userId": owner }).await
     }
 
     /// One page of what the owner has there, oldest first.
     pub async fn page(&self, owner: UserId, parent: Parent, page: u64) -> Result<Vec<File>> {
         let skip = page.saturating_mul(limits::PAGE.into());
         if skip > limits::DEEPEST_ROW {
+            return Ok(Vec::new());
+        }
+        // A folder that the original forgot has its files still.
+        if let Parent::Folder(FileId(id)) = parent
+            && self.is_deleted(id).await?
+        {
             return Ok(Vec::new());
         }
         let there = doc! { "userId": owner.0, "parentId": parent.matching(), "state": null };
@@ -310,7 +309,7 @@ impl Files {
         self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
         let row = Row::folder(new);
         answer(self.rows.insert_one(&row)).await?;
-        row.try_into()
+        self.unless_parent_is_gone(row).await?.try_into()
     }
 
     /// Step 1 of an upload that comes through a function: the invisible row.
@@ -346,6 +345,9 @@ impl Files {
 
     /// Step 3 of an upload: the bytes are there, so many of them, and the row becomes visible; an image's thumbnails become
     /// due. `None` if it is not pending any more.
+    ///
+    /// # Errors
+    /// `Parent not found` if its folder has been deleted meanwhile.
     pub async fn finish(&self, pending: &Pending, size: u64) -> Result<Option<File>> {
         let mut set = doc! { "updatedAt": DateTime::now(), "size": i64::try_from(size).unwrap_or(i64::MAX) };
         if let Kind::Image(..) = pending.file.kind {
@@ -355,14 +357,10 @@ impl Files {
         let visible = doc! { "$set": set, "$unset": unset };
         let still_pending = still_pending(pending.file.id);
         let update = self.rows.find_one_and_update(still_pending, visible).return_document(ReturnDocument::After);
-        answer(update).await?.map(File::try_from).transpose()
-    }
-
-    /// Makes an upload one that will never be visible. `None` if it is visible already, or gone.
-    pub async fn bury(&self, pending: &Pending) -> Result<Option<Doomed>> {
-        let buried = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } };
-        let done = answer(self.rows.update_one(still_pending(pending.file.id), buried)).await?;
-        Ok((done.matched_count == 1).then(|| Doomed { id: pending.file.id, key: Some(pending.key.clone()) }))
+        match answer(update).await? {
+            Some(row) => Ok(Some(self.unless_parent_is_gone(row).await?.try_into()?)),
+            None => Ok(None),
+        }
     }
 
     /// Lets the sweeper take an upload at its next run.
@@ -433,32 +431,6 @@ impl Files {
             }
         }
         Ok(taken)
-    }
-
-    /// Rows that nobody will finish: uploads past their grace period, which this buries, and what was buried
-    /// before.
-    pub async fn take_expired(&self) -> Result<Vec<Doomed>> {
-        let expired = doc! { "state": { "$exists": true }, "expiresAt": { "$lt": DateTime::now() } };
-        let rows = async {
-            let rows = self.rows.find(expired).sort(doc! { "expiresAt": 1 }).limit(limits::SWEEP_ROWS).await?;
-            rows.try_collect::<Vec<Row>>().await
-        };
-        let mut doomed = Vec::new();
-        for row in answer(rows).await? {
-            // From here on the upload can no longer finish.
-            let still = doc! { "_id": row.id, "state": { "$exists": true } };
-            let buried = doc! { "$set": { "state": "deleted" } };
-            if answer(self.rows.update_one(still, buried)).await?.matched_count == 1 {
-                doomed.push(Doomed { id: FileId(row.id), key: row.key });
-            }
-        }
-        Ok(doomed)
-    }
-
-    /// Forgets a row whose objects are gone.
-    pub async fn forget(&self, Doomed { id: FileId(id), .. }: Doomed) -> Result<()> {
-        answer(self.rows.delete_one(doc! { "_id": id, "state": "deleted" })).await?;
-        Ok(())
     }
 
     /// Once for each instance, before its first upload; `MongoDB` does it once for all.

@@ -56,6 +56,9 @@ pub const STATUS: Duration = Duration::from_millis(800);
 /// How long one `MongoDB` operation may take, retries of the driver included.
 pub const MONGODB: Duration = Duration::from_millis(2500);
 
+/// How long one that touches many documents may take; repeated, it goes on where it was.
+pub const MONGODB_BULK: Duration = Duration::from_secs(10);
+
 /// How long the driver looks for a usable `MongoDB` server, and for a connection to it.
 pub const MONGODB_SELECTION: Duration = Duration::from_secs(2);
 
@@ -130,5 +133,11 @@ pub const WEBP_CODE_ENTRIES: usize = 16 << 20;
 /// so that the jobs beside it are done before the queue gives them up, after five.
 pub const DECODE_RECEIVES: u32 = 3;
 
-/// Rows that one run of the sweeper finishes of each kind; the next run goes on.
+/// Rows that the sweeper finishes at once.
 pub const SWEEP_ROWS: i64 = 500;
+
+/// How long one run of the sweeper goes on with deleting; the next goes on from there.
+pub const SWEEP: Duration = Duration::from_secs(30);
+
+/// Objects that S3 deletes at once.
+pub const DELETED_AT_ONCE: usize = 1000;

@@ -1,6 +1,6 @@
 //! The connection to `MongoDB`.
 
-use std::future::IntoFuture;
+use std::{future::IntoFuture, time::Duration};
 
 use anyhow::{Context, Result};
 use mongodb::{
@@ -31,7 +31,15 @@ pub async fn connect(config: &Config) -> Result<Database> {
 
 /// The outcome of one operation; an answer later than [`limits::MONGODB`] counts as none.
 pub async fn answer<T>(operation: impl IntoFuture<Output = mongodb::error::Result<T>>) -> Result<T, Error> {
-    match timeout(limits::MONGODB, operation.into_future()).await {
+    answer_within(limits::MONGODB, operation).await
+}
+
+/// The same of an operation that may take longer, for it touches many documents.
+pub async fn answer_within<T>(
+    patience: Duration,
+    operation: impl IntoFuture<Output = mongodb::error::Result<T>>,
+) -> Result<T, Error> {
+    match timeout(patience, operation.into_future()).await {
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err(Error::timeout("MongoDB")),
     }

@@ -9,7 +9,7 @@ use crate::{
     api::ApiUrl,
     files::{Announced, Doomed, File, Files, Pending},
     limits,
-    objects::{Objects, Part, Signed, part_size},
+    objects::{Key, Objects, Part, Signed, part_size},
 };
 
 /// What a client is to send to S3.
@@ -208,19 +208,23 @@ impl Uploads {
     /// Ends an upload that is pending still, whatever has come of it; whether it was.
     pub async fn give_up(&self, pending: &Pending) -> Result<bool> {
         let Some(doomed) = self.files.bury(pending).await? else { return Ok(false) };
-        self.clear(&doomed).await?;
-        self.files.forget(doomed).await?;
+        // One that comes through a function is on its way still; the sweeper takes what will have come.
+        if pending.key.is_of_upload() {
+            self.remove(&[doomed]).await?;
+        }
         Ok(true)
     }
 
-    /// Deletes what clients have put, or begun to, for a row that will never be visible.
-    pub async fn clear(&self, doomed: &Doomed) -> Result<()> {
-        let Some(key) = &doomed.key else { return Ok(()) };
-        if !key.is_of_upload() {
-            return self.objects.delete(key).await;
+    /// Deletes the objects of rows with a tombstone, and then the rows.
+    pub async fn remove(&self, doomed: &[Doomed]) -> Result<()> {
+        for key in doomed.iter().filter_map(Doomed::parts) {
+            self.objects.abort(key).await?;
         }
-        self.objects.abort(key).await?;
-        self.objects.delete_all(&[key.clone(), key.of_form()]).await
+        let objects: Vec<Key> = doomed.iter().flat_map(Doomed::objects).collect();
+        for objects in objects.chunks(limits::DELETED_AT_ONCE) {
+            self.objects.delete_all(objects).await?;
+        }
+        self.files.forget(doomed).await
     }
 }
 

@@ -37,7 +37,7 @@ pub struct App {
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/files", get(list).post(create))
-        .route("/files/{id}", get(show).delete(give_up))
+        .route("/files/{id}", get(show).delete(delete))
         .route("/files/{id}/publish", put(publish))
         .route("/files/{id}/unpublish", put(unpublish))
         // Lambda's own limit of 6 MB is above what inline data can need.
@@ -103,12 +103,15 @@ async fn unpublish(owner: UserId, id: FileId, State(files): State<Files>) -> Res
     Ok(Json(files.set_public(owner, id, false).await?.into()))
 }
 
-/// Ends an upload whose bytes are still on their way to S3.
-async fn give_up(owner: UserId, id: FileId, State(app): State<App>) -> Result<StatusCode> {
+/// A folder goes with everything in it; of what is deleted nothing is reachable from here on. An upload whose bytes are
+/// still on their way to S3 is given up.
+async fn delete(owner: UserId, id: FileId, State(app): State<App>) -> Result<StatusCode> {
     match app.files.find_own(owner, id).await? {
-        Found::Pending(pending) if app.uploads.give_up(&pending).await? => Ok(StatusCode::NO_CONTENT),
-        Found::Pending(_) | Found::Visible(_) => Err(Error::NotFound),
+        Found::Visible(_) => app.files.delete(owner, id).await?,
+        Found::Pending(pending) if app.uploads.give_up(&pending).await? => {}
+        Found::Pending(_) => return Err(Error::NotFound),
     }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 impl App {

@@ -1,18 +1,12 @@
 //! Finishes what a crash left half done: runs on a schedule, finds its work by an index, never by scanning.
 
+use std::time::Instant;
+
 use serde::Serialize;
-use shared::{
-    Config, Result,
-    files::{Doomed, Files},
-    jobs::Jobs,
-    limits, mongo,
-    objects::{Key, Objects},
-    uploads::Uploads,
-};
+use shared::{Config, Result, files::Files, jobs::Jobs, limits, mongo, objects::Objects, uploads::Uploads};
 
 pub struct App {
     files: Files,
-    objects: Objects,
     uploads: Uploads,
     jobs: Jobs,
 }
@@ -20,7 +14,7 @@ pub struct App {
 /// What one run did.
 #[derive(Serialize)]
 pub struct Swept {
-    /// Rows of uploads that nobody finished, removed with their objects.
+    /// Rows removed with their objects: of what was deleted, and of uploads that nobody finished.
     expired: usize,
     /// Jobs that were sent again.
     overdue: usize,
@@ -30,7 +24,7 @@ impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
         let files = Files::of(&mongo::connect(config).await?, config);
         let objects = Objects::connect(config, limits::S3_INLINE);
-        Ok(Self { uploads: Uploads::new(files.clone(), objects.clone()), files, objects, jobs: Jobs::connect(config) })
+        Ok(Self { uploads: Uploads::new(files.clone(), objects), files, jobs: Jobs::connect(config) })
     }
 
     /// One run. A row that cannot be finished now is found again by the next.
@@ -48,18 +42,18 @@ impl App {
     }
 
     async fn expired(&self) -> Result<usize> {
-        let doomed = self.files.take_expired().await?;
-        let count = doomed.len();
-        for row in doomed {
-            self.delete_objects(&row).await?;
-            self.files.forget(row).await?;
+        let started = Instant::now();
+        let mut count = 0;
+        // What is in a folder follows the folder, so there may be more after the last.
+        while started.elapsed() < limits::SWEEP {
+            let doomed = self.files.take_expired().await?;
+            if doomed.is_empty() {
+                break;
+            }
+            self.uploads.remove(&doomed).await?;
+            count += doomed.len();
         }
         Ok(count)
-    }
-
-    async fn delete_objects(&self, row: &Doomed) -> Result<()> {
-        self.uploads.clear(row).await?;
-        self.objects.delete_all(&limits::THUMBNAIL_WIDTHS.map(|width| Key::of_thumbnail(row.id, width))).await
     }
 
     async fn overdue(&self) -> Result<usize> {

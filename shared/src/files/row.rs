@@ -125,13 +125,33 @@ impl Row {
     }
 }
 
+impl Row {
+    /// The folder that it lies in, if it does not lie in the root.
+    pub fn parent_folder(&self) -> Option<ObjectId> {
+        self.parent_id.as_object_id()
+    }
+
+    pub fn is_folder(&self) -> bool {
+        matches!(self.r#type, Type::Folder)
+    }
+
+    pub fn is_image(&self) -> bool {
+        matches!(self.r#type, Type::Image)
+    }
+
+    /// Whether it is, or was when it was buried, an upload of which S3 may have parts.
+    pub fn may_be_in_parts(&self) -> bool {
+        self.upload_id.is_some() || self.max_bytes.is_some()
+    }
+}
+
 impl TryFrom<Row> for Found {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self, Error> {
-        match (&row.state, &row.key, row.expires_at) {
-            (None, ..) => Ok(Self::Visible(row.try_into()?)),
-            (Some(State::Pending), Some(key), Some(expires_at)) => {
+        match (&row.state, &row.key) {
+            (None, _) => Ok(Self::Visible(row.try_into()?)),
+            (Some(State::Pending), Some(key)) => {
                 let number = |number: i64| number.try_into().unwrap_or_default();
                 Ok(Self::Pending(Pending {
                     key: key.clone(),
@@ -140,11 +160,10 @@ impl TryFrom<Row> for Found {
                         None => Announced::AtMost(row.max_bytes.map_or(limits::FILE_BYTES, number)),
                     },
                     upload_id: row.upload_id.clone(),
-                    expires_at,
                     file: row.try_into()?,
                 }))
             }
-            (Some(_), ..) => Err(Error::NotFound),
+            (Some(_), _) => Err(Error::NotFound),
         }
     }
 }

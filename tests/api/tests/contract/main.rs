@@ -5,6 +5,7 @@
 mod auth;
 mod content;
 mod cors;
+mod deleting;
 mod downloads;
 mod files;
 mod listing;

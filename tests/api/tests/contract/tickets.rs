@@ -431,32 +431,32 @@ async fn a_page_has_its_own_requests_signed() {
     assert_eq!(visible(&bob, &id).await["name"], "small.txt");
     bob.get(&format!("/files/{id}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
 
-    let begin = sign(&bob, json!({ "method": "POST", "key": format!("{uuid}-big.bin") })).await.json();
-    let key = begin["key"].as_str().unwrap();
-    let send = async |method: &str, signed: &Value, body: String| {
+    let signed = sign(&bob, json!({ "method": "POST", "key": format!("{uuid}-big.bin") })).await.json();
+    let key = signed["key"].as_str().unwrap();
+    let through = async |method: &str, signed: &Value, body: String| {
         let mut request = stack.http.request(method.parse().unwrap(), signed["url"].as_str().unwrap());
         for (name, value) in signed["headers"].as_object().unwrap() {
             request = request.header(name, value.as_str().unwrap());
         }
         request.body(body).send().await.unwrap()
     };
-    let begun = send("POST", &begin, String::new()).await.text().await.unwrap();
+    let begun = through("POST", &signed, String::new()).await.text().await.unwrap();
     let upload = begun.split(['<', '>']).skip_while(|tag| *tag != "UploadId").nth(1).unwrap();
     let of = |method: &str| json!({ "method": method, "key": key, "uploadId": upload });
     for stranger in ["GET", "POST", "DELETE"] {
         sign(&eve, of(stranger)).await.fails(404, "Not found");
     }
     let part = json!({ "method": "PUT", "key": key, "uploadId": upload, "partNumber": 1 });
-    let sent = send("PUT", &sign(&bob, part).await.json(), "hello".into()).await;
+    let sent = through("PUT", &sign(&bob, part).await.json(), "hello".into()).await;
     let tag = sent.headers()["etag"].to_str().unwrap().to_owned();
-    let listed = send("GET", &sign(&bob, of("GET")).await.json(), String::new()).await.text().await.unwrap();
+    let listed = through("GET", &sign(&bob, of("GET")).await.json(), String::new()).await.text().await.unwrap();
     assert!(listed.contains("<PartNumber>1</PartNumber>"), "{listed}");
     let joined = format!(
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{tag}</ETag></Part></CompleteMultipartUpload>"
     );
     let join = sign(&bob, of("POST")).await.json();
     assert_eq!(join["headers"], json!({ "If-None-Match": "*" }));
-    assert_eq!(send("POST", &join, joined).await.status(), 200);
+    assert_eq!(through("POST", &join, joined).await.status(), 200);
     let id = key.split('/').nth(1).unwrap();
     assert_eq!(visible(&bob, id).await["name"], "big.bin");
     for ended in ["GET", "POST", "DELETE"] {
