@@ -30,6 +30,9 @@ pub enum Error {
     /// What was asked for does not fit to how things stand.
     #[error("{0}")]
     Conflict(&'static str),
+    /// What is asked contradicts what was asked before under the same name.
+    #[error("{0}")]
+    Unprocessable(&'static str),
     /// A store is down or hangs; the same request may work in a moment.
     #[error("Service unavailable")]
     Unavailable(#[source] anyhow::Error),
@@ -46,6 +49,7 @@ impl Error {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -60,7 +64,8 @@ impl Error {
             | Self::MethodNotAllowed
             | Self::Invalid(_)
             | Self::TooLarge(_)
-            | Self::Conflict(_) => None,
+            | Self::Conflict(_)
+            | Self::Unprocessable(_) => None,
         }
     }
 

@@ -18,7 +18,14 @@ use mongodb::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use crate::{Error, Result, body::Scalar, limits, mongo::answer, objects::Key, users::UserId};
+use crate::{
+    Error, Result,
+    body::Scalar,
+    limits,
+    mongo::{answer, is_duplicate},
+    objects::Key,
+    users::UserId,
+};
 
 mod deleting;
 mod row;
@@ -31,6 +38,19 @@ pub use view::FileView;
 /// The identity of a file, folder or image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId(pub ObjectId);
+
+impl FileId {
+    /// One that no other has.
+    pub fn new() -> Self {
+        Self(ObjectId::new())
+    }
+}
+
+impl Default for FileId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl FromStr for FileId {
     type Err = Error;
@@ -178,6 +198,7 @@ impl File {
 
 /// A document to be made, complete but for its bytes.
 pub struct NewFile {
+    pub id: FileId,
     pub owner: UserId,
     pub name: Name,
     pub is_public: bool,
@@ -229,6 +250,15 @@ pub struct Pending {
 pub enum Found {
     Visible(File),
     Pending(Pending),
+}
+
+impl Found {
+    pub fn pending(self) -> Result<Pending> {
+        match self {
+            Self::Pending(pending) => Ok(pending),
+            Self::Visible(_) => Err(Error::Conflict("The upload is complete")),
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -304,34 +334,48 @@ impl Files {
         }
     }
 
-    /// Makes a folder, visible at once.
+    /// Makes a folder, visible at once. One that was made before under the same id stays.
     pub async fn create_folder(&self, new: NewFile) -> Result<File> {
-        self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
-        let row = Row::folder(new);
-        answer(self.rows.insert_one(&row)).await?;
+        let (id, row) = (new.id, Row::folder(new));
+        if !self.insert(&row).await? {
+            return self.find(id).await;
+        }
         self.unless_parent_is_gone(row).await?.try_into()
     }
 
-    /// Step 1 of an upload that comes through a function: the invisible row.
-    pub async fn begin(&self, new: NewFile, bytes: Bytes, size: u64) -> Result<Pending> {
+    /// Step 1 of an upload that comes through a function: the invisible row. One that was begun, or finished, before under
+    /// the same id stays.
+    pub async fn begin(&self, new: NewFile, bytes: Bytes, size: u64) -> Result<Found> {
         let key = Key::random()?;
-        self.insert(Row::pending(new, bytes, key, Announced::Exactly(size), from_now(self.upload_grace))).await
+        self.begin_at(key, new, bytes, Announced::Exactly(size), self.upload_grace).await
     }
 
     /// The same for an upload that its client brings to S3, by a function's leave.
-    pub async fn begin_direct(&self, new: NewFile, bytes: Bytes, announced: Announced) -> Result<Pending> {
-        let id = FileId(ObjectId::new());
-        let mut row = Row::pending(new, bytes, Key::of_upload(id)?, announced, from_now(self.direct_upload_grace));
-        row.id = id.0;
-        self.insert(row).await
+    pub async fn begin_direct(&self, new: NewFile, bytes: Bytes, announced: Announced) -> Result<Found> {
+        let key = Key::of_upload(new.id)?;
+        self.begin_at(key, new, bytes, announced, self.direct_upload_grace).await
     }
 
-    async fn insert(&self, row: Row) -> Result<Pending> {
+    async fn begin_at(
+        &self,
+        key: Key,
+        new: NewFile,
+        bytes: Bytes,
+        announced: Announced,
+        grace: Duration,
+    ) -> Result<Found> {
+        let (owner, id) = (new.owner, new.id);
+        let row = Row::pending(new, bytes, key, announced, from_now(grace));
+        if self.insert(&row).await? { row.try_into() } else { self.find_own(owner, id).await }
+    }
+
+    /// `false` if there is a row with this id.
+    async fn insert(&self, row: &Row) -> Result<bool> {
         self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
-        answer(self.rows.insert_one(&row)).await?;
-        match row.try_into()? {
-            Found::Pending(pending) => Ok(pending),
-            Found::Visible(_) => Err(Error::Internal(anyhow::anyhow!("an upload is visible as it begins"))),
+        match answer(self.rows.insert_one(row)).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_duplicate(&error) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

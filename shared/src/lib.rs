@@ -15,6 +15,7 @@ pub mod logging;
 pub mod mongo;
 pub mod objects;
 pub mod passwords;
+pub mod repeats;
 pub mod sessions;
 pub mod tickets;
 pub mod uploads;

@@ -88,6 +88,10 @@ pub const S3_PARTS: Duration = Duration::from_secs(6);
 /// How long S3 may take to make one object of its parts; if it takes longer, its message finishes the upload.
 pub const S3_JOIN: Duration = Duration::from_secs(10);
 
+/// Longest `Idempotency-Key`, in bytes, and how long it is remembered.
+pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
+pub const IDEMPOTENCY: Duration = Duration::from_hours(24);
+
 /// How long sending one message may take. An upload waits for it, so it is short: what is not sent now, the
 /// sweeper sends.
 pub const SQS: Duration = Duration::from_millis(1500);

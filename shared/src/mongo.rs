@@ -5,6 +5,7 @@ use std::{future::IntoFuture, time::Duration};
 use anyhow::{Context, Result};
 use mongodb::{
     Client, Database,
+    error::{ErrorKind, WriteFailure},
     options::{Acknowledgment, ClientOptions, WriteConcern},
 };
 use tokio::time::timeout;
@@ -43,6 +44,15 @@ pub async fn answer_within<T>(
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err(Error::timeout("MongoDB")),
     }
+}
+
+/// Whether a unique index refused a document.
+pub fn is_duplicate(error: &Error) -> bool {
+    let Error::Internal(cause) = error else { return false };
+    let error = cause.downcast_ref::<mongodb::error::Error>();
+    error.is_some_and(
+        |error| matches!(*error.kind, ErrorKind::Write(WriteFailure::WriteError(ref error)) if error.code == 11000),
+    )
 }
 
 /// Whether `MongoDB` answers.

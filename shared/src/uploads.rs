@@ -88,10 +88,16 @@ impl Uploads {
         self.files.comes_in_parts(pending, upload_id).await
     }
 
-    /// What the client of an upload of this size, which has just begun, is to send.
-    pub async fn instructions(&self, pending: &mut Pending, size: u64, ApiUrl(api): &ApiUrl) -> Result<Instructions> {
+    /// What the client of an upload that begins is to send.
+    pub async fn instructions(&self, pending: &mut Pending, ApiUrl(api): &ApiUrl) -> Result<Instructions> {
+        let Announced::Exactly(size) = pending.announced else {
+            return Err(Error::Internal(anyhow::anyhow!("an upload of unknown size is not signed whole")));
+        };
         if size > limits::SINGLE_BYTES {
-            self.in_parts(pending).await?;
+            // The same request may have come before.
+            if pending.upload_id.is_none() {
+                self.in_parts(pending).await?;
+            }
             return Ok(Instructions::InParts(self.next_parts(pending, size, None, api).await?));
         }
         Ok(Instructions::Whole(Whole {

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use mongodb::{
     Collection, Database, IndexModel,
     bson::{doc, oid::ObjectId},
-    error::{Error as MongoError, ErrorKind, WriteFailure},
     options::IndexOptions,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use crate::{Error, Result, mongo::answer};
+use crate::{
+    Error, Result,
+    mongo::{answer, is_duplicate},
+};
 
 /// Who somebody is. As a handler's argument it proves that they are: see [`crate::sessions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +57,7 @@ impl Users {
         let user = User { id: ObjectId::new(), email, password };
         match answer(self.users.insert_one(&user)).await {
             Ok(_) => Ok(user),
-            Err(Error::Internal(cause)) if cause.downcast_ref().is_some_and(is_duplicate) => {
-                Err(Error::Invalid("Already exist"))
-            }
+            Err(error) if is_duplicate(&error) => Err(Error::Invalid("Already exist")),
             Err(error) => Err(error),
         }
     }
@@ -94,8 +94,4 @@ impl Users {
         })?;
         Ok(())
     }
-}
-
-fn is_duplicate(error: &MongoError) -> bool {
-    matches!(*error.kind, ErrorKind::Write(WriteFailure::WriteError(ref error)) if error.code == 11000)
 }

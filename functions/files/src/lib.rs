@@ -9,11 +9,11 @@ use axum::{
 use shared::{
     Config, Error, Result,
     api::{ApiUrl, Json},
-    body::Fields,
     files::{Announced, Bytes, File, FileId, FileView, Files, Found, NewFile},
     jobs::Jobs,
     limits, mongo,
     objects::Objects,
+    repeats::Repeats,
     sessions::{Redis, Sessions},
     uploads::Uploads,
     users::{UserId, Users},
@@ -22,7 +22,7 @@ use shared::{
 mod upload;
 mod view;
 
-use upload::{Payload, Upload};
+use upload::{Create, Payload, Upload};
 use view::{Created, Listing};
 
 #[derive(Clone, FromRef)]
@@ -30,6 +30,7 @@ pub struct App {
     files: Files,
     objects: Objects,
     uploads: Uploads,
+    repeats: Repeats,
     jobs: Jobs,
     sessions: Sessions,
 }
@@ -54,6 +55,7 @@ impl App {
             uploads: Uploads::new(files.clone(), objects.clone()),
             files,
             objects,
+            repeats: Repeats::of(&database),
             jobs: Jobs::connect(config),
             sessions: Sessions::new(Redis::connect(config)?, Users::of(&database)),
         })
@@ -74,20 +76,31 @@ async fn create(
     owner: UserId,
     api: ApiUrl,
     State(app): State<App>,
-    fields: Fields,
+    Create { fields, repeatable }: Create,
 ) -> Result<(StatusCode, Json<Created>)> {
     let upload = Upload::try_from(fields)?;
     app.files.check_parent(owner, upload.parent).await?;
-    let new = NewFile { owner, name: upload.name, is_public: upload.is_public, parent: upload.parent };
-    let created = match upload.payload {
-        Payload::Folder => app.files.create_folder(new).await?.into(),
-        Payload::Inline(kind, data) => app.store(new, kind, data).await?.into(),
-        Payload::Direct(kind, size) => {
-            let mut pending = app.files.begin_direct(new, kind, Announced::Exactly(size)).await?;
-            let instructions = app.uploads.instructions(&mut pending, size, &api).await?;
+    let seen = match repeatable {
+        Some(request) => Some(app.repeats.see(owner, request).await?),
+        None => None,
+    };
+    let made = match &seen {
+        Some(seen) if seen.is_done => app.files.find_own(owner, seen.file).await.map_err(|error| match error {
+            Error::NotFound => Error::Conflict("What this request made is there no more"),
+            other => other,
+        })?,
+        seen => app.make(owner, seen.as_ref().map_or_else(FileId::new, |seen| seen.file), upload).await?,
+    };
+    let created = match made {
+        Found::Visible(file) => Created { file: file.into(), upload: None },
+        Found::Pending(mut pending) => {
+            let instructions = app.uploads.instructions(&mut pending, &api).await?;
             Created { file: pending.file.into(), upload: Some(instructions) }
         }
     };
+    if let Some(seen) = seen {
+        app.repeats.done(&seen).await?;
+    }
     Ok((StatusCode::CREATED, Json(created)))
 }
 
@@ -115,13 +128,33 @@ async fn delete(owner: UserId, id: FileId, State(app): State<App>) -> Result<Sta
 }
 
 impl App {
+    /// Visible, but for an upload that its client is to bring to S3.
+    async fn make(&self, owner: UserId, id: FileId, upload: Upload) -> Result<Found> {
+        let new = NewFile { id, owner, name: upload.name, is_public: upload.is_public, parent: upload.parent };
+        match upload.payload {
+            Payload::Folder => Ok(Found::Visible(self.files.create_folder(new).await?)),
+            Payload::Inline(kind, data) => Ok(Found::Visible(self.store(new, kind, data).await?)),
+            Payload::Direct(kind, size) => self.files.begin_direct(new, kind, Announced::Exactly(size)).await,
+        }
+    }
+
     /// Row, bytes, flip, job: see [`shared::files`].
     async fn store(&self, new: NewFile, kind: Bytes, data: Vec<u8>) -> Result<File> {
         let (content_type, size) = (new.name.content_type(), data.len() as u64);
-        let pending = self.files.begin(new, kind, size).await?;
+        let pending = match self.files.begin(new, kind, size).await? {
+            Found::Pending(pending) => pending,
+            // The same request came before.
+            Found::Visible(file) => return Ok(file),
+        };
         self.objects.put(&pending.key, data.into(), &content_type).await?;
-        let too_late = || Error::Unavailable(anyhow::anyhow!("the upload took longer than its grace period"));
-        let file = self.files.finish(&pending, size).await?.ok_or_else(too_late)?;
+        let file = match self.files.finish(&pending, size).await? {
+            Some(file) => file,
+            // The same request was quicker, or the sweeper.
+            None => self.files.find(pending.file.id).await.map_err(|error| match error {
+                Error::NotFound => Error::Unavailable(anyhow::anyhow!("the upload took longer than its grace period")),
+                other => other,
+            })?,
+        };
         // The row says that thumbnails are due, so that a job that cannot be sent now is sent by the sweeper.
         if kind == Bytes::OfImage
             && let Err(error) = self.jobs.send(file.owner, file.id).await

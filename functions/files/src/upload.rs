@@ -1,5 +1,6 @@
 //! What `POST /files` was asked for, once it has a meaning.
 
+use axum::extract::{FromRequest, Request};
 use base64::{
     Engine,
     alphabet::URL_SAFE,
@@ -10,7 +11,26 @@ use shared::{
     body::{Fields, Scalar},
     files::{Bytes, Name, Parent},
     limits,
+    repeats::Repeatable,
 };
+
+/// The body of `POST /files`, and whether it may come again.
+pub struct Create {
+    pub fields: Fields,
+    pub repeatable: Option<Repeatable>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Create {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        let (parts, body) = request.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.map_err(|error| Error::Internal(error.into()))?;
+        let repeatable = Repeatable::of(&parts.headers, &bytes)?;
+        let fields = Fields::from_request(Request::from_parts(parts, bytes.into()), state).await?;
+        Ok(Self { fields, repeatable })
+    }
+}
 
 pub struct Upload {
     pub name: Name,

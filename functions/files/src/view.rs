@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::{
-    files::{File, FileView, Parent},
+    files::{FileView, Parent},
     uploads::Instructions,
 };
 
@@ -13,12 +13,6 @@ pub struct Created {
     pub file: FileView,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upload: Option<Instructions>,
-}
-
-impl From<File> for Created {
-    fn from(file: File) -> Self {
-        Self { file: file.into(), upload: None }
-    }
 }
 
 /// `?parentId=&page=`. Of a parameter that is there twice, the gateway and this take the last.

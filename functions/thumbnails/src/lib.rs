@@ -42,7 +42,8 @@ impl From<Error> for Failure {
             | Error::MethodNotAllowed
             | Error::Invalid(_)
             | Error::TooLarge(_)
-            | Error::Conflict(_) => Self::Permanent(error.to_string()),
+            | Error::Conflict(_)
+            | Error::Unprocessable(_) => Self::Permanent(error.to_string()),
         }
     }
 }

@@ -115,9 +115,10 @@ impl App {
         self.files.check_parent(scope.owner, scope.parent).await?;
         self.tickets.count(ticket).await?;
         let kind = Bytes::of(&name);
-        let new = NewFile { owner: scope.owner, name, is_public: scope.is_public, parent: scope.parent };
-        let pending = self.files.begin_direct(new, kind, Announced::AtMost(scope.max_bytes)).await?;
-        Ok((pending, scope))
+        let (id, owner, parent) = (FileId::new(), scope.owner, scope.parent);
+        let new = NewFile { id, owner, name, is_public: scope.is_public, parent };
+        let begun = self.files.begin_direct(new, kind, Announced::AtMost(scope.max_bytes)).await?;
+        Ok((begun.pending()?, scope))
     }
 
     /// What a ticket allows, now: its user may have gone.

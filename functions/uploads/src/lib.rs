@@ -8,7 +8,7 @@ use axum::{
     routing::{delete, get, post},
 };
 use shared::{
-    Config, Error, Result,
+    Config, Result,
     api::{ApiUrl, Json},
     body::{Fields, Object},
     files::{FileId, FileView, Files, Found},
@@ -66,10 +66,8 @@ impl App {
 }
 
 async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -> Result<Json<InParts>> {
-    match app.files.find_own(owner, id).await? {
-        Found::Pending(pending) => Ok(Json(app.uploads.missing_parts(&pending, &api).await?)),
-        Found::Visible(_) => Err(Error::Conflict("The upload is complete")),
-    }
+    let pending = app.files.find_own(owner, id).await?.pending()?;
+    Ok(Json(app.uploads.missing_parts(&pending, &api).await?))
 }
 
 async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<Json<FileView>> {

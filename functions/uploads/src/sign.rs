@@ -5,7 +5,7 @@ use serde::Serialize;
 use shared::{
     Error, Result,
     body::{Fields, Scalar},
-    files::{Announced, Bytes, Found, Name, NewFile, Parent, Pending},
+    files::{Announced, Bytes, FileId, Found, Name, NewFile, Parent, Pending},
     limits,
     objects::{Form, Key, Signed},
     users::UserId,
@@ -144,8 +144,8 @@ impl App {
         let Wished { name, is_public, parent } = wished;
         self.files.check_parent(owner, parent).await?;
         let kind = Bytes::of(&name);
-        let new = NewFile { owner, name, is_public, parent };
-        self.files.begin_direct(new, kind, Announced::AtMost(max_bytes)).await
+        let new = NewFile { id: FileId::new(), owner, name, is_public, parent };
+        self.files.begin_direct(new, kind, Announced::AtMost(max_bytes)).await?.pending()
     }
 
     /// The upload that this user began under that key and has not ended.

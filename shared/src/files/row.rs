@@ -81,7 +81,7 @@ enum Progress {
 impl Row {
     pub fn folder(new: NewFile) -> Self {
         Self {
-            id: ObjectId::new(),
+            id: new.id.0,
             user_id: new.owner.0,
             name: new.name.0,
             r#type: Type::Folder,

@@ -11,6 +11,7 @@ mod files;
 mod listing;
 mod logs;
 mod publish;
+mod repeats;
 mod rules;
 mod status;
 mod sweeper;

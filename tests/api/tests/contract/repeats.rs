@@ -1,0 +1,107 @@
+//! `Idempotency-Key`: a request that comes again makes nothing anew.
+
+use api::{Answer, Stack, User, encoded, unique};
+use mongodb::bson::{DateTime, doc, oid::ObjectId};
+use serde_json::{Value, json};
+
+async fn create(user: &User, key: &str, file: &Value) -> Answer {
+    user.request("POST", "/files").header("Idempotency-Key", key).json(file).send().await
+}
+
+fn id(answer: &Answer) -> String {
+    answer.document(201)["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn r11_a_request_that_comes_again_makes_one_file() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    for file in [
+        json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }),
+        json!({ "name": "a", "type": "folder" }),
+        json!({ "name": "a.txt", "type": "file", "size": 5 }),
+        json!({ "name": "a.bin", "type": "file", "size": 200 << 20 }),
+    ] {
+        let key = unique("key");
+        let rows = async || stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap();
+        let before = rows().await;
+        let first = id(&create(&bob, &key, &file).await);
+        let again = futures_util::future::join_all((0..6).map(|_| create(&bob, &key, &file))).await;
+        for answer in &again {
+            assert_eq!(id(answer), first);
+            assert_eq!(answer.json().get("upload").is_some(), file.get("size").is_some(), "{answer}");
+        }
+        assert_eq!(rows().await, before + 1);
+        let mut other = file.clone();
+        other["name"] = json!("b");
+        create(&bob, &key, &other).await.fails(422, "This Idempotency-Key was used for another request");
+        assert_eq!(rows().await, before + 1);
+    }
+}
+
+#[tokio::test]
+async fn r11_many_at_once_are_one() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(&vec![7; 100_000]) }));
+    let answers = futures_util::future::join_all((0..12).map(|_| create(&bob, &key, &file))).await;
+    let ids: Vec<_> = answers.iter().map(id).collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap(), 1);
+    bob.get(&format!("/files/{}/data", ids[0])).await.is_content("text/plain; charset=utf-8", &vec![7; 100_000]);
+}
+
+#[tokio::test]
+async fn r11_what_died_half_way_is_finished_by_its_repetition() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }));
+    let first = id(&create(&bob, &key, &file).await);
+    let object_id: ObjectId = first.parse().unwrap();
+    // As a function leaves it that dies between the row and the bytes.
+    let row = stack.files.find_one(doc! { "_id": object_id }).await.unwrap().unwrap();
+    let object = row.get_str("key").unwrap();
+    stack.s3.delete_object().bucket(&stack.bucket).key(object).send().await.unwrap();
+    let pending = doc! { "$set": { "state": "pending", "expiresAt": DateTime::MAX } };
+    stack.files.update_one(doc! { "_id": object_id }, pending).await.unwrap();
+    let requests = stack.files.client().default_database().unwrap().collection::<mongodb::bson::Document>("requests");
+    let asked = doc! { "fileId": object_id };
+    requests.update_one(asked.clone(), doc! { "$set": { "isDone": false } }).await.unwrap();
+
+    assert_eq!(id(&create(&bob, &key, &file).await), first);
+    bob.get(&format!("/files/{first}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
+    // … or before the row.
+    stack.files.delete_one(doc! { "_id": object_id }).await.unwrap();
+    stack.s3.delete_object().bucket(&stack.bucket).key(object).send().await.unwrap();
+    requests.update_one(asked, doc! { "$set": { "isDone": false } }).await.unwrap();
+    assert_eq!(id(&create(&bob, &key, &file).await), first);
+    bob.get(&format!("/files/{first}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
+}
+
+#[tokio::test]
+async fn r11_what_was_deleted_does_not_come_back() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }));
+    let first = id(&create(&bob, &key, &file).await);
+    assert_eq!(bob.request("DELETE", &format!("/files/{first}")).send().await.status, 204);
+    let gone = "What this request made is there no more";
+    create(&bob, &key, &file).await.fails(409, gone);
+    stack.invoke("sweeper", &json!({})).await;
+    create(&bob, &key, &file).await.fails(409, gone);
+}
+
+#[tokio::test]
+async fn r11_a_key_is_one_users_and_makes_sense() {
+    let stack = Stack::running().await;
+    let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
+    let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": "aGk=" }));
+    assert_ne!(id(&create(&bob, &key, &file).await), id(&create(&eve, &key, &file).await));
+    let long = "k".repeat(256);
+    for key in ["", "é", &long] {
+        create(&bob, key, &file).await.fails(400, "Invalid Idempotency-Key: 1 to 255 characters of ASCII");
+    }
+    // A request that was refused made nothing, and may come again repaired.
+    create(&bob, &long[1..], &json!({ "name": "a" })).await.fails(400, "Missing type");
+    create(&bob, &long[1..], &file).await.document(201);
+}
