@@ -20,8 +20,10 @@ use tokio::sync::OnceCell;
 
 use crate::{Error, Result, limits, mongo::answer, objects::Key, users::UserId};
 
+mod audit;
 mod row;
 
+pub use audit::{Claim, Expected};
 use row::Row;
 
 /// The identity of a file, folder or image.
@@ -367,7 +369,10 @@ impl Files {
             IndexModel::builder().keys(doc! { "state": 1, "expiresAt": 1 }).options(only_where("state")).build();
         let overdue =
             IndexModel::builder().keys(doc! { "thumbnailsDueAt": 1 }).options(only_where("thumbnailsDueAt")).build();
-        answer(self.rows.create_indexes([listing, invisible, overdue])).await?;
+        let mut unique = only_where("key");
+        unique.unique = Some(true);
+        let objects = IndexModel::builder().keys(doc! { "key": 1 }).options(unique).build();
+        answer(self.rows.create_indexes([listing, invisible, overdue, objects])).await?;
         Ok(())
     }
 }

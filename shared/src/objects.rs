@@ -13,6 +13,10 @@ use std::time::Duration;
 
 use crate::{Config, Error, Result, files::FileId, limits};
 
+mod listing;
+
+pub use listing::{Listed, Multipart};
+
 /// Where an object lies. Made of random bytes or of ids, never of what a client sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]

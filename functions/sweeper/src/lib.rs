@@ -1,4 +1,5 @@
-//! Finishes what a crash left half done: runs on a schedule, finds its work by an index, never by scanning.
+//! Finishes what a crash left half done: runs on a schedule, finds its work by an index, never by scanning. When asked, it
+//! scans: [`fsck`] shows that nothing else is left behind.
 
 use serde::Serialize;
 use shared::{
@@ -9,10 +10,15 @@ use shared::{
     objects::{Key, Objects},
 };
 
+pub mod fsck;
+
+use fsck::Fsck;
+
 pub struct App {
     files: Files,
     objects: Objects,
     jobs: Jobs,
+    pub fsck: Fsck,
 }
 
 /// What one run did.
@@ -26,8 +32,10 @@ pub struct Swept {
 
 impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
+        let files = Files::of(&mongo::connect(config).await?, config);
         Ok(Self {
-            files: Files::of(&mongo::connect(config).await?, config),
+            fsck: Fsck::new(files.clone(), config),
+            files,
             objects: Objects::connect(config, limits::S3_INLINE),
             jobs: Jobs::connect(config),
         })

@@ -7,6 +7,7 @@ mod content;
 mod cors;
 mod downloads;
 mod files;
+mod fsck;
 mod listing;
 mod logs;
 mod publish;
