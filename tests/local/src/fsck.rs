@@ -124,8 +124,8 @@ impl<T: Display> Findings<T> {
 impl Display for Orphan {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
         match &self.upload_id {
-            None => write!(f, "orphan {}", self.key),
-            Some(id) => write!(f, "orphan {}, multipart upload {id}", self.key),
+            None => write!(f, "orphan {}", printable(&self.key)),
+            Some(id) => write!(f, "orphan {}, multipart upload {id}", printable(&self.key)),
         }
     }
 }
@@ -133,7 +133,7 @@ impl Display for Orphan {
 impl Display for Dangling {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
         let bytes = |size: Option<u64>| size.map_or("no size".to_owned(), |size| format!("{size} bytes"));
-        write!(f, "dangling row {}: {} ", self.id, self.key)?;
+        write!(f, "dangling row {}: {} ", self.id, printable(&self.key))?;
         match self.found {
             None => write!(f, "is not there"),
             Some(_) => write!(f, "has {}, the row says {}", bytes(self.found), bytes(self.size)),
@@ -145,6 +145,11 @@ impl Display for Stale {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
         write!(f, "stale pending {}", self.id)
     }
+}
+
+/// Whoever put an object into the bucket must not command the terminal.
+fn printable(key: &str) -> impl Display {
+    key.escape_debug()
 }
 
 #[cfg(test)]
@@ -169,7 +174,7 @@ mod tests {
     #[test]
     fn each_finding_has_a_line() {
         let (clean, text) = printed(json!({
-            "orphans": { "count": 3, "first": [{ "key": "files/x" }, { "key": "uploads/y", "uploadId": "z" }] },
+            "orphans": { "count": 3, "first": [{ "key": "files/ä\u{1b}" }, { "key": "uploads/y", "uploadId": "z" }] },
             "dangling": { "count": 2, "first": [
                 { "id": "1", "key": "files/a", "size": 5, "found": null },
                 { "id": "2", "key": "files/b", "size": 5, "found": 3 },
@@ -178,7 +183,7 @@ mod tests {
             "complete": true,
         }));
         let expected = "3 orphans, 2 dangling rows, 1 stale pending
-  orphan files/x
+  orphan files/ä\\u{1b}
   orphan uploads/y, multipart upload z
   … and 1 more of this kind
   dangling row 1: files/a is not there

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use api::{Stack, User, eventually, unique};
+use futures_util::future::join_all;
 use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
 use serde_json::{Value, json};
 
@@ -83,6 +84,11 @@ async fn abort(stack: &Stack, (key, upload_id): &(String, String)) {
     abort.send().await.unwrap();
 }
 
+/// A key as an upload inside JSON has it.
+fn inline_key() -> String {
+    format!("files/{}", unique("planted"))
+}
+
 /// A key as a direct upload has it.
 fn upload_key() -> String {
     format!("uploads/{}/{}", ObjectId::new(), unique("planted"))
@@ -99,11 +105,11 @@ fn thumbnail(width: i32, size: i64) -> Document {
 #[tokio::test]
 async fn an_object_without_a_row_is_an_orphan() {
     let stack = Stack::running().await;
-    let image = row(&stack, &format!("files/{}", unique("planted")), pending()).await;
-    let file = row(&stack, &format!("files/{}", unique("planted")), pending()).await;
+    let image = row(&stack, &inline_key(), pending()).await;
+    let file = row(&stack, &inline_key(), pending()).await;
     stack.files.update_one(doc! { "_id": file }, doc! { "$set": { "type": "file" } }).await.unwrap();
     let orphans = [
-        format!("files/{}", unique("planted")),
+        inline_key(),
         format!("thumbnails/{}/500", ObjectId::new()),
         // Of an image, but nobody makes that width; of what is no image.
         format!("thumbnails/{image}/300"),
@@ -148,7 +154,7 @@ async fn the_object_of_a_direct_upload_is_an_orphan_once_its_row_has_gone() {
 #[tokio::test]
 async fn a_multipart_upload_that_no_row_waits_for_is_an_orphan() {
     let stack = Stack::running().await;
-    let (stranger, done, inline) = (upload_key(), upload_key(), format!("files/{}", unique("planted")));
+    let (stranger, done, inline) = (upload_key(), upload_key(), inline_key());
     let visible = row(&stack, &done, doc! {}).await;
     put(&stack, &done).await;
     let unfinished = row(&stack, &inline, pending()).await;
@@ -182,7 +188,7 @@ async fn a_multipart_upload_of_a_row_that_is_not_visible_is_none() {
 #[tokio::test]
 async fn a_visible_row_without_its_object_is_dangling() {
     let stack = Stack::running().await;
-    let (key, larger) = (format!("files/{}", unique("planted")), format!("files/{}", unique("planted")));
+    let (key, larger) = (inline_key(), inline_key());
     let (missing, of_another_size) = (row(&stack, &key, doc! {}).await, row(&stack, &larger, doc! {}).await);
     stack.put_object(&larger, b"hello".to_vec()).await;
     let upload = upload_key();
@@ -225,7 +231,7 @@ async fn a_visible_row_without_its_object_is_dangling() {
 #[tokio::test]
 async fn an_image_without_a_thumbnail_that_it_has_is_dangling() {
     let stack = Stack::running().await;
-    let key = format!("files/{}", unique("planted"));
+    let key = inline_key();
     put(&stack, &key).await;
     let files = vec![thumbnail(500, 2), thumbnail(250, 3), thumbnail(100, 2)];
     let id = row(&stack, &key, doc! { "thumbnails": "ready", "thumbnailFiles": files }).await;
@@ -255,7 +261,7 @@ async fn an_upload_that_the_sweeper_should_have_taken_is_stale() {
     for state in ["pending", "deleted"] {
         // A sweep of another test may come first.
         eventually("a stale row", A_WHILE, async || {
-            let id = row(&stack, &upload_key(), doc! { "state": state, "expiresAt": past() }).await;
+            let id = row(&stack, &inline_key(), doc! { "state": state, "expiresAt": past() }).await;
             let found = Report::of(&stack).await.stale(id);
             stack.files.delete_one(doc! { "_id": id }).await.unwrap();
             found.then_some(())
@@ -263,22 +269,54 @@ async fn an_upload_that_the_sweeper_should_have_taken_is_stale() {
         .await;
     }
     // Nothing takes this one: the sweeper does not know since when it could.
-    let id = row(&stack, &upload_key(), doc! { "state": "pending" }).await;
+    let id = row(&stack, &inline_key(), doc! { "state": "pending" }).await;
     assert!(Report::of(&stack).await.stale(id));
     forget(&stack, id).await;
     assert!(!Report::of(&stack).await.stale(id));
 }
 
 #[tokio::test]
+async fn more_than_a_page_of_either_store_is_compared() {
+    let stack = Stack::running().await;
+    // S3 lists 1000 at once, of rows fewer are read.
+    let prefix = inline_key();
+    let keys: Vec<String> = (0..1100).map(|n| format!("{prefix}-{n:04}")).collect();
+    let rows = keys.iter().map(|key| {
+        let mut row =
+            doc! { "userId": ObjectId::new(), "name": "secret.jpg", "type": "file", "parentId": 0, "key": key };
+        row.extend(pending());
+        row
+    });
+    stack.files.insert_many(rows).await.unwrap();
+    for some in keys.chunks(20) {
+        join_all(some.iter().map(|key| put(&stack, key))).await;
+    }
+    let (orphan, missing) = (format!("{prefix}-8"), format!("{prefix}-9"));
+    put(&stack, &orphan).await;
+    let dangling = row(&stack, &missing, doc! {}).await;
+
+    let report = Report::of(&stack).await;
+    assert!(report.orphan(&orphan) && report.dangling(dangling).len() == 1, "{}", report.0);
+    let text = report.0.to_string();
+    assert_eq!(keys.iter().find(|key| text.contains(*key)), None);
+
+    // The objects before their rows, or they would fill the reports of other tests.
+    for key in keys.iter().chain([&orphan]) {
+        stack.delete_object(key).await;
+    }
+    forget(&stack, dangling).await;
+    stack.files.delete_many(doc! { "key": { "$in": keys } }).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_as_it_should_be_is_not_reported() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
-    let inline = || format!("files/{}", unique("planted"));
     let mut planted = Vec::new();
     // An upload on its way, before its bytes and after; what was deleted, with what is left of it.
     for state in [pending(), doc! { "state": "deleted", "expiresAt": DateTime::MAX }] {
         for (size, thumbnails) in [(None, &[][..]), (Some(2), &[500]), (Some(3), &[100, 250, 500])] {
-            let key = inline();
+            let key = inline_key();
             let id = row(&stack, &key, state.clone()).await;
             if let Some(size) = size {
                 stack.put_object(&key, vec![0; size]).await;
@@ -288,7 +326,7 @@ async fn what_is_as_it_should_be_is_not_reported() {
         }
     }
     // Thumbnails that were being made when the worker died.
-    let (key, upload) = (inline(), upload_key());
+    let (key, upload) = (inline_key(), upload_key());
     let image = row(&stack, &key, doc! { "thumbnails": "due", "thumbnailsDueAt": DateTime::MAX }).await;
     put(&stack, &key).await;
     planted.push((image, key, vec![format!("thumbnails/{image}/500"), format!("thumbnails/{image}/250")]));
