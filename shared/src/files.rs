@@ -27,10 +27,12 @@ use crate::{
     users::UserId,
 };
 
+mod audit;
 mod deleting;
 mod row;
 mod view;
 
+pub use audit::{Claim, Expected};
 pub use deleting::Doomed;
 use row::Row;
 pub use view::FileView;
@@ -488,7 +490,10 @@ impl Files {
             IndexModel::builder().keys(doc! { "state": 1, "expiresAt": 1 }).options(only_where("state")).build();
         let overdue =
             IndexModel::builder().keys(doc! { "thumbnailsDueAt": 1 }).options(only_where("thumbnailsDueAt")).build();
-        answer(self.rows.create_indexes([listing, invisible, overdue])).await?;
+        let mut unique = only_where("key");
+        unique.unique = Some(true);
+        let objects = IndexModel::builder().keys(doc! { "key": 1 }).options(unique).build();
+        answer(self.rows.create_indexes([listing, invisible, overdue, objects])).await?;
         Ok(())
     }
 }

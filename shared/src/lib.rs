@@ -14,6 +14,7 @@ pub mod limits;
 pub mod logging;
 pub mod mongo;
 pub mod objects;
+mod pages;
 pub mod passwords;
 pub mod repeats;
 pub mod sessions;

@@ -145,3 +145,16 @@ pub const SWEEP: Duration = Duration::from_secs(30);
 
 /// Objects that S3 deletes at once.
 pub const DELETED_AT_ONCE: usize = 1000;
+
+/// Rows that are read at once when ledger and bucket are compared; S3 gives up to 1000 objects at once.
+pub const FSCK_ROWS: u32 = 500;
+
+/// Findings of each kind that a comparison of ledger and bucket names; it counts the others. Some 100 bytes each, of the
+/// 6 MB that a function may return.
+pub const FSCK_FINDINGS: u32 = 1000;
+
+/// How long one S3 listing may take, all attempts together.
+pub const S3_LISTING: Duration = Duration::from_secs(10);
+
+/// How long before the function's end a comparison stops, so that what was found is still told.
+pub const FSCK_REPORT: Duration = Duration::from_secs(5);

@@ -24,6 +24,10 @@ pub use parts::{Part, part_size};
 pub(crate) use signed::Signer;
 pub use signed::{Answering, Form, Signed};
 
+mod listing;
+
+pub use listing::{Listed, Multipart};
+
 /// Where an object lies. Made of random bytes or of ids, never of what a client sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -135,12 +139,9 @@ impl Objects {
         tokio::time::timeout(self.timeout, read).await.map_err(|_| Error::timeout("S3"))?
     }
 
-    /// How many bytes an object has; `NotFound` if it is not there. Lists it, which takes no right to read it.
+    /// How many bytes an object has; `NotFound` if it is not there.
     pub async fn size(&self, key: &Key) -> Result<u64> {
-        let list = self.s3.list_objects_v2().bucket(&self.bucket).prefix(key.as_str()).max_keys(1);
-        let found = list.send().await?.contents.unwrap_or_default().into_iter().next();
-        let object = found.filter(|object| object.key() == Some(key.as_str())).ok_or(Error::NotFound)?;
-        Ok(object.size().unwrap_or_default().unsigned_abs())
+        Ok(self.listed(key.as_str()).await?.ok_or(Error::NotFound)?.size)
     }
 
     /// Copies an object where there is none yet, if it still is the one with this tag, given without quotes. `false` if it

@@ -1,14 +1,20 @@
-//! Finishes what a crash left half done: runs on a schedule, finds its work by an index, never by scanning.
+//! Finishes what a crash left half done: runs on a schedule, finds its work by an index, never by scanning. When asked, it
+//! scans: [`fsck`] shows that nothing else is left behind.
 
 use std::time::Instant;
 
 use serde::Serialize;
 use shared::{Config, Result, files::Files, jobs::Jobs, limits, mongo, objects::Objects, uploads::Uploads};
 
+pub mod fsck;
+
+use fsck::Fsck;
+
 pub struct App {
     files: Files,
     uploads: Uploads,
     jobs: Jobs,
+    pub fsck: Fsck,
 }
 
 /// What one run did.
@@ -24,7 +30,12 @@ impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
         let files = Files::of(&mongo::connect(config).await?, config);
         let objects = Objects::connect(config, limits::S3_INLINE);
-        Ok(Self { uploads: Uploads::new(files.clone(), objects), files, jobs: Jobs::connect(config) })
+        Ok(Self {
+            uploads: Uploads::new(files.clone(), objects),
+            fsck: Fsck::new(files.clone(), config),
+            files,
+            jobs: Jobs::connect(config),
+        })
     }
 
     /// One run. A row that cannot be finished now is found again by the next.

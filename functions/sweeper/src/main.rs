@@ -1,15 +1,27 @@
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde::Serialize;
 use serde_json::Value;
 use shared::{Config, logging};
-use sweeper::{App, Swept};
+use sweeper::{App, Swept, fsck::Report};
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Done {
+    Checked(Report),
+    Swept(Swept),
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = Config::load().await?;
     logging::init(config.log_level);
     let app = App::new(&config).await?;
-    run(service_fn(async |event: LambdaEvent<Value>| -> Result<Swept, Error> {
-        Ok(app.sweep(&event.context.request_id).await?)
+    run(service_fn(async |LambdaEvent { payload, context }: LambdaEvent<Value>| -> Result<Done, Error> {
+        // Any other event is the schedule's.
+        if payload["fsck"] == true {
+            return Ok(Done::Checked(app.fsck.check(&context.request_id, context.deadline()).await?));
+        }
+        Ok(Done::Swept(app.sweep(&context.request_id).await?))
     }))
     .await
 }

@@ -1,11 +1,14 @@
 //! Objects that are put in parts: S3's multipart uploads.
 
+use std::pin::pin;
+
 use aws_sdk_s3::{
     Config,
     config::timeout::TimeoutConfig,
     error::ProvideErrorMetadata,
     types::{CompletedMultipartUpload, CompletedPart},
 };
+use futures_util::TryStreamExt;
 use tokio::time::timeout;
 
 use super::{Key, Objects};
@@ -82,13 +85,13 @@ impl Objects {
 
     /// Gives up every upload by parts under this key, and what had come of it.
     pub async fn abort(&self, key: &Key) -> Result<()> {
-        let list = self.s3.list_multipart_uploads().bucket(&self.bucket).prefix(key.as_str());
-        for upload in list.send().await?.uploads.unwrap_or_default() {
-            if upload.key() != Some(key.as_str()) {
+        let mut uploads = pin!(self.multiparts(key.as_str()));
+        while let Some(upload) = uploads.try_next().await? {
+            if upload.key != key.as_str() {
                 continue;
             }
             let abort = self.s3.abort_multipart_upload().bucket(&self.bucket).key(key.as_str());
-            match abort.set_upload_id(upload.upload_id).send().await {
+            match abort.upload_id(upload.upload_id).send().await {
                 Err(error) if error.code() == Some("NoSuchUpload") => {}
                 aborted => drop(aborted?),
             }

@@ -4,7 +4,10 @@ use std::{collections::HashMap, env, fs, path::PathBuf, time::Duration};
 
 use aws_credential_types::Credentials;
 use aws_sdk_s3::{config::Region, primitives::ByteStream};
-use mongodb::{Collection, bson::Document};
+use mongodb::{
+    Collection,
+    bson::{Document, doc, oid::ObjectId},
+};
 use redis::aio::MultiplexedConnection;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -143,6 +146,20 @@ impl Stack {
     pub async fn put_object(&self, key: &str, bytes: Vec<u8>) {
         let put = self.s3.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(bytes));
         put.send().await.expect("S3 stores");
+    }
+
+    pub async fn delete_object(&self, key: &str) {
+        self.s3.delete_object().bucket(&self.bucket).key(key).send().await.expect("S3 deletes");
+    }
+
+    /// Takes a row away and the objects that belong to it, so that what a test has broken or planted does not stay.
+    pub async fn remove(&self, id: &str) {
+        let row = doc! { "_id": id.parse::<ObjectId>().expect("an id is an ObjectId") };
+        let row = self.files.find_one_and_delete(row).await.expect("MongoDB deletes").expect("a row");
+        let thumbnails = self.objects(&format!("thumbnails/{id}/")).await;
+        for key in row.get_str("key").into_iter().chain(thumbnails.iter().map(String::as_str)) {
+            self.delete_object(key).await;
+        }
     }
 }
 

@@ -1,9 +1,9 @@
-//! Requests to the loopback: is a part ready, and the two calls to AWS for which no tool is worth its start.
+//! Requests to the loopback: is a part ready, and the few calls to AWS for which no tool is worth its start.
 
 use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -24,7 +24,18 @@ pub async fn call(endpoint: &str, service: &str, target: &str, body: &Value) -> 
         .header("x-amz-target", target)
         .header("authorization", authorization(service))
         .body(Full::from(body.to_string()))?;
-    send(request).await.with_context(|| format!("{target} failed"))
+    send(request).await.with_context(|| format!("{target} failed")).map(drop)
+}
+
+/// Runs a function; what it returns.
+pub async fn invoke(endpoint: &str, function: &str, event: &Value) -> Result<Value> {
+    let request = Request::post(format!("{endpoint}/2015-03-31/functions/{function}/invocations"))
+        .header("authorization", authorization("lambda"))
+        .body(Full::from(event.to_string()))?;
+    let answer = send(request).await.with_context(|| format!("{function} cannot be invoked"))?;
+    let returned = String::from_utf8_lossy(answer.body());
+    ensure!(!answer.headers().contains_key("x-amz-function-error"), "{function} failed: {returned}");
+    serde_json::from_str(&returned).with_context(|| format!("{function} returned {returned}"))
 }
 
 pub async fn create_bucket(endpoint: &str, name: &str) -> Result<()> {
@@ -33,7 +44,7 @@ pub async fn create_bucket(endpoint: &str, name: &str) -> Result<()> {
         .uri(format!("{endpoint}/{name}"))
         .header("authorization", authorization("s3"))
         .body(Full::default())?;
-    send(request).await.with_context(|| format!("creating the bucket {name} failed"))
+    send(request).await.with_context(|| format!("creating the bucket {name} failed")).map(drop)
 }
 
 /// The emulator reads the account and the service out of it and checks no signature of its root key.
@@ -44,12 +55,11 @@ fn authorization(service: &str) -> String {
     )
 }
 
-async fn send(request: Request<Full<Bytes>>) -> Result<()> {
-    let answer = client().request(request).await?;
-    let status = answer.status();
-    let body = answer.into_body().collect().await?.to_bytes();
-    ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
-    Ok(())
+async fn send(request: Request<Full<Bytes>>) -> Result<Response<Bytes>> {
+    let (head, body) = client().request(request).await?.into_parts();
+    let body = body.collect().await?.to_bytes();
+    ensure!(head.status.is_success(), "{}: {}", head.status, String::from_utf8_lossy(&body));
+    Ok(Response::from_parts(head, body))
 }
 
 fn client() -> Client<HttpConnector, Full<Bytes>> {

@@ -8,6 +8,7 @@ mod command;
 mod corpora;
 mod deploy;
 mod front;
+mod fsck;
 mod http;
 mod lint;
 mod objects;
@@ -32,6 +33,7 @@ Files Manager on this machine, without AWS and without Docker.
                                            --fresh throws the data away first
                                            MONGODB_URI and REDIS_URL, where set, are used as they are
   cargo local down                         stop an `up` that runs or was left behind
+  cargo local fsck                         compare the ledger of the `up` that runs with its bucket
   cargo local test [-- ARGS]               run every test on a throw-away stack; ARGS go to `cargo test`
   cargo local lint                         check template.yaml, as it stands and as AWS expands it
   cargo local bench                        size, start and memory of each function
@@ -65,6 +67,7 @@ async fn run(mut args: Vec<String>) -> Result<ExitCode> {
             Some(_) => Ok(usage()),
         },
         "down" if args.is_empty() => up::down(&project).await,
+        "fsck" if args.is_empty() => fsck::fsck(&project).await,
         "lint" if args.is_empty() => lint::lint(&project).await,
         "bench" => tokio::select! {
             measured = bench(&project, &args) => measured,

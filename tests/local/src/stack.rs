@@ -18,6 +18,8 @@ pub const REGION: &str = "us-east-1";
 pub const ACCESS_KEY_ID: &str = "test";
 pub const SECRET_ACCESS_KEY: &str = "test";
 
+const RECORD: &str = "stack.json";
+
 /// Stopped in this order: the functions first, then what they use.
 const ORDER: [&str; 4] = ["emulator", "faults", "redis", "mongodb"];
 
@@ -82,6 +84,15 @@ impl Stack {
         Ok(Opened::Stack(stack))
     }
 
+    /// The record of the stack in a folder while a `cargo local` has it, which it may still be starting.
+    pub fn in_use(folder: &Path) -> Option<Record> {
+        let lock = File::open(folder.join("lock")).ok()?;
+        match lock.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(read(&folder.join(RECORD))),
+            _ => None,
+        }
+    }
+
     pub fn path(&self, relative: &str) -> PathBuf {
         self.folder.join(relative)
     }
@@ -91,13 +102,12 @@ impl Stack {
     }
 
     pub fn record_path(&self) -> PathBuf {
-        self.folder.join("stack.json")
+        self.folder.join(RECORD)
     }
 
     /// Empty when the stack was never started.
     pub fn record(&self) -> Record {
-        let text = fs::read(self.record_path()).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_default()
+        read(&self.record_path())
     }
 
     pub fn write(&self, record: &Record) -> Result<()> {
@@ -140,6 +150,10 @@ impl Stack {
     pub fn remove(self) -> Result<()> {
         fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder.display()))
     }
+}
+
+fn read(record: &Path) -> Record {
+    serde_json::from_slice(&fs::read(record).unwrap_or_default()).unwrap_or_default()
 }
 
 /// Ends and removes the stacks of tests that were killed, and the logs of those that failed.

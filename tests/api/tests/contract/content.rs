@@ -139,10 +139,10 @@ async fn bytes_that_are_not_there_are_not_found() {
     let bob = stack.user("bob").await;
     let file = bob.upload("notes.txt", b"hi").await;
     let row = stack.files.find_one(doc! { "_id": file.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
-    let key = row.get_str("key").unwrap();
-    stack.s3.delete_object().bucket(&stack.bucket).key(key).send().await.unwrap();
+    stack.delete_object(row.get_str("key").unwrap()).await;
     bob.get(&format!("/files/{file}/data")).await.fails(404, "Not found");
     bob.get(&format!("/files/{file}")).await.document(200);
+    stack.remove(&file).await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod cors;
 mod deleting;
 mod downloads;
 mod files;
+mod fsck;
 mod listing;
 mod logs;
 mod publish;

@@ -56,7 +56,7 @@ async fn of_an_upload_that_nobody_finished_nothing_is_left_after_its_grace_perio
 async fn a_row_without_an_object_is_forgotten_too() {
     let stack = Stack::running().await;
     let (id, key) = left_behind(&stack, "pending", past()).await;
-    stack.s3.delete_object().bucket(&stack.bucket).key(key).send().await.unwrap();
+    stack.delete_object(&key).await;
     sweep(&stack).await;
     eventually("no row", Duration::from_secs(10), async || {
         stack.files.find_one(doc! { "_id": id }).await.unwrap().is_none().then_some(())

@@ -179,6 +179,7 @@ async fn r20_of_an_image_that_is_deleted_meanwhile_no_thumbnails_are_left() {
     let bob = stack.user("bob").await;
     for forgotten in [false, true] {
         let id = image_without_a_job(&stack, bob.object_id(), slow(), DateTime::MAX).await;
+        let key = row(&stack, &id).await.get_str("key").unwrap().to_owned();
         let body = [job(&bob.id, &id)];
         let since = SystemTime::now() - Duration::from_secs(1);
         let deleted = eventually("it is being decoded", SOON, async || {
@@ -199,6 +200,10 @@ async fn r20_of_an_image_that_is_deleted_meanwhile_no_thumbnails_are_left() {
         assert_eq!(work(&stack, &body).await.0, json!([]));
         assert!(stack.objects(&format!("thumbnails/{id}/")).await.is_empty());
         bob.get(&format!("/files/{id}")).await.fails(404, "Not found");
+        if forgotten {
+            // As whoever forgets a row does before.
+            stack.delete_object(&key).await;
+        }
     }
 }
 
@@ -209,8 +214,7 @@ async fn a_source_of_more_than_64_mib_is_too_large_and_not_read() {
     let plant = |bytes| image_without_a_job(&stack, bob.object_id(), bytes, DateTime::MAX);
     // Its row says so, and there is no object that could be read.
     let by_row = plant(jpeg(10, 10)).await;
-    let key = row(&stack, &by_row).await.get_str("key").unwrap().to_owned();
-    stack.s3.delete_object().bucket(&stack.bucket).key(key).send().await.unwrap();
+    stack.delete_object(row(&stack, &by_row).await.get_str("key").unwrap()).await;
     set_size(&stack, &by_row, (64 << 20) + 1).await;
     // Its row does not know.
     let by_object = plant(vec![0; (64 << 20) + 1]).await;
@@ -218,6 +222,7 @@ async fn a_source_of_more_than_64_mib_is_too_large_and_not_read() {
     for id in [by_row, by_object] {
         assert_eq!(work(&stack, &[job(&bob.id, &id)]).await.0, json!([]));
         assert_eq!(failure(&stack, &bob, &id).await, "too large");
+        stack.remove(&id).await;
     }
     // One byte less is read, and found to be no image.
     let largest = plant(vec![0; 64 << 20]).await;
@@ -235,8 +240,8 @@ async fn an_image_of_the_bucket_that_has_gone_fails_for_good() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let id = image_without_a_job(&stack, bob.object_id(), jpeg(10, 10), DateTime::MAX).await;
-    let row = stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
-    stack.s3.delete_object().bucket(&stack.bucket).key(row.get_str("key").unwrap()).send().await.unwrap();
+    stack.delete_object(row(&stack, &id).await.get_str("key").unwrap()).await;
     assert_eq!(work(&stack, &[job(&bob.id, &id)]).await.0, json!([]));
     failure(&stack, &bob, &id).await;
+    stack.remove(&id).await;
 }

@@ -42,10 +42,11 @@ async fn sam_local_start_api_answers_from_a_container() {
 async fn sam_local_invoke_makes_thumbnails_in_a_container() {
     let Some(sam) = Sam::with_docker().await else { return };
     let (user, file, key) = (ObjectId::new(), ObjectId::new(), format!("files/{}", unique("planted")));
-    sam.stack.put_object(&key, png()).await;
+    let (png, size) = (png(), i64::try_from(png().len()).unwrap());
+    sam.stack.put_object(&key, png).await;
     let row = doc! {
         "_id": file, "userId": user, "name": "photo.png", "type": "image", "isPublic": true, "parentId": 0, "key": key,
-        "size": 1_i64, "thumbnails": "due", "thumbnailsDueAt": DateTime::MAX,
+        "size": size, "thumbnails": "due", "thumbnailsDueAt": DateTime::MAX,
     };
     sam.stack.files.insert_one(row).await.unwrap();
     let body = json!({ "userId": user.to_hex(), "fileId": file.to_hex() }).to_string();

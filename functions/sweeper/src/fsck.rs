@@ -1,0 +1,210 @@
+//! Compares the ledger with the bucket, both ways. Reads only, and holds a page of each at a time.
+//!
+//! Both move while they are read, so that every difference is looked at again before it counts, in the order in which
+//! the protocol of [`shared::files`] cannot make one: a row is there before its object and goes after it.
+
+use std::{
+    pin::pin,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::TryStreamExt;
+use serde::Serialize;
+use shared::{
+    Config, Result,
+    files::{Claim, Expected, Files},
+    limits,
+    objects::{Listed, Multipart, Objects},
+};
+use tokio::time::timeout;
+
+mod merge;
+
+use merge::{Merged, merge};
+
+pub struct Fsck {
+    files: Files,
+    objects: Objects,
+}
+
+#[derive(Default, Serialize)]
+pub struct Report {
+    /// Objects and multipart uploads that no row accounts for.
+    orphans: Findings<Orphan>,
+    /// Visible rows without an object that they promise, or with another.
+    dangling: Findings<Dangling>,
+    /// Rows past their grace period, which the next sweep takes.
+    stale: Findings<Stale>,
+    /// Whether all was compared before the function's time was over.
+    complete: bool,
+}
+
+#[derive(Serialize)]
+struct Findings<T> {
+    count: u64,
+    /// At most [`limits::FSCK_FINDINGS`].
+    first: Vec<T>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Orphan {
+    key: String,
+    /// Of a multipart upload; its parts are no object yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upload_id: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Dangling {
+    id: String,
+    key: String,
+    /// What the row says.
+    size: Option<u64>,
+    /// What the object has; `None` without an object.
+    found: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Stale {
+    id: String,
+}
+
+impl Fsck {
+    pub fn new(files: Files, config: &Config) -> Self {
+        Self { files, objects: Objects::connect(config, limits::S3_LISTING) }
+    }
+
+    /// Looks at everything, or at as much as there is time for before the deadline.
+    ///
+    /// # Errors
+    /// A store that is down. What it does not say is not taken for missing.
+    pub async fn check(&self, request_id: &str, deadline: SystemTime) -> Result<Report> {
+        let mut report = Report::default();
+        let left = deadline.duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(limits::FSCK_REPORT);
+        let outcome = in_time(left, Box::pin(self.compare(&mut report))).await;
+        let Report { orphans, dangling, stale, .. } = &report;
+        match outcome {
+            Ok(complete) => {
+                let (orphans, dangling, stale) = (orphans.count, dangling.count, stale.count);
+                tracing::info!(request_id, orphans, dangling, stale, complete, "fsck");
+                Ok(Report { complete, ..report })
+            }
+            Err(error) => {
+                tracing::error!(request_id, error = error.cause(), "fsck");
+                Err(error)
+            }
+        }
+    }
+
+    /// What takes long comes last.
+    async fn compare(&self, report: &mut Report) -> Result<()> {
+        let (count, first) = self.files.stale().await?;
+        report.stale = Findings { count, first: first.into_iter().map(|id| Stale { id: id.0.to_hex() }).collect() };
+
+        let mut uploads = pin!(self.objects.multiparts(""));
+        while let Some(upload) = uploads.try_next().await? {
+            if self.is_abandoned(&upload).await? {
+                report.orphans.add(Orphan { key: upload.key, upload_id: Some(upload.upload_id) });
+            }
+        }
+
+        let by_key = |object: &Listed, claim: &Claim| object.key.cmp(&claim.key);
+        let claims = self.files.claims().await?;
+        merge(self.objects.listing(), claims, by_key, async |merged| {
+            match merged {
+                Merged::Both(Listed { size, .. }, claim) if claim.content == Expected::Bytes(Some(size)) => {}
+                Merged::Both(_, claim) | Merged::Right(claim) => report.dangling.extend(self.dangling(claim).await?),
+                Merged::Left(Listed { key, .. }) => {
+                    if self.is_orphan(&key).await? {
+                        report.orphans.add(Orphan { key, upload_id: None });
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// An object that was listed, and had a row before. If the row has gone since, the object has before it.
+    async fn is_orphan(&self, key: &str) -> Result<bool> {
+        Ok(!self.files.claimed(key).await? && self.objects.listed(key).await?.is_some())
+    }
+
+    /// As an object.
+    async fn is_abandoned(&self, Multipart { key, upload_id }: &Multipart) -> Result<bool> {
+        if self.files.awaits(key).await? {
+            return Ok(false);
+        }
+        let mut uploads = pin!(self.objects.multiparts(key));
+        while let Some(upload) = uploads.try_next().await? {
+            if upload.key == *key && upload.upload_id == *upload_id {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A row that was visible, and so had its object. If the object has gone since, the row has turned invisible before.
+    async fn dangling(&self, claim: Claim) -> Result<Option<Dangling>> {
+        let Expected::Bytes(size) = claim.content else { return Ok(None) };
+        let found = self.objects.listed(&claim.key).await?.map(|object| object.size);
+        if found.is_some() && found == size || !self.files.still(&claim).await? {
+            return Ok(None);
+        }
+        Ok(Some(Dangling { id: claim.row.0.to_hex(), key: claim.key, size, found }))
+    }
+}
+
+/// Whether the work was done in the time that is left.
+async fn in_time(left: Duration, work: impl Future<Output = Result<()>>) -> Result<bool> {
+    match timeout(left, work).await {
+        Ok(done) => done.map(|()| true),
+        Err(_) => Ok(false),
+    }
+}
+
+impl<T> Findings<T> {
+    fn add(&mut self, finding: T) {
+        self.count += 1;
+        if self.first.len() < limits::FSCK_FINDINGS as usize {
+            self.first.push(finding);
+        }
+    }
+
+    fn extend(&mut self, findings: impl IntoIterator<Item = T>) {
+        findings.into_iter().for_each(|finding| self.add(finding));
+    }
+}
+
+impl<T> Default for Findings<T> {
+    fn default() -> Self {
+        Self { count: 0, first: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_findings_are_counted_and_the_first_are_named() {
+        let mut findings = Findings::default();
+        findings.extend(0..limits::FSCK_FINDINGS + 5);
+        assert_eq!(findings.count, u64::from(limits::FSCK_FINDINGS) + 5);
+        assert_eq!(findings.first, (0..limits::FSCK_FINDINGS).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn what_was_found_before_the_time_is_over_stays() {
+        let mut found = 0;
+        let work = async {
+            found += 1;
+            std::future::pending::<()>().await;
+            Ok(())
+        };
+        assert!(!in_time(Duration::from_millis(1), work).await.unwrap());
+        assert_eq!(found, 1);
+        assert!(in_time(Duration::from_mins(1), async { Ok(()) }).await.unwrap());
+    }
+}

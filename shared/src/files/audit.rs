@@ -1,0 +1,253 @@
+//! The ledger as the bucket sees it: which objects its rows account for. Read page by page, in the bucket's order and on
+//! an index, so that both can be compared whatever their size.
+
+use std::collections::BTreeMap;
+
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
+use serde::Deserialize;
+
+use super::{FileId, Files, ThumbnailFile};
+use crate::{Result, limits, mongo::answer, objects::Key, pages::pages};
+
+/// What the keys of thumbnails begin with, and those of direct uploads.
+const THUMBNAILS: &str = "thumbnails/";
+const UPLOADS: &str = "uploads/";
+
+/// Where the form of a direct upload lies, beside the key that its bytes are copied to.
+const FORM: &str = "/form";
+
+/// An object that a row accounts for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    pub key: String,
+    pub row: FileId,
+    pub content: Expected,
+}
+
+/// What a row says of an object.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Expected {
+    /// It may be there: the bytes of a row that is not visible yet or no longer, a thumbnail that may be made.
+    Perhaps,
+    /// It is there, with so many bytes; `None` in a row that lacks the number, which nothing satisfies.
+    Bytes(Option<u64>),
+}
+
+/// A row as far as it concerns the bucket.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    #[serde(rename = "_id")]
+    id: ObjectId,
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    size: Option<i64>,
+    #[serde(default)]
+    state: Option<String>,
+    #[serde(default)]
+    r#type: Option<String>,
+    #[serde(default)]
+    thumbnail_files: Vec<ThumbnailFile>,
+}
+
+impl Files {
+    /// Every object that a row accounts for, in the order of the keys' bytes, which is `MongoDB`'s order too.
+    pub async fn claims(&self) -> Result<impl Stream<Item = Result<Claim>>> {
+        self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
+        let bytes = |entry: Entry| stream::iter(entry.bytes().into_iter().map(Ok));
+        let thumbnails = |entry: Entry| stream::iter(entry.thumbnails().into_iter().map(Ok));
+        Ok(self
+            .by_key("", Some(THUMBNAILS))
+            .map_ok(bytes)
+            .try_flatten()
+            .chain(self.by_id().map_ok(thumbnails).try_flatten())
+            .chain(self.by_key(THUMBNAILS, None).map_ok(bytes).try_flatten()))
+    }
+
+    /// Whether a row accounts for an object there now.
+    pub async fn claimed(&self, key: &str) -> Result<bool> {
+        let mut rows = vec![doc! { "key": key }];
+        rows.extend(key.strip_suffix(FORM).map(|upload| doc! { "key": upload }));
+        rows.extend(thumbnail_of(key).map(|id| doc! { "_id": id }));
+        let entries = self.entries(doc! { "$or": rows }, doc! {}).await?;
+        Ok(entries.iter().flat_map(Entry::claims).any(|claim| claim.key == key))
+    }
+
+    /// Whether a row still says the same.
+    pub async fn still(&self, claim: &Claim) -> Result<bool> {
+        let entries = self.entries(doc! { "_id": claim.row.0 }, doc! {}).await?;
+        Ok(entries.iter().flat_map(Entry::claims).any(|now| now == *claim))
+    }
+
+    /// Whether a row accounts for multipart uploads to `key` now.
+    pub async fn awaits(&self, key: &str) -> Result<bool> {
+        let entries = self.entries(doc! { "key": key }, doc! {}).await?;
+        Ok(entries.iter().any(Entry::awaits))
+    }
+
+    /// How many rows wait for the sweeper, and the first of them. One that does not say since when would wait for ever.
+    pub async fn stale(&self) -> Result<(u64, Vec<FileId>)> {
+        let stale = doc! { "state": { "$exists": true }, "expiresAt": { "$not": { "$gte": DateTime::now() } } };
+        let first = async {
+            let rows = self.rows.clone_with_type::<Entry>();
+            let rows = rows.find(stale.clone()).projection(projection()).limit(limits::FSCK_FINDINGS.into()).await?;
+            rows.map_ok(|row| FileId(row.id)).try_collect::<Vec<_>>().await
+        };
+        let first = answer(first).await?;
+        Ok((answer(self.rows.count_documents(stale)).await?, first))
+    }
+
+    /// Rows with a key after `from` and, where it is given, before `to`.
+    fn by_key(&self, from: &'static str, to: Option<&'static str>) -> impl Stream<Item = Result<Entry>> {
+        pages(move |after: Option<String>| async move {
+            let mut between = doc! { "$gt": after.as_deref().unwrap_or(from) };
+            between.extend(to.map(|to| ("$lt".to_owned(), to.into())));
+            let entries = self.entries(doc! { "key": between }, doc! { "key": 1 }).await?;
+            let last = entries.last().and_then(|entry| entry.key.clone());
+            Ok((entries, last))
+        })
+    }
+
+    fn by_id(&self) -> impl Stream<Item = Result<Entry>> {
+        pages(move |after: Option<ObjectId>| async move {
+            let after = after.unwrap_or(ObjectId::from_bytes([0; 12]));
+            let entries = self.entries(doc! { "_id": { "$gt": after } }, doc! { "_id": 1 }).await?;
+            let last = entries.last().map(|entry| entry.id);
+            Ok((entries, last))
+        })
+    }
+
+    async fn entries(&self, filter: Document, order: Document) -> Result<Vec<Entry>> {
+        let rows = self.rows.clone_with_type::<Entry>();
+        let find = rows.find(filter).projection(projection()).sort(order);
+        let find = find.limit(limits::FSCK_ROWS.into()).batch_size(limits::FSCK_ROWS);
+        answer(async { find.await?.try_collect().await }).await
+    }
+}
+
+fn projection() -> Document {
+    doc! { "key": 1, "size": 1, "state": 1, "type": 1, "thumbnailFiles": 1 }
+}
+
+/// The image whose thumbnail would lie there.
+fn thumbnail_of(key: &str) -> Option<ObjectId> {
+    let (id, _) = key.strip_prefix(THUMBNAILS)?.split_once('/')?;
+    ObjectId::parse_str(id).ok()
+}
+
+impl Entry {
+    fn claims(&self) -> impl Iterator<Item = Claim> {
+        self.bytes().into_iter().chain(self.thumbnails())
+    }
+
+    fn bytes(&self) -> Vec<Claim> {
+        let Some(key) = &self.key else { return Vec::new() };
+        let size = self.size.and_then(|size| u64::try_from(size).ok());
+        let mut claims = vec![self.claim(key.clone(), Expected::Bytes(size))];
+        if self.awaits() {
+            claims.push(self.claim(format!("{key}{FORM}"), Expected::Perhaps));
+        }
+        claims
+    }
+
+    fn thumbnails(&self) -> Vec<Claim> {
+        if self.r#type.as_deref() != Some("image") {
+            return Vec::new();
+        }
+        let key = |width| Key::of_thumbnail(FileId(self.id), width).as_str().to_owned();
+        let possible = limits::THUMBNAIL_WIDTHS.iter().map(|&width| (key(width), Expected::Perhaps));
+        let made = self.thumbnail_files.iter().map(|made| (key(made.width), Expected::Bytes(Some(made.size))));
+        let by_key: BTreeMap<_, _> = possible.chain(made).collect();
+        by_key.into_iter().map(|(key, content)| self.claim(key, content)).collect()
+    }
+
+    fn claim(&self, key: String, content: Expected) -> Claim {
+        let content = if self.is_visible() { content } else { Expected::Perhaps };
+        Claim { key, row: FileId(self.id), content }
+    }
+
+    /// Whether its bytes may come as a form or in parts.
+    fn awaits(&self) -> bool {
+        !self.is_visible() && self.key.as_ref().is_some_and(|key| key.starts_with(UPLOADS))
+    }
+
+    fn is_visible(&self) -> bool {
+        self.state.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mongodb::bson::deserialize_from_document;
+
+    const ID: &str = "5f1e7d35c7ba06511e683b21";
+
+    fn claims(row: Document) -> Vec<(String, Expected)> {
+        let mut whole = doc! { "_id": ObjectId::parse_str(ID).unwrap() };
+        whole.extend(row);
+        let entry: Entry = deserialize_from_document(whole).unwrap();
+        entry.claims().map(|claim| (claim.key, claim.content)).collect()
+    }
+
+    fn objects(expected: &[(&str, Expected)]) -> Vec<(String, Expected)> {
+        expected.iter().map(|(key, content)| (key.replace("ID", ID), *content)).collect()
+    }
+
+    #[test]
+    fn a_row_accounts_for_its_bytes() {
+        use Expected::{Bytes, Perhaps};
+        for (row, expected) in [
+            (doc! { "type": "folder" }, &[][..]),
+            (doc! { "type": "file", "localPath": "/tmp/x" }, &[]),
+            (doc! { "type": "file", "key": "files/x", "size": 5_i64 }, &[("files/x", Bytes(Some(5)))]),
+            (doc! { "type": "file", "key": "files/x", "size": 5, "state": null }, &[("files/x", Bytes(Some(5)))]),
+            (doc! { "type": "file", "key": "files/x" }, &[("files/x", Bytes(None))]),
+            (doc! { "type": "file", "key": "files/x", "size": 5, "state": "pending" }, &[("files/x", Perhaps)]),
+            (doc! { "type": "file", "key": "uploads/x/y", "size": 5 }, &[("uploads/x/y", Bytes(Some(5)))]),
+            (
+                doc! { "type": "file", "key": "uploads/x/y", "state": "pending" },
+                &[("uploads/x/y", Perhaps), ("uploads/x/y/form", Perhaps)],
+            ),
+            (
+                doc! { "type": "file", "key": "uploads/x/y", "state": "deleted" },
+                &[("uploads/x/y", Perhaps), ("uploads/x/y/form", Perhaps)],
+            ),
+        ] {
+            assert_eq!(claims(row.clone()), objects(expected), "{row}");
+        }
+    }
+
+    #[test]
+    fn an_image_accounts_for_its_thumbnails_in_the_order_of_their_keys() {
+        use Expected::{Bytes, Perhaps};
+        let made = |width: i64, size: i64| doc! { "width": width, "size": size, "contentType": "", "digest": "" };
+        let possible = [("thumbnails/ID/100", Perhaps), ("thumbnails/ID/250", Perhaps), ("thumbnails/ID/500", Perhaps)];
+        let mut ready = possible;
+        ready[0].1 = Bytes(Some(7));
+        ready[2].1 = Bytes(Some(9));
+        let files = vec![made(500, 9), made(100, 7)];
+        for (row, expected) in [
+            (doc! { "type": "image" }, &possible[..]),
+            (doc! { "type": "image", "state": "deleted", "thumbnailFiles": files.clone() }, &possible),
+            (doc! { "type": "image", "thumbnails": "ready", "thumbnailFiles": files }, &ready),
+            // A width that was made once and is no longer.
+            (
+                doc! { "type": "image", "thumbnailFiles": [made(1000, 3)] },
+                &[possible[0], ("thumbnails/ID/1000", Bytes(Some(3))), possible[1], possible[2]],
+            ),
+        ] {
+            assert_eq!(claims(row.clone()), objects(expected), "{row}");
+        }
+    }
+
+    #[test]
+    fn a_thumbnail_names_its_image() {
+        assert_eq!(thumbnail_of(&format!("thumbnails/{ID}/500")).map(ObjectId::to_hex).as_deref(), Some(ID));
+        for key in ["thumbnails/x/500", "thumbnails/", &format!("thumbnails/{ID}"), &format!("files/{ID}/500")] {
+            assert_eq!(thumbnail_of(key), None, "{key}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What the bucket says that it holds.
+
+use aws_sdk_s3::types::{EncodingType, Object};
+use futures_util::Stream;
+use percent_encoding::percent_decode_str;
+
+use super::Objects;
+use crate::{Result, pages::pages};
+
+/// An object as the bucket lists it. Its key may be any text, for anybody with the right may have put it there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    pub key: String,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// A multipart upload that was neither completed nor aborted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Multipart {
+    pub key: String,
+    pub upload_id: String,
+}
+
+impl Objects {
+    /// Everything in the bucket, in the order of the keys' bytes.
+    pub fn listing(&self) -> impl Stream<Item = Result<Listed>> {
+        pages(move |token| async move {
+            let list = self.s3.list_objects_v2().bucket(&self.bucket).encoding_type(EncodingType::Url);
+            let page = list.set_continuation_token(token).send().await?;
+            let objects = page.contents.unwrap_or_default().into_iter();
+            let encoding = page.encoding_type;
+            let objects = objects.filter_map(|object| listed(object, encoding.as_ref())).collect();
+            Ok((objects, page.next_continuation_token))
+        })
+    }
+
+    /// The object at `key`, if there is one. It is looked for in the list, where it is the first of all that begin with
+    /// its key, because that takes no right to read it.
+    pub async fn listed(&self, key: &str) -> Result<Option<Listed>> {
+        let list = self.s3.list_objects_v2().bucket(&self.bucket).encoding_type(EncodingType::Url);
+        let page = list.prefix(key).max_keys(1).send().await?;
+        let first = page.contents.unwrap_or_default().into_iter().next();
+        let first = first.and_then(|object| listed(object, page.encoding_type.as_ref()));
+        Ok(first.filter(|object| object.key == key))
+    }
+
+    /// The multipart uploads to keys that begin with `prefix`.
+    pub fn multiparts(&self, prefix: &str) -> impl Stream<Item = Result<Multipart>> {
+        pages(move |mark: Option<(String, String)>| async move {
+            let (key, upload_id) = mark.unzip();
+            let list = self.s3.list_multipart_uploads().bucket(&self.bucket).encoding_type(EncodingType::Url);
+            let list = list.prefix(prefix).set_key_marker(key).set_upload_id_marker(upload_id);
+            let page = list.send().await?;
+            let encoding = page.encoding_type;
+            let uploads = page.uploads.unwrap_or_default().into_iter().filter_map(|upload| {
+                Some(Multipart { key: plain(upload.key?, encoding.as_ref()), upload_id: upload.upload_id? })
+            });
+            // On the last page the marks may be there and empty.
+            let more = page.is_truncated == Some(true);
+            let mark = page.next_key_marker.zip(page.next_upload_id_marker).filter(|_| more);
+            Ok((uploads.collect(), mark.map(|(key, upload_id)| (plain(key, encoding.as_ref()), upload_id))))
+        })
+    }
+}
+
+fn listed(object: Object, encoding: Option<&EncodingType>) -> Option<Listed> {
+    Some(Listed { key: plain(object.key?, encoding), size: object.size?.unsigned_abs() })
+}
+
+/// A key as it is. S3 is asked to encode keys, because XML cannot hold them all.
+fn plain(key: String, encoding: Option<&EncodingType>) -> String {
+    match encoding {
+        Some(EncodingType::Url) => percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned(),
+        _ => key,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_what_it_was_before_s3_encoded_it() {
+        for (listed, key) in
+            [("files/a-b_c", "files/a-b_c"), ("a+b%2Bc%20d", "a b+c d"), ("na%C3%AFve/%01", "na\u{ef}ve/\u{1}")]
+        {
+            assert_eq!(plain(listed.into(), Some(&EncodingType::Url)), key);
+        }
+        assert_eq!(plain("a+b%2B".into(), None), "a+b%2B");
+    }
+}
