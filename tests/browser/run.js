@@ -122,12 +122,13 @@ class Network {
     }
   }
 
-  /** What was asked so far, in order. `sent` is the length of the body. */
+  /** What was asked so far, in order. `part` is the number in a request of S3 for one, `sent` the length of the body. */
   calls(api) {
     const calls = this.#asked().map(async ({ method, url, sent = 0, status = null, refusal = null }) => {
-      const { origin, pathname } = new URL(url);
+      const { origin, pathname, searchParams } = new URL(url);
       const to = origin === new URL(api).origin ? "api" : "s3";
-      return { to, method, path: pathname, sent, status, refusal: await refusal };
+      const part = searchParams.get("partNumber");
+      return { to, method, path: pathname, part, sent, status, refusal: await refusal };
     });
     return Promise.all(calls);
   }

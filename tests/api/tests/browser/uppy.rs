@@ -173,6 +173,8 @@ pub struct Call {
     pub to: To,
     pub method: String,
     pub path: String,
+    /// The number in a request of S3 for a part.
+    pub part: Option<String>,
     /// Length of the body.
     pub sent: u64,
     /// None, if the page did not wait for it.
