@@ -51,7 +51,8 @@ pub struct Stack {
     pub redis_url: String,
     pub mongodb_uri: String,
     pub http: reqwest::Client,
-    api: String,
+    /// Where the API answers, without a slash at the end.
+    pub api: String,
     functions: HashMap<String, String>,
 }
 

@@ -1,5 +1,6 @@
 //! The tools that a fresh machine lacks, from Python's package index, pinned, in two virtual environments: the emulator
-//! and SAM need different versions of one package. What only `cargo local bench thumbnails` needs comes when it does.
+//! and SAM need different versions of one package. What only `cargo local bench thumbnails` or the tests in a browser need
+//! comes when they do.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,7 +12,6 @@ use tokio::process::Command;
 use crate::{Project, command, path_with, progress};
 
 const STEP: &str = "Tools (pip, the first time only)";
-const SHARP: &str = "sharp (npm, the first time only)";
 
 pub struct Tools {
     aws: PathBuf,
@@ -96,28 +96,53 @@ pub async fn imaging(project: &Project) -> Result<PathBuf> {
 /// The folder with sharp in it, for `NODE_PATH`.
 pub async fn sharp(project: &Project) -> Result<PathBuf> {
     check_node().await?;
-    let folder = project.local("sharp");
-    let modules = folder.join("node_modules");
-    let lock = project.path("tests/local/sharp/package-lock.json");
-    let text = fs::read_to_string(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
-    let stamp = folder.join("installed");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == text) {
-        return Ok(modules);
+    Packages { name: "sharp", source: "tests/local/sharp" }.install(project).await
+}
+
+/// The folder with Uppy and what drives a browser, for `NODE_PATH`; none where there is no Node.js or no browser, since
+/// these tests are not worth that nothing else runs.
+pub async fn browser(project: &Project) -> Result<Option<PathBuf>> {
+    if check_node().await.is_err() || on_path(&["chromium"]).is_none() {
+        return Ok(None);
     }
-    progress::step(SHARP, async {
-        fs::create_dir_all(&folder).context("cannot create .local/sharp")?;
-        for file in ["package.json", "package-lock.json"] {
-            fs::copy(lock.with_file_name(file), folder.join(file)).with_context(|| format!("cannot copy {file}"))?;
+    Packages { name: "browser", source: "tests/browser" }.install(project).await.map(Some)
+}
+
+/// Packages of npm, pinned by the lock file in `source`.
+struct Packages {
+    name: &'static str,
+    source: &'static str,
+}
+
+impl Packages {
+    async fn install(&self, project: &Project) -> Result<PathBuf> {
+        let Self { name, source } = self;
+        let folder = project.local(name);
+        let modules = folder.join("node_modules");
+        let lock = project.path(source).join("package-lock.json");
+        let text = fs::read_to_string(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
+        let stamp = folder.join("installed");
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == text) {
+            return Ok(modules);
         }
-        let mut npm = Command::new("npm");
-        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder);
-        command::run(&mut npm, SHARP, &project.local("sharp-npm.log"))
-            .await
-            .context("cannot download sharp; check the network (npm) and start again")?;
-        fs::write(&stamp, &text).context("cannot write into .local")
-    })
-    .await?;
-    Ok(modules)
+        let title = format!("{name} (npm, the first time only)");
+        progress::step(&title, async {
+            fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            for file in ["package.json", "package-lock.json"] {
+                fs::copy(lock.with_file_name(file), folder.join(file))
+                    .with_context(|| format!("cannot copy {file}"))?;
+            }
+            let mut npm = Command::new("npm");
+            // Two majors of a package, side by side, cannot both have the peers that they ask for.
+            npm.args(["ci", "--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund"]).current_dir(&folder);
+            command::run(&mut npm, &title, &project.local(&format!("{name}-npm.log"))).await.with_context(|| {
+                format!("cannot download what {name} needs; check the network (npm) and start again")
+            })?;
+            fs::write(&stamp, &text).context("cannot write into .local")
+        })
+        .await?;
+        Ok(modules)
+    }
 }
 
 struct Environment {

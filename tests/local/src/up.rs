@@ -15,7 +15,7 @@ use crate::front::Door;
 use crate::parts::{self, EMULATOR, FAULTS, MONGODB, Purpose, REDIS, port_of};
 use crate::progress::{line, notice, seconds, step};
 use crate::stack::{ACCESS_KEY_ID, Opened, REGION, Record, SECRET_ACCESS_KEY, Stack, clear_old_tests, free_port};
-use crate::tools::Tools;
+use crate::tools::{self, Tools};
 use crate::{Project, UpOptions, corpora, fsck, interrupted, objects, process};
 
 /// So that a test sees the sweeper at work without waiting for minutes. An upload keeps long enough that a sweep of one
@@ -113,6 +113,7 @@ async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<
     let build = build(project, &tools).await?;
     let runner = build_runner(project, &tools, &build).await?;
     corpora::fetch(project).await?;
+    let browser = tools::browser(project).await?;
     let door = Door::open(0).await?;
     let mut record = record(stack, &door, Purpose::Test)?;
     start(project, stack, &tools, &mut record, Purpose::Test).await?;
@@ -123,6 +124,7 @@ async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<
     let mut tests = Command::new("cargo");
     tests.args(["test", "--workspace"]).args(args).current_dir(project.path(""));
     tests.env("FILES_MANAGER_STACK", stack.record_path()).env("FILES_MANAGER_PICTURES", runner);
+    tests.envs(browser.map(|packages| ("FILES_MANAGER_BROWSER", packages)));
     let status = Group::spawn(&mut tests)?.wait().await?;
     // Ended by a signal: no code.
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
