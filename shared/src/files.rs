@@ -342,7 +342,9 @@ impl Files {
         if !self.insert(&row).await? {
             return self.find(id).await;
         }
-        self.unless_parent_is_gone(row).await?.try_into()
+        let folder: File = row.try_into()?;
+        self.check_still_in(folder.parent, id).await?;
+        Ok(folder)
     }
 
     /// Step 1 of an upload that comes through a function: the invisible row. One that was begun, or finished, before under
@@ -403,10 +405,11 @@ impl Files {
         let visible = doc! { "$set": set, "$unset": unset };
         let still_pending = still_pending(pending.file.id);
         let update = self.rows.find_one_and_update(still_pending, visible).return_document(ReturnDocument::After);
-        match answer(update).await? {
-            Some(row) => Ok(Some(self.unless_parent_is_gone(row).await?.try_into()?)),
-            None => Ok(None),
-        }
+        // Before, so that nobody sees what is not to stay; and after, for the folder may have gone in between.
+        self.check_still_in(pending.file.parent, pending.file.id).await?;
+        let Some(row) = answer(update).await? else { return Ok(None) };
+        self.check_still_in(pending.file.parent, pending.file.id).await?;
+        row.try_into().map(Some)
     }
 
     /// Lets the sweeper take an upload at its next run.

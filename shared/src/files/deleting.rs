@@ -4,7 +4,7 @@
 use futures_util::TryStreamExt;
 use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
 
-use super::{FileId, Files, Found, Pending, Row, owned, still_pending};
+use super::{FileId, Files, Found, Parent, Pending, Row, owned, still_pending};
 use crate::{
     Error, Result, limits,
     mongo::{answer, answer_within},
@@ -111,14 +111,16 @@ impl Files {
         Ok(())
     }
 
-    /// Deletes again what has just become visible in a folder that has gone meanwhile: the sweeper may have been there
-    /// before it was.
-    pub(super) async fn unless_parent_is_gone(&self, found: Row) -> Result<Row> {
-        let Some(parent) = found.parent_folder() else { return Ok(found) };
-        if self.stands(parent).await? {
-            return Ok(found);
+    /// Deletes what has come into a folder that has gone meanwhile: the sweeper may have been there before.
+    ///
+    /// # Errors
+    /// `Parent not found` if it was so.
+    pub(super) async fn check_still_in(&self, parent: Parent, id: FileId) -> Result<()> {
+        let Parent::Folder(FileId(folder)) = parent else { return Ok(()) };
+        if self.stands(folder).await? {
+            return Ok(());
         }
-        answer(self.rows.update_one(doc! { "_id": found.id }, tombstone())).await?;
+        answer(self.rows.update_one(doc! { "_id": id.0 }, tombstone())).await?;
         Err(Error::Invalid("Parent not found"))
     }
 

@@ -126,11 +126,6 @@ impl Row {
 }
 
 impl Row {
-    /// The folder that it lies in, if it does not lie in the root.
-    pub fn parent_folder(&self) -> Option<ObjectId> {
-        self.parent_id.as_object_id()
-    }
-
     pub fn is_folder(&self) -> bool {
         matches!(self.r#type, Type::Folder)
     }
