@@ -9,6 +9,7 @@
 "use strict";
 
 const { spawn } = require("node:child_process");
+const { once } = require("node:events");
 const http = require("node:http");
 const path = require("node:path");
 const readline = require("node:readline");
@@ -44,7 +45,7 @@ function serve(script) {
   });
 }
 
-async function open(profile) {
+function start(profile) {
   const args = puppeteer.defaultArgs({
     headless: true,
     userDataDir: profile,
@@ -52,6 +53,11 @@ async function open(profile) {
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--remote-debugging-port=0"],
   });
   const chromium = spawn("chromium", args, { stdio: ["ignore", "ignore", "pipe"] });
+  process.on("exit", () => chromium.kill("SIGKILL"));
+  return chromium;
+}
+
+async function connect(chromium) {
   for await (const line of readline.createInterface(chromium.stderr)) {
     const listening = line.match(/^DevTools listening on (ws:.*)$/);
     if (listening) {
@@ -155,11 +161,15 @@ async function perform(upload, browser) {
 }
 
 async function run(uploads) {
-  const browser = await open(process.env.PROFILE);
+  const chromium = start(process.env.PROFILE);
+  const browser = await connect(chromium);
   for (const upload of uploads) {
     console.log(JSON.stringify(await perform(upload, browser)));
   }
+  const ended = once(chromium, "exit");
   await browser.close();
+  // It removes what it keeps outside of its profile.
+  await ended;
 }
 
 process.stdin.on("end", () => process.exit(1)).resume();
