@@ -3,6 +3,8 @@
 //! MongoDB is the ledger of every object in the bucket: [`files`] holds the rows and the protocol that keeps
 //! the two stores consistent, [`uploads`] that of bytes which clients bring to S3 themselves, [`objects`] the bytes, [`jobs`] the queue, [`sessions`] the tokens in Redis.
 
+#![forbid(unsafe_code)]
+
 pub mod api;
 pub mod aws;
 pub mod body;

@@ -1,5 +1,7 @@
 //! Sessions: a login opens one, and it lasts a day.
 
+#![forbid(unsafe_code)]
+
 use axum::{
     Router,
     extract::{FromRef, State},

@@ -1,3 +1,5 @@
+#![forbid(unsafe_code)]
+
 use auth::{App, router};
 use lambda_http::Error;
 use shared::{Config, api, logging};

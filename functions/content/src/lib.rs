@@ -1,6 +1,8 @@
 //! The bytes of a file, or one of its thumbnails. All but the bytes is known to the ledger, so that S3 is asked for
 //! nothing else; more than fits into an answer, and parts, the client gets from S3 itself.
 
+#![forbid(unsafe_code)]
+
 use axum::{
     Router,
     body::Body,

@@ -1,5 +1,7 @@
 //! Folders, files and images: making, listing, showing, publishing.
 
+#![forbid(unsafe_code)]
+
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRef, Query, State},

@@ -1,5 +1,7 @@
 //! Is it alive, and how much does it hold?
 
+#![forbid(unsafe_code)]
+
 use axum::{Router, extract::State, routing::get};
 use mongodb::Database;
 use serde::Serialize;

@@ -1,6 +1,8 @@
 //! Finishes what a crash left half done: runs on a schedule, finds its work by an index, never by scanning. When asked, it
 //! scans: [`fsck`] shows that nothing else is left behind.
 
+#![forbid(unsafe_code)]
+
 use std::time::Instant;
 
 use serde::Serialize;

@@ -1,3 +1,5 @@
+#![forbid(unsafe_code)]
+
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde::Serialize;
 use serde_json::Value;

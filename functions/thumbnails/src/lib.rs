@@ -1,6 +1,8 @@
 //! Makes the thumbnails of images, and finishes the uploads that S3 says have come. A message fails or is done alone,
 //! whatever else is in its batch, and done twice it leaves the same as done once.
 
+#![forbid(unsafe_code)]
+
 use std::time::Instant;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};

@@ -1,3 +1,5 @@
+#![forbid(unsafe_code)]
+
 use std::convert::Infallible;
 
 use lambda_runtime::{Error, run, service_fn};

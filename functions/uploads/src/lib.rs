@@ -1,6 +1,8 @@
 //! Uploads that clients bring to S3 themselves: the parts and the end of one, tickets for who has no session, and what
 //! stock clients ask for. The bytes never come here.
 
+#![forbid(unsafe_code)]
+
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRef, Path, State},

@@ -1,5 +1,7 @@
 //! Accounts.
 
+#![forbid(unsafe_code)]
+
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRef, State},

@@ -2,6 +2,8 @@
 //!
 //! `cargo local test` starts a stack and names its description in `FILES_MANAGER_STACK`.
 
+#![forbid(unsafe_code)]
+
 mod aws;
 mod http;
 pub mod images;

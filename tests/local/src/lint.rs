@@ -1,44 +1,70 @@
-//! `cargo local lint`: is `template.yaml` good as it stands, and as AWS will expand it?
+//! `cargo local lint`: is `template.yaml` good as it stands, and as AWS will expand it, and may every dependency be one?
 
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use tokio::process::Command;
 
-use crate::tools::Tools;
+use crate::tools::{Tools, linters};
 use crate::{Project, command, progress};
 
 pub async fn lint(project: &Project) -> Result<ExitCode> {
     let tools = Tools::install(project).await?;
+    let linters = linters(project).await?;
     let log = project.local("lint.log");
     fs::write(&log, "").context("cannot write into .local")?;
-    let result = check(project, &tools).await;
+    let result = check(project, &tools, &linters, &log).await;
     if result.is_err() {
         progress::notice(fs::read_to_string(&log).unwrap_or_default());
     }
     result.map(|()| ExitCode::SUCCESS)
 }
 
-async fn check(project: &Project, tools: &Tools) -> Result<()> {
-    let log = project.local("lint.log");
+async fn check(project: &Project, tools: &Tools, linters: &Path, log: &Path) -> Result<()> {
     let template = project.path("template.yaml");
     let step = "Template (sam validate --lint)";
     progress::step(step, async {
         let mut sam = Command::new(tools.sam("sam"));
         sam.args(["validate", "--lint", "--region", "us-east-1", "--template-file"]).arg(&template);
-        command::run(sam.env("SAM_CLI_TELEMETRY", "0"), step, &log).await
+        command::run(sam.env("SAM_CLI_TELEMETRY", "0"), step, log).await
     })
     .await?;
+    let expanded = project.local("expanded.json");
     let step = "Expanded template (cfn-lint)";
     progress::step(step, async {
         let mut expand = Command::new(tools.sam("python"));
-        let expanded = command::output(expand.arg(project.path("tests/local/expand.py")).arg(&template)).await?;
-        let file = project.local("expanded.yaml");
-        fs::write(&file, expanded).context("cannot write into .local")?;
+        let output = command::output(expand.arg(project.path("tests/local/expand.py")).arg(&template)).await?;
+        fs::write(&expanded, output).context("cannot write into .local")?;
         let mut lint = Command::new(tools.sam("cfn-lint"));
-        lint.args(["--regions", "us-east-1", "--template"]).arg(&file);
-        command::run(&mut lint, step, &log).await
+        lint.args(["--regions", "us-east-1", "--template"]).arg(&expanded);
+        command::run(&mut lint, step, log).await
+    })
+    .await?;
+    let step = "Expanded template (checkov)";
+    progress::step(step, async {
+        let report = project.local("checkov.json");
+        let mut checkov = Command::new(linters.join("checkov"));
+        checkov.arg("--config-file").arg(project.path("tests/local/checkov.yaml")).arg("--file").arg(&expanded);
+        checkov.args(["--output", "cli", "--output", "json", "--output-file-path"]);
+        checkov.arg(format!("console,{}", report.display()));
+        command::run(&mut checkov, step, log).await?;
+        // A file that it does not take for a template is good to checkov.
+        let report = fs::read(&report).context("checkov wrote no report")?;
+        let report: Value = serde_json::from_slice(&report).context("cannot read checkov's report")?;
+        let passed = report["summary"]["passed"].as_u64().unwrap_or_default();
+        ensure!(passed > 0, "checkov found nothing to check in {}", expanded.display());
+        Ok(())
+    })
+    .await?;
+    let step = "Dependencies (cargo-deny)";
+    progress::step(step, async {
+        let mut deny = Command::new(linters.join("cargo-deny"));
+        deny.args(["--locked", "--color", "never", "check", "--hide-inclusion-graph", "--deny", "warnings"]);
+        deny.args(["bans", "licenses", "sources"]).current_dir(project.path(""));
+        command::run(&mut deny, step, log).await
     })
     .await
 }

@@ -2,6 +2,8 @@
 //! tools, builds the functions, starts MongoDB, Redis and an AWS emulator, deploys `template.yaml` into it and serves
 //! the API; another does the same into a folder of its own and runs the tests there.
 
+#![forbid(unsafe_code)]
+
 mod bench;
 mod build;
 mod command;
@@ -35,7 +37,8 @@ Files Manager on this machine, without AWS and without Docker.
   cargo local down                         stop an `up` that runs or was left behind
   cargo local fsck                         compare the ledger of the `up` that runs with its bucket
   cargo local test [-- ARGS]               run every test on a throw-away stack; ARGS go to `cargo test`
-  cargo local lint                         check template.yaml, as it stands and as AWS expands it
+  cargo local lint                         check template.yaml, as it stands and as AWS expands it, and
+                                           the licences, sources and versions of the dependencies
   cargo local bench                        size, start and memory of each function
   cargo local bench thumbnails [--only TEXT]
                                            time, memory and likeness of thumbnails, beside those of sharp

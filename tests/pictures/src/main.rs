@@ -2,6 +2,8 @@
 //! it images that are meant to break it. A line of JSON in, `{"source": path, "repeat": 1, "out": folder or none}`; a
 //! line out, with what the repeats cost together.
 
+#![forbid(unsafe_code)]
+
 use std::fs;
 use std::io::{BufRead, Write, stdin, stdout};
 use std::path::PathBuf;

@@ -1,0 +1,129 @@
+//! The bucket, which is shut, and the queue, which loses nothing.
+
+use serde_json::{Value, json};
+
+use crate::{ORIGIN, list, template, text, texts};
+
+/// How often a job may fail before it goes to the dead-letter queue.
+const RECEIVES: u64 = 5;
+
+const FOURTEEN_DAYS: u64 = 14 * 24 * 60 * 60;
+
+#[test]
+fn s21_nobody_can_open_the_bucket_to_the_public() {
+    let bucket = template().only("AWS::S3::Bucket");
+    let blocked = json!({
+        "BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true,
+    });
+    assert_eq!(bucket["PublicAccessBlockConfiguration"], blocked);
+    assert_eq!(bucket["OwnershipControls"], json!({ "Rules": [{ "ObjectOwnership": "BucketOwnerEnforced" }] }));
+    assert_eq!(bucket.get("AccessControl"), None);
+    assert_eq!(bucket.get("WebsiteConfiguration"), None);
+}
+
+#[test]
+fn s21_the_bucket_encrypts_what_it_stores() {
+    let rules = &template().only("AWS::S3::Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"];
+    assert_eq!(rules, &json!([{ "ServerSideEncryptionByDefault": { "SSEAlgorithm": "AES256" } }]));
+}
+
+#[test]
+fn s21_the_bucket_refuses_whoever_does_not_encrypt_the_connection() {
+    let policy = template().only("AWS::S3::BucketPolicy");
+    assert_eq!(text(&policy["Bucket"]), "${Bucket}");
+    let [statement] = list(&policy["PolicyDocument"]["Statement"]) else {
+        panic!("the bucket's policy allows nothing")
+    };
+    for (key, value) in [
+        ("Effect", json!("Deny")),
+        ("Principal", json!("*")),
+        ("Action", json!("s3:*")),
+        ("Condition", json!({ "Bool": { "aws:SecureTransport": "false" } })),
+    ] {
+        assert_eq!(statement[key], value, "{key}");
+    }
+    assert_eq!(texts(&statement["Resource"]), ["${Bucket.Arn}", "${Bucket.Arn}/*"]);
+}
+
+#[test]
+fn s21_an_upload_in_parts_that_is_forgotten_ends_after_a_day() {
+    let rules = template().only("AWS::S3::Bucket")["LifecycleConfiguration"]["Rules"].as_array().unwrap();
+    let ends = |rule: &Value| {
+        rule["Status"] == "Enabled"
+            && rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 1
+            // Of any key.
+            && ["Prefix", "Filter", "TagFilters"].iter().all(|key| rule.get(key).is_none())
+    };
+    assert!(rules.iter().any(ends), "{rules:?}");
+    // The sweeper alone deletes objects, by their rows.
+    assert!(rules.iter().all(|rule| rule.get("ExpirationInDays").is_none()), "{rules:?}");
+}
+
+#[test]
+fn s21_whose_pages_may_upload_is_a_parameter() {
+    let rules = template().only("AWS::S3::Bucket")["CorsConfiguration"]["CorsRules"].as_array().unwrap();
+    for rule in rules {
+        let methods = texts(&rule["AllowedMethods"]);
+        let only_reads = methods.iter().all(|method| ["GET", "HEAD"].contains(&method.as_str()));
+        let origin = if only_reads { "*" } else { "${AllowedOrigin}" };
+        assert_eq!(texts(&rule["AllowedOrigins"]), [origin], "of {methods:?}");
+    }
+    let writes = |method| rules.iter().any(|rule| texts(&rule["AllowedMethods"]).iter().any(|of| of == method));
+    assert!(writes("PUT") && writes("POST"));
+    let api = &template().only("AWS::ApiGatewayV2::Api")["Body"]["x-amazon-apigateway-cors"];
+    assert_eq!(texts(&api["allowOrigins"]), [ORIGIN]);
+    assert_eq!(api.get("allowCredentials"), None);
+}
+
+#[test]
+fn s22_the_queues_encrypt_what_they_hold() {
+    let queues: Vec<_> = template().of("AWS::SQS::Queue").collect();
+    let names: Vec<_> = queues.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["DeadLetterQueue", "Queue"]);
+    for (name, queue) in queues {
+        assert_eq!(queue["SqsManagedSseEnabled"], true, "{name}");
+    }
+}
+
+#[test]
+fn s22_a_job_that_fails_five_times_is_kept_for_fourteen_days() {
+    let redrive = &template().named("Queue")["RedrivePolicy"];
+    assert_eq!(redrive["maxReceiveCount"], RECEIVES);
+    assert_eq!(text(&redrive["deadLetterTargetArn"]), "${DeadLetterQueue.Arn}");
+    assert_eq!(template().named("DeadLetterQueue")["MessageRetentionPeriod"], FOURTEEN_DAYS);
+}
+
+#[test]
+fn s22_a_job_does_not_come_again_while_it_is_being_done() {
+    let worker = template().named("thumbnails")["Timeout"].as_u64().unwrap();
+    let visibility = template().named("Queue")["VisibilityTimeout"].as_u64().unwrap();
+    assert!(visibility >= 6 * worker, "{visibility} s, and the worker may take {worker} s");
+}
+
+#[test]
+fn s22_a_job_fails_without_its_neighbours() {
+    let source = template().only("AWS::Lambda::EventSourceMapping");
+    assert_eq!(text(&source["EventSourceArn"]), "${Queue.Arn}");
+    assert_eq!(text(&source["FunctionName"]), "${thumbnails}");
+    assert_eq!(source["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
+    assert!(source["BatchSize"].as_u64().unwrap() <= 5);
+    assert_ne!(source["Enabled"], false);
+}
+
+#[test]
+fn s22_an_alarm_tells_of_the_first_job_that_failed_for_good() {
+    let alarm = template().only("AWS::CloudWatch::Alarm");
+    for (key, value) in [
+        ("Namespace", json!("AWS/SQS")),
+        ("MetricName", json!("ApproximateNumberOfMessagesVisible")),
+        ("Statistic", json!("Maximum")),
+        ("Threshold", json!(0)),
+        ("ComparisonOperator", json!("GreaterThanThreshold")),
+        ("EvaluationPeriods", json!(1)),
+    ] {
+        assert_eq!(alarm[key], value, "{key}");
+    }
+    let [dimension] = list(&alarm["Dimensions"]) else { panic!("of one queue") };
+    assert_eq!(dimension["Name"], "QueueName");
+    assert_eq!(text(&dimension["Value"]), "${DeadLetterQueue.QueueName}");
+}
