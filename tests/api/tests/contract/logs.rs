@@ -135,7 +135,7 @@ async fn s24_no_line_has_a_ticket_or_a_signature_in_it() {
         .get(&format!("{companion}/params?filename={name}.html"))
         .await
         .fails_with_message(400, "Files of this type are not allowed here");
-    let wanted = json!({ "filename": format!("{name}.png"), "type": "image/png", "metadata": { "name": name } });
+    let wanted = json!({ "filename": format!("{name}.png"), "type": "image/png" });
     let begun = anyone.post(&format!("{companion}/multipart"), &wanted).await.json();
     let (upload, key) = (begun["uploadId"].as_str().unwrap(), begun["key"].as_str().unwrap().replace('/', "%2F"));
     let parts = format!("{companion}/multipart/{upload}");
@@ -159,7 +159,7 @@ async fn s24_no_line_has_a_ticket_or_a_signature_in_it() {
     let refused = bob.request("POST", "/files").header("Idempotency-Key", &again).json(&file).send().await;
     assert_eq!(refused.status, 422, "{refused}");
     secrets.push(again);
-    let signed = bob.post("/uploads/sign", json!({ "method": "PUT", "key": name, "name": name })).await.json();
+    let signed = bob.post("/uploads/sign", json!({ "method": "POST", "key": name, "name": name })).await.json();
     secrets.push(signature_in(signed["url"].as_str().unwrap()));
 
     // And down again.
