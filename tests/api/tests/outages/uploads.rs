@@ -75,7 +75,8 @@ async fn a_gibibyte_up_and_down_takes_no_memory_of_a_function() {
     for ((function, pid), peak) in &before {
         let now = after.get(&(function, *pid)).unwrap_or(peak);
         println!("{function}: {peak} kB before, {now} kB after");
-        assert!(now - peak < 1024, "{function} went from {peak} to {now} kB");
+        // The kernel counts in batches, so that it can be a little less as well.
+        assert!(now.saturating_sub(*peak) < 1024, "{function} went from {peak} to {now} kB");
     }
 }
 
