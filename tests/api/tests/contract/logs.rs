@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const WITHIN: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn every_request_is_one_line_of_json() {
+async fn s24_every_request_is_one_line_of_json() {
     let stack = Stack::running().await;
     let since = SystemTime::now() - Duration::from_secs(1);
     let bob = stack.user("bob").await;
@@ -24,6 +24,9 @@ async fn every_request_is_one_line_of_json() {
     bob.put(&format!("/files/{file}/unpublish")).await;
     bob.get(&format!("/files/{file}/data")).await;
     bob.create(json!({})).await;
+    bob.get("/users/me/sessions").await;
+    bob.request("DELETE", "/users/me/sessions/malformed").send().await;
+    bob.request("PUT", "/users/me/password").json(json!({ "password": "wrong", "newPassword": "x" })).send().await;
     bob.get("/disconnect").await;
     let expected = [
         ("POST", "/files", 201),
@@ -35,6 +38,9 @@ async fn every_request_is_one_line_of_json() {
         ("PUT", "/files/{id}/unpublish", 200),
         ("GET", "/files/{id}/data", 200),
         ("POST", "/files", 400),
+        ("GET", "/users/me/sessions", 200),
+        ("DELETE", "/users/me/sessions/{id}", 404),
+        ("PUT", "/users/me/password", 401),
         ("GET", "/disconnect", 204),
     ];
 
@@ -66,7 +72,7 @@ async fn every_request_is_one_line_of_json() {
 }
 
 #[tokio::test]
-async fn no_line_has_a_password_a_token_an_email_or_a_name_in_it() {
+async fn s17_s24_no_line_has_a_password_a_token_an_email_or_a_name_in_it() {
     let stack = Stack::running().await;
     let since = SystemTime::now() - Duration::from_secs(1);
     let (bob, password, name) = (stack.user("sentinel").await, unique("password"), unique("name"));
@@ -89,6 +95,11 @@ async fn no_line_has_a_password_a_token_an_email_or_a_name_in_it() {
         anyone.with_token(&wrong_token).get(&path).await;
     }
     anyone.get(&format!("/{name}?token={token}")).await.fails(404, "Not found");
+    let body = json!({ "password": &password, "newPassword": &password });
+    bob.request("PUT", "/users/me/password").json(&body).send().await.fails(401, "Unauthorized");
+    bob.request("DELETE", "/users/me").json(&body).send().await.fails(401, "Unauthorized");
+    let session = bob.get("/users/me/sessions").await.json()[1]["id"].as_str().unwrap().to_owned();
+    bob.request("DELETE", &format!("/users/me/sessions/{name}")).send().await.fails(404, "Not found");
     anyone.with_token(&token).get("/disconnect").await;
 
     let lines = eventually("all lines, those of the worker too", WITHIN, async || {
@@ -100,7 +111,8 @@ async fn no_line_has_a_password_a_token_an_email_or_a_name_in_it() {
     })
     .await;
     let credentials = encoded(format!("{email}:{password}").as_bytes());
-    let secrets = [&password, &name, &email, &bob.email, &token, &bob.token, &wrong_token, &credentials, "toto1234!"];
+    let secrets =
+        [&password, &name, &email, &bob.email, &token, &bob.token, &wrong_token, &session, &credentials, "toto1234!"];
     for line in &lines {
         for secret in secrets {
             assert!(!line.contains(secret), "{secret} in {line}");
