@@ -8,6 +8,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::{
     aws::{Aws, Settings},
+    limits,
     passwords::Scheme,
 };
 
@@ -23,6 +24,8 @@ pub struct Config {
     pub queue_url: String,
     /// How new passwords are stored: `PASSWORD_HASH`, `argon2id` (default) or `sha1`.
     pub password_hash: Scheme,
+    /// Failed logins a minute from one address after which no more are looked at: `FAILURES_PER_ADDRESS`, default 10.
+    pub failures_per_address: u32,
     /// Least level that is logged: `LOG_LEVEL`, default `info`; a level below that is not compiled in.
     pub log_level: LevelFilter,
     /// How long an upload may stay pending before the sweeper removes it: `UPLOAD_GRACE`, seconds, default 900.
@@ -67,6 +70,7 @@ impl Config {
             bucket: required("BUCKET")?,
             queue_url: required("QUEUE_URL")?,
             password_hash: parsed("PASSWORD_HASH", Scheme::Argon2id)?,
+            failures_per_address: at_least_one("FAILURES_PER_ADDRESS", limits::FAILURES)?,
             log_level: parsed("LOG_LEVEL", LevelFilter::INFO)?,
             upload_grace: seconds("UPLOAD_GRACE", 900)?,
             direct_upload_grace: seconds("DIRECT_UPLOAD_GRACE", 86_400)?,
@@ -75,6 +79,14 @@ impl Config {
             aws,
         })
     }
+}
+
+/// `MONGODB_URI` alone.
+///
+/// # Errors
+/// It is not set.
+pub fn mongodb_uri() -> Result<String> {
+    required("MONGODB_URI")
 }
 
 /// Where a secret stands: in the environment itself, or under a name in SSM.
@@ -154,10 +166,14 @@ fn parsed<T: std::str::FromStr>(name: &str, default: T) -> Result<T> {
     }
 }
 
-fn seconds(name: &str, default: u64) -> Result<Duration> {
-    let seconds = parsed(name, default)?;
-    if seconds == 0 {
-        bail!("{name} is a number of seconds, at least 1");
+fn at_least_one(name: &str, default: u32) -> Result<u32> {
+    let number = parsed(name, default)?;
+    if number == 0 {
+        bail!("{name} is a number, at least 1");
     }
-    Ok(Duration::from_secs(seconds))
+    Ok(number)
+}
+
+fn seconds(name: &str, default: u32) -> Result<Duration> {
+    Ok(Duration::from_secs(at_least_one(name, default)?.into()))
 }

@@ -33,6 +33,9 @@ pub enum Error {
     /// What is asked contradicts what was asked before under the same name.
     #[error("{0}")]
     Unprocessable(&'static str),
+    /// Somebody may be guessing; in so many seconds the next password is looked at.
+    #[error("Too many failed logins: wait a minute")]
+    TooManyFailures { seconds: u64 },
     /// A store is down or hangs; the same request may work in a moment.
     #[error("Service unavailable")]
     Unavailable(#[source] anyhow::Error),
@@ -50,6 +53,7 @@ impl Error {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -65,7 +69,24 @@ impl Error {
             | Self::Invalid(_)
             | Self::TooLarge(_)
             | Self::Conflict(_)
-            | Self::Unprocessable(_) => None,
+            | Self::Unprocessable(_)
+            | Self::TooManyFailures { .. } => None,
+        }
+    }
+
+    /// After how many seconds the same request may fare better.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Unavailable(_) => Some(1),
+            Self::TooManyFailures { seconds } => Some(*seconds),
+            Self::Unauthorized
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::Invalid(_)
+            | Self::TooLarge(_)
+            | Self::Conflict(_)
+            | Self::Unprocessable(_)
+            | Self::Internal(_) => None,
         }
     }
 
@@ -82,8 +103,8 @@ pub struct Cause(pub Arc<str>);
 impl Error {
     fn answer(&self, body: Value) -> Response {
         let mut response = (self.status(), Json(body)).into_response();
-        if matches!(self, Self::Unavailable(_)) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(cause) = self.cause() {
             response.extensions_mut().insert(Cause(cause.into()));

@@ -41,6 +41,11 @@ pub const NAME_BYTES: usize = 255;
 /// Longest password, in bytes, checked before hashing so that a long one costs nothing.
 pub const PASSWORD_BYTES: usize = 1024;
 
+/// Wrong passwords for one account within [`FAILURES_WITHIN`] after which no more are looked at. The same number for one
+/// address is a parameter, for many people may share one.
+pub const FAILURES: u32 = 10;
+pub const FAILURES_WITHIN: Duration = Duration::from_mins(1);
+
 /// Documents on one page of a listing.
 pub const PAGE: u32 = 20;
 
@@ -49,6 +54,16 @@ pub const DEEPEST_ROW: u64 = 1 << 32;
 
 /// How long a session lives.
 pub const SESSION: Duration = Duration::from_hours(24);
+
+/// Sessions of one user that are listed, the newest, and as many are ended at once.
+pub const SESSIONS: isize = 1000;
+
+/// How long ending many sessions may take; repeated, it goes on where it was.
+pub const END_SESSIONS: Duration = Duration::from_secs(2);
+
+/// How long after it was noted that an account ends a request in its name may still store something: longer than any
+/// function behind the API runs.
+pub const DEPARTURE: Duration = Duration::from_mins(1);
 
 /// How long `/status` waits for a store before it says `false`.
 pub const STATUS: Duration = Duration::from_millis(800);

@@ -17,7 +17,12 @@ use crate::{Config, Error, limits};
 /// # Errors
 /// A connection string that has no meaning, or (for `mongodb+srv`) a name that does not resolve.
 pub async fn connect(config: &Config) -> Result<Database> {
-    let mut options = ClientOptions::parse(&config.mongodb_uri).await.context("MONGODB_URI")?;
+    connect_to(&config.mongodb_uri).await
+}
+
+/// The same for a program that needs nothing else of the configuration.
+pub async fn connect_to(uri: &str) -> Result<Database> {
+    let mut options = ClientOptions::parse(uri).await.context("MONGODB_URI")?;
     options.app_name.get_or_insert_with(|| "files-manager".into());
     options.max_pool_size = Some(limits::MONGODB_CONNECTIONS);
     options.server_selection_timeout = Some(limits::MONGODB_SELECTION);

@@ -10,6 +10,7 @@ use std::{fmt::Write, str::FromStr};
 use crate::{Error, Result, limits};
 
 /// A password as it was typed: its exact bytes, at most [`limits::PASSWORD_BYTES`]. Not `Debug`.
+#[derive(Clone)]
 pub struct Password(String);
 
 impl FromStr for Password {
@@ -108,6 +109,17 @@ impl Passwords {
     }
 }
 
+/// What a bare SHA-1 becomes as long as nobody logs in with its password: the digest under Argon2id. `None` for any other
+/// form.
+pub async fn wrap(stored: String) -> Result<Option<String>> {
+    on_a_thread(move || match Stored::of(&stored) {
+        // In lower case, as a login computes it.
+        Stored::Sha1(digest) => Ok(Some(format!("sha1:{}", argon2id(&digest.to_ascii_lowercase())?))),
+        Stored::Argon2id(_) | Stored::Wrapped(_) | Stored::Unknown => Ok(None),
+    })
+    .await
+}
+
 /// The forms that `users.password` may hold.
 enum Stored<'a> {
     /// PHC string of the password.
@@ -199,6 +211,20 @@ mod tests {
             };
             assert_eq!(check(Scheme::Argon2id, PASSWORD, &hash).await, Verdict::Right);
             assert_eq!(check(Scheme::Argon2id, "wrong", stored).await, Verdict::Wrong);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bare_sha1_is_wrapped_and_nothing_else_is() {
+        for digest in [SHA1, &SHA1.to_uppercase()] {
+            let wrapped = wrap(digest.into()).await.unwrap().unwrap();
+            assert!(wrapped.starts_with("sha1:$argon2id$v=19$m=12288,t=3,p=1$"), "{wrapped}");
+            assert_eq!(check(Scheme::Sha1, PASSWORD, &wrapped).await, Verdict::Right);
+            assert_eq!(check(Scheme::Argon2id, "wrong", &wrapped).await, Verdict::Wrong);
+            assert_eq!(wrap(wrapped).await.unwrap(), None);
+        }
+        for other in ["", PASSWORD, &SHA1[1..], &argon2id(PASSWORD).unwrap()] {
+            assert_eq!(wrap(other.into()).await.unwrap(), None, "{other}");
         }
     }
 

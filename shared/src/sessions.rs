@@ -1,16 +1,18 @@
-//! Who is asking: tokens, kept in Redis by their SHA-256 for a day.
+//! Who is asking: tokens, kept in Redis by their SHA-256 for a day, and for each user a list of them.
 
 use std::{fmt::Write, sync::OnceLock};
 
 use anyhow::Context;
 use axum::{
-    extract::{FromRef, FromRequestParts},
+    extract::{FromRef, FromRequestParts, Path},
     http::{HeaderMap, header, request::Parts},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use mongodb::bson::DateTime;
 use redis::{
-    Cmd, FromRedisValue,
+    Cmd, FromRedisValue, Pipeline,
     aio::{ConnectionManager, ConnectionManagerConfig},
+    pipe,
 };
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
@@ -40,14 +42,9 @@ impl Token {
         (!token.is_empty()).then(|| Self(token.to_owned()))
     }
 
-    /// The key in Redis: a digest, so that who reads Redis cannot take part in a session.
-    fn key(&self) -> String {
-        let mut key = String::from("auth_");
-        for byte in Sha256::digest(self.0.as_bytes()) {
-            // Writing to a String cannot fail.
-            let _ = write!(key, "{byte:02x}");
-        }
-        key
+    /// What Redis knows it by, so that who reads Redis cannot take part in a session.
+    fn digest(&self) -> String {
+        sha256_hex(self.0.as_bytes())
     }
 
     /// What the client is given, once.
@@ -69,16 +66,77 @@ impl Sessions {
     }
 
     /// Opens a session; older ones of the user stay.
-    pub async fn open(&self, UserId(user): UserId) -> Result<Token> {
+    pub async fn open(&self, user: UserId) -> Result<Token> {
         let token = Token::random()?;
-        let seconds = limits::SESSION.as_secs();
-        self.redis.ask::<()>(Cmd::set_ex(token.key(), user.to_hex(), seconds)).await?;
+        let (digest, index, seconds) = (token.digest(), index(user), limits::SESSION.as_secs());
+        let now = DateTime::now().timestamp_millis();
+        let mut commands = pipe();
+        commands.atomic().set_ex(key(&digest), user.0.to_hex(), seconds).ignore();
+        commands.zrembyscore(&index, "-inf", now - CLOCKS).ignore();
+        commands.zadd(&index, digest, now + lifetime()).ignore();
+        // It lasts as long as the youngest session.
+        commands.expire(&index, i64::try_from(seconds).unwrap_or(i64::MAX)).ignore();
+        self.redis.ask_all::<()>(&commands).await?;
         Ok(token)
     }
 
     /// Ends one session, and no other.
-    pub async fn end(&self, token: &Token) -> Result<()> {
-        self.redis.ask::<()>(Cmd::del(token.key())).await
+    pub async fn end(&self, user: UserId, token: &Token) -> Result<()> {
+        self.end_some(user, &[token.digest()]).await
+    }
+
+    /// Ends the session that its user calls so. `NotFound` if none of theirs is.
+    pub async fn end_called(&self, user: UserId, id: &SessionId) -> Result<()> {
+        let sessions = self.of(user).await?;
+        let session = sessions.into_iter().find(|session| session.id() == id.0).ok_or(Error::NotFound)?;
+        self.end_some(user, &[session.digest]).await
+    }
+
+    /// Ends all sessions of a user but this one.
+    pub async fn end_others(&self, user: UserId, token: &Token) -> Result<()> {
+        self.end_all_but(user, Some(&token.digest())).await
+    }
+
+    pub async fn end_all(&self, user: UserId) -> Result<()> {
+        self.end_all_but(user, None).await
+    }
+
+    async fn end_all_but(&self, user: UserId, kept: Option<&str>) -> Result<()> {
+        let ended = async {
+            loop {
+                let mut some: Vec<String> = self.redis.ask(Cmd::zrange(index(user), 0, MOST_LISTED)).await?;
+                some.retain(|digest| Some(digest.as_str()) != kept);
+                if some.is_empty() {
+                    return Ok(());
+                }
+                self.end_some(user, &some).await?;
+            }
+        };
+        timeout(limits::END_SESSIONS, ended).await.unwrap_or_else(|_| Err(Error::timeout("Redis")))
+    }
+
+    async fn end_some(&self, user: UserId, digests: &[String]) -> Result<()> {
+        let keys: Vec<String> = digests.iter().map(|digest| key(digest)).collect();
+        let mut commands = pipe();
+        commands.atomic().del(keys).ignore().zrem(index(user), digests).ignore();
+        self.redis.ask_all(&commands).await
+    }
+
+    /// The open sessions of a user, newest first.
+    pub async fn of(&self, user: UserId) -> Result<Vec<Session>> {
+        let mut commands = pipe();
+        commands.atomic().zrembyscore(index(user), "-inf", DateTime::now().timestamp_millis() - CLOCKS).ignore();
+        commands.zrevrange_withscores(index(user), 0, MOST_LISTED);
+        let (listed,): (Vec<(String, i64)>,) = self.redis.ask_all(&commands).await?;
+        if listed.is_empty() {
+            return Ok(Vec::new());
+        }
+        // What the list says may have gone without it: expired by the clock of Redis, or evicted.
+        let keys: Vec<String> = listed.iter().map(|(digest, _)| key(digest)).collect();
+        let users: Vec<Option<String>> = self.redis.ask(Cmd::mget(keys)).await?;
+        let theirs = user.0.to_hex();
+        let open = listed.into_iter().zip(users).filter(|(_, user)| user.as_ref() == Some(&theirs));
+        Ok(open.map(|((digest, expires_at), _)| Session { digest, expires_at }).collect())
     }
 
     /// Whose session it is.
@@ -86,10 +144,79 @@ impl Sessions {
     /// # Errors
     /// `Unauthorized` for a token that is unknown, expired, or of a user who is no more.
     pub async fn user(&self, token: &Token) -> Result<User> {
-        let id: Option<String> = self.redis.ask(Cmd::get(token.key())).await?;
+        let id: Option<String> = self.redis.ask(Cmd::get(key(&token.digest()))).await?;
         let id = id.and_then(|hex| hex.parse().ok()).ok_or(Error::Unauthorized)?;
         self.users.with_id(UserId(id)).await?.ok_or(Error::Unauthorized)
     }
+}
+
+/// A session as its user may see it: nothing of it opens one.
+pub struct Session {
+    digest: String,
+    /// Milliseconds since 1970.
+    expires_at: i64,
+}
+
+impl Session {
+    /// The digest's first 24 digits: as long as any other id, and of no use to who would find the rest.
+    pub fn id(&self) -> &str {
+        self.digest.get(..24).unwrap_or_default()
+    }
+
+    pub fn created_at(&self) -> DateTime {
+        // No session is prolonged.
+        DateTime::from_millis(self.expires_at - lifetime())
+    }
+
+    pub fn expires_at(&self) -> DateTime {
+        DateTime::from_millis(self.expires_at)
+    }
+
+    pub fn is_of(&self, token: &Token) -> bool {
+        self.digest == token.digest()
+    }
+}
+
+/// What a user calls a session: the `{id}` of a route.
+pub struct SessionId(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Error::NotFound)?;
+        Ok(Self(id))
+    }
+}
+
+/// Index of the last one in a list of [`limits::SESSIONS`].
+const MOST_LISTED: isize = limits::SESSIONS - 1;
+
+/// Milliseconds by which our clock may be ahead of that of Redis: what is open there must be on the list.
+const CLOCKS: i64 = 60_000;
+
+/// In milliseconds.
+fn lifetime() -> i64 {
+    i64::try_from(limits::SESSION.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Where Redis has the user of a session.
+fn key(digest: &str) -> String {
+    format!("auth_{digest}")
+}
+
+/// Where Redis lists a user's sessions: their digests, by when they expire.
+fn index(UserId(user): UserId) -> String {
+    format!("sessions_{}", user.to_hex())
+}
+
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }
 
 /// The connection to Redis; it connects when first used and again whenever it broke.
@@ -110,23 +237,29 @@ impl Redis {
 
     /// Whether Redis answers.
     pub async fn answers(&self) -> bool {
-        matches!(timeout(limits::STATUS, self.twice::<String>(&Cmd::ping())).await, Ok(Ok(_)))
+        matches!(timeout(limits::STATUS, self.twice::<(String,)>(pipe().add_command(Cmd::ping()))).await, Ok(Ok(_)))
     }
 
     async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T> {
-        match timeout(limits::REDIS, self.twice(&command)).await {
+        let (answer,) = self.ask_all(pipe().add_command(command)).await?;
+        Ok(answer)
+    }
+
+    /// Several commands with one answer, in the time of one.
+    pub(crate) async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T> {
+        match timeout(limits::REDIS, self.twice(commands)).await {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(Error::timeout("Redis")),
         }
     }
 
     /// A connection that the other side closed while this instance slept is found dead only by using it, so
-    /// that a command which met one is sent again. All of ours may be.
-    async fn twice<T: FromRedisValue>(&self, command: &Cmd) -> redis::RedisResult<T> {
+    /// that commands which met one are sent again. All of ours may be.
+    async fn twice<T: FromRedisValue>(&self, commands: &Pipeline) -> redis::RedisResult<T> {
         let mut connection = self.0.clone();
-        match command.query_async(&mut connection).await {
+        match commands.query_async(&mut connection).await {
             Err(error) if error.is_io_error() || error.is_connection_dropped() => {
-                command.query_async(&mut connection).await
+                commands.query_async(&mut connection).await
             }
             outcome => outcome,
         }

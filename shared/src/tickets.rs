@@ -213,7 +213,23 @@ impl Tickets {
     async fn ensure_indexes(&self) -> Result<()> {
         let once_expired = IndexOptions::builder().expire_after(Duration::ZERO).build();
         let expiry = IndexModel::builder().keys(doc! { "expiresAt": 1 }).options(once_expired).build();
-        answer(self.rows.create_index(expiry)).await?;
+        let owner = IndexModel::builder().keys(doc! { "userId": 1 }).build();
+        answer(self.rows.create_indexes([expiry, owner])).await?;
+        Ok(())
+    }
+}
+
+/// All tickets of somebody, for who has to take them back without having the key to read one.
+#[derive(Clone)]
+pub struct Grants(Collection<Row>);
+
+impl Grants {
+    pub fn of(database: &Database) -> Self {
+        Self(database.collection("tickets"))
+    }
+
+    pub async fn revoke_all_of(&self, UserId(owner): UserId) -> Result<()> {
+        answer(self.0.delete_many(doc! { "userId": owner })).await?;
         Ok(())
     }
 }

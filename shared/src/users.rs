@@ -70,10 +70,16 @@ impl Users {
         answer(self.users.find_one(doc! { "_id": id })).await
     }
 
-    /// Replaces a stored password, unless somebody has changed it meanwhile.
-    pub async fn replace_password(&self, user: &User, new: &str) -> Result<()> {
+    /// Replaces a stored password, unless somebody has changed it meanwhile: whether it did.
+    pub async fn replace_password(&self, user: &User, new: &str) -> Result<bool> {
         let unchanged = doc! { "_id": user.id, "password": &user.password };
-        answer(self.users.update_one(unchanged, doc! { "$set": { "password": new } })).await?;
+        let done = answer(self.users.update_one(unchanged, doc! { "$set": { "password": new } })).await?;
+        Ok(done.matched_count == 1)
+    }
+
+    /// Ends an account, from where it is nobody's: see [`crate::departures`] for what goes with it.
+    pub async fn delete(&self, UserId(id): UserId) -> Result<()> {
+        answer(self.users.delete_one(doc! { "_id": id })).await?;
         Ok(())
     }
 

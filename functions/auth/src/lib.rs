@@ -16,7 +16,8 @@ use shared::{
     mongo,
     passwords::{Password, Passwords, Verdict},
     sessions::{Redis, Sessions, Token},
-    users::{UserId, Users},
+    throttle::{Address, Throttle},
+    users::{User, UserId, Users},
 };
 
 #[derive(Clone, FromRef)]
@@ -24,6 +25,7 @@ pub struct App {
     users: Users,
     sessions: Sessions,
     passwords: Passwords,
+    throttle: Throttle,
 }
 
 pub fn router(app: App) -> Router {
@@ -33,8 +35,13 @@ pub fn router(app: App) -> Router {
 impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
         let users = Users::of(&mongo::connect(config).await?);
-        let sessions = Sessions::new(Redis::connect(config)?, users.clone());
-        Ok(Self { users, sessions, passwords: Passwords::new(config.password_hash) })
+        let redis = Redis::connect(config)?;
+        Ok(Self {
+            sessions: Sessions::new(redis.clone(), users.clone()),
+            users,
+            passwords: Passwords::new(config.password_hash),
+            throttle: Throttle::new(redis, config),
+        })
     }
 }
 
@@ -71,27 +78,52 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     base64::engine::GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-async fn connect(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>> {
-    let login = Login::try_from(&headers)?;
-    let user = app.users.with_email(&login.email).await?;
+async fn connect(address: Address, State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>> {
+    let Login { email, password } = Login::try_from(&headers)?;
+    let attempt = app.throttle.login(&email, &address).await?;
+    let user = app.users.with_email(&email).await?;
     let stored = user.as_ref().map(|user| user.password.clone());
-    let verdict = app.passwords.check(login.password, stored).await?;
-    let user = user.ok_or(Error::Unauthorized)?;
-    match verdict {
-        Verdict::Wrong => return Err(Error::Unauthorized),
-        Verdict::Right => {}
+    let (user, replacement) = match (user, app.passwords.check(password.clone(), stored).await?) {
+        (Some(user), Verdict::Right) => (user, None),
+        (Some(user), Verdict::RightWith(hash)) => (user, Some(hash)),
+        (None, _) | (Some(_), Verdict::Wrong) => return Err(attempt.failed().await),
+    };
+    attempt.succeeded().await?;
+    if let Some(hash) = &replacement
         // The next login tries again if this write fails.
-        Verdict::RightWith(hash) => {
-            if let Err(error) = app.users.replace_password(&user, &hash).await {
-                tracing::warn!(error = error.cause(), "a legacy password was not replaced");
-            }
-        }
+        && let Err(error) = app.users.replace_password(&user, hash).await
+    {
+        tracing::warn!(error = error.cause(), "a legacy password was not replaced");
     }
     let token = app.sessions.open(user.id()).await?;
+    if let Err(refused) = app.still_opens(&user, password, replacement.as_deref()).await {
+        // Should this fail, nobody has been told the token.
+        app.sessions.end(user.id(), &token).await?;
+        return Err(refused);
+    }
     Ok(Json(json!({ "token": token.reveal() })))
 }
 
-async fn disconnect(_: UserId, token: Token, State(sessions): State<Sessions>) -> Result<StatusCode> {
-    sessions.end(&token).await?;
+async fn disconnect(user: UserId, token: Token, State(sessions): State<Sessions>) -> Result<StatusCode> {
+    sessions.end(user, &token).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+impl App {
+    /// Whether the password that has just opened a session is good even now.
+    ///
+    /// Who changes a password stores the new one, then ends the sessions that there are. A login with the old one may be on
+    /// its way all that time, and open its session when the others have been ended. So it looks again after it has opened:
+    /// if the new password was stored before that look, it is found here; if after, the session was there to be ended.
+    async fn still_opens(&self, user: &User, password: Password, replacement: Option<&str>) -> Result<()> {
+        let now = self.users.with_id(user.id()).await?.ok_or(Error::Unauthorized)?;
+        if now.password == user.password || Some(&*now.password) == replacement {
+            return Ok(());
+        }
+        // Another login may have replaced a legacy form of the same password.
+        match self.passwords.check(password, Some(now.password)).await? {
+            Verdict::Right | Verdict::RightWith(_) => Ok(()),
+            Verdict::Wrong => Err(Error::Unauthorized),
+        }
+    }
 }

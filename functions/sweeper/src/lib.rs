@@ -6,7 +6,9 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use shared::{Config, Result, files::Files, jobs::Jobs, limits, mongo, objects::Objects, uploads::Uploads};
+use shared::{
+    Config, Result, departures::Departures, files::Files, jobs::Jobs, limits, mongo, objects::Objects, uploads::Uploads,
+};
 
 pub mod fsck;
 
@@ -16,6 +18,7 @@ pub struct App {
     files: Files,
     uploads: Uploads,
     jobs: Jobs,
+    departures: Departures,
     pub fsck: Fsck,
 }
 
@@ -30,13 +33,15 @@ pub struct Swept {
 
 impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
-        let files = Files::of(&mongo::connect(config).await?, config);
+        let database = mongo::connect(config).await?;
+        let files = Files::of(&database, config);
         let objects = Objects::connect(config, limits::S3_INLINE);
         Ok(Self {
             uploads: Uploads::new(files.clone(), objects),
             fsck: Fsck::new(files.clone(), config),
             files,
             jobs: Jobs::connect(config),
+            departures: Departures::of(&database, config),
         })
     }
 
@@ -45,8 +50,12 @@ impl App {
     /// # Errors
     /// A store that is down; the schedule is the retry.
     pub async fn sweep(&self, request_id: &str) -> Result<Swept> {
-        let outcome: Result<Swept> =
-            async { Ok(Swept { expired: self.expired().await?, overdue: self.overdue().await? }) }.await;
+        let outcome: Result<Swept> = async {
+            let swept = Swept { expired: self.expired().await?, overdue: self.overdue().await? };
+            self.departures.sweep().await?;
+            Ok(swept)
+        }
+        .await;
         match &outcome {
             Ok(Swept { expired, overdue }) => tracing::info!(request_id, expired, overdue, "sweep"),
             Err(error) => tracing::error!(request_id, error = error.cause(), "sweep"),

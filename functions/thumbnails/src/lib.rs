@@ -45,7 +45,8 @@ impl From<Error> for Failure {
             | Error::Invalid(_)
             | Error::TooLarge(_)
             | Error::Conflict(_)
-            | Error::Unprocessable(_) => Self::Permanent(error.to_string()),
+            | Error::Unprocessable(_)
+            | Error::TooManyFailures { .. } => Self::Permanent(error.to_string()),
         }
     }
 }

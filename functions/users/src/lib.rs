@@ -1,4 +1,4 @@
-//! Accounts.
+//! Accounts, and the sessions of who has one.
 
 #![forbid(unsafe_code)]
 
@@ -6,39 +6,56 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRef, State},
     http::StatusCode,
-    routing::{get, post},
+    routing::{delete, get, post, put},
 };
-use serde::Serialize;
 use shared::{
     Config, Error, Result,
     api::Json,
     body::Fields,
+    departures::Departures,
     limits, mongo,
-    passwords::{Password, Passwords},
-    sessions::{Redis, Sessions},
-    users::{User, Users},
+    passwords::{Password, Passwords, Verdict},
+    sessions::{Redis, SessionId, Sessions, Token},
+    throttle::Throttle,
+    users::{User, UserId, Users},
 };
+
+mod view;
+
+use view::{SessionView, UserView};
 
 #[derive(Clone, FromRef)]
 pub struct App {
     users: Users,
     sessions: Sessions,
     passwords: Passwords,
+    throttle: Throttle,
+    departures: Departures,
 }
 
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/users", post(sign_up))
-        .route("/users/me", get(me))
+        .route("/users/me", get(me).delete(leave))
+        .route("/users/me/password", put(change_password))
+        .route("/users/me/sessions", get(sessions).delete(end_other_sessions))
+        .route("/users/me/sessions/{id}", delete(end_session))
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
         .with_state(app)
 }
 
 impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
-        let users = Users::of(&mongo::connect(config).await?);
-        let sessions = Sessions::new(Redis::connect(config)?, users.clone());
-        Ok(Self { users, sessions, passwords: Passwords::new(config.password_hash) })
+        let database = mongo::connect(config).await?;
+        let users = Users::of(&database);
+        let redis = Redis::connect(config)?;
+        Ok(Self {
+            sessions: Sessions::new(redis.clone(), users.clone()),
+            users,
+            passwords: Passwords::new(config.password_hash),
+            throttle: Throttle::new(redis, config),
+            departures: Departures::of(&database, config),
+        })
     }
 }
 
@@ -58,16 +75,31 @@ impl TryFrom<Fields> for SignUp {
     }
 }
 
-/// An account as its owner sees it.
-#[derive(Serialize)]
-struct UserView {
-    id: String,
-    email: String,
+/// Who wants another password.
+struct Change {
+    current: Current,
+    new: Password,
 }
 
-impl From<User> for UserView {
-    fn from(user: User) -> Self {
-        Self { id: user.id().0.to_hex(), email: user.email }
+impl TryFrom<Fields> for Change {
+    type Error = Error;
+
+    fn try_from(mut fields: Fields) -> Result<Self> {
+        let current = Current::try_from(&mut fields)?;
+        let new = fields.text("newPassword").ok_or(Error::Invalid("Missing newPassword"))?;
+        Ok(Self { current, new: new.parse()? })
+    }
+}
+
+/// What somebody says is their password. `None` where it is too long to be one.
+struct Current(Option<Password>);
+
+impl TryFrom<&mut Fields> for Current {
+    type Error = Error;
+
+    fn try_from(fields: &mut Fields) -> Result<Self> {
+        let password = fields.text("password").ok_or(Error::Invalid("Missing password"))?;
+        Ok(Self(password.parse().ok()))
     }
 }
 
@@ -87,4 +119,57 @@ async fn sign_up(
 
 async fn me(user: User) -> Json<UserView> {
     Json(user.into())
+}
+
+/// Ends the account and all it has. Up to the moment when the account goes it can be asked for again with the same token.
+async fn leave(user: User, token: Token, State(app): State<App>, mut fields: Fields) -> Result<StatusCode> {
+    app.prove(&user, Current::try_from(&mut fields)?).await?;
+    let id = user.id();
+    tokio::try_join!(app.departures.strip(id), app.sessions.end_others(id, &token))?;
+    app.departures.remove(id).await?;
+    // Without their user they are worth nothing; they need only not lie about for a day.
+    if let Err(error) = app.sessions.end_all(id).await {
+        tracing::warn!(error = error.cause(), "sessions of an account that has gone are left to expire");
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn change_password(user: User, token: Token, State(app): State<App>, fields: Fields) -> Result<StatusCode> {
+    let Change { current, new } = fields.try_into()?;
+    app.prove(&user, current).await?;
+    let hash = app.passwords.hash(new).await?;
+    // Once before, so that no session stays behind if the second time fails: the old password would not do to ask again.
+    app.sessions.end_others(user.id(), &token).await?;
+    if !app.users.replace_password(&user, &hash).await? {
+        return Err(Error::Conflict("The password has been changed meanwhile"));
+    }
+    app.sessions.end_others(user.id(), &token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn sessions(user: UserId, token: Token, State(sessions): State<Sessions>) -> Result<Json<Vec<SessionView>>> {
+    let open = sessions.of(user).await?;
+    Ok(Json(open.iter().map(|session| SessionView::of(session, &token)).collect()))
+}
+
+async fn end_other_sessions(user: UserId, token: Token, State(sessions): State<Sessions>) -> Result<StatusCode> {
+    sessions.end_others(user, &token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn end_session(user: UserId, id: SessionId, State(sessions): State<Sessions>) -> Result<StatusCode> {
+    sessions.end_called(user, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl App {
+    /// That who has the token knows the password too.
+    async fn prove(&self, user: &User, Current(password): Current) -> Result<()> {
+        let attempt = self.throttle.check(&user.email).await?;
+        let Some(password) = password else { return Err(attempt.failed().await) };
+        match self.passwords.check(password, Some(user.password.clone())).await? {
+            Verdict::Right | Verdict::RightWith(_) => attempt.succeeded().await,
+            Verdict::Wrong => Err(attempt.failed().await),
+        }
+    }
 }

@@ -26,6 +26,11 @@ impl Stack {
 
     /// What a function answers to a request as the gateway hands it over, before the gateway adds anything.
     pub async fn hand(&self, function: &str, method: &str, path: &str, headers: Value) -> Value {
+        self.hand_from("127.0.0.1", function, method, path, headers).await
+    }
+
+    /// The same from anywhere in the world.
+    pub async fn hand_from(&self, source_ip: &str, function: &str, method: &str, path: &str, headers: Value) -> Value {
         let route = format!("ANY {path}");
         let event = json!({
             "version": "2.0", "routeKey": route, "rawPath": path, "rawQueryString": "", "headers": headers,
@@ -33,7 +38,7 @@ impl Stack {
             "requestContext": {
                 "accountId": "000000000000", "apiId": "api", "domainName": "localhost", "domainPrefix": "api",
                 "requestId": "id", "routeKey": route, "stage": "$default", "time": "", "timeEpoch": 0,
-                "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1",
+                "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": source_ip,
                 "userAgent": "" },
             },
         });

@@ -28,6 +28,9 @@ async fn s24_every_request_is_one_line_of_json() {
     let ticket = bob.post("/uploads/tickets", json!({})).await.json();
     bob.request("DELETE", &format!("/uploads/tickets/{}", ticket["ticket"].as_str().unwrap())).send().await;
     bob.request("DELETE", &format!("/files/{file}")).send().await;
+    bob.get("/users/me/sessions").await;
+    bob.request("DELETE", "/users/me/sessions/malformed").send().await;
+    bob.request("PUT", "/users/me/password").json(json!({ "password": "wrong", "newPassword": "x" })).send().await;
     bob.get("/disconnect").await;
     let expected = [
         ("POST", "/files", 201),
@@ -43,6 +46,9 @@ async fn s24_every_request_is_one_line_of_json() {
         ("POST", "/uploads/tickets", 201),
         ("DELETE", "/uploads/tickets/{ticket}", 204),
         ("DELETE", "/files/{id}", 204),
+        ("GET", "/users/me/sessions", 200),
+        ("DELETE", "/users/me/sessions/{id}", 404),
+        ("PUT", "/users/me/password", 401),
         ("GET", "/disconnect", 204),
     ];
 
@@ -74,7 +80,7 @@ async fn s24_every_request_is_one_line_of_json() {
 }
 
 #[tokio::test]
-async fn s24_no_line_has_a_password_a_token_an_email_or_a_name_in_it() {
+async fn s17_s24_no_line_has_a_password_a_token_an_email_or_a_name_in_it() {
     let stack = Stack::running().await;
     let since = SystemTime::now() - Duration::from_secs(1);
     let (bob, password, name) = (stack.user("sentinel").await, unique("password"), unique("name"));
@@ -97,6 +103,11 @@ async fn s24_no_line_has_a_password_a_token_an_email_or_a_name_in_it() {
         anyone.with_token(&wrong_token).get(&path).await;
     }
     anyone.get(&format!("/{name}?token={token}")).await.fails(404, "Not found");
+    let body = json!({ "password": &password, "newPassword": &password });
+    bob.request("PUT", "/users/me/password").json(&body).send().await.fails(401, "Unauthorized");
+    bob.request("DELETE", "/users/me").json(&body).send().await.fails(401, "Unauthorized");
+    let session = bob.get("/users/me/sessions").await.json()[1]["id"].as_str().unwrap().to_owned();
+    bob.request("DELETE", &format!("/users/me/sessions/{name}")).send().await.fails(404, "Not found");
     anyone.with_token(&token).get("/disconnect").await;
 
     let lines = eventually("all lines, those of the worker too", WITHIN, async || {
@@ -108,7 +119,9 @@ async fn s24_no_line_has_a_password_a_token_an_email_or_a_name_in_it() {
     })
     .await;
     let credentials = encoded(format!("{email}:{password}").as_bytes());
-    for secret in [&password, &name, &email, &bob.email, &token, &bob.token, &wrong_token, &credentials, "toto1234!"] {
+    let secrets =
+        [&password, &name, &email, &bob.email, &token, &bob.token, &wrong_token, &session, &credentials, "toto1234!"];
+    for secret in secrets {
         is_in_none(secret, &lines);
     }
 }

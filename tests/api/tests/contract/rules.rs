@@ -8,8 +8,13 @@ use serde_json::{Value, json};
 const UNKNOWN: &str = "5f1e7d35c7ba06511e683b21";
 
 /// Every endpoint that wants a token, `{id}` standing for a file.
-const AUTHENTICATED: [(&str, &str); 13] = [
+const AUTHENTICATED: [(&str, &str); 18] = [
     ("GET", "/users/me"),
+    ("DELETE", "/users/me"),
+    ("PUT", "/users/me/password"),
+    ("GET", "/users/me/sessions"),
+    ("DELETE", "/users/me/sessions"),
+    ("DELETE", "/users/me/sessions/{id}"),
     ("GET", "/disconnect"),
     ("POST", "/files"),
     ("GET", "/files"),
@@ -177,9 +182,17 @@ async fn an_unknown_route_is_not_found() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let id = bob.upload("notes.txt", b"hi").await;
-    for path in
-        ["/", "/nothing", "/users/you", "/users/me/too", "/status/x", &format!("/files/{id}/nothing"), "/files/a/b/c"]
-    {
+    for path in [
+        "/",
+        "/nothing",
+        "/users/you",
+        "/users/me/too",
+        "/users/me/password/x",
+        "/users/me/sessions/a/b",
+        "/status/x",
+        &format!("/files/{id}/nothing"),
+        "/files/a/b/c",
+    ] {
         for method in ["GET", "POST", "PUT", "DELETE"] {
             bob.request(method, path).send().await.fails(404, "Not found");
         }
@@ -195,7 +208,10 @@ async fn another_method_is_not_allowed_and_the_answer_names_those_that_are() {
         ("/status", vec!["GET"], ["POST", "DELETE"]),
         ("/stats", vec!["GET"], ["POST", "DELETE"]),
         ("/users", vec!["POST"], ["GET", "DELETE"]),
-        ("/users/me", vec!["GET"], ["PUT", "DELETE"]),
+        ("/users/me", vec!["DELETE", "GET"], ["PUT", "POST"]),
+        ("/users/me/password", vec!["PUT"], ["GET", "DELETE"]),
+        ("/users/me/sessions", vec!["DELETE", "GET"], ["PUT", "POST"]),
+        ("/users/me/sessions/x", vec!["DELETE"], ["GET", "PUT"]),
         ("/connect", vec!["GET"], ["POST", "DELETE"]),
         ("/disconnect", vec!["GET"], ["POST", "DELETE"]),
         ("/files", vec!["GET", "POST"], ["PUT", "DELETE"]),

@@ -71,7 +71,7 @@ async fn an_email_is_compared_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn of_fifty_sign_ups_of_one_email_at_once_exactly_one_succeeds() {
+async fn r16_one_email_one_account() {
     let stack = Stack::running().await;
     let (email, anyone) = (unique("bob"), stack.anyone());
     let passwords: Vec<String> = (0..50).map(|n| format!("password {n}")).collect();
@@ -97,7 +97,7 @@ async fn a_password_is_stored_as_argon2id() {
 }
 
 #[tokio::test]
-async fn a_password_is_its_exact_bytes_and_at_most_1024_of_them() {
+async fn s15_a_password_is_its_exact_bytes_and_at_most_1024_of_them() {
     let stack = Stack::running().await;
     for password in ["  spaces  ", "pässwörd", "a:b:c:", "\u{1f512}", "line\nbreak", &"x".repeat(1024)] {
         let email = unique("bob");

@@ -5,6 +5,7 @@
 mod configuration;
 mod counts;
 mod faults;
+mod logins;
 mod mongodb;
 mod queue;
 mod redis;

@@ -58,6 +58,12 @@ async fn all_unavailable(stack: &Stack, bob: &User, private: &str, public: &str)
         ("stats", anyone.request("GET", "/stats")),
         ("me", bob.request("GET", "/users/me")),
         ("disconnect", bob.request("GET", "/disconnect")),
+        ("the sessions", bob.request("GET", "/users/me/sessions")),
+        ("change the password", {
+            let change = json!({ "password": PASSWORD, "newPassword": "another" });
+            bob.request("PUT", "/users/me/password").json(change)
+        }),
+        ("leave", bob.request("DELETE", "/users/me").json(json!({ "password": PASSWORD }))),
         ("a folder", bob.request("POST", "/files").json(json!({ "name": "refused", "type": "folder" }))),
         ("a file", bob.request("POST", "/files").json(json!({ "name": "refused", "type": "file", "data": "aGk=" }))),
         ("list", bob.request("GET", "/files")),

@@ -55,6 +55,14 @@ async fn sessions_unavailable(stack: &Stack, bob: &User, private: &str) {
         ("an unknown token", stack.anyone().with_token("unknown").request("GET", "/users/me")),
         ("me", bob.request("GET", "/users/me")),
         ("disconnect", bob.request("GET", "/disconnect")),
+        ("the sessions", bob.request("GET", "/users/me/sessions")),
+        ("end a session", bob.request("DELETE", "/users/me/sessions/malformed")),
+        ("end all others", bob.request("DELETE", "/users/me/sessions")),
+        ("change the password", {
+            let change = json!({ "password": PASSWORD, "newPassword": "another" });
+            bob.request("PUT", "/users/me/password").json(change)
+        }),
+        ("leave", bob.request("DELETE", "/users/me").json(json!({ "password": PASSWORD }))),
         ("a folder", bob.request("POST", "/files").json(json!({ "name": "refused", "type": "folder" }))),
         ("list", bob.request("GET", "/files")),
         ("show", bob.request("GET", &format!("/files/{private}"))),

@@ -106,8 +106,11 @@ fn every_crate_forbids_unsafe_code() {
     }
     // What has no src is no crate, or has nothing of ours in it but what a fuzzer calls.
     for sources in crates.iter().map(|of| of.join("src")).filter(|sources| sources.exists()) {
-        let roots = ["lib.rs", "main.rs"].map(|root| sources.join(root));
-        let roots: Vec<_> = roots.iter().filter(|root| root.exists()).collect();
+        let mut roots = vec![sources.join("lib.rs"), sources.join("main.rs")];
+        if let Ok(binaries) = fs::read_dir(sources.join("bin")) {
+            roots.extend(binaries.map(|binary| binary.unwrap().path()));
+        }
+        roots.retain(|root| root.exists());
         assert!(!roots.is_empty(), "{} has no root", sources.display());
         for root in roots {
             let source = fs::read_to_string(root).unwrap();

@@ -1,0 +1,40 @@
+//! Accounts and sessions as their owner sees them.
+
+use serde::Serialize;
+use shared::{
+    sessions::{Session, Token},
+    users::User,
+};
+
+#[derive(Serialize)]
+pub struct UserView {
+    id: String,
+    email: String,
+}
+
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
+        Self { id: user.id().0.to_hex(), email: user.email }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionView {
+    id: String,
+    created_at: Option<String>,
+    expires_at: Option<String>,
+    /// Whether it is the one that asks.
+    current: bool,
+}
+
+impl SessionView {
+    pub fn of(session: &Session, token: &Token) -> Self {
+        Self {
+            id: session.id().to_owned(),
+            created_at: session.created_at().try_to_rfc3339_string().ok(),
+            expires_at: session.expires_at().try_to_rfc3339_string().ok(),
+            current: session.is_of(token),
+        }
+    }
+}

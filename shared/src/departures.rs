@@ -1,0 +1,85 @@
+//! Accounts that end, and what goes with them.
+//!
+//! First everything of theirs is buried and their tickets are taken back; whoever fails on the way still has an account,
+//! and does it again. Then the account goes, and from there on nobody can ask in its name. Requests that asked before may
+//! still store something, and nobody could delete it: so a note in collection `departures` comes before, by which the
+//! sweeper looks once more when all of them are over.
+
+use futures_util::TryStreamExt;
+use mongodb::{
+    Collection, Database,
+    bson::{DateTime, doc, oid::ObjectId},
+};
+use serde::{Deserialize, Serialize};
+use tokio::{time::timeout, try_join};
+
+use crate::{
+    Config, Result,
+    files::Files,
+    limits,
+    mongo::answer,
+    tickets::Grants,
+    users::{UserId, Users},
+};
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    /// The user's.
+    #[serde(rename = "_id")]
+    id: ObjectId,
+    noted_at: DateTime,
+}
+
+#[derive(Clone)]
+pub struct Departures {
+    rows: Collection<Row>,
+    users: Users,
+    files: Files,
+    grants: Grants,
+}
+
+impl Departures {
+    pub fn of(database: &Database, config: &Config) -> Self {
+        Self {
+            rows: database.collection("departures"),
+            users: Users::of(database),
+            files: Files::of(database, config),
+            grants: Grants::of(database),
+        }
+    }
+
+    /// Takes away what somebody has, but the account.
+    pub async fn strip(&self, user: UserId) -> Result<()> {
+        try_join!(self.files.bury_all_of(user), self.grants.revoke_all_of(user))?;
+        Ok(())
+    }
+
+    /// Takes the account away, and what was stored meanwhile.
+    pub async fn remove(&self, user: UserId) -> Result<()> {
+        let noted = doc! { "$set": { "notedAt": DateTime::now() } };
+        answer(self.rows.update_one(doc! { "_id": user.0 }, noted).upsert(true)).await?;
+        self.users.delete(user).await?;
+        // It cannot be asked for again, so what fails or takes long is the sweeper's.
+        if let Ok(Err(error)) = timeout(limits::MONGODB, self.strip(user)).await {
+            tracing::warn!(error = error.cause(), "something is left of an account for the sweeper");
+        }
+        Ok(())
+    }
+
+    /// Takes away what came after the accounts of the notes went, and the notes after which nothing can come.
+    pub async fn sweep(&self) -> Result<()> {
+        let over = DateTime::from_system_time(std::time::SystemTime::now() - limits::DEPARTURE);
+        let rows = async { self.rows.find(doc! {}).limit(limits::SWEEP_ROWS).await?.try_collect::<Vec<Row>>().await };
+        for Row { id, noted_at } in answer(rows).await? {
+            // Somebody who has not asked again after a failure keeps the account, and what they have stored since.
+            if self.users.with_id(UserId(id)).await?.is_none() {
+                self.strip(UserId(id)).await?;
+            }
+            if noted_at < over {
+                answer(self.rows.delete_one(doc! { "_id": id, "notedAt": noted_at })).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! What the time of a failed login tells: nothing, or that no password was looked at. Measured where nobody else is.
+
+use std::time::{Duration, SystemTime};
+
+use api::{PASSWORD, SHA1_OF_PASSWORD, eventually, unique};
+use mongodb::bson::doc;
+use serde_json::Value;
+
+use crate::alone;
+
+fn median(times: &[Duration]) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    sorted[sorted.len() / 2]
+}
+
+#[tokio::test]
+async fn s13_login_hides_accounts() {
+    const TIMES: usize = 300;
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let argon2id = stack.users.find_one(doc! { "_id": bob.object_id() }).await.unwrap().unwrap();
+    // Each attempt is at an account of its own, for none may fail that often.
+    let name = unique("timed");
+    let email = |kind: &str, n: usize| format!("{name}-{kind}-{n}");
+    let stored = [("legacy", SHA1_OF_PASSWORD), ("argon2id", argon2id.get_str("password").unwrap())];
+    for (kind, password) in stored {
+        let accounts = (0..TIMES).map(|n| doc! { "email": email(kind, n), "password": password });
+        stack.users.insert_many(accounts).await.unwrap();
+    }
+
+    let kinds = ["unknown", "legacy", "argon2id"];
+    let mut took = [const { Vec::new() }; 3];
+    for n in 0..TIMES {
+        for (at, kind) in kinds.iter().enumerate() {
+            let answer = stack.anyone().connect(&email(kind, n), "wrong").await;
+            answer.fails(401, "Unauthorized");
+            took[at].push(answer.took);
+        }
+    }
+    stack.users.delete_many(doc! { "email": { "$regex": format!("^{name}-") } }).await.unwrap();
+
+    let medians = took.each_ref().map(|took| median(took));
+    for (kind, median) in kinds.iter().zip(medians) {
+        println!("{kind}: a median of {median:?}");
+    }
+    let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
+    assert!(most.as_secs_f64() / least.as_secs_f64() <= 1.05, "{medians:?}");
+    // An Argon2id takes tens of milliseconds.
+    assert!(*least > Duration::from_millis(15), "{medians:?}");
+}
+
+#[tokio::test]
+async fn s14_a_login_that_is_refused_costs_no_argon2id() {
+    const TIMES: usize = 40;
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let since = SystemTime::now() - Duration::from_secs(1);
+    for _ in 0..10 {
+        stack.anyone().connect(&bob.email, "wrong").await.fails(401, "Unauthorized");
+    }
+    for n in 0..TIMES {
+        let password = if n % 2 == 0 { "wrong" } else { PASSWORD };
+        assert_eq!(stack.anyone().connect(&bob.email, password).await.status, 429);
+    }
+    let [failed, refused] = eventually("a line for each login", Duration::from_secs(20), async || {
+        let lines = stack.log_lines(since).await;
+        let lines: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let took = [401, 429].map(|status| {
+            let logins = lines.iter().filter(|line| line["route"] == "/connect" && line["status"] == status);
+            logins
+                .map(|line| Duration::from_secs_f64(line["duration_ms"].as_f64().unwrap() / 1000.0))
+                .collect::<Vec<_>>()
+        });
+        (took[0].len() == 10 && took[1].len() == TIMES).then_some(took)
+    })
+    .await;
+    let (failed, refused) = (median(&failed), median(&refused));
+    println!("failed: a median of {failed:?}; refused: {refused:?}");
+    assert!(refused < failed / 3, "{refused:?} and {failed:?}");
+}
