@@ -336,15 +336,21 @@ impl Files {
         }
     }
 
-    /// Makes a folder, visible at once. One that was made before under the same id stays.
+    /// Makes a folder. One that was made before under the same id stays.
     pub async fn create_folder(&self, new: NewFile) -> Result<File> {
-        let (id, row) = (new.id, Row::folder(new));
-        if !self.insert(&row).await? {
-            return self.find(id).await;
+        let (id, parent, row) = (new.id, new.parent, Row::folder(new));
+        if !matches!(parent, Parent::Folder(_)) {
+            return if self.insert(&row).await? { row.try_into() } else { self.find(id).await };
         }
-        let folder: File = row.try_into()?;
-        self.check_still_in(folder.parent, id).await?;
-        Ok(folder)
+        // In two steps, as a file, so that a folder that goes meanwhile takes it along.
+        self.insert(&row.pending_until(from_now(self.upload_grace))).await?;
+        self.check_still_in(parent, id).await?;
+        let visible = doc! { "$unset": { "state": "", "expiresAt": "" } };
+        let update = self.rows.find_one_and_update(still_pending(id), visible).return_document(ReturnDocument::After);
+        match answer(update).await? {
+            Some(row) => row.try_into(),
+            None => self.find(id).await,
+        }
     }
 
     /// Step 1 of an upload that comes through a function: the invisible row. One that was begun, or finished, before under
@@ -405,11 +411,9 @@ impl Files {
         let visible = doc! { "$set": set, "$unset": unset };
         let still_pending = still_pending(pending.file.id);
         let update = self.rows.find_one_and_update(still_pending, visible).return_document(ReturnDocument::After);
-        // Before, so that nobody sees what is not to stay; and after, for the folder may have gone in between.
+        // A folder that is deleted after this look has the pending row inside, and takes it along.
         self.check_still_in(pending.file.parent, pending.file.id).await?;
-        let Some(row) = answer(update).await? else { return Ok(None) };
-        self.check_still_in(pending.file.parent, pending.file.id).await?;
-        row.try_into().map(Some)
+        answer(update).await?.map(File::try_from).transpose()
     }
 
     /// Lets the sweeper take an upload at its next run.

@@ -65,6 +65,9 @@ pub const END_SESSIONS: Duration = Duration::from_secs(2);
 /// function behind the API runs.
 pub const DEPARTURE: Duration = Duration::from_mins(1);
 
+/// How long before Lambda ends it a function answers, if it has not by then.
+pub const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// How long `/status` waits for a store before it says `false`.
 pub const STATUS: Duration = Duration::from_millis(800);
 

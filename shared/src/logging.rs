@@ -12,4 +12,8 @@ pub fn init(level: LevelFilter) {
         .with_target(false)
         .with_max_level(level)
         .init();
+    // In place of lines that are no JSON. What it says could be what somebody typed.
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(at = panic.location().map(ToString::to_string), "panic");
+    }));
 }

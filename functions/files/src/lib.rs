@@ -87,13 +87,13 @@ async fn create(
         None => None,
     };
     let made = match &seen {
-        Some(seen) if seen.is_done => app.files.find_own(owner, seen.file).await.map_err(|error| match error {
-            Error::NotFound => Error::Conflict("What this request made is there no more"),
-            other => other,
-        })?,
-        seen => app.make(owner, seen.as_ref().map_or_else(FileId::new, |seen| seen.file), upload).await?,
+        Some(seen) if seen.is_done => app.files.find_own(owner, seen.file).await,
+        seen => app.make(owner, seen.as_ref().map_or_else(FileId::new, |seen| seen.file), upload).await,
     };
-    let created = match made {
+    let created = match made.map_err(|error| match error {
+        Error::NotFound => Error::Conflict("What this request made is there no more"),
+        other => other,
+    })? {
         Found::Visible(file) => Created { file: file.into(), upload: None },
         Found::Pending(mut pending) => {
             let instructions = app.uploads.instructions(&mut pending, &api).await?;
@@ -122,9 +122,9 @@ async fn unpublish(owner: UserId, id: FileId, State(files): State<Files>) -> Res
 /// still on their way to S3 is given up.
 async fn delete(owner: UserId, id: FileId, State(app): State<App>) -> Result<StatusCode> {
     match app.files.find_own(owner, id).await? {
-        Found::Visible(_) => app.files.delete(owner, id).await?,
         Found::Pending(pending) if app.uploads.give_up(&pending).await? => {}
-        Found::Pending(_) => return Err(Error::NotFound),
+        // Visible, or it has become so just now.
+        Found::Visible(_) | Found::Pending(_) => app.files.delete(owner, id).await?,
     }
     Ok(StatusCode::NO_CONTENT)
 }

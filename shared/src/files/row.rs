@@ -118,10 +118,13 @@ impl Row {
             key: Some(key),
             size: size.and_then(|size| size.try_into().ok()),
             max_bytes: max_bytes.and_then(|max| max.try_into().ok()),
-            state: Some(State::Pending),
-            expires_at: Some(expires_at),
-            ..Self::folder(new)
+            ..Self::folder(new).pending_until(expires_at)
         }
+    }
+
+    /// The same, invisible for now.
+    pub fn pending_until(self, expires_at: DateTime) -> Self {
+        Self { state: Some(State::Pending), expires_at: Some(expires_at), ..self }
     }
 }
 

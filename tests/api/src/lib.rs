@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod aws;
+mod figures;
 mod http;
 pub mod images;
 mod people;
@@ -14,6 +15,7 @@ pub mod worker;
 
 use std::time::{Duration, Instant};
 
+pub use figures::{Times, figure};
 pub use http::{Answer, Client, Request};
 pub use people::{PASSWORD, SHA1_OF_PASSWORD, User, document, encoded};
 pub use stack::{Stack, session_key};

@@ -17,6 +17,7 @@ mod objects;
 mod parts;
 mod process;
 mod progress;
+mod promises;
 mod stack;
 mod tools;
 mod up;
@@ -37,6 +38,7 @@ Files Manager on this machine, without AWS and without Docker.
   cargo local down                         stop an `up` that runs or was left behind
   cargo local fsck                         compare the ledger of the `up` that runs with its bucket
   cargo local test [-- ARGS]               run every test on a throw-away stack; ARGS go to `cargo test`
+  cargo local promises                     run every test, and write what was measured into tests/PROMISES.md
   cargo local lint                         check template.yaml, as it stands and as AWS expands it, and
                                            the licences, sources and versions of the dependencies
   cargo local bench                        size, start and memory of each function
@@ -71,6 +73,7 @@ async fn run(mut args: Vec<String>) -> Result<ExitCode> {
         },
         "down" if args.is_empty() => up::down(&project).await,
         "fsck" if args.is_empty() => fsck::fsck(&project).await,
+        "promises" if args.is_empty() => promises::promises(&project).await,
         "lint" if args.is_empty() => lint::lint(&project).await,
         "bench" => tokio::select! {
             measured = bench(&project, &args) => measured,

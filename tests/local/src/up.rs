@@ -125,7 +125,10 @@ async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<
     open(stack, &mut record, door, &deployment)?;
     let mut tests = Command::new("cargo");
     tests.args(["test", "--workspace"]).args(args).current_dir(project.path(""));
+    let figures = project.local("figures");
+    fs::create_dir_all(&figures)?;
     tests.env("FILES_MANAGER_STACK", stack.record_path()).env("FILES_MANAGER_PICTURES", runner);
+    tests.env("FILES_MANAGER_FIGURES", figures);
     tests.envs(browser.map(|packages| ("FILES_MANAGER_BROWSER", packages)));
     let status = Group::spawn(&mut tests)?.wait().await?;
     // Ended by a signal: no code.

@@ -92,6 +92,21 @@ async fn r11_what_was_deleted_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn r11_what_was_deleted_before_anybody_heard_of_it_does_not_come_back() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }));
+    let first: ObjectId = id(&create(&bob, &key, &file).await).parse().unwrap();
+    // As the function left it that died before it answered, and then whoever found the file in a listing.
+    let requests = stack.files.client().default_database().unwrap().collection::<mongodb::bson::Document>("requests");
+    requests.update_one(doc! { "fileId": first }, doc! { "$set": { "isDone": false } }).await.unwrap();
+    let tombstone = |expires_at: DateTime| doc! { "$set": { "state": "deleted", "expiresAt": expires_at } };
+    stack.files.update_one(doc! { "_id": first }, tombstone(DateTime::MAX)).await.unwrap();
+    create(&bob, &key, &file).await.fails(409, "What this request made is there no more");
+    stack.files.update_one(doc! { "_id": first }, tombstone(DateTime::now())).await.unwrap();
+}
+
+#[tokio::test]
 async fn r11_a_key_is_one_users_and_makes_sense() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);

@@ -2,6 +2,7 @@
 //! and each leaves the stack as it found it, also when it fails.
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
+mod acknowledged;
 mod configuration;
 mod counts;
 mod faults;

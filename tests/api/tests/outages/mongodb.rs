@@ -1,33 +1,35 @@
 //! Without MongoDB nothing but `/status` is answered, and nothing is answered wrongly.
 
-use api::{PASSWORD, Stack, User, unique};
+use api::{PASSWORD, Stack, Times, User, figure, unique};
 use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::{all_is_well, alone, faults::Outage, is_status, is_unavailable, works_again};
 
 #[tokio::test]
-async fn while_mongodb_hangs_everything_is_unavailable_in_time() {
-    everything_is_unavailable_and_then_well_again(Outage::Hang).await;
+async fn r12_while_mongodb_hangs_everything_is_unavailable_in_time() {
+    everything_is_unavailable_and_then_well_again(Outage::Hang, "hangs").await;
 }
 
 #[tokio::test]
-async fn while_mongodb_is_dead_everything_is_unavailable_in_time() {
-    everything_is_unavailable_and_then_well_again(Outage::Crash).await;
+async fn r12_while_mongodb_is_dead_everything_is_unavailable_in_time() {
+    everything_is_unavailable_and_then_well_again(Outage::Crash, "is dead").await;
 }
 
-async fn everything_is_unavailable_and_then_well_again(outage: Outage) {
+async fn everything_is_unavailable_and_then_well_again(outage: Outage, how: &str) {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let (private, public) = (bob.upload("private.txt", b"hi").await, bob.upload("public.txt", b"hi").await);
     bob.publish(&public).await;
 
+    let mut times = Times::default();
     let undo = outage.of(&stack, "mongodb").await;
     for _ in 0..2 {
         is_status(&stack.anyone().get("/status").await, json!({ "redis": true, "db": false }));
-        all_unavailable(&stack, &bob, &private, &public).await;
+        all_unavailable(&stack, &bob, &private, &public, &mut times).await;
     }
     drop(undo);
+    figure("R12", how, times);
 
     all_is_well(&bob).await;
     let again = works_again(async || bob.get(&format!("/files/{private}/data")).await).await;
@@ -46,7 +48,7 @@ async fn everything_is_unavailable_and_then_well_again(outage: Outage) {
 }
 
 /// All at once, so that the outage is as long as the slowest of them and no longer.
-async fn all_unavailable(stack: &Stack, bob: &User, private: &str, public: &str) {
+async fn all_unavailable(stack: &Stack, bob: &User, private: &str, public: &str, times: &mut Times) {
     let anyone = stack.anyone();
     let email = unique("refused");
     let requests = [
@@ -75,5 +77,6 @@ async fn all_unavailable(stack: &Stack, bob: &User, private: &str, public: &str)
     ];
     for (what, answer) in join_all(requests.map(async |(what, request)| (what, request.send().await))).await {
         is_unavailable(what, &answer);
+        times.push(answer.took);
     }
 }

@@ -2,35 +2,37 @@
 
 use std::time::Duration;
 
-use api::{PASSWORD, Stack, User, unique};
+use api::{PASSWORD, Stack, Times, User, figure, unique};
 use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::{all_is_well, alone, faults::Outage, is_status, is_unavailable, works_again};
 
 #[tokio::test]
-async fn while_redis_hangs_sessions_are_unavailable_and_nothing_else() {
-    sessions_are_unavailable_and_then_well_again(Outage::Hang).await;
+async fn r13_while_redis_hangs_sessions_are_unavailable_and_nothing_else() {
+    sessions_are_unavailable_and_then_well_again(Outage::Hang, "hangs").await;
 }
 
 #[tokio::test]
-async fn while_redis_is_dead_sessions_are_unavailable_and_nothing_else() {
-    sessions_are_unavailable_and_then_well_again(Outage::Crash).await;
+async fn r13_while_redis_is_dead_sessions_are_unavailable_and_nothing_else() {
+    sessions_are_unavailable_and_then_well_again(Outage::Crash, "is dead").await;
 }
 
-async fn sessions_are_unavailable_and_then_well_again(outage: Outage) {
+async fn sessions_are_unavailable_and_then_well_again(outage: Outage, how: &str) {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let (private, public) = (bob.upload("private.txt", b"hi").await, bob.upload("public.txt", b"hi").await);
     bob.publish(&public).await;
 
+    let mut times = Times::default();
     let undo = outage.of(&stack, "redis").await;
     for _ in 0..2 {
         is_status(&stack.anyone().get("/status").await, json!({ "redis": false, "db": true }));
-        sessions_unavailable(&stack, &bob, &private).await;
+        sessions_unavailable(&stack, &bob, &private, &mut times).await;
         the_rest_works(&stack, &bob, &private, &public).await;
     }
     drop(undo);
+    figure("R13", how, times);
 
     all_is_well(&bob).await;
     let session = works_again(async || stack.anyone().connect(&bob.email, PASSWORD).await).await;
@@ -48,7 +50,7 @@ async fn sessions_are_unavailable_and_then_well_again(outage: Outage) {
     }
 }
 
-async fn sessions_unavailable(stack: &Stack, bob: &User, private: &str) {
+async fn sessions_unavailable(stack: &Stack, bob: &User, private: &str, times: &mut Times) {
     let credentials = api::encoded(format!("{}:{PASSWORD}", bob.email).as_bytes());
     let requests = [
         ("connect", stack.anyone().request("GET", "/connect").header("Authorization", &format!("Basic {credentials}"))),
@@ -74,6 +76,7 @@ async fn sessions_unavailable(stack: &Stack, bob: &User, private: &str) {
     for (what, answer) in join_all(requests.map(async |(what, request)| (what, request.send().await))).await {
         is_unavailable(what, &answer);
         assert!(answer.took < Duration::from_millis(2500), "{what} took {:?}", answer.took);
+        times.push(answer.took);
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use api::{Stack, User, encoded, eventually, unique};
+use api::{Stack, Times, User, encoded, eventually, figure, unique};
+use futures_util::future::join_all;
 use mongodb::bson::{DateTime, doc};
 use serde_json::{Value, json};
 
@@ -13,32 +14,41 @@ use crate::{
 };
 
 #[tokio::test]
-async fn while_s3_answers_503_content_is_unavailable() {
-    content_is_unavailable(json!({ "service": "s3", "error": { "code": "ServiceUnavailable", "status": 503 } })).await;
+async fn r08_while_s3_answers_503_content_is_unavailable() {
+    content_is_unavailable(
+        "answers 503",
+        json!({ "service": "s3", "error": { "code": "ServiceUnavailable", "status": 503 } }),
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn while_s3_answers_500_content_is_unavailable() {
-    content_is_unavailable(json!({ "service": "s3", "error": { "code": "InternalError", "status": 500 } })).await;
+async fn r08_while_s3_answers_500_content_is_unavailable() {
+    content_is_unavailable(
+        "answers 500",
+        json!({ "service": "s3", "error": { "code": "InternalError", "status": 500 } }),
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn while_s3_slows_down_content_is_unavailable() {
-    content_is_unavailable(json!({ "service": "s3", "error": { "code": "SlowDown", "status": 503 } })).await;
+async fn r08_while_s3_slows_down_content_is_unavailable() {
+    content_is_unavailable("slows down", json!({ "service": "s3", "error": { "code": "SlowDown", "status": 503 } }))
+        .await;
 }
 
 #[tokio::test]
-async fn while_s3_resets_connections_content_is_unavailable() {
-    content_is_unavailable(json!({ "service": "s3", "reset": true })).await;
+async fn r08_while_s3_resets_connections_content_is_unavailable() {
+    content_is_unavailable("resets connections", json!({ "service": "s3", "reset": true })).await;
 }
 
 #[tokio::test]
-async fn while_s3_hangs_content_is_unavailable() {
-    content_is_unavailable(json!({ "service": "s3", "timeout_ms": 60_000 })).await;
+async fn r08_while_s3_hangs_content_is_unavailable() {
+    content_is_unavailable("hangs", json!({ "service": "s3", "timeout_ms": 60_000 })).await;
 }
 
 #[tokio::test]
-async fn an_upload_whose_confirmation_is_lost_is_unavailable_and_leaves_nothing() {
+async fn r08_an_upload_whose_confirmation_is_lost_is_unavailable_and_leaves_nothing() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let before = stack.objects("files/").await;
@@ -52,17 +62,22 @@ async fn an_upload_whose_confirmation_is_lost_is_unavailable_and_leaves_nothing(
 }
 
 #[tokio::test]
-async fn s3_that_fails_once_in_a_while_is_not_noticed() {
+async fn r09_s3_that_fails_once_in_a_while_is_not_noticed() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
-    let fault = json!({ "service": "s3", "error": { "code": "SlowDown", "status": 503 }, "sequence": { "fail": 2, "pass": 3 } });
+    let fault = json!({ "service": "s3", "error": { "code": "SlowDown", "status": 503 }, "sequence": { "fail": 3, "pass": 7 } });
     let _undo = s3(&stack, fault).await;
-    for n in 0..10 {
-        let bytes = format!("file {n}");
-        let file = bob.upload("notes.txt", bytes.as_bytes()).await;
-        bob.get(&format!("/files/{file}/data")).await.is_content("text/plain; charset=utf-8", bytes.as_bytes());
-    }
-    assert!(met(&stack).await >= 8);
+    let clients = (0..8).map(async |client| {
+        for n in 0..25 {
+            let bytes = format!("file {n} of {client}");
+            let file = bob.upload("notes.txt", bytes.as_bytes()).await;
+            bob.get(&format!("/files/{file}/data")).await.is_content("text/plain; charset=utf-8", bytes.as_bytes());
+        }
+    });
+    join_all(clients).await;
+    let failed = met(&stack).await;
+    assert!(failed >= 120);
+    figure("R9", "requests", format_args!("200 uploads and downloads, all well; S3 failed {failed} times"));
 }
 
 #[tokio::test]
@@ -78,7 +93,7 @@ async fn an_upload_does_not_wait_for_its_thumbnails() {
     drop(undo);
 }
 
-async fn content_is_unavailable(fault: Value) {
+async fn content_is_unavailable(how: &str, fault: Value) {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let file = bob.upload("notes.txt", b"hi").await;
@@ -88,10 +103,13 @@ async fn content_is_unavailable(fault: Value) {
 
     let undo = s3(&stack, fault).await;
     is_status(&stack.anyone().get("/status").await, json!({ "redis": true, "db": true }));
+    let mut times = an_upload_is_refused(&stack, &bob).await;
     for reader in [&*bob, &stack.anyone()] {
-        is_unavailable("content", &reader.get(&content).await);
+        let answer = reader.get(&content).await;
+        is_unavailable("content", &answer);
+        times.push(answer.took);
     }
-    an_upload_is_refused(&stack, &bob).await;
+    figure("R8", how, times);
     assert!(met(&stack).await > 0);
     // The ledger needs no S3.
     bob.folder("photos").await;
@@ -110,16 +128,20 @@ async fn content_is_unavailable(fault: Value) {
 }
 
 /// Of a file and of an image: 503, and nothing to be seen of it.
-async fn an_upload_is_refused(stack: &Stack, bob: &User) {
+async fn an_upload_is_refused(stack: &Stack, bob: &User) -> Times {
+    let mut times = Times::default();
     let visible = bob.get("/files").await.documents();
     let name = unique("refused");
     for r#type in ["file", "image"] {
         let upload = json!({ "name": name, "type": r#type, "data": "aGk=", "isPublic": true });
-        is_unavailable("an upload", &bob.create(upload).await);
+        let answer = bob.create(upload).await;
+        is_unavailable("an upload", &answer);
+        times.push(answer.took);
     }
     assert_eq!(bob.get("/files").await.documents(), visible);
     let seen = doc! { "name": name, "state": { "$exists": false } };
     assert_eq!(stack.files.count_documents(seen).await.unwrap(), 0);
+    times
 }
 
 /// Once the grace period is over and the sweeper has run: no row that is not visible, and no object but those before.

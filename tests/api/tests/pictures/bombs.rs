@@ -1,5 +1,7 @@
 //! R21: a bomb costs nothing.
 
+use api::figure;
+
 use crate::{
     MEMORY_KB, files, local, name,
     runner::{Report, Runner},
@@ -51,9 +53,11 @@ fn r21_a_bomb_costs_nothing() {
     assert!(bombs.iter().map(|path| name(path)).eq(expected.map(|(name, _)| name)), "{bombs:?}");
 
     let mut broken = Vec::new();
+    let (mut slowest, mut largest) = (0.0_f64, 0);
     for (bomb, reason) in expected {
         let (report, wall, memory) = cost(bomb);
         println!("{bomb}: {wall:.2} ms, {memory} kB, {:?}", report.error);
+        (slowest, largest) = (slowest.max(wall), largest.max(memory));
         let good = match (reason, &report.error) {
             (reason, Some(error)) => {
                 error.len() > "damaged image: ".len() && error.starts_with(reason.unwrap_or_default())
@@ -71,6 +75,8 @@ fn r21_a_bomb_costs_nothing() {
             broken.push(format!("{bomb} takes {memory} kB"));
         }
     }
+    let count = expected.len();
+    figure("R21", "bombs", format_args!("{count} bombs: at most {slowest:.2} ms and {largest} kB above idle"));
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
@@ -89,10 +95,12 @@ fn r21_a_legal_picture_of_49_megapixels_fits() {
     ];
     assert!(pictures.iter().map(|path| name(path)).eq(expected), "{pictures:?}");
     let mut broken = Vec::new();
+    let mut largest = 0;
     for path in &pictures {
         match Runner::start().make(path, None) {
             Ok(report) => {
                 println!("{}: {:.0} ms, {} kB", name(path), report.wall_ms, report.peak_kb);
+                largest = largest.max(report.peak_kb);
                 if report.bytes.len() != 3 {
                     broken.push(format!("{}: {:?}", name(path), report.error));
                 }
@@ -103,5 +111,6 @@ fn r21_a_legal_picture_of_49_megapixels_fits() {
             Err(end) => broken.push(format!("{}: {end}", name(path))),
         }
     }
+    figure("R21", "legal", format_args!("{} pictures of 49 MP: peak of at most {} MB", pictures.len(), largest >> 10));
     assert!(broken.is_empty(), "{broken:#?}");
 }

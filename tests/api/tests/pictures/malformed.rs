@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use api::figure;
+
 use crate::{MEMORY_KB, extension, files, local, name, runner::Runner};
 
 /// Longest that any picture may take.
@@ -94,6 +96,8 @@ fn is_harmless(corpus: &str, tally: &Tally, at_least: usize, with_thumbnails: us
     assert!(tally.broken.is_empty(), "{corpus}: {:#?}", tally.broken);
     assert!(tally.pictures >= at_least, "{corpus} has {} pictures only", tally.pictures);
     assert!(tally.with_thumbnails >= with_thumbnails, "{corpus}: {} have thumbnails", tally.with_thumbnails);
+    let broken = tally.broken.len();
+    figure("R22", corpus, format_args!("{} pictures, {broken} crashed or took more than 2 s", tally.pictures));
 }
 
 #[test]

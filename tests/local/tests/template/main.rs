@@ -88,7 +88,7 @@ fn each_path_belongs_to_one_function_whatever_the_method() {
 }
 
 #[test]
-fn a_function_that_answers_ends_before_the_gateway_gives_up() {
+fn r25_a_function_that_answers_ends_before_the_gateway_gives_up() {
     let answering: BTreeSet<String> = owners().into_values().collect();
     for (name, function) in template().of("AWS::Lambda::Function") {
         let is_in_background = ["sweeper", "thumbnails"].contains(&name);

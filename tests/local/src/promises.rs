@@ -1,0 +1,133 @@
+//! The table of promises, `tests/PROMISES.md`: which tests show each, by their names, and what the last run measured.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::progress::line;
+use crate::{Project, up};
+
+const TABLE: &str = "tests/PROMISES.md";
+
+/// Runs every test, then says in the table what they showed.
+pub async fn promises(project: &Project) -> Result<ExitCode> {
+    let figures = project.local("figures");
+    fs::remove_dir_all(&figures).ok();
+    let code = up::test(project, &[]).await?;
+    if code != ExitCode::SUCCESS {
+        return Ok(code);
+    }
+    let path = project.path(TABLE);
+    let table = fs::read_to_string(&path).with_context(|| format!("cannot read {TABLE}"))?;
+    fs::write(&path, with(&table, &tests(project)?, Some(&figures_in(&figures)?))?)?;
+    line(format!("{TABLE} says what was measured."));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// By promise, sorted.
+type Column = BTreeMap<String, Vec<String>>;
+
+/// The table with these tests, and these figures or those that it has.
+fn with(table: &str, tests: &Column, figures: Option<&Column>) -> Result<String> {
+    let mut written = String::new();
+    for row in table.lines() {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        match cells[..] {
+            [promise, text, _, measured] if is_promise(promise) => {
+                let tests = tests.get(promise).with_context(|| format!("no test shows {promise}"))?;
+                let tests: Vec<String> = tests.iter().map(|test| format!("`{test}`")).collect();
+                let figures = figures.map(|figures| figures.get(promise).map_or(String::new(), |all| all.join("<br>")));
+                let measured = figures.as_deref().unwrap_or(measured);
+                written += &format!("| {promise} | {text} | {} | {measured} |\n", tests.join("<br>"));
+            }
+            _ => written += &format!("{row}\n"),
+        }
+    }
+    for promise in tests.keys() {
+        ensure!(written.contains(&format!("\n| {promise} |")), "{promise} has tests, but no line in {TABLE}");
+    }
+    Ok(written)
+}
+
+fn is_promise(text: &str) -> bool {
+    let mut letters = text.chars();
+    matches!(letters.next(), Some('R' | 'S')) && letters.as_str().parse::<u8>().is_ok()
+}
+
+/// A file for each: its name is the promise and what was measured, its content the figure.
+fn figures_in(folder: &Path) -> Result<Column> {
+    let mut figures = Column::new();
+    for file in fs::read_dir(folder)? {
+        let path = file?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if let Some((promise, what)) = name.split_once(' ') {
+            let figure = format!("{what}: {}", fs::read_to_string(&path)?);
+            figures.entry(promise.to_owned()).or_default().push(figure);
+        }
+    }
+    figures.values_mut().for_each(|of| of.sort());
+    Ok(figures)
+}
+
+/// Every test that says in its name what it shows: `r06_…`, or `s17_s24_…` for two.
+fn tests(project: &Project) -> Result<Column> {
+    let mut tests = Column::new();
+    for folder in ["functions", "shared", "tests"] {
+        collect(&project.path(folder), &mut tests)?;
+    }
+    tests.values_mut().for_each(|of| of.sort());
+    Ok(tests)
+}
+
+fn collect(folder: &Path, tests: &mut Column) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, tests)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = fs::read_to_string(&path)?;
+            for name in source.split("fn ").skip(1).filter_map(|rest| rest.split_once("()")).map(|(name, _)| name) {
+                for promise in shown_by(name) {
+                    tests.entry(promise).or_default().push(name.to_owned());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn shown_by(mut name: &str) -> Vec<String> {
+    let mut promises = Vec::new();
+    while let Some((number, rest)) = name.split_once('_')
+        && let Some((letter @ ("r" | "s"), digits)) = number.split_at_checked(1)
+        && digits.len() == 2
+        && let Ok(number) = digits.parse::<u8>()
+    {
+        promises.push(format!("{}{number}", letter.to_uppercase()));
+        name = rest;
+    }
+    promises
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_names_the_tests_that_there_are() {
+        let project = Project::here();
+        let table = fs::read_to_string(project.path(TABLE)).unwrap();
+        let expected = with(&table, &tests(&project).unwrap(), None).unwrap();
+        assert_eq!(table, expected, "`cargo local promises` writes it");
+    }
+
+    #[test]
+    fn a_test_shows_what_its_name_begins_with() {
+        assert_eq!(shown_by("r06_acknowledged_uploads_survive"), ["R6"]);
+        assert_eq!(shown_by("s17_s24_no_line_has_a_token"), ["S17", "S24"]);
+        assert!(shown_by("read_the_rest").is_empty() && shown_by("s3_is_down").is_empty());
+    }
+}
