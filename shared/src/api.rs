@@ -5,7 +5,7 @@ use std::time::Instant;
 use axum::{
     Router,
     extract::{FromRequestParts, MatchedPath, Request},
-    http::{Method, StatusCode, header, request::Parts},
+    http::{HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -17,11 +17,14 @@ use crate::{Error, error::Cause, sessions::Seen};
 
 /// Serves a function's routes until Lambda ends the instance.
 pub async fn serve(routes: Router) -> Result<(), lambda_http::Error> {
-    let app = routes
+    lambda_http::run(answering(routes)).await
+}
+
+fn answering(routes: Router) -> Router {
+    routes
         .fallback(async || Error::NotFound)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-        .layer(middleware::from_fn(answer));
-    lambda_http::run(app).await
+        .layer(middleware::from_fn(answer))
 }
 
 async fn answer(mut request: Request, next: Next) -> Response {
@@ -43,10 +46,16 @@ async fn answer(mut request: Request, next: Next) -> Response {
     } else {
         std::panic::AssertUnwindSafe(next.run(request)).catch_unwind().await
     };
-    let response = answer.unwrap_or_else(|panic| {
+    let mut response = answer.unwrap_or_else(|panic| {
         let panic = panic.downcast_ref::<&str>().copied().unwrap_or("a panic");
         Error::Internal(anyhow::anyhow!("{panic}")).into_response()
     });
+    if response.status().is_client_error() && !is_json(&response) {
+        // The framework's own words about a path or a query that it cannot read: no UTF-8, or one parameter twice.
+        response = Error::Invalid("Invalid request").into_response();
+    }
+    // What is somebody's own nobody keeps, nor that something is not there: it may be published in a moment.
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
 
     tracing::info!(
         request_id,
@@ -59,6 +68,11 @@ async fn answer(mut request: Request, next: Next) -> Response {
         "request"
     );
     response
+}
+
+fn is_json(response: &Response) -> bool {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
 }
 
 /// Where this API answers, as its caller knows it, without a slash at the end: `https://files.example.com`. The gateway
@@ -84,6 +98,35 @@ impl<T: Serialize> IntoResponse for Json<T> {
         match serde_json::to_vec(&self.0) {
             Ok(bytes) => ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], bytes).into_response(),
             Err(error) => Error::Internal(error.into()).into_response(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, routing::get};
+    use lambda_http::Service;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn r24_a_panic_is_an_error_in_json_and_the_next_request_works() {
+        let routes = Router::new()
+            .route("/panic", get(async || -> Response { panic!("a secret") }))
+            .route("/well", get(async || Json(7)));
+        let mut app = answering(routes);
+        let mut ask = async |path: &str| {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let answer = app.call(request).await.unwrap();
+            let (parts, body) = answer.into_parts();
+            (parts.status.as_u16(), parts.headers, axum::body::to_bytes(body, 1000).await.unwrap())
+        };
+        for _ in 0..2 {
+            let (status, headers, body) = ask("/panic").await;
+            assert_eq!((status, &body[..]), (500, &br#"{"error":"Internal server error"}"#[..]));
+            assert_eq!(headers[header::CONTENT_TYPE], "application/json; charset=utf-8");
+            let (status, _, body) = ask("/well").await;
+            assert_eq!((status, &body[..]), (200, &b"7"[..]));
         }
     }
 }
