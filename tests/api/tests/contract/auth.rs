@@ -8,7 +8,7 @@ use redis::AsyncCommands;
 use serde_json::json;
 
 #[tokio::test]
-async fn connecting_answers_with_a_token_and_nothing_else() {
+async fn s17_connecting_answers_with_a_token_and_nothing_else() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let answer = stack.anyone().connect(&bob.email, PASSWORD).await;
@@ -19,7 +19,7 @@ async fn connecting_answers_with_a_token_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn redis_holds_the_user_under_the_digest_of_the_token_for_a_day() {
+async fn s17_redis_holds_the_user_under_the_digest_of_the_token_for_a_day() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let mut redis = stack.redis().await;
@@ -175,7 +175,7 @@ async fn a_legacy_password_logs_in_and_is_replaced(legacy: &str) {
 }
 
 #[tokio::test]
-async fn racing_logins_with_a_legacy_password_all_succeed() {
+async fn s16_racing_logins_with_a_legacy_password_all_succeed() {
     let stack = Stack::running().await;
     let (anyone, email) = (stack.anyone(), unique("veteran"));
     stack.users.insert_one(doc! { "email": &email, "password": SHA1_OF_PASSWORD }).await.unwrap();
@@ -185,7 +185,32 @@ async fn racing_logins_with_a_legacy_password_all_succeed() {
 }
 
 #[tokio::test]
-async fn a_login_succeeds_even_where_its_legacy_password_cannot_be_replaced() {
+async fn s16_racing_logins_do_not_bring_an_old_password_back() {
+    let stack = Stack::running().await;
+    let anyone = stack.anyone();
+    let newer: PasswordHash = argon2::Argon2::default().hash_password(b"newer").unwrap();
+    let newer = newer.to_string();
+    for legacy in [SHA1_OF_PASSWORD.to_owned(), wrapped()] {
+        let email = unique("veteran");
+        stack.users.insert_one(doc! { "email": &email, "password": &legacy }).await.unwrap();
+        // Changed while the logins are at work on what they have read, so that some are before and some are after.
+        let change = async {
+            anyone.connect(&unique("nobody"), PASSWORD).await;
+            let change = doc! { "$set": { "password": &newer } };
+            stack.users.update_one(doc! { "email": &email }, change).await.unwrap();
+        };
+        let logins = join_all((0..8).map(|_| anyone.connect(&email, PASSWORD)));
+        let (answers, ()) = futures_util::future::join(logins, change).await;
+        assert!(answers.iter().all(|answer| [200, 401].contains(&answer.status)));
+        let stored = stack.users.find_one(doc! { "email": &email }).await.unwrap().unwrap();
+        assert_eq!(stored.get_str("password").unwrap(), newer);
+        assert_eq!(anyone.connect(&email, "newer").await.status, 200);
+        anyone.connect(&email, PASSWORD).await.fails(401, "Unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn s16_a_login_succeeds_even_where_its_legacy_password_cannot_be_replaced() {
     let stack = Stack::running().await;
     let email = unique("veteran");
     stack.users.insert_one(doc! { "email": &email, "password": SHA1_OF_PASSWORD }).await.unwrap();

@@ -74,7 +74,7 @@ async fn s24_every_request_is_one_line_of_json() {
 }
 
 #[tokio::test]
-async fn s24_no_line_has_a_password_a_token_an_email_or_a_name_in_it() {
+async fn s17_s24_no_line_has_a_password_a_token_an_email_or_a_name_in_it() {
     let stack = Stack::running().await;
     let since = SystemTime::now() - Duration::from_secs(1);
     let (bob, password, name) = (stack.user("sentinel").await, unique("password"), unique("name"));

@@ -29,7 +29,7 @@ async fn the_first_thing_that_is_wrong_is_named() {
 }
 
 #[tokio::test]
-async fn an_operator_is_not_an_email() {
+async fn s10_an_operator_is_not_an_email() {
     let stack = Stack::running().await;
     for email in [json!({ "$ne": null }), json!({ "$gt": "" }), json!(["a@b"])] {
         let answer = stack.anyone().post("/users", json!({ "email": email, "password": "x" })).await;
@@ -71,7 +71,7 @@ async fn an_email_is_compared_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn of_fifty_sign_ups_of_one_email_at_once_exactly_one_succeeds() {
+async fn r16_of_fifty_sign_ups_of_one_email_at_once_exactly_one_succeeds() {
     let stack = Stack::running().await;
     let (email, anyone) = (unique("bob"), stack.anyone());
     let passwords: Vec<String> = (0..50).map(|n| format!("password {n}")).collect();
@@ -97,7 +97,7 @@ async fn a_password_is_stored_as_argon2id() {
 }
 
 #[tokio::test]
-async fn a_password_is_its_exact_bytes_and_at_most_1024_of_them() {
+async fn s15_a_password_is_its_exact_bytes_and_at_most_1024_of_them() {
     let stack = Stack::running().await;
     for password in ["  spaces  ", "pässwörd", "a:b:c:", "\u{1f512}", "line\nbreak", &"x".repeat(1024)] {
         let email = unique("bob");
@@ -106,6 +106,31 @@ async fn a_password_is_its_exact_bytes_and_at_most_1024_of_them() {
         stack.anyone().connect(&email, &format!("{password} ")).await.fails(401, "Unauthorized");
     }
     stack.anyone().sign_up(&unique("bob"), &"é".repeat(513)).await.fails(400, "Invalid password");
+}
+
+#[tokio::test]
+async fn s15_no_byte_of_a_password_is_ignored() {
+    let stack = Stack::running().await;
+    let longest = "x".repeat(1023);
+    for (password, other) in [
+        (" x", "x"),
+        ("x\t", "x"),
+        ("X", "x"),
+        ("a\0b", "a\0c"),
+        ("é", "e\u{301}"),
+        (&*format!("{longest}a"), &*format!("{longest}b")),
+    ] {
+        let email = unique("bob");
+        assert_eq!(stack.anyone().sign_up(&email, password).await.status, 201, "{password:?}");
+        stack.anyone().connect(&email, other).await.fails(401, "Unauthorized");
+        assert_eq!(stack.anyone().connect(&email, password).await.status, 200, "{password:?}");
+    }
+    for too_long in [format!("{longest}ab"), "é".repeat(513), format!("{}🌍", "x".repeat(1021)), "x".repeat(60_000)]
+    {
+        let email = unique("bob");
+        stack.anyone().sign_up(&email, &too_long).await.fails(400, "Invalid password");
+        assert_eq!(stack.users.count_documents(doc! { "email": email }).await.unwrap(), 0);
+    }
 }
 
 #[tokio::test]
