@@ -538,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_one_line_and_no_path() {
+    fn s08_a_name_is_one_line_and_no_path() {
         for name in ["a\r\nb", "a/b", "../x", "a\0", "\u{85}", &"x".repeat(256), &"é".repeat(128)] {
             assert!(name.parse::<Name>().is_err(), "{name:?}");
         }

@@ -85,10 +85,8 @@ async fn data(
         let disposition = source.disposition_beyond_us(disposition);
         let answering = Answering { content_type: &source.content_type, disposition: &disposition, caching };
         let url = objects.signed_get(&source.key, answering).await?;
-        // The URL does not live as long as the file may be kept.
-        return Ok(
-            (StatusCode::FOUND, [(header::LOCATION, url), (header::CACHE_CONTROL, "no-store".into())]).into_response()
-        );
+        // Not to be kept, whatever may be of the file: the URL does not live as long.
+        return Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response());
     }
     let body = if method == Method::HEAD {
         Body::empty()

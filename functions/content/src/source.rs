@@ -112,9 +112,11 @@ impl Source {
         since.is_some_and(|since| self.modified <= since)
     }
 
-    /// `Content-Disposition`, in ASCII for old clients, then as it is.
-    pub fn disposition(&self, disposition: Disposition) -> String {
-        let kind = if disposition == Disposition::Inline { "inline" } else { "attachment" };
+    /// `Content-Disposition`, in ASCII for old clients, then as it is. A PDF is always saved: the viewer of a browser runs
+    /// its scripts whatever else we say, and shows what they say as ours.
+    pub fn disposition(&self, wanted: Disposition) -> String {
+        let is_shown = wanted == Disposition::Inline && self.kind() != "application/pdf";
+        let kind = if is_shown { "inline" } else { "attachment" };
         let plain = |c: char| if matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '%') { c } else { '_' };
         let ascii: String = self.name.chars().map(plain).collect();
         format!("{kind}; filename=\"{ascii}\"; filename*=UTF-8''{}", utf8_percent_encode(&self.name, UNESCAPED))
@@ -123,12 +125,17 @@ impl Source {
     /// The same for an answer of S3, which has no headers to keep active content from acting: only what cannot act
     /// is shown.
     pub fn disposition_beyond_us(&self, wanted: Disposition) -> String {
-        let kind = self.content_type.split(';').next().unwrap_or_default();
+        let kind = self.kind();
         let is_passive = kind == "text/plain"
             || kind.starts_with("audio/")
             || kind.starts_with("video/")
             || (kind.starts_with("image/") && !kind.ends_with("xml"));
         self.disposition(if is_passive { wanted } else { Disposition::Attachment })
+    }
+
+    /// The media type without its parameters.
+    fn kind(&self) -> &str {
+        self.content_type.split(';').next().unwrap_or_default()
     }
 }
 
@@ -148,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_one_line_whatever_is_in_it() {
+    fn s08_a_name_is_one_line_whatever_is_in_it() {
         for (name, expected) in [
             ("a.txt", "inline; filename=\"a.txt\"; filename*=UTF-8''a.txt"),
             ("a \"b\"; c\\.txt", "inline; filename=\"a _b_; c_.txt\"; filename*=UTF-8''a%20%22b%22%3B%20c%5C.txt"),
@@ -160,7 +167,17 @@ mod tests {
     }
 
     #[test]
-    fn what_may_act_is_saved_and_not_shown_by_s3() {
+    fn s05_a_pdf_is_saved_and_not_shown() {
+        for (content_type, shown) in
+            [("application/pdf", false), ("text/html; charset=utf-8", true), ("image/png", true)]
+        {
+            let said = source("a", content_type).disposition(Disposition::Inline);
+            assert_eq!(said.starts_with("inline"), shown, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn s05_what_may_act_is_saved_and_not_shown_by_s3() {
         for (content_type, shown) in [
             ("image/png", true),
             ("text/plain; charset=utf-8", true),

@@ -1,7 +1,9 @@
-//! Stock Uppy in a real browser, of both majors that are in use and as published: what a page does that sends files
+//! A real browser. Here stock Uppy, of both majors that are in use and as published: what a page does that sends files
 //! straight to S3. Skipped where there is no browser.
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
+mod active;
+mod browser;
 mod uppy;
 
 use std::time::Duration;
@@ -12,7 +14,8 @@ use mongodb::bson::{doc, oid::ObjectId};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use uppy::{NAME, Outcome, TYPE, Ticket, To, Uppy, with_ticket};
+use browser::Browser;
+use uppy::{NAME, Outcome, TYPE, Ticket, To, with_ticket};
 
 const MIB: u64 = 1 << 20;
 const MAJORS: [u8; 2] = [5, 6];
@@ -23,7 +26,7 @@ const PARTS_OF_LARGE: usize = 40;
 
 #[tokio::test]
 async fn a_small_file_goes_to_s3_as_a_form_after_one_call() {
-    let Some(uppy) = Uppy::with_browser().await else { return };
+    let Some(uppy) = Browser::here().await else { return };
     for major in MAJORS {
         let bob = uppy.stack.user("bob").await;
         let ticket = Ticket::of(&bob, json!({})).await;
@@ -37,7 +40,7 @@ async fn a_small_file_goes_to_s3_as_a_form_after_one_call() {
 
 #[tokio::test]
 async fn an_upload_of_200_mib_takes_42_calls() {
-    let Some(uppy) = Uppy::with_browser().await else { return };
+    let Some(uppy) = Browser::here().await else { return };
     for major in MAJORS {
         let bob = uppy.stack.user("bob").await;
         let ticket = Ticket::of(&bob, json!({})).await;
@@ -54,7 +57,7 @@ async fn an_upload_of_200_mib_takes_42_calls() {
 
 #[tokio::test]
 async fn an_upload_that_is_paused_goes_on_where_it_was() {
-    let Some(uppy) = Uppy::with_browser().await else { return };
+    let Some(uppy) = Browser::here().await else { return };
     for major in MAJORS {
         let bob = uppy.stack.user("bob").await;
         let ticket = Ticket::of(&bob, json!({})).await;
@@ -77,7 +80,7 @@ async fn an_upload_that_is_paused_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn a_cancelled_upload_leaves_nothing() {
-    let Some(uppy) = Uppy::with_browser().await else { return };
+    let Some(uppy) = Browser::here().await else { return };
     for major in MAJORS {
         let bob = uppy.stack.user("bob").await;
         let ticket = Ticket::of(&bob, json!({})).await;
@@ -91,7 +94,7 @@ async fn a_cancelled_upload_leaves_nothing() {
 
 #[tokio::test]
 async fn s3_refuses_a_form_with_more_bytes_than_the_ticket_allows() {
-    let Some(uppy) = Uppy::with_browser().await else { return };
+    let Some(uppy) = Browser::here().await else { return };
     for major in MAJORS {
         let bob = uppy.stack.user("bob").await;
         let ticket = Ticket::of(&bob, json!({ "maxBytes": 1000 })).await;
@@ -108,7 +111,7 @@ async fn s3_refuses_a_form_with_more_bytes_than_the_ticket_allows() {
 
 #[tokio::test]
 async fn parts_of_more_bytes_than_the_ticket_allows_are_refused_in_the_end_and_gone() {
-    let Some(uppy) = Uppy::with_browser().await else { return };
+    let Some(uppy) = Browser::here().await else { return };
     for major in MAJORS {
         let bob = uppy.stack.user("bob").await;
         let ticket = Ticket::of(&bob, json!({ "maxBytes": 12 * MIB })).await;
@@ -125,7 +128,7 @@ async fn parts_of_more_bytes_than_the_ticket_allows_are_refused_in_the_end_and_g
 
 #[tokio::test]
 async fn a_ticket_that_is_none_uploads_nothing() {
-    let Some(uppy) = Uppy::with_browser().await else { return };
+    let Some(uppy) = Browser::here().await else { return };
     let bob = uppy.stack.user("bob").await;
     let mut files = Vec::new();
     let tickets = [
@@ -152,7 +155,7 @@ async fn a_ticket_that_is_none_uploads_nothing() {
 
 #[tokio::test]
 async fn a_page_with_a_token_has_every_request_to_s3_signed() {
-    let Some(uppy) = Uppy::with_browser().await else { return };
+    let Some(uppy) = Browser::here().await else { return };
     let bob = uppy.stack.user("bob").await;
     let outcomes = uppy.upload(&[signed(&uppy, &bob, 1000), in_parts(signed(&uppy, &bob, 12 * MIB))]).await;
     // The form of S3's API: one request for the small file, three parts, a beginning and an end for the other.
@@ -166,7 +169,7 @@ async fn a_page_with_a_token_has_every_request_to_s3_signed() {
 
 #[tokio::test]
 async fn a_cancelled_upload_that_was_signed_leaves_nothing_to_the_sweeper() {
-    let Some(uppy) = Uppy::with_browser().await else { return };
+    let Some(uppy) = Browser::here().await else { return };
     let bob = uppy.stack.user("bob").await;
     let outcome = uppy.upload_one(at_half("cancel", in_parts(signed(&uppy, &bob, 50 * MIB)))).await;
     assert!(outcome.calls.iter().any(|call| call.to == To::S3 && call.method == "DELETE"), "{outcome:?}");
@@ -187,7 +190,7 @@ fn at_half(interruption: &str, mut file: Value) -> Value {
 }
 
 /// A file that Uppy 6 is to upload with requests that a page has signed with its token.
-fn signed(uppy: &Uppy, user: &User, size: u64) -> Value {
+fn signed(uppy: &Browser, user: &User, size: u64) -> Value {
     let sign = json!({ "url": format!("{}/uploads/sign", uppy.stack.api), "token": user.token });
     json!({ "major": 6, "api": uppy.stack.api, "sign": sign, "name": NAME, "type": TYPE, "size": size })
 }

@@ -192,6 +192,31 @@ async fn s16_the_upgrade_lets_racing_logins_succeed() {
 }
 
 #[tokio::test]
+async fn s16_racing_logins_do_not_bring_an_old_password_back() {
+    let stack = Stack::running().await;
+    let anyone = stack.anyone();
+    let newer: PasswordHash = argon2::Argon2::default().hash_password(b"newer").unwrap();
+    let newer = newer.to_string();
+    for legacy in [SHA1_OF_PASSWORD.to_owned(), wrapped()] {
+        let email = unique("veteran");
+        stack.users.insert_one(doc! { "email": &email, "password": &legacy }).await.unwrap();
+        // Changed while the logins are at work on what they have read, so that some are before and some are after.
+        let change = async {
+            anyone.connect(&unique("nobody"), PASSWORD).await;
+            let change = doc! { "$set": { "password": &newer } };
+            stack.users.update_one(doc! { "email": &email }, change).await.unwrap();
+        };
+        let logins = join_all((0..8).map(|_| anyone.connect(&email, PASSWORD)));
+        let (answers, ()) = futures_util::future::join(logins, change).await;
+        assert!(answers.iter().all(|answer| [200, 401].contains(&answer.status)));
+        let stored = stack.users.find_one(doc! { "email": &email }).await.unwrap().unwrap();
+        assert_eq!(stored.get_str("password").unwrap(), newer);
+        assert_eq!(anyone.connect(&email, "newer").await.status, 200);
+        anyone.connect(&email, PASSWORD).await.fails(401, "Unauthorized");
+    }
+}
+
+#[tokio::test]
 async fn s16_the_upgrade_may_fail_and_the_login_succeeds() {
     let stack = Stack::running().await;
     let email = unique("veteran");

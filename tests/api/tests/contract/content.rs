@@ -71,7 +71,7 @@ async fn the_content_type_comes_from_the_extension_of_the_name() {
 }
 
 #[tokio::test]
-async fn content_cannot_act_whatever_it_is() {
+async fn s05_content_cannot_act_whatever_it_is() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let script = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";

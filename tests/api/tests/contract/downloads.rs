@@ -29,7 +29,8 @@ fn large() -> Vec<u8> {
 
 /// What S3 answers where a redirect leads.
 async fn followed(stack: &Stack, answer: &Answer, range: Option<&str>) -> Response {
-    assert_eq!((answer.status, answer.header("cache-control"), answer.body.len()), (302, "no-store", 0), "of {answer}");
+    let told = (answer.status, answer.header("cache-control"), answer.body.len());
+    assert_eq!(told, (302, "private, no-store", 0), "of {answer}");
     let request = stack.http.get(answer.header("location"));
     let request = if let Some(range) = range { request.header("Range", range) } else { request };
     request.send().await.unwrap()
@@ -84,7 +85,7 @@ async fn a_part_of_a_file_comes_from_s3() {
 }
 
 #[tokio::test]
-async fn a_signed_url_reads_one_object_and_nothing_else() {
+async fn s11_a_signed_url_reads_one_object_and_nothing_else() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let (one, other) = (planted(&stack, &bob, "a.bin", large()).await, planted(&stack, &bob, "b.bin", large()).await);
@@ -106,7 +107,7 @@ async fn a_signed_url_reads_one_object_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn active_content_is_saved_and_not_shown_by_s3() {
+async fn s05_active_content_is_saved_and_not_shown_by_s3() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     for name in ["a.html", "a.svg", "a.xhtml", "a.xml", "a.pdf", "a.js", "a"] {

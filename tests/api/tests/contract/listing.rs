@@ -47,7 +47,7 @@ async fn the_root_may_be_named() {
 }
 
 #[tokio::test]
-async fn a_parent_that_cannot_be_holds_nothing() {
+async fn s10_a_parent_that_cannot_be_holds_nothing() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     bob.folder("photos").await;

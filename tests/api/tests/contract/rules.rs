@@ -30,7 +30,7 @@ const AUTHENTICATED: [(&str, &str); 18] = [
 ];
 
 #[tokio::test]
-async fn an_error_is_one_string_of_json() {
+async fn r24_an_error_is_one_string_of_json() {
     let answer = Stack::running().await.anyone().get("/users/me").await;
     answer.fails(401, "Unauthorized");
     assert_eq!(answer.text(), r#"{"error":"Unauthorized"}"#);
@@ -128,7 +128,7 @@ async fn the_token_is_checked_before_everything_else() {
 }
 
 #[tokio::test]
-async fn malformed_json_is_said_to_be_that() {
+async fn r24_malformed_json_is_said_to_be_that() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     for path in ["/users", "/files"] {
@@ -163,7 +163,7 @@ async fn no_body_or_another_content_type_counts_as_no_fields() {
 }
 
 #[tokio::test]
-async fn a_missing_string_is_absent_or_null_or_empty_or_no_string() {
+async fn s10_a_missing_string_is_absent_or_null_or_empty_or_no_string() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     for missing in [Value::Null, json!(""), json!(7), json!(true), json!(["x"]), json!({ "$ne": null })] {
@@ -178,7 +178,7 @@ async fn a_missing_string_is_absent_or_null_or_empty_or_no_string() {
 }
 
 #[tokio::test]
-async fn an_unknown_route_is_not_found() {
+async fn r24_an_unknown_route_is_not_found() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let id = bob.upload("notes.txt", b"hi").await;
@@ -200,7 +200,7 @@ async fn an_unknown_route_is_not_found() {
 }
 
 #[tokio::test]
-async fn another_method_is_not_allowed_and_the_answer_names_those_that_are() {
+async fn r24_another_method_is_not_allowed_and_the_answer_names_those_that_are() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let id = bob.upload("notes.txt", b"hi").await;
@@ -243,7 +243,7 @@ async fn another_method_is_not_allowed_and_the_answer_names_those_that_are() {
 }
 
 #[tokio::test]
-async fn a_body_one_byte_over_the_limit_is_refused_with_the_limit() {
+async fn r23_a_body_one_byte_over_the_limit_is_refused_with_the_limit() {
     let stack = Stack::running().await;
     let email = unique("bob");
     let of_length = |length: usize| {
@@ -260,7 +260,7 @@ async fn a_body_one_byte_over_the_limit_is_refused_with_the_limit() {
 }
 
 #[tokio::test]
-async fn a_strange_id_is_a_file_that_is_not_there() {
+async fn s09_a_strange_id_is_a_file_that_is_not_there() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     for id in [
@@ -290,27 +290,56 @@ async fn a_strange_id_is_a_file_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn somebody_elses_file_looks_like_one_that_is_not_there() {
+async fn s12_what_is_somebody_elses_looks_as_if_it_were_not_there() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
-    let file = bob.upload("notes.txt", b"hi").await;
-    for (method, path) in [
-        ("GET", "/files/{id}"),
-        ("PUT", "/files/{id}/publish"),
-        ("PUT", "/files/{id}/unpublish"),
-        ("GET", "/files/{id}/data"),
-        ("GET", "/files/{id}/data?size=100"),
+    let (file, folder) = (bob.upload("notes.txt", b"hi").await, bob.folder("photos").await);
+    let (public, public_folder) = (bob.upload("notes.txt", b"hi").await, bob.folder("photos").await);
+    bob.publish(&public).await;
+    bob.publish(&public_folder).await;
+    let image = bob.upload_image("photo.jpg", b"no image").await;
+    let begun = |size: u64| bob.create(json!({ "name": "a.bin", "type": "file", "size": size }));
+    let pending =
+        [begun(5).await.json(), begun(200 << 20).await.json()].map(|made| made["id"].as_str().unwrap().to_owned());
+    let private = [&file, &folder, &image, &pending[0], &pending[1]];
+    let not_hers = [&private[..], &[&public, &public_folder]].concat();
+    let malformed = ["malformed", "1", "zzzzzzzzzzzzzzzzzzzzzzzz", "%00"];
+
+    for (method, path, ids) in [
+        ("GET", "/files/{id}", &not_hers),
+        ("HEAD", "/files/{id}", &not_hers),
+        ("DELETE", "/files/{id}", &not_hers),
+        ("PUT", "/files/{id}/publish", &not_hers),
+        ("PUT", "/files/{id}/unpublish", &not_hers),
+        ("GET", "/files/{id}/parts", &not_hers),
+        ("POST", "/files/{id}/complete", &not_hers),
+        ("GET", "/files/{id}/data", &private.to_vec()),
+        ("HEAD", "/files/{id}/data", &private.to_vec()),
+        ("GET", "/files/{id}/data?size=100", &private.to_vec()),
+        ("GET", "/files/{id}/data?download=1", &private.to_vec()),
     ] {
-        let mut seen = Vec::new();
-        for id in [&*file, UNKNOWN, "malformed"] {
-            let mut answer = eve.request(method, &path.replace("{id}", id)).send().await;
-            for changing in ["date", "apigw-requestid", "x-amzn-requestid", "x-amz-request-id", "x-amzn-trace-id"] {
-                answer.headers.remove(changing);
-            }
-            seen.push((answer.status, answer.headers, answer.body));
+        let ask = async |id: &str| eve.request(method, &path.replace("{id}", id)).send().await.told();
+        let expected = ask(UNKNOWN).await;
+        let body = if method == "HEAD" { &b""[..] } else { br#"{"error":"Not found"}"# };
+        assert_eq!((expected.0, expected.2.as_slice()), (404, body), "{method} {path}");
+        for id in ids.iter().map(|id| id.as_str()).chain(malformed) {
+            assert_eq!(ask(id).await, expected, "{method} {path} of {id}");
         }
-        assert_eq!((seen[0].0, seen[0].2.as_slice()), (404, &br#"{"error":"Not found"}"#[..]));
-        assert!(seen[0] == seen[1] && seen[0] == seen[2], "{method} {path} tells them apart: {seen:?}");
+    }
+    for parent in not_hers.iter().map(|id| id.as_str()).chain([UNKNOWN]).chain(malformed) {
+        let into = json!({ "name": "a", "type": "folder", "parentId": parent });
+        eve.create(into).await.fails(400, "Parent not found");
+        eve.post("/uploads/tickets", json!({ "parentId": parent })).await.fails(400, "Parent not found");
+        eve.get(&format!("/files?parentId={parent}")).await.is(200, json!([]));
+    }
+    let ticket = bob.post("/uploads/tickets", json!({})).await.json()["ticket"].as_str().unwrap().to_owned();
+    for ticket in [&ticket, UNKNOWN, "malformed"] {
+        eve.request("DELETE", &format!("/uploads/tickets/{ticket}")).send().await.fails(404, "Not found");
+    }
+    // None of that did anything.
+    bob.get(&format!("/files/{file}/data")).await.is_content("text/plain; charset=utf-8", b"hi");
+    for id in pending {
+        assert_eq!(bob.request("DELETE", &format!("/files/{id}")).send().await.status, 204);
     }
 }
 

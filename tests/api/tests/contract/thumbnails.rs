@@ -135,7 +135,7 @@ async fn the_bytes_of_an_image_are_not_checked() {
 }
 
 #[tokio::test]
-async fn thumbnails_follow_the_rights_of_their_file() {
+async fn s02_thumbnails_follow_the_rights_of_their_file() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let id = bob.upload_image("photo.jpg", &jpeg(600, 600)).await;
@@ -195,7 +195,7 @@ async fn what_is_no_jpeg_png_gif_or_webp_is_an_unsupported_format() {
 }
 
 #[tokio::test]
-async fn a_corrupt_image_fails_alone() {
+async fn r02_a_corrupt_image_fails_alone() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let (whole, clipped) = (jpeg(600, 400), jpeg(800, 600));

@@ -143,7 +143,7 @@ async fn a_form_puts_a_file_where_the_ticket_says() {
 }
 
 #[tokio::test]
-async fn a_form_is_good_for_its_key_its_type_and_so_many_bytes() {
+async fn s11_a_form_is_good_for_its_key_its_type_and_so_many_bytes() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let holder = holder(&stack, &bob, json!({ "maxBytes": 1000 })).await;

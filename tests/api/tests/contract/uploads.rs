@@ -160,7 +160,7 @@ async fn an_image_has_its_thumbnails() {
 }
 
 #[tokio::test]
-async fn s3_takes_what_was_announced_and_nothing_else() {
+async fn s11_s3_takes_what_was_announced_and_nothing_else() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let begun = begin(&bob, "a.txt", "file", 5).await;

@@ -29,7 +29,7 @@ async fn the_first_thing_that_is_wrong_is_named() {
 }
 
 #[tokio::test]
-async fn an_operator_is_not_an_email() {
+async fn s10_an_operator_is_not_an_email() {
     let stack = Stack::running().await;
     for email in [json!({ "$ne": null }), json!({ "$gt": "" }), json!(["a@b"])] {
         let answer = stack.anyone().post("/users", json!({ "email": email, "password": "x" })).await;
@@ -106,6 +106,31 @@ async fn s15_a_password_is_its_exact_bytes_and_at_most_1024_of_them() {
         stack.anyone().connect(&email, &format!("{password} ")).await.fails(401, "Unauthorized");
     }
     stack.anyone().sign_up(&unique("bob"), &"é".repeat(513)).await.fails(400, "Invalid password");
+}
+
+#[tokio::test]
+async fn s15_no_byte_of_a_password_is_ignored() {
+    let stack = Stack::running().await;
+    let longest = "x".repeat(1023);
+    for (password, other) in [
+        (" x", "x"),
+        ("x\t", "x"),
+        ("X", "x"),
+        ("a\0b", "a\0c"),
+        ("é", "e\u{301}"),
+        (&*format!("{longest}a"), &*format!("{longest}b")),
+    ] {
+        let email = unique("bob");
+        assert_eq!(stack.anyone().sign_up(&email, password).await.status, 201, "{password:?}");
+        stack.anyone().connect(&email, other).await.fails(401, "Unauthorized");
+        assert_eq!(stack.anyone().connect(&email, password).await.status, 200, "{password:?}");
+    }
+    for too_long in [format!("{longest}ab"), "é".repeat(513), format!("{}🌍", "x".repeat(1021)), "x".repeat(60_000)]
+    {
+        let email = unique("bob");
+        stack.anyone().sign_up(&email, &too_long).await.fails(400, "Invalid password");
+        assert_eq!(stack.users.count_documents(doc! { "email": email }).await.unwrap(), 0);
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use mongodb::bson::{DateTime, doc, oid::ObjectId};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_job_that_cannot_be_done_says_why_and_does_not_come_again() {
+async fn r02_a_job_that_cannot_be_done_says_why_and_does_not_come_again() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let image = image_without_a_job(&stack, bob.object_id(), jpeg(10, 10), DateTime::MAX).await;
@@ -208,7 +208,7 @@ async fn r20_of_an_image_that_is_deleted_meanwhile_no_thumbnails_are_left() {
 }
 
 #[tokio::test]
-async fn a_source_of_more_than_64_mib_is_too_large_and_not_read() {
+async fn r23_a_source_of_more_than_64_mib_is_too_large_and_not_read() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let plant = |bytes| image_without_a_job(&stack, bob.object_id(), bytes, DateTime::MAX);

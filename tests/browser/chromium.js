@@ -1,0 +1,57 @@
+// The browser, for the programs beside this one, which are told by PROFILE of a folder for it.
+
+"use strict";
+
+const { spawn } = require("node:child_process");
+const { once } = require("node:events");
+const readline = require("node:readline");
+const puppeteer = require("puppeteer-core");
+
+/**
+ * Gives `use` a browser, and ends with this process: 0 once that is done, 1 if it fails or stdin ends, so that neither
+ * outlives who started it. The browser is in the process group as well.
+ */
+exports.withBrowser = (use) => {
+  process.stdin.on("end", () => process.exit(1)).resume();
+  run(use).then(
+    () => process.exit(0),
+    (error) => {
+      console.error(error);
+      process.exit(1);
+    },
+  );
+};
+
+async function run(use) {
+  const chromium = start(process.env.PROFILE);
+  const browser = await connect(chromium);
+  await use(browser);
+  const ended = once(chromium, "exit");
+  await browser.close();
+  // It removes what it keeps outside of its profile.
+  await ended;
+}
+
+function start(profile) {
+  const args = puppeteer.defaultArgs({
+    headless: true,
+    userDataDir: profile,
+    // Tests run as root, and /dev/shm of a container is small.
+    args: ["--no-sandbox", "--disable-dev-shm-usage", "--remote-debugging-port=0"],
+  });
+  const chromium = spawn("chromium", args, { stdio: ["ignore", "ignore", "pipe"] });
+  process.on("exit", () => chromium.kill("SIGKILL"));
+  return chromium;
+}
+
+async function connect(chromium) {
+  for await (const line of readline.createInterface(chromium.stderr)) {
+    const listening = line.match(/^DevTools listening on (ws:.*)$/);
+    if (listening) {
+      chromium.stderr.resume();
+      // What it is asked for takes as long as it takes; whoever started this program ends it if that is too long.
+      return puppeteer.connect({ browserWSEndpoint: listening[1], protocolTimeout: 0 });
+    }
+  }
+  throw new Error("chromium does not start");
+}
