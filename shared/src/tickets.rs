@@ -22,6 +22,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     Config, Error, Result,
+    error::WithMessage,
     files::{FileId, Name, Parent},
     mongo::answer,
     objects::Key,
@@ -249,13 +250,13 @@ where
     Tickets: FromRef<S>,
     S: Send + Sync,
 {
-    type Rejection = Error;
+    type Rejection = WithMessage;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WithMessage> {
         let path = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Error::Unauthorized)?;
         let written = path.iter().find(|(name, _)| *name == "ticket").map(|(_, written)| written);
         let ticket = written.and_then(|written| Tickets::from_ref(state).read(written)).ok_or(Error::Unauthorized)?;
         let now = DateTime::now().timestamp_millis() / 1000;
-        if now < i64::from(ticket.expires_at) { Ok(ticket) } else { Err(Error::Unauthorized) }
+        if now < i64::from(ticket.expires_at) { Ok(ticket) } else { Err(Error::Unauthorized.into()) }
     }
 }

@@ -68,6 +68,9 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
     vec![
         ("GET /status", nothing.clone()),
         ("GET /stats", nothing.clone()),
+        ("GET /openapi.json", nothing.clone()),
+        ("GET /docs", nothing.clone()),
+        ("GET /docs/{file}", only(&["start.js", "unknown file"])),
         ("POST /users", nothing.clone()),
         ("GET /users/me", nothing.clone()),
         ("DELETE /users/me", passwords.clone()),
@@ -114,6 +117,24 @@ async fn s01_everybody_may_do_what_the_table_says_and_no_more() {
     let found: Vec<String> = asked.buffered(4).collect().await;
     let expected: Vec<&str> = TABLE.lines().filter(|line| line.starts_with("| ") && line.contains(" /")).collect();
     assert!(found == expected, "The table should be, if this is right:\n\n{}\n", found.join("\n"));
+}
+
+/// What the API says that it is; that it says so of each route, and of no other, is another test's.
+#[tokio::test]
+async fn s01_the_table_has_every_route() {
+    let stack = Stack::running().await;
+    let described = stack.anyone().get("/openapi.json").await.json();
+    let described: BTreeSet<String> = described["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().unwrap().keys();
+            methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    let known: BTreeSet<String> = lines().into_iter().map(|(route, _)| route.to_owned()).collect();
+    assert_eq!(known, described);
 }
 
 struct World {
@@ -259,6 +280,7 @@ impl World {
                 let query = if size.is_empty() { String::new() } else { format!("?size={size}") };
                 send(&format!("{path}{query}"), Value::Null).await
             }
+            "/docs/{file}" => send(&format!("/docs/{}", thing.replace(' ', "-")), Value::Null).await,
             _ if path.starts_with("/files/{id}") => {
                 send(&path.replace("{id}", &self.make(thing).await), Value::Null).await
             }

@@ -154,8 +154,8 @@ async fn s11_a_signed_url_does_one_thing() {
     // What was signed is good for that.
     let put = &requests[1];
     assert_eq!(put.send(&stack, put.method, &put.url, &put.headers, &put.body).await, 200);
-    let gone = stack.s3.abort_multipart_upload().bucket(&stack.bucket).key(&key).upload_id(&upload);
-    gone.send().await.unwrap();
+    // Having its end signed was to say that it is over: the sweeper may have been quicker.
+    let _ = stack.s3.abort_multipart_upload().bucket(&stack.bucket).key(&key).upload_id(&upload).send().await;
 }
 
 /// Ours would have to be waited for. These are made as they are, with the key that signs them, a moment too early.

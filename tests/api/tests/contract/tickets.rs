@@ -367,7 +367,7 @@ async fn a_ticket_that_is_none_of_ours_or_no_longer_is_unauthorized() {
             bad.complete(&parts, &["x"]).await,
             bad.of("DELETE", &parts, "", Value::Null).await,
         ] {
-            answer.fails(401, "Unauthorized");
+            answer.fails_with_message(401, "Unauthorized");
         }
     }
 
@@ -403,7 +403,7 @@ async fn a_ticket_expires() {
     let brief = holder(&stack, &bob, json!({ "expiresIn": 1 })).await;
     eventually("an expired ticket", SOON, async || {
         let answer = brief.params("filename=a.txt").await;
-        (answer.status != 200).then(|| answer.fails(401, "Unauthorized"))
+        (answer.status != 200).then(|| answer.fails_with_message(401, "Unauthorized"))
     })
     .await;
 }
