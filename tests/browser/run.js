@@ -1,20 +1,14 @@
 // Uploads files with stock Uppy in a real browser, one after another, and prints for each a line of JSON: how it ended,
 // and what was asked of whom. The argument is a JSON array; a file is `major` of Uppy, `api` (its origin is the API's,
 // any other S3's), `name`, `type`, `size`, and `endpoint` or `sign: {url, token}`; if wanted `multipart`, and `atHalf`:
-// `pause` (to go on when all is quiet) or `cancel`. NODE_PATH names the packages, PROFILE a folder for the browser.
-//
-// It ends when its stdin does, so that it does not outlive who started it, and takes the browser with it; the browser is
-// in its process group as well.
+// `pause` (to go on when all is quiet) or `cancel`. NODE_PATH names the packages.
 
 "use strict";
 
-const { spawn } = require("node:child_process");
-const { once } = require("node:events");
 const http = require("node:http");
 const path = require("node:path");
-const readline = require("node:readline");
 const esbuild = require("esbuild");
-const puppeteer = require("puppeteer-core");
+const { use } = require("./chromium.js");
 
 /** Milliseconds without a request, after which none is expected any more. */
 const QUIET = 700;
@@ -43,30 +37,6 @@ function serve(script) {
   return new Promise((resolve) => {
     server.listen(0, "127.0.0.1", () => resolve(`http://127.0.0.1:${server.address().port}`));
   });
-}
-
-function start(profile) {
-  const args = puppeteer.defaultArgs({
-    headless: true,
-    userDataDir: profile,
-    // Tests run as root, and /dev/shm of a container is small.
-    args: ["--no-sandbox", "--disable-dev-shm-usage", "--remote-debugging-port=0"],
-  });
-  const chromium = spawn("chromium", args, { stdio: ["ignore", "ignore", "pipe"] });
-  process.on("exit", () => chromium.kill("SIGKILL"));
-  return chromium;
-}
-
-async function connect(chromium) {
-  for await (const line of readline.createInterface(chromium.stderr)) {
-    const listening = line.match(/^DevTools listening on (ws:.*)$/);
-    if (listening) {
-      chromium.stderr.resume();
-      // An upload takes as long as it takes; whoever started this program ends it if that is too long.
-      return puppeteer.connect({ browserWSEndpoint: listening[1], protocolTimeout: 0 });
-    }
-  }
-  throw new Error("chromium does not start");
 }
 
 /** What the page asks of the API and of S3. Preflights are the browser's, and on AWS the gateway's to answer. */
@@ -160,23 +130,8 @@ async function perform(upload, browser) {
   return { end, thrown, untilPause, calls };
 }
 
-async function run(uploads) {
-  const chromium = start(process.env.PROFILE);
-  const browser = await connect(chromium);
-  for (const upload of uploads) {
+use(async (browser) => {
+  for (const upload of JSON.parse(process.argv[2])) {
     console.log(JSON.stringify(await perform(upload, browser)));
   }
-  const ended = once(chromium, "exit");
-  await browser.close();
-  // It removes what it keeps outside of its profile.
-  await ended;
-}
-
-process.stdin.on("end", () => process.exit(1)).resume();
-run(JSON.parse(process.argv[2])).then(
-  () => process.exit(0),
-  (error) => {
-    console.error(error);
-    process.exit(1);
-  },
-);
+});

@@ -1,68 +1,35 @@
-//! Uppy in a browser, driven by the program in tests/browser.
+//! Uppy in a browser.
 
-use std::{
-    env, fs,
-    io::{self, Write},
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::ops::Deref;
 
-use api::{Stack, User, unique};
-use rustix::process::{Pid, Signal, kill_process_group};
+use api::User;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::{
-    io::AsyncReadExt,
-    process::{Child, Command},
-    sync::{Mutex, MutexGuard},
-    time::timeout,
-};
 
-/// More than the longest takes on a slow machine.
-const LIMIT: Duration = Duration::from_mins(4);
+use crate::browser::Browser;
 
 /// No request of a page to the API is larger: file content goes to S3 and through no function.
 const LARGEST_BODY: u64 = 64 * 1024;
 
-pub struct Uppy {
-    pub stack: Stack,
-    packages: PathBuf,
-    /// The browser's, and what the program says went wrong.
-    folder: PathBuf,
-    _alone: MutexGuard<'static, ()>,
+pub struct Uppy(Browser);
+
+impl Deref for Uppy {
+    type Target = Browser;
+
+    fn deref(&self) -> &Browser {
+        &self.0
+    }
 }
 
-/// Two hundreds of MiB at once would make others wait that measure time.
-static ALONE: Mutex<()> = Mutex::const_new(());
-
 impl Uppy {
-    /// `None`, having said so, where there is no browser.
-    #[expect(clippy::explicit_write, reason = "the harness hides what a passing test prints with a macro")]
+    /// `None` where there is no browser.
     pub async fn with_browser() -> Option<Self> {
-        let Some(packages) = env::var_os("FILES_MANAGER_BROWSER").map(PathBuf::from) else {
-            let reason = "there is no Node.js 20.9 with npm or no chromium here, so Uppy was not tried";
-            writeln!(io::stderr(), "SKIPPED: {reason}").unwrap();
-            return None;
-        };
-        let alone = ALONE.lock().await;
-        let stack = Stack::running().await;
-        let folder = stack.path.with_file_name(unique("browser"));
-        fs::create_dir(&folder).unwrap();
-        Some(Self { stack, packages, folder, _alone: alone })
+        Browser::here().await.map(Self)
     }
 
     /// What became of each file, one after another.
     pub async fn upload(&self, files: &[Value]) -> Vec<Outcome> {
-        let mut running = self.start(files);
-        let mut stdout = running.child.stdout.take().unwrap();
-        let mut output = String::new();
-        let ended = timeout(LIMIT, async {
-            stdout.read_to_string(&mut output).await.unwrap();
-            running.child.wait().await.unwrap()
-        });
-        let ended = ended.await.unwrap_or_else(|_| panic!("not within {LIMIT:?}: {files:?}"));
-        assert!(ended.success(), "{ended} after {output}");
+        let output = self.run("run.js", &files.into()).await;
         let outcomes: Vec<Outcome> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(outcomes.len(), files.len());
         for outcome in &outcomes {
@@ -74,44 +41,6 @@ impl Uppy {
 
     pub async fn upload_one(&self, file: Value) -> Outcome {
         self.upload(&[file]).await.remove(0)
-    }
-
-    fn start(&self, files: &[Value]) -> Running {
-        let child = Command::new("node")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../browser/run.js"))
-            .arg(Value::from(files).to_string())
-            .env("NODE_PATH", &self.packages)
-            .env("PROFILE", self.folder.join("profile"))
-            // Ends when this process does.
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(fs::File::create(self.folder.join("log")).unwrap())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let group = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
-        Running { child, group }
-    }
-}
-
-impl Drop for Uppy {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", fs::read_to_string(self.folder.join("log")).unwrap_or_default());
-        }
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// The program and its browser, which do not outlive it.
-struct Running {
-    child: Child,
-    group: Pid,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = kill_process_group(self.group, Signal::KILL);
     }
 }
 

@@ -12,6 +12,7 @@ mod fsck;
 mod leaving;
 mod listing;
 mod logs;
+mod openapi;
 mod passwords;
 mod publish;
 mod repeats;
