@@ -13,6 +13,8 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
+use serde_json::{Map, Value};
+
 use crate::{Error, Result};
 
 /// The fields of a JSON object, or none where the body is empty, of another content type, or not an object.
@@ -46,7 +48,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     }
 }
 
-/// A JSON body whose fields are more than scalars. As for [`Fields`], none or another content type counts as `{}`.
+/// A JSON body whose fields are more than scalars. As for [`Fields`], none, `null` or another content type counts as `{}`.
 pub struct Object<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Object<T> {
@@ -54,8 +56,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Object<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         let body = json(request, state).await?;
-        let body = body.as_deref().unwrap_or(b"{}");
-        serde_json::from_slice(body).map(Self).map_err(|_| Error::Invalid("Invalid JSON"))
+        // A derived type would take an array for its fields in order as well, and no field twice.
+        let fields: Option<Map<String, Value>> =
+            serde_json::from_slice(body.as_deref().unwrap_or(b"{}")).map_err(|_| Error::Invalid("Invalid JSON"))?;
+        let fields = Value::Object(fields.unwrap_or_default());
+        serde_json::from_value(fields).map(Self).map_err(|_| Error::Invalid("Invalid JSON"))
     }
 }
 

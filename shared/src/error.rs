@@ -8,7 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use mongodb::error::ErrorKind;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::Json;
 
@@ -100,8 +101,27 @@ impl Error {
 #[derive(Clone)]
 pub struct Cause(pub Arc<str>);
 
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorView {
+    error: String,
+}
+
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CompanionError)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorWithMessage {
+    error: String,
+    /// The same, for clients that show it; not where the body could not be read.
+    #[schema(required = false)]
+    message: String,
+}
+
 impl Error {
-    fn answer(&self, body: Value) -> Response {
+    fn answer(&self, body: impl Serialize) -> Response {
         let mut response = (self.status(), Json(body)).into_response();
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -115,7 +135,7 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        self.answer(json!({ "error": self.to_string() }))
+        self.answer(ErrorView { error: self.to_string() })
     }
 }
 
@@ -132,7 +152,7 @@ impl From<Error> for WithMessage {
 impl IntoResponse for WithMessage {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        error.answer(json!({ "error": error.to_string(), "message": error.to_string() }))
+        error.answer(ErrorWithMessage { error: error.to_string(), message: error.to_string() })
     }
 }
 

@@ -17,6 +17,7 @@ pub mod limits;
 pub mod logging;
 pub mod mongo;
 pub mod objects;
+pub mod openapi;
 mod pages;
 pub mod passwords;
 pub mod repeats;

@@ -14,6 +14,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::{Config, Error, Result, files::FileId};
 
@@ -29,7 +30,8 @@ mod listing;
 pub use listing::{Listed, Multipart};
 
 /// Where an object lies. Made of random bytes or of ids, never of what a client sent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ObjectKey, pattern = "^uploads/[0-9a-f]{24}/[A-Za-z0-9_-]{32}$", description = "What S3 calls an object. It names an upload in the requests that follow.")]
 #[serde(transparent)]
 pub struct Key(String);
 

@@ -3,6 +3,7 @@
 
 use mongodb::bson::DateTime;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     Error, Result,
@@ -10,17 +11,19 @@ use crate::{
     files::{Announced, Doomed, File, Files, Pending},
     limits,
     objects::{Key, Objects, Part, Signed, part_size},
+    openapi::Moment,
 };
 
 /// What a client is to send to S3.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Instructions {
     Whole(Whole),
     InParts(InParts),
 }
 
-#[derive(Serialize)]
+/// One request with all bytes.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Whole {
     method: &'static str,
@@ -29,10 +32,12 @@ pub struct Whole {
     /// To be posted to when the bytes are there, by who does not want to wait for S3's message.
     complete_url: String,
     /// Of the signed request.
+    #[schema(value_type = Moment)]
     expires_at: String,
 }
 
-#[derive(Serialize)]
+/// A request for each part, a hundred at a time.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InParts {
     method: &'static str,
@@ -40,6 +45,7 @@ pub struct InParts {
     part_size: u64,
     part_count: u16,
     /// What is there already.
+    #[schema(value_type = Vec<UploadedPart>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     uploaded: Option<Vec<UploadedPart>>,
     /// What is to be sent next.
@@ -47,10 +53,11 @@ pub struct InParts {
     /// Where the parts that are missing then are signed.
     parts_url: String,
     complete_url: String,
+    #[schema(value_type = Moment)]
     expires_at: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct UploadedPart {
     part_number: u16,
@@ -58,7 +65,7 @@ struct UploadedPart {
     etag: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SignedPart {
     part_number: u16,

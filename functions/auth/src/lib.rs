@@ -9,16 +9,21 @@ use axum::{
     routing::get,
 };
 use base64::{Engine, engine::DecodePaddingMode, engine::general_purpose::GeneralPurpose};
-use serde_json::{Value, json};
+use serde::Serialize;
 use shared::{
     Config, Error, Result,
     api::Json,
+    error::ErrorView,
     mongo,
+    openapi::{Failures, OfPasswords, OfUsers},
     passwords::{Password, Passwords, Verdict},
     sessions::{Redis, Sessions, Token},
     throttle::{Address, Throttle},
     users::{User, UserId, Users},
 };
+use utoipa::ToSchema;
+
+pub mod openapi;
 
 #[derive(Clone, FromRef)]
 pub struct App {
@@ -78,7 +83,30 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     base64::engine::GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-async fn connect(address: Address, State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>> {
+#[derive(Serialize, ToSchema)]
+struct Connected {
+    /// To be sent as `X-Token`, or as `Authorization: Bearer`. It is good for 24 hours.
+    #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
+    token: String,
+}
+
+/// Opens a session
+///
+/// Each has a token of its own, and older ones stay open.
+#[utoipa::path(
+    get,
+    path = "/connect",
+    tag = "Sessions",
+    operation_id = "connect",
+    responses(
+        (status = 200, description = "A session for 24 hours", body = Connected),
+        (status = 401, description = "`Unauthorized`: no e-mail and password, or not those of an account", body = ErrorView),
+        OfPasswords,
+        Failures,
+    ),
+    security(("password" = [])),
+)]
+async fn connect(address: Address, State(app): State<App>, headers: HeaderMap) -> Result<Json<Connected>> {
     let Login { email, password } = Login::try_from(&headers)?;
     let attempt = app.throttle.login(&email, &address).await?;
     let user = app.users.with_email(&email).await?;
@@ -101,9 +129,17 @@ async fn connect(address: Address, State(app): State<App>, headers: HeaderMap) -
         app.sessions.end(user.id(), &token).await?;
         return Err(refused);
     }
-    Ok(Json(json!({ "token": token.reveal() })))
+    Ok(Json(Connected { token: token.reveal().to_owned() }))
 }
 
+/// Ends this session
+#[utoipa::path(
+    get,
+    path = "/disconnect",
+    tag = "Sessions",
+    operation_id = "disconnect",
+    responses((status = 204, description = "The token is good for nothing any more"), OfUsers),
+)]
 async fn disconnect(user: UserId, token: Token, State(sessions): State<Sessions>) -> Result<StatusCode> {
     sessions.end(user, &token).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -13,13 +13,16 @@ use axum::{
 };
 use shared::{
     Config, Error, Result,
+    error::ErrorView,
     files::{FileId, Files},
     limits, mongo,
     objects::{Answering, Objects},
+    openapi::{Failures, Id},
     sessions::{Redis, Sessions, Viewer},
     users::Users,
 };
 
+pub mod openapi;
 mod source;
 
 use source::{Disposition, Source};
@@ -55,6 +58,39 @@ const SHUT: [(HeaderName, HeaderValue); 3] = [
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
+/// The content of a file, or a thumbnail
+///
+/// Whose file it is needs a token, for a public one nobody does; a token that is not good is ignored. `HEAD` answers alike.
+#[utoipa::path(
+    get,
+    path = "/files/{id}/data",
+    tag = "Content",
+    operation_id = "readContent",
+    params(("id" = Id, Path), openapi::Asked, openapi::Conditions),
+    responses(
+        (
+            status = 200,
+            description = "The bytes, of the type that the file's name stands for",
+            content(("*/*")),
+            headers(
+                ("ETag" = String),
+                ("Last-Modified" = String),
+                ("Content-Disposition" = String),
+                ("Cache-Control" = String, description = "Nobody may keep what is private"),
+            )
+        ),
+        (
+            status = 302,
+            description = "More than 4 MiB, and any `Range`, come from S3",
+            headers(("Location" = String, description = "Good for a minute"))
+        ),
+        (status = 304, description = "The client has it already", headers(("ETag" = String), ("Last-Modified" = String))),
+        (status = 400, description = "`A folder doesn't have content`", body = ErrorView),
+        (status = 404, description = "`Not found`: there is none, or it is somebody else's and private", body = ErrorView),
+        Failures,
+    ),
+    security((), ("token" = []), ("bearer" = [])),
+)]
 async fn data(
     id: FileId,
     viewer: Viewer,

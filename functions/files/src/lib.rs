@@ -11,16 +11,19 @@ use axum::{
 use shared::{
     Config, Error, Result,
     api::{ApiUrl, Json},
+    error::ErrorView,
     files::{Announced, Bytes, File, FileId, FileView, Files, Found, NewFile},
     jobs::Jobs,
     limits, mongo,
     objects::Objects,
+    openapi::{Id, NotFound, OfUsers},
     repeats::Repeats,
     sessions::{Redis, Sessions},
     uploads::Uploads,
     users::{UserId, Users},
 };
 
+pub mod openapi;
 mod upload;
 mod view;
 
@@ -64,6 +67,15 @@ impl App {
     }
 }
 
+/// What is in a folder
+#[utoipa::path(
+    get,
+    path = "/files",
+    tag = "Files",
+    operation_id = "listFiles",
+    params(openapi::Listing),
+    responses((status = 200, description = "Twenty a page, oldest first", body = Vec<FileView>), OfUsers),
+)]
 async fn list(
     owner: UserId,
     Query(listing): Query<Listing>,
@@ -74,6 +86,37 @@ async fn list(
     Ok(Json(page.into_iter().map(FileView::from).collect()))
 }
 
+/// Makes a folder, a file or an image
+///
+/// A file has its content in `data`, or says its `size` to bring its content to S3 itself: then the answer says how, and
+/// nobody sees the file before all of it is there.
+#[utoipa::path(
+    post,
+    path = "/files",
+    tag = "Files",
+    operation_id = "createFile",
+    params(openapi::Repeatable),
+    request_body = openapi::NewFile,
+    responses(
+        (status = 201, description = "What was made", body = Created),
+        (
+            status = 400,
+            description = "`Missing name`, `Missing type`, `Missing data`, `Invalid name`, `Invalid data`, `Invalid size`, \
+                           `Parent not found`, `Parent is not a folder`, `Invalid JSON`, \
+                           `Invalid Idempotency-Key: 1 to 255 characters of ASCII`",
+            body = ErrorView
+        ),
+        (status = 409, description = "`What this request made is there no more`", body = ErrorView),
+        (
+            status = 413,
+            description = "`data is larger than 4 MiB (4194304 bytes), the limit of an upload inside JSON: send size in place \
+                           of data`, `size is larger than 5 TiB (5497558138880 bytes), the limit of S3`",
+            body = ErrorView
+        ),
+        (status = 422, description = "`This Idempotency-Key was used for another request`", body = ErrorView),
+        OfUsers,
+    ),
+)]
 async fn create(
     owner: UserId,
     api: ApiUrl,
@@ -106,20 +149,57 @@ async fn create(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
+/// A folder, a file or an image
+#[utoipa::path(
+    get,
+    path = "/files/{id}",
+    tag = "Files",
+    operation_id = "showFile",
+    params(("id" = Id, Path)),
+    responses((status = 200, description = "The document", body = FileView), OfUsers, NotFound),
+)]
 async fn show(owner: UserId, id: FileId, State(files): State<Files>) -> Result<Json<FileView>> {
     Ok(Json(files.owned_by(owner, id).await?.into()))
 }
 
+/// Lets anybody read its content
+#[utoipa::path(
+    put,
+    path = "/files/{id}/publish",
+    tag = "Files",
+    operation_id = "publishFile",
+    params(("id" = Id, Path)),
+    responses((status = 200, description = "The document", body = FileView), OfUsers, NotFound),
+)]
 async fn publish(owner: UserId, id: FileId, State(files): State<Files>) -> Result<Json<FileView>> {
     Ok(Json(files.set_public(owner, id, true).await?.into()))
 }
 
+/// Lets nobody else read its content
+#[utoipa::path(
+    put,
+    path = "/files/{id}/unpublish",
+    tag = "Files",
+    operation_id = "unpublishFile",
+    params(("id" = Id, Path)),
+    responses((status = 200, description = "The document", body = FileView), OfUsers, NotFound),
+)]
 async fn unpublish(owner: UserId, id: FileId, State(files): State<Files>) -> Result<Json<FileView>> {
     Ok(Json(files.set_public(owner, id, false).await?.into()))
 }
 
+/// Deletes it
+///
 /// A folder goes with everything in it; of what is deleted nothing is reachable from here on. An upload whose bytes are
 /// still on their way to S3 is given up.
+#[utoipa::path(
+    delete,
+    path = "/files/{id}",
+    tag = "Files",
+    operation_id = "deleteFile",
+    params(("id" = Id, Path)),
+    responses((status = 204, description = "It is gone"), OfUsers, NotFound),
+)]
 async fn delete(owner: UserId, id: FileId, State(app): State<App>) -> Result<StatusCode> {
     match app.files.find_own(owner, id).await? {
         Found::Pending(pending) if app.uploads.give_up(&pending).await? => {}

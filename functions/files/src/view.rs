@@ -5,12 +5,14 @@ use shared::{
     files::{FileView, Parent},
     uploads::Instructions,
 };
+use utoipa::ToSchema;
 
 /// What was made; of an upload that its client brings to S3, what is to be sent there before anybody sees the file.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Created {
     #[serde(flatten)]
     pub file: FileView,
+    #[schema(value_type = Instructions)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upload: Option<Instructions>,
 }

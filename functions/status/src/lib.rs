@@ -1,11 +1,15 @@
-//! Is it alive, and how much does it hold?
+//! Is it alive, how much does it hold, and how is it used?
 
 #![forbid(unsafe_code)]
 
 use axum::{Router, extract::State, routing::get};
 use mongodb::Database;
 use serde::Serialize;
-use shared::{Config, Result, api::Json, files::Files, mongo, sessions::Redis, users::Users};
+use shared::{Config, Result, api::Json, files::Files, mongo, openapi::Failures, sessions::Redis, users::Users};
+use utoipa::ToSchema;
+
+mod docs;
+pub mod openapi;
 
 #[derive(Clone)]
 pub struct App {
@@ -16,7 +20,13 @@ pub struct App {
 }
 
 pub fn router(app: App) -> Router {
-    Router::new().route("/status", get(status)).route("/stats", get(stats)).with_state(app)
+    Router::new()
+        .route("/status", get(status))
+        .route("/stats", get(stats))
+        .route("/openapi.json", get(docs::openapi))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
+        .with_state(app)
 }
 
 impl App {
@@ -32,25 +42,44 @@ impl App {
 }
 
 /// Which stores answer.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Health {
     redis: bool,
     db: bool,
 }
 
 /// How many accounts there are, and how many folders, files and images.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Stats {
     users: u64,
     files: u64,
 }
 
-/// Both stores are asked at once, so that the answer takes as long as the slower one.
+/// Which stores answer
+///
+/// Within a second, also while one is down: both are asked at once, so that the answer takes as long as the slower one.
+#[utoipa::path(
+    get,
+    path = "/status",
+    tag = "Status",
+    operation_id = "showStatus",
+    responses((status = 200, description = "`false` for a store that does not answer", body = Health)),
+    security(()),
+)]
 async fn status(State(app): State<App>) -> Json<Health> {
     let (redis, db) = tokio::join!(app.redis.answers(), mongo::answers(&app.database));
     Json(Health { redis, db })
 }
 
+/// How much there is
+#[utoipa::path(
+    get,
+    path = "/stats",
+    tag = "Status",
+    operation_id = "showStats",
+    responses((status = 200, description = "Accounts; folders, files and images", body = Stats), Failures),
+    security(()),
+)]
 async fn stats(State(app): State<App>) -> Result<Json<Stats>> {
     let (users, files) = tokio::try_join!(app.users.count(), app.files.count())?;
     Ok(Json(Stats { users, files }))

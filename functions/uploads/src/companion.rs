@@ -13,17 +13,27 @@ use shared::{
     Error,
     api::{ApiUrl, Json},
     body::{Object, Scalar},
-    error::WithMessage,
+    error::{ErrorWithMessage, WithMessage},
     files::{Announced, Bytes, FileId, Found, Name, NewFile, Parent, Pending},
     limits,
     objects::{Form, Key},
+    openapi::OfTickets,
     tickets::{Scope, Ticket},
     uploads::NamedPart,
 };
 
-use crate::App;
+use utoipa::{OpenApi, ToSchema};
+
+use crate::{
+    App,
+    openapi::{self, ByKey, ByKeyAndNumbers, DescribedByQuery, NoUpload, OfTicket, OfUpload, PartNumber, TooLarge},
+};
 
 type Result<T, E = WithMessage> = std::result::Result<T, E>;
+
+#[derive(OpenApi)]
+#[openapi(paths(params, begin, list, give_up, sign_parts, complete, sign_part))]
+pub struct Api;
 
 pub fn router() -> Router<App> {
     Router::new()
@@ -44,7 +54,7 @@ struct Described {
     metadata: HashMap<String, Scalar>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct FormAnswer {
     method: &'static str,
     #[serde(flatten)]
@@ -53,6 +63,26 @@ struct FormAnswer {
     expires: u64,
 }
 
+/// A form with which a file is put whole
+#[utoipa::path(
+    get,
+    path = "/params",
+    tag = "Companion",
+    operation_id = "signForm",
+    params(OfTicket, DescribedByQuery),
+    responses(
+        (status = 200, description = "To be posted to S3, with the bytes in a field `file` after these", body = FormAnswer),
+        (
+            status = 400,
+            description = "`Missing name`, `Invalid name`, `Files of this type are not allowed here`, `Parent not found`, \
+                           `Parent is not a folder`",
+            body = ErrorWithMessage
+        ),
+        (status = 409, description = "`This ticket is good for no more files`", body = ErrorWithMessage),
+        OfTickets,
+    ),
+    security(()),
+)]
 async fn params(
     ticket: Ticket,
     Query(query): Query<Vec<(String, String)>>,
@@ -74,7 +104,7 @@ async fn params(
     Ok(Json(FormAnswer { method: "POST", form, expires: limits::UPLOAD_URL.as_secs() }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Begun {
     key: Key,
@@ -82,6 +112,28 @@ struct Begun {
     bucket: String,
 }
 
+/// Begins an upload in parts
+#[utoipa::path(
+    post,
+    path = "/multipart",
+    tag = "Companion",
+    operation_id = "beginParts",
+    params(OfTicket),
+    request_body = openapi::Described,
+    responses(
+        (status = 200, description = "What the upload is called from here on", body = Begun),
+        (
+            status = 400,
+            description = "`Missing name`, `Invalid name`, `Files of this type are not allowed here`, `Parent not found`, \
+                           `Parent is not a folder`, `Invalid JSON`",
+            body = ErrorWithMessage
+        ),
+        (status = 409, description = "`This ticket is good for no more files`", body = ErrorWithMessage),
+        TooLarge,
+        OfTickets,
+    ),
+    security(()),
+)]
 async fn begin(ticket: Ticket, State(app): State<App>, Object(file): Object<Described>) -> Result<Json<Begun>> {
     let (mut pending, _) = app.begin(ticket, file).await?;
     app.uploads.in_parts(&mut pending).await?;
@@ -137,13 +189,22 @@ struct Named {
     upload_id: String,
 }
 
+/// `?key=&partNumbers=`. Of a parameter that is there twice the last counts.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(from = "Vec<(String, String)>")]
 struct NamedBy {
-    #[serde(default)]
     key: String,
-    #[serde(default)]
     part_numbers: String,
+}
+
+impl From<Vec<(String, String)>> for NamedBy {
+    fn from(mut query: Vec<(String, String)>) -> Self {
+        let mut take = |name| {
+            let at = query.iter().rposition(|(key, _)| key == name);
+            at.map(|at| query.swap_remove(at).1).unwrap_or_default()
+        };
+        Self { key: take("key"), part_numbers: take("partNumbers") }
+    }
 }
 
 impl Named {
@@ -154,7 +215,7 @@ impl Named {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 struct ListedPart {
     part_number: u16,
@@ -163,6 +224,16 @@ struct ListedPart {
     size: u64,
 }
 
+/// The parts that are there
+#[utoipa::path(
+    get,
+    path = "/multipart/{upload}",
+    tag = "Companion",
+    operation_id = "listParts",
+    params(OfUpload, ByKey),
+    responses((status = 200, description = "All of them", body = Vec<ListedPart>), NoUpload, OfTickets),
+    security(()),
+)]
 async fn list(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,
@@ -175,13 +246,28 @@ async fn list(
     Ok(Json(listed.collect()))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct PartAnswer {
     url: String,
     /// Seconds.
     expires: u64,
 }
 
+/// A request that puts a part
+#[utoipa::path(
+    get,
+    path = "/multipart/{upload}/{part}",
+    tag = "Companion",
+    operation_id = "signPart",
+    params(OfUpload, ("part" = PartNumber, Path), ByKey),
+    responses(
+        (status = 200, description = "To be sent to S3 with the bytes", body = PartAnswer),
+        (status = 400, description = "`Invalid part number: 1 to 10000`", body = ErrorWithMessage),
+        NoUpload,
+        OfTickets,
+    ),
+    security(()),
+)]
 async fn sign_part(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,
@@ -194,12 +280,28 @@ async fn sign_part(
     Ok(Json(PartAnswer { url, expires: limits::UPLOAD_URL.as_secs() }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct PartsAnswer {
+    #[schema(value_type = HashMap<String, String>)]
     presigned_urls: HashMap<u16, String>,
 }
 
+/// Requests that put parts
+#[utoipa::path(
+    get,
+    path = "/multipart/{upload}/batch",
+    tag = "Companion",
+    operation_id = "signParts",
+    params(OfUpload, ByKeyAndNumbers),
+    responses(
+        (status = 200, description = "By the numbers of their parts; of the first hundred", body = PartsAnswer),
+        (status = 400, description = "`Invalid part number: 1 to 10000`", body = ErrorWithMessage),
+        NoUpload,
+        OfTickets,
+    ),
+    security(()),
+)]
 async fn sign_parts(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,
@@ -226,21 +328,49 @@ struct Parts {
     parts: Vec<CompletedPart>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
-struct CompletedPart {
+pub struct CompletedPart {
+    #[schema(value_type = PartNumber)]
     part_number: u16,
     #[serde(rename = "ETag")]
     etag: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Completed {
     location: String,
     key: Key,
     bucket: String,
 }
 
+/// Makes a file of its parts
+#[utoipa::path(
+    post,
+    path = "/multipart/{upload}/complete",
+    tag = "Companion",
+    operation_id = "completeParts",
+    params(OfUpload, ByKey),
+    request_body = Option<openapi::Parts>,
+    responses(
+        (status = 200, description = "The file is there", body = Completed),
+        (status = 400, description = "`Invalid parts`: S3 has others, `Invalid JSON`", body = ErrorWithMessage),
+        (
+            status = 409,
+            description = "`Parts are missing: send them, then complete`, `The bytes are not there: send them, then complete`",
+            body = ErrorWithMessage
+        ),
+        (
+            status = 413,
+            description = "`The upload is larger than it may be: begin again with less`, `The body is larger than this \
+                           endpoint takes: 64 KiB, or 1 MiB for a list of parts`",
+            body = ErrorWithMessage
+        ),
+        NoUpload,
+        OfTickets,
+    ),
+    security(()),
+)]
 async fn complete(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,
@@ -262,10 +392,21 @@ async fn complete(
     Ok(Json(Completed { location, key: named.key, bucket: app.objects.bucket().to_owned() }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Nothing {}
 
+/// Gives an upload up
+///
 /// Again and again the same, and nothing to a file that is visible: Uppy sends it whenever something failed.
+#[utoipa::path(
+    delete,
+    path = "/multipart/{upload}",
+    tag = "Companion",
+    operation_id = "giveUpParts",
+    params(OfUpload, ByKey),
+    responses((status = 200, description = "There is nothing of it any more", body = Nothing), NoUpload, OfTickets),
+    security(()),
+)]
 async fn give_up(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,

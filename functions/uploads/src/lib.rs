@@ -5,17 +5,19 @@
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, FromRef, Path, State},
+    extract::{DefaultBodyLimit, FromRef, Path, State, rejection::PathRejection},
     http::StatusCode,
     routing::{delete, get, post},
 };
 use shared::{
-    Config, Result,
+    Config, Error, Result,
     api::{ApiUrl, Json},
     body::{Fields, Object},
+    error::ErrorView,
     files::{FileId, FileView, Files, Found},
     limits, mongo,
     objects::Objects,
+    openapi::{Id, NotFound, OfUsers, TooLarge},
     sessions::{Redis, Sessions},
     tickets::Tickets,
     uploads::{InParts, Uploads},
@@ -23,6 +25,7 @@ use shared::{
 };
 
 mod companion;
+pub mod openapi;
 mod sign;
 mod ticket;
 
@@ -67,11 +70,42 @@ impl App {
     }
 }
 
+/// What is there of an upload in parts, and what is missing
+#[utoipa::path(
+    get,
+    path = "/files/{id}/parts",
+    tag = "Uploads",
+    operation_id = "missingParts",
+    params(("id" = Id, Path)),
+    responses((status = 200, description = "The next hundred, signed for 15 minutes", body = InParts), OfUsers, NotFound),
+)]
 async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -> Result<Json<InParts>> {
     let pending = app.files.find_own(owner, id).await?.pending()?;
     Ok(Json(app.uploads.missing_parts(&pending, &api).await?))
 }
 
+/// Says that all bytes are sent
+///
+/// Who does not say so waits for S3 to tell.
+#[utoipa::path(
+    post,
+    path = "/files/{id}/complete",
+    tag = "Uploads",
+    operation_id = "completeUpload",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 200, description = "The file is there", body = FileView),
+        (
+            status = 409,
+            description = "`The bytes are not there: send them, then complete`, `Parts are missing: send them, then complete`, \
+                           `The size is not the one announced: begin the upload again`",
+            body = ErrorView
+        ),
+        (status = 413, description = "`The upload is larger than it may be: begin again with less`", body = ErrorView),
+        OfUsers,
+        NotFound,
+    ),
+)]
 async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<Json<FileView>> {
     let file = match app.files.find_own(owner, id).await? {
         Found::Pending(pending) => app.uploads.complete(&pending, None).await?,
@@ -80,6 +114,26 @@ async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<J
     Ok(Json(file.into()))
 }
 
+/// Lets somebody else upload
+#[utoipa::path(
+    post,
+    path = "/uploads/tickets",
+    tag = "Uploads",
+    operation_id = "issueTicket",
+    request_body = Option<openapi::NewTicket>,
+    responses(
+        (status = 201, description = "A ticket", body = Issued),
+        (
+            status = 400,
+            description = "`Parent not found`, `Parent is not a folder`, `Invalid maxBytes`, `Invalid maxFiles`, \
+                           `Invalid types: media types such as image/png or image/*`, \
+                           `Invalid expiresIn: 1 to 86400 seconds`, `Invalid JSON`",
+            body = ErrorView
+        ),
+        TooLarge,
+        OfUsers,
+    ),
+)]
 async fn issue(
     owner: UserId,
     ApiUrl(api): ApiUrl,
@@ -92,11 +146,49 @@ async fn issue(
     Ok((StatusCode::CREATED, Json(Issued::new(issued, &api))))
 }
 
-async fn revoke(owner: UserId, Path(ticket): Path<String>, State(tickets): State<Tickets>) -> Result<StatusCode> {
+/// Ends a ticket
+#[utoipa::path(
+    delete,
+    path = "/uploads/tickets/{ticket}",
+    tag = "Uploads",
+    operation_id = "revokeTicket",
+    params(openapi::OfTicket),
+    responses((status = 204, description = "It allows nothing any more"), OfUsers, NotFound),
+)]
+async fn revoke(
+    owner: UserId,
+    ticket: Result<Path<String>, PathRejection>,
+    State(tickets): State<Tickets>,
+) -> Result<StatusCode> {
+    // Bytes that are no text are no ticket.
+    let Ok(Path(ticket)) = ticket else { return Err(Error::NotFound) };
     tickets.revoke(owner, &ticket).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Signs a request to S3
+///
+/// For Uppy's `signRequest`, where the page has a token of its own.
+#[utoipa::path(
+    post,
+    path = "/uploads/sign",
+    tag = "Uploads",
+    operation_id = "signRequest",
+    request_body = openapi::SignRequest,
+    responses(
+        (status = 200, description = "To be sent to S3", body = SignedRequest),
+        (
+            status = 400,
+            description = "`Missing method`, `Missing key`, `Missing uploadId`, `Invalid method: PUT, POST, GET or DELETE`, \
+                           `Invalid part: uploadId, and partNumber from 1 to 10000`, `Invalid name`, `Parent not found`, \
+                           `Parent is not a folder`, `Invalid JSON`",
+            body = ErrorView
+        ),
+        TooLarge,
+        OfUsers,
+        NotFound,
+    ),
+)]
 async fn sign(owner: UserId, State(app): State<App>, fields: Fields) -> Result<Json<SignedRequest>> {
     Ok(Json(app.sign(owner, SignRequest::try_from(fields)?).await?))
 }

@@ -10,6 +10,7 @@ use shared::{
     objects::{Form, Key, Signed},
     users::UserId,
 };
+use utoipa::ToSchema;
 
 use crate::App;
 
@@ -90,7 +91,8 @@ fn name_in(key: &str) -> &str {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignedForUppy)]
 #[serde(untagged)]
 pub enum SignedRequest {
     /// To be sent with the bytes in a field `file` after these.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared::{Error, Result, body::Scalar, files::Parent, limits, tickets::Scope, users::UserId};
+use shared::{Error, Result, body::Scalar, files::Parent, limits, openapi::Moment, tickets::Scope, users::UserId};
+use utoipa::ToSchema;
 
 /// The body of `POST /uploads/tickets`.
 #[derive(Default, Deserialize)]
@@ -65,12 +66,16 @@ fn is_media_type(text: &str) -> bool {
     text.split_once('/').is_some_and(|(class, kind)| is_token(class) && (kind == "*" || is_token(kind)))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Ticket)]
 #[serde(rename_all = "camelCase")]
 pub struct Issued {
+    /// It allows nothing but these uploads, and is a secret all the same.
+    #[schema(pattern = "^[A-Za-z0-9_-]{64}$")]
     ticket: String,
     /// For Uppy's option of that name.
     companion_endpoint: String,
+    #[schema(value_type = Moment)]
     expires_at: String,
 }
 

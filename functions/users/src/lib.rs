@@ -13,13 +13,16 @@ use shared::{
     api::Json,
     body::Fields,
     departures::Departures,
+    error::ErrorView,
     limits, mongo,
+    openapi::{Failures, Id, NotFound, OfPasswords, OfUsers, TooLarge},
     passwords::{Password, Passwords, Verdict},
     sessions::{Redis, SessionId, Sessions, Token},
     throttle::Throttle,
     users::{User, UserId, Users},
 };
 
+pub mod openapi;
 mod view;
 
 use view::{SessionView, UserView};
@@ -103,6 +106,25 @@ impl TryFrom<&mut Fields> for Current {
     }
 }
 
+/// Opens an account
+#[utoipa::path(
+    post,
+    path = "/users",
+    tag = "Accounts",
+    operation_id = "signUp",
+    request_body = openapi::SignUp,
+    responses(
+        (status = 201, description = "The account", body = UserView),
+        (
+            status = 400,
+            description = "`Missing email`, `Missing password`, `Invalid password`: it is too long, `Already exist`, `Invalid JSON`",
+            body = ErrorView
+        ),
+        TooLarge,
+        Failures,
+    ),
+    security(()),
+)]
 async fn sign_up(
     State(users): State<Users>,
     State(passwords): State<Passwords>,
@@ -117,11 +139,35 @@ async fn sign_up(
     Ok((StatusCode::CREATED, Json(user.into())))
 }
 
+/// Whose token it is
+#[utoipa::path(
+    get,
+    path = "/users/me",
+    tag = "Accounts",
+    operation_id = "showMe",
+    responses((status = 200, description = "The account", body = UserView), OfUsers),
+)]
 async fn me(user: User) -> Json<UserView> {
     Json(user.into())
 }
 
-/// Ends the account and all it has. Up to the moment when the account goes it can be asked for again with the same token.
+/// Ends the account and all it has
+///
+/// Up to the moment when the account goes it can be asked for again with the same token.
+#[utoipa::path(
+    delete,
+    path = "/users/me",
+    tag = "Accounts",
+    operation_id = "leave",
+    request_body = openapi::Proof,
+    responses(
+        (status = 204, description = "There is nothing of it any more, and its e-mail is free"),
+        (status = 400, description = "`Missing password`, `Invalid JSON`", body = ErrorView),
+        OfUsers,
+        TooLarge,
+        OfPasswords,
+    ),
+)]
 async fn leave(user: User, token: Token, State(app): State<App>, mut fields: Fields) -> Result<StatusCode> {
     app.prove(&user, Current::try_from(&mut fields)?).await?;
     let id = user.id();
@@ -134,6 +180,26 @@ async fn leave(user: User, token: Token, State(app): State<App>, mut fields: Fie
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Changes the password, and ends all other sessions
+#[utoipa::path(
+    put,
+    path = "/users/me/password",
+    tag = "Accounts",
+    operation_id = "changePassword",
+    request_body = openapi::NewPassword,
+    responses(
+        (status = 204, description = "From now on it is the new one"),
+        (
+            status = 400,
+            description = "`Missing password`, `Missing newPassword`, `Invalid password`: the new one is too long, `Invalid JSON`",
+            body = ErrorView
+        ),
+        (status = 409, description = "`The password has been changed meanwhile`", body = ErrorView),
+        OfUsers,
+        TooLarge,
+        OfPasswords,
+    ),
+)]
 async fn change_password(user: User, token: Token, State(app): State<App>, fields: Fields) -> Result<StatusCode> {
     let Change { current, new } = fields.try_into()?;
     app.prove(&user, current).await?;
@@ -147,16 +213,41 @@ async fn change_password(user: User, token: Token, State(app): State<App>, field
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The open sessions, newest first
+#[utoipa::path(
+    get,
+    path = "/users/me/sessions",
+    tag = "Sessions",
+    operation_id = "listSessions",
+    responses((status = 200, description = "At most a thousand", body = Vec<SessionView>), OfUsers),
+)]
 async fn sessions(user: UserId, token: Token, State(sessions): State<Sessions>) -> Result<Json<Vec<SessionView>>> {
     let open = sessions.of(user).await?;
     Ok(Json(open.iter().map(|session| SessionView::of(session, &token)).collect()))
 }
 
+/// Ends all sessions but this one
+#[utoipa::path(
+    delete,
+    path = "/users/me/sessions",
+    tag = "Sessions",
+    operation_id = "endOtherSessions",
+    responses((status = 204, description = "Their tokens are good for nothing any more"), OfUsers),
+)]
 async fn end_other_sessions(user: UserId, token: Token, State(sessions): State<Sessions>) -> Result<StatusCode> {
     sessions.end_others(user, &token).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Ends a session
+#[utoipa::path(
+    delete,
+    path = "/users/me/sessions/{id}",
+    tag = "Sessions",
+    operation_id = "endSession",
+    params(("id" = Id, Path, description = "As the list of sessions has it")),
+    responses((status = 204, description = "Its token is good for nothing any more"), OfUsers, NotFound),
+)]
 async fn end_session(user: UserId, id: SessionId, State(sessions): State<Sessions>) -> Result<StatusCode> {
     sessions.end_called(user, &id).await?;
     Ok(StatusCode::NO_CONTENT)

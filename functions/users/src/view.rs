@@ -2,12 +2,16 @@
 
 use serde::Serialize;
 use shared::{
+    openapi::{Id, Moment},
     sessions::{Session, Token},
     users::User,
 };
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Account)]
 pub struct UserView {
+    #[schema(value_type = Id)]
     id: String,
     email: String,
 }
@@ -18,11 +22,15 @@ impl From<User> for UserView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionView {
+    #[schema(value_type = Id)]
     id: String,
+    #[schema(value_type = Moment)]
     created_at: Option<String>,
+    #[schema(value_type = Moment)]
     expires_at: Option<String>,
     /// Whether it is the one that asks.
     current: bool,

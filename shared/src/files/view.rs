@@ -1,31 +1,68 @@
 //! Documents as a client sees them.
 
 use serde::Serialize;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, OneOf, RefOr, Schema, schema::Type},
+};
 
 use super::{Content, File, FileId, Kind, Parent, Thumbnails};
+use crate::openapi::{Id, Moment};
 
 /// The first six keys are the original's, in its order; more may follow, never before.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = File, description = "A folder, a file or an image.")]
 #[serde(rename_all = "camelCase")]
 pub struct FileView {
+    #[schema(value_type = Id)]
     id: String,
+    /// Whose it is.
+    #[schema(value_type = Id)]
     user_id: String,
     name: String,
-    r#type: &'static str,
+    r#type: TypeView,
+    /// Whether anybody may read its content.
     is_public: bool,
     parent_id: ParentView,
     /// In bytes.
+    #[schema(value_type = u64)]
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
+    /// What its content is served as.
+    #[schema(value_type = String)]
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
+    #[schema(value_type = Moment)]
     created_at: Option<String>,
+    #[schema(value_type = Moment)]
     #[serde(skip_serializing_if = "Option::is_none")]
     updated_at: Option<String>,
+    #[schema(value_type = ThumbnailsView)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    thumbnails: Option<&'static str>,
+    thumbnails: Option<ThumbnailsView>,
+    /// Why there are none.
+    #[schema(value_type = String)]
     #[serde(skip_serializing_if = "Option::is_none")]
     thumbnail_error: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = FileType)]
+#[serde(rename_all = "lowercase")]
+enum TypeView {
+    Folder,
+    File,
+    Image,
+}
+
+/// How far the thumbnails of an image are.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Thumbnails)]
+#[serde(rename_all = "lowercase")]
+enum ThumbnailsView {
+    Due,
+    Ready,
+    Failed,
 }
 
 /// `0` for the root, else 24 hex digits.
@@ -36,17 +73,38 @@ enum ParentView {
     Text(String),
 }
 
+impl PartialSchema for ParentView {
+    fn schema() -> RefOr<Schema> {
+        let root = ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([0]));
+        let legacy = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["0"]));
+        OneOf::builder()
+            .description(Some(
+                "The folder it is in; `0` for the root, which documents of the original may call `\"0\"`.",
+            ))
+            .item(root)
+            .item(legacy)
+            .item(Id::schema())
+            .into()
+    }
+}
+
+impl ToSchema for ParentView {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Parent".into()
+    }
+}
+
 impl From<File> for FileView {
     fn from(file: File) -> Self {
         let (r#type, content, thumbnails) = match file.kind {
-            Kind::Folder => ("folder", None, None),
-            Kind::File(content) => ("file", Some(content), None),
-            Kind::Image(content, thumbnails) => ("image", Some(content), Some(thumbnails)),
+            Kind::Folder => (TypeView::Folder, None, None),
+            Kind::File(content) => (TypeView::File, Some(content), None),
+            Kind::Image(content, thumbnails) => (TypeView::Image, Some(content), Some(thumbnails)),
         };
         let (thumbnails, thumbnail_error) = match thumbnails {
-            Some(Thumbnails::Due) => (Some("due"), None),
-            Some(Thumbnails::Ready(_)) => (Some("ready"), None),
-            Some(Thumbnails::Failed(reason)) => (Some("failed"), Some(reason)),
+            Some(Thumbnails::Due) => (Some(ThumbnailsView::Due), None),
+            Some(Thumbnails::Ready(_)) => (Some(ThumbnailsView::Ready), None),
+            Some(Thumbnails::Failed(reason)) => (Some(ThumbnailsView::Failed), Some(reason)),
             Some(Thumbnails::Unknown) | None => (None, None),
         };
         Self {

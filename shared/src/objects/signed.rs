@@ -18,6 +18,7 @@ use mongodb::bson::DateTime;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{Key, Objects};
 use crate::{Error, Result, limits};
@@ -30,10 +31,12 @@ pub struct Answering<'a> {
 }
 
 /// A request that somebody else may send.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignedRequest)]
 pub struct Signed {
     pub url: String,
     /// To be sent with it, as they are signed.
+    #[schema(value_type = HashMap<String, String>)]
     #[serde(serialize_with = "in_order")]
     pub headers: Vec<(&'static str, String)>,
 }
@@ -42,9 +45,10 @@ pub struct Signed {
 const ONLY_NEW: (&str, &str) = ("If-None-Match", "*");
 
 /// A form that puts an object, for a browser to post with the bytes in a field `file` after the others.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Form {
     pub url: String,
+    #[schema(value_type = HashMap<String, String>)]
     #[serde(serialize_with = "in_order")]
     pub fields: Vec<(&'static str, String)>,
 }

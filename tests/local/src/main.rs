@@ -18,6 +18,7 @@ mod parts;
 mod process;
 mod progress;
 mod promises;
+mod schemathesis;
 mod stack;
 mod tools;
 mod up;
@@ -25,8 +26,11 @@ mod up;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use command::Group;
+use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
@@ -39,6 +43,8 @@ Files Manager on this machine, without AWS and without Docker.
   cargo local fsck                         compare the ledger of the `up` that runs with its bucket
   cargo local test [-- ARGS]               run every test on a throw-away stack; ARGS go to `cargo test`
   cargo local promises                     run every test, and write what was measured into tests/PROMISES.md
+  cargo local openapi                      write the description of the API anew, from the sources
+  cargo local schemathesis [--minutes 2]   ask a throw-away stack whether it answers as that says
   cargo local lint                         check template.yaml, as it stands and as AWS expands it, and
                                            the licences, sources and versions of the dependencies
   cargo local bench                        size, start and memory of each function
@@ -74,6 +80,11 @@ async fn run(mut args: Vec<String>) -> Result<ExitCode> {
         "down" if args.is_empty() => up::down(&project).await,
         "fsck" if args.is_empty() => fsck::fsck(&project).await,
         "promises" if args.is_empty() => promises::promises(&project).await,
+        "openapi" if args.is_empty() => describe(&project).await,
+        "schemathesis" => match minutes(&args) {
+            Some(time) => up::schemathesis(&project, time).await,
+            None => Ok(usage()),
+        },
         "lint" if args.is_empty() => lint::lint(&project).await,
         "bench" => tokio::select! {
             measured = bench(&project, &args) => measured,
@@ -94,6 +105,23 @@ async fn bench(project: &Project, args: &[String]) -> Result<ExitCode> {
         ["thumbnails"] => bench::thumbnails::bench(project, "").await,
         ["thumbnails", "--only", text] => bench::thumbnails::bench(project, text).await,
         _ => Ok(usage()),
+    }
+}
+
+/// Writes what the build takes for the description of the API.
+async fn describe(project: &Project) -> Result<ExitCode> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["run", "--quiet", "--package", "openapi"]).current_dir(project.path(""));
+    let status = Group::spawn(&mut cargo)?.wait().await?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How long `schemathesis` is to take.
+fn minutes(args: &[String]) -> Option<Duration> {
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Some(Duration::from_mins(2)),
+        ["--minutes", minutes] => minutes.parse().ok().filter(|minutes| *minutes > 0).map(Duration::from_mins),
+        _ => None,
     }
 }
 

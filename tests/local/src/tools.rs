@@ -102,6 +102,15 @@ pub async fn linters(project: &Project) -> Result<PathBuf> {
     Ok(lint.folder.join("bin"))
 }
 
+/// The folder with the program that tries an API by its description.
+pub async fn schemathesis(project: &Project) -> Result<PathBuf> {
+    let schemathesis = Environment::new(project, "schemathesis")?;
+    if !schemathesis.is_ready() {
+        progress::step("Schemathesis (pip, the first time only)", schemathesis.install()).await?;
+    }
+    Ok(schemathesis.folder.join("bin"))
+}
+
 /// The folder with sharp in it, for `NODE_PATH`.
 pub async fn sharp(project: &Project) -> Result<PathBuf> {
     check_node().await?;

@@ -16,7 +16,7 @@ use crate::parts::{self, EMULATOR, FAULTS, MONGODB, Purpose, REDIS, port_of};
 use crate::progress::{line, notice, seconds, step};
 use crate::stack::{ACCESS_KEY_ID, Opened, REGION, Record, SECRET_ACCESS_KEY, Stack, clear_old_tests, free_port};
 use crate::tools::{self, Tools};
-use crate::{Project, UpOptions, corpora, fsck, interrupted, objects, process};
+use crate::{Project, UpOptions, corpora, fsck, interrupted, objects, process, schemathesis};
 
 /// So that a test sees the sweeper at work without waiting for minutes. An upload keeps long enough that a sweep of one
 /// test does not take the slow upload of another; a test that wants it expired says so in the row. And everybody in a test
@@ -64,13 +64,30 @@ pub async fn down(project: &Project) -> Result<ExitCode> {
 }
 
 pub async fn test(project: &Project, args: &[String]) -> Result<ExitCode> {
+    throw_away(project, async |stack| run_tests(project, stack, args).await).await
+}
+
+/// Whether all answers are as the description of the API says, as far as that shows within such a time.
+pub async fn schemathesis(project: &Project, time: Duration) -> Result<ExitCode> {
+    throw_away(project, async |stack| {
+        let tools = Tools::install(project).await?;
+        let programs = tools::schemathesis(project).await?;
+        let build = build(project, &tools).await?;
+        let record = start_for_tests(project, stack, &tools, build).await?;
+        schemathesis::run(project, &programs, stack, &record, time).await
+    })
+    .await
+}
+
+/// Does something with a stack in a folder of its own, which goes when that went well.
+async fn throw_away(project: &Project, task: impl AsyncFnOnce(&Stack) -> Result<ExitCode>) -> Result<ExitCode> {
     clear_old_tests(project).await?;
     let folder = format!("test-{}", std::process::id());
     let Opened::Stack(stack) = Stack::open(project.local(&folder)).await? else {
         bail!("{folder} is in use by another process");
     };
     let result = tokio::select! {
-        result = run_tests(project, &stack, args) => result,
+        result = task(&stack) => result,
         signal = interrupted() => signal.map(|()| ExitCode::from(130)),
     };
     stop(&stack).await?;
@@ -116,13 +133,7 @@ async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<
     let runner = build_runner(project, &tools, &build).await?;
     corpora::fetch(project).await?;
     let browser = tools::browser(project).await?;
-    let door = Door::open(0).await?;
-    let mut record = record(stack, &door, Purpose::Test)?;
-    start(project, stack, &tools, &mut record, Purpose::Test).await?;
-    let deploy = deploy::deploy(project, &tools, &build, &FOR_TESTS, stack);
-    let (deployment, ()) = step(deploy::STEP, async { tokio::try_join!(deploy, faults_until_ready(&record)) }).await?;
-    drop(build);
-    open(stack, &mut record, door, &deployment)?;
+    let record = start_for_tests(project, stack, &tools, build).await?;
     let mut tests = Command::new("cargo");
     tests.args(["test", "--workspace"]).args(args).current_dir(project.path(""));
     let figures = project.local("figures");
@@ -138,6 +149,18 @@ async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<
         return fsck::after_tests(&record).await;
     }
     Ok(ExitCode::from(code))
+}
+
+/// A stack with all that the tests need.
+async fn start_for_tests(project: &Project, stack: &Stack, tools: &Tools, build: Build) -> Result<Record> {
+    let door = Door::open(0).await?;
+    let mut record = record(stack, &door, Purpose::Test)?;
+    start(project, stack, tools, &mut record, Purpose::Test).await?;
+    let deploy = deploy::deploy(project, tools, &build, &FOR_TESTS, stack);
+    let (deployment, ()) = step(deploy::STEP, async { tokio::try_join!(deploy, faults_until_ready(&record)) }).await?;
+    drop(build);
+    open(stack, &mut record, door, &deployment)?;
+    Ok(record)
 }
 
 /// What is known of a stack before it runs: its addresses, on the ports it had last time where they are still free.

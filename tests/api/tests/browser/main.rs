@@ -1,9 +1,10 @@
-//! A real browser. Here stock Uppy, of both majors that are in use and as published: what a page does that sends files
-//! straight to S3. Skipped where there is no browser.
+//! Pages in a real browser. Stock Uppy, of both majors that are in use and as published: what a page does that sends files
+//! straight to S3. What is uploaded to act in a browser. And the page of `/docs`. Skipped where there is no browser.
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 mod active;
 mod browser;
+mod docs;
 mod uppy;
 
 use std::time::Duration;

@@ -15,6 +15,7 @@ mod leaving;
 mod listing;
 mod logs;
 mod names;
+mod openapi;
 mod passwords;
 mod publish;
 mod repeats;

@@ -222,7 +222,23 @@ async fn older_clients_have_many_parts_signed_at_once() {
     assert_eq!(signed["presignedUrls"].as_object().unwrap().len(), 2);
     let url = signed["presignedUrls"]["2"].as_str().unwrap();
     assert_eq!(stack.http.put(url).body("hi").send().await.unwrap().status(), 200);
+    let twice = format!("{}&partNumbers=3", path.replace("?", "?key=x&"));
+    let signed = stack.anyone().get(&twice).await.json();
+    assert_eq!(
+        signed["presignedUrls"].as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["3"],
+        "of two the last counts"
+    );
     holder.of("DELETE", &parts, "", Value::Null).await.is(200, json!({}));
+}
+
+#[tokio::test]
+async fn what_is_no_ticket_is_not_found() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    for ticket in ["x", "%ff", "a%2Fb", "%00"] {
+        bob.request("DELETE", &format!("/uploads/tickets/{ticket}")).send().await.fails(404, "Not found");
+    }
 }
 
 #[tokio::test]
@@ -336,10 +352,15 @@ async fn what_a_ticket_is_asked_for_must_make_sense() {
         (json!({ "types": ["image"] }), types),
         (json!({ "types": vec!["image/png"; 65] }), types),
         (json!({ "types": { "$ne": 1 } }), "Invalid JSON"),
+        (json!([]), "Invalid JSON"),
+        (json!(["0", true]), "Invalid JSON"),
     ] {
         bob.post("/uploads/tickets", scope).await.fails(400, error);
     }
     stack.anyone().post("/uploads/tickets", json!({})).await.fails(401, "Unauthorized");
+    let twice = r#"{"expiresIn":0,"expiresIn":1}"#;
+    let last = bob.request("POST", "/uploads/tickets").body("application/json", twice).send().await;
+    assert_eq!(last.status, 201, "of two the last counts: {last}");
     let first = bob.request("POST", "/uploads/tickets").send().await;
     assert_eq!(first.status, 201, "no body asks for nothing special");
 }

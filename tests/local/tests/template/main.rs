@@ -88,6 +88,16 @@ fn each_path_belongs_to_one_function_whatever_the_method() {
 }
 
 #[test]
+fn the_routes_are_the_paths_of_the_description() {
+    let description = fs::read_to_string(project("functions/status/src/openapi.json")).unwrap();
+    let description: Value = serde_json::from_str(&description).unwrap();
+    let described: BTreeSet<&String> = description["paths"].as_object().unwrap().keys().collect();
+    let routes = template().only("AWS::ApiGatewayV2::Api")["Body"]["paths"].as_object().unwrap();
+    let routes: BTreeSet<&String> = routes.keys().filter(|route| !route.ends_with(DEFAULT)).collect();
+    assert_eq!(routes, described);
+}
+
+#[test]
 fn r25_a_function_that_answers_ends_before_the_gateway_gives_up() {
     let answering: BTreeSet<String> = owners().into_values().collect();
     for (name, function) in template().of("AWS::Lambda::Function") {

@@ -1,0 +1,7 @@
+//! The description of this function's routes.
+
+use utoipa::OpenApi;
+
+#[derive(OpenApi)]
+#[openapi(paths(crate::connect, crate::disconnect))]
+pub struct Api;

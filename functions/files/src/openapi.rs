@@ -1,0 +1,123 @@
+//! The description of this function's routes, and of the body that it takes apart field by field.
+
+use shared::{
+    limits,
+    openapi::{Place, file_name, file_size, missing, only_true_is_true},
+};
+use utoipa::{
+    IntoParams, OpenApi, ToSchema,
+    openapi::{Object, ObjectBuilder, schema::Type},
+};
+
+#[derive(OpenApi)]
+#[openapi(paths(crate::list, crate::create, crate::show, crate::delete, crate::publish, crate::unpublish))]
+pub struct Api;
+
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub enum NewFile {
+    Folder(NewFolder),
+    Inline(NewInline),
+    Direct(NewUpload),
+}
+
+/// A folder, which has no content.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct NewFolder {
+    #[schema(schema_with = file_name)]
+    pub name: String,
+    #[schema(schema_with = folder)]
+    pub r#type: String,
+    #[schema(required = false)]
+    pub parent_id: Place,
+    #[schema(schema_with = only_true_is_true, required = false)]
+    pub is_public: bool,
+}
+
+/// A file or an image with its content.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct NewInline {
+    #[schema(schema_with = file_name)]
+    pub name: String,
+    #[schema(schema_with = file_or_image)]
+    pub r#type: String,
+    #[schema(required = false)]
+    pub parent_id: Place,
+    #[schema(schema_with = only_true_is_true, required = false)]
+    pub is_public: bool,
+    #[schema(schema_with = data)]
+    pub data: String,
+}
+
+/// A file or an image whose content its client brings to S3.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct NewUpload {
+    #[schema(schema_with = file_name)]
+    pub name: String,
+    #[schema(schema_with = file_or_image)]
+    pub r#type: String,
+    #[schema(required = false)]
+    pub parent_id: Place,
+    #[schema(schema_with = only_true_is_true, required = false)]
+    pub is_public: bool,
+    #[schema(schema_with = missing, required = false)]
+    pub data: (),
+    #[schema(schema_with = file_size)]
+    pub size: u64,
+}
+
+fn folder() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["folder"])).build()
+}
+
+fn file_or_image() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["file", "image"])).build()
+}
+
+fn data() -> Object {
+    const SPACE: &str = r"[\t\n\f\r ]*";
+    let digit = format!("(?:[A-Za-z0-9+/_-]{SPACE})");
+    let base64 = format!("^{SPACE}(?:{digit}{{4}})*(?:{digit}{{2}}(?:={SPACE}){{0,2}}|{digit}{{3}}(?:={SPACE})?)?$");
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(format!(
+            "In base64, of either alphabet, padded or not; white space does not count. At most {} bytes when decoded.",
+            limits::INLINE_BYTES
+        )))
+        .content_encoding("base64")
+        .min_length(Some(1))
+        .pattern(Some(base64))
+        .examples(["SGVsbG8h"])
+        .build()
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct Listing {
+    /// A folder; nothing, or `0`, for the root. One that is not there has nothing in it.
+    #[param(value_type = String, required = false)]
+    pub parent_id: Option<String>,
+    /// From 0, which anything that is no number means as well. There is nothing past the end.
+    #[param(value_type = String, required = false, example = "0")]
+    pub page: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct Repeatable {
+    /// The same request may be sent again with it for a day, for its answer was lost: it makes nothing anew.
+    #[param(rename = "Idempotency-Key", schema_with = idempotency_key, required = false)]
+    pub key: Option<String>,
+}
+
+fn idempotency_key() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(limits::IDEMPOTENCY_KEY_BYTES))
+        .pattern(Some("^[!-~]([ -~]*[!-~])?$"))
+        .build()
+}

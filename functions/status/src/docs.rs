@@ -1,0 +1,93 @@
+//! How the API is used: its description for programs, and a page that shows it to people.
+
+use axum::{
+    extract::{Path, rejection::PathRejection},
+    http::{HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use shared::{Error, Result, openapi::NotFound};
+
+/// Generated from the types and routes of all functions: `cargo local openapi`.
+const DESCRIPTION: &[u8] = include_bytes!("openapi.json");
+
+/// Swagger UI, as the build packed it.
+const STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz"));
+const SCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"));
+
+/// People type their tokens into this page: it takes nothing from elsewhere, asks nobody else, and is in no other page.
+const SHUT: [(HeaderName, HeaderValue); 3] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+             connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+    ),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+];
+
+/// This description
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "Status",
+    operation_id = "describe",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object)),
+    security(()),
+)]
+pub async fn openapi() -> Response {
+    answer("application/json; charset=utf-8", DESCRIPTION)
+}
+
+/// This description as a page
+#[utoipa::path(
+    get,
+    path = "/docs",
+    tag = "Status",
+    operation_id = "showPage",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html")),
+    security(()),
+)]
+pub async fn page() -> Response {
+    answer("text/html; charset=utf-8", include_bytes!("docs/page.html"))
+}
+
+/// What the page is made of
+#[utoipa::path(
+    get,
+    path = "/docs/{file}",
+    tag = "Status",
+    operation_id = "showPageFile",
+    params(("file" = String, Path, description = "As the page calls it", example = "start.js")),
+    responses(
+        (status = 200, description = "A script or a style sheet", content((String = "text/javascript"), (String = "text/css"))),
+        NotFound,
+    ),
+    security(()),
+)]
+pub async fn file(file: Result<Path<String>, PathRejection>) -> Result<Response> {
+    let Ok(Path(file)) = file else { return Err(Error::NotFound) };
+    match file.as_str() {
+        "swagger-ui.css" => Ok(packed("text/css; charset=utf-8", STYLE)),
+        "swagger-ui-bundle.js" => Ok(packed("text/javascript; charset=utf-8", SCRIPT)),
+        "start.js" => Ok(answer("text/javascript; charset=utf-8", include_bytes!("docs/start.js"))),
+        _ => Err(Error::NotFound),
+    }
+}
+
+/// Packed for any client: there is no browser that cannot unpack it.
+fn packed(content_type: &'static str, bytes: &'static [u8]) -> Response {
+    let mut response = answer(content_type, bytes);
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response
+}
+
+fn answer(content_type: &'static str, bytes: &'static [u8]) -> Response {
+    let mut response = bytes.into_response();
+    let headers = response.headers_mut();
+    headers.extend(SHUT);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    response
+}

@@ -1,0 +1,70 @@
+//! `cargo local schemathesis`: is every answer as the description of the API says? Asked by a program that makes requests
+//! of that description, good ones and bad ones: half of the time of nobody's, half of them with a token.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::process::Command;
+
+use crate::command::{self, Group};
+use crate::progress::line;
+use crate::stack::{Record, Stack};
+use crate::{Project, path_with};
+
+/// How often each status was answered, by operation.
+type Seen = BTreeMap<String, BTreeMap<u16, u64>>;
+
+pub async fn run(project: &Project, folder: &Path, stack: &Stack, record: &Record, time: Duration) -> Result<ExitCode> {
+    let people = project.path("tests/local/schemathesis/people.py");
+    let person = command::output(Command::new(folder.join("python")).arg(people).arg(&record.api)).await?;
+    let [email, password, token] = person.split_whitespace().collect::<Vec<_>>()[..] else { bail!("nobody signed up") };
+    for token in [None, Some(token)] {
+        let seen = stack.path("seen.json");
+        let mut schemathesis = Command::new(folder.join("schemathesis"));
+        schemathesis
+            .arg("--config-file")
+            .arg(project.path("tests/local/schemathesis/schemathesis.toml"))
+            .args(["run", "--checks", "all", "--max-time"])
+            .arg((time / 2).as_secs().to_string())
+            .args(token.into_iter().flat_map(|token| ["--header".to_owned(), format!("X-Token: {token}")]))
+            .arg(format!("{}/openapi.json", record.api))
+            .current_dir(stack.path("tmp"))
+            .env("PATH", path_with(folder))
+            .env("HOOKS", project.path("tests/local/schemathesis/hooks.py"))
+            .env("API", &record.api)
+            .env("EMAIL", email)
+            .env("PASSWORD", password)
+            .env("SEEN", &seen)
+            .envs(token.map(|token| ("TOKEN", token)));
+        line(format!(
+            "\n{} a token, for {} seconds:",
+            if token.is_some() { "With" } else { "Without" },
+            time.as_secs() / 2
+        ));
+        let status = Group::spawn(&mut schemathesis)?.wait().await?;
+        let seen = fs::read(&seen).context("schemathesis does not say what it has seen")?;
+        tell(&serde_json::from_slice(&seen)?, token.is_some())?;
+        if !status.success() {
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was asked, and whether that was worth it: with a token most operations do at least once what they are for.
+fn tell(seen: &Seen, with_token: bool) -> Result<()> {
+    let requests: u64 = seen.values().flat_map(BTreeMap::values).sum();
+    let done = |statuses: &&BTreeMap<u16, u64>| statuses.keys().any(|status| (200..400).contains(status));
+    let (all, done) = (seen.len(), seen.values().filter(done).count());
+    for (operation, statuses) in seen {
+        let statuses: Vec<_> = statuses.iter().map(|(status, times)| format!("{status} × {times}")).collect();
+        line(format!("  {operation}: {}", statuses.join(", ")));
+    }
+    line(format!("{requests} requests of {all} operations, {done} of which did what they are for"));
+    ensure!(!with_token || done * 4 >= all * 3, "too few operations did what they are for");
+    Ok(())
+}

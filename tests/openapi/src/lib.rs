@@ -1,0 +1,62 @@
+//! The description of the whole API, made of those of the functions: they do not know of each other, and none carries it
+//! but `status`, as a file that this writes.
+
+#![forbid(unsafe_code)]
+
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        OpenApi as Description,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+/// What every checkout has a copy of.
+pub const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../functions/status/src/openapi.json");
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Files Manager", description = include_str!("description.md")),
+    tags(
+        (name = "Accounts"),
+        (name = "Sessions", description = "A login opens one; its token is what `X-Token` sends."),
+        (name = "Files", description = "Folders, files and images: making, finding, publishing and deleting them."),
+        (name = "Content", description = "The bytes, and thumbnails of images."),
+        (name = "Uploads", description = "Files of any size, which their clients bring to S3 themselves."),
+        (name = "Companion", description = "What stock Uppy asks where it is given a ticket's `companionEndpoint`."),
+        (name = "Status"),
+    ),
+    security(("token" = []), ("bearer" = [])),
+    modifiers(&Security),
+)]
+struct Whole;
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, description: &mut Description) {
+        let token = ApiKey::Header(ApiKeyValue::with_description("X-Token", "What `GET /connect` answers."));
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The same token."));
+        let password = HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some("E-mail and password."));
+        let components = description.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::ApiKey(token));
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        components.add_security_scheme("password", SecurityScheme::Http(password.build()));
+    }
+}
+
+/// As it is in [`PATH`].
+pub fn description() -> String {
+    let functions = [
+        auth::openapi::Api::openapi(),
+        content::openapi::Api::openapi(),
+        files::openapi::Api::openapi(),
+        status::openapi::Api::openapi(),
+        uploads::openapi::Api::openapi(),
+        users::openapi::Api::openapi(),
+    ];
+    let whole = functions.into_iter().fold(Whole::openapi(), Description::merge_from);
+    let mut text = whole.to_pretty_json().expect("a description is JSON");
+    text.push('\n');
+    text
+}

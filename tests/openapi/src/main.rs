@@ -1,0 +1,9 @@
+//! Writes the description of the API to where the build finds it: `cargo local openapi`.
+
+#![forbid(unsafe_code)]
+
+use std::{fs, io};
+
+fn main() -> io::Result<()> {
+    fs::write(openapi::PATH, openapi::description())
+}

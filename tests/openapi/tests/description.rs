@@ -1,0 +1,75 @@
+//! The description that `status` carries is that of these sources.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
+
+use std::{collections::BTreeSet, fs, time::Duration};
+
+use serde_json::Value;
+use shared::limits;
+
+#[test]
+fn what_status_carries_is_up_to_date() {
+    let carried = fs::read_to_string(openapi::PATH).unwrap();
+    assert!(carried == openapi::description(), "`cargo local openapi` writes it anew");
+}
+
+#[test]
+fn every_operation_has_a_name_of_its_own_and_says_what_it_does() {
+    let mut names = BTreeSet::new();
+    for_each_operation(|operation| {
+        let name = operation["operationId"].as_str().unwrap();
+        assert!(names.insert(name.to_owned()), "{name} is there twice");
+        assert!(!operation["summary"].as_str().unwrap().is_empty(), "{name}");
+        assert_eq!(operation["tags"].as_array().unwrap().len(), 1, "{name}");
+    });
+}
+
+/// What a client may do about it stands with every error, and how it is told.
+#[test]
+fn every_error_is_json_and_is_described() {
+    for_each_operation(|operation| {
+        let responses = operation["responses"].as_object().unwrap();
+        for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
+            let name = &operation["operationId"];
+            let schema = response["content"]["application/json"]["schema"]["$ref"].as_str().unwrap_or_default();
+            assert!(schema.ends_with("Error"), "{status} of {name} is {response}");
+            assert!(response["description"].as_str().unwrap().starts_with('`'), "{status} of {name}");
+        }
+    });
+}
+
+/// Schemas have them from the code; these stand in sentences.
+#[test]
+fn limits_are_what_the_words_say() {
+    let words = openapi::description();
+    for (said, is_so) in [
+        ("At most a thousand", limits::SESSIONS == 1000),
+        ("Twenty a page", limits::PAGE == 20),
+        ("The next hundred, signed for 15 minutes", limits::SIGNED_PARTS == 100),
+        ("signed for 15 minutes", limits::UPLOAD_URL == Duration::from_mins(15)),
+        ("of the first hundred", limits::SIGNED_PARTS == 100),
+        ("Of a hundred parts at most", limits::SIGNED_PARTS == 100),
+        ("Good for a minute", limits::DOWNLOAD_URL == Duration::from_mins(1)),
+        ("A session for 24 hours", limits::SESSION == Duration::from_hours(24)),
+        ("More than 4 MiB", limits::INLINE_BYTES == 4 << 20),
+        ("ten for this account", limits::FAILURES == 10),
+        ("`500`, `250` or `100` pixels wide", limits::THUMBNAIL_WIDTHS == [500, 250, 100]),
+        ("Invalid part number: 1 to 10000", limits::PARTS == 10_000),
+        ("^([1-9][0-9]{0,3}|10000)", limits::PARTS == 10_000),
+        ("Invalid expiresIn: 1 to 86400 seconds", limits::TICKET_SECONDS == 86_400),
+        ("1 to 255 characters of ASCII", limits::IDEMPOTENCY_KEY_BYTES == 255),
+        ("5 TiB (5497558138880 bytes)", limits::FILE_BYTES == 5_497_558_138_880),
+        ("64 KiB, or 1 MiB", limits::BODY_BYTES == 64 << 10 && limits::PARTS_BODY_BYTES == 1 << 20),
+    ] {
+        assert!(words.contains(said), "nothing says {said:?}");
+        assert!(is_so, "{said:?} is not so any more");
+    }
+}
+
+fn for_each_operation(mut see: impl FnMut(&Value)) {
+    let description: Value = serde_json::from_str(&openapi::description()).unwrap();
+    let paths = description["paths"].as_object().unwrap();
+    for operation in paths.values().flat_map(|item| item.as_object().unwrap().values()) {
+        see(operation);
+    }
+}
