@@ -67,9 +67,10 @@ class Network {
     });
     on("responseReceived", (request, { response }) => {
       request.status = response.status;
+      // What is not to be stored the browser does not finish loading, where the page does not read it.
+      request.over = true;
     });
     on("loadingFinished", (request, { requestId }) => {
-      request.over = true;
       if (request.status >= 400) {
         const body = session.send("Network.getResponseBody", { requestId });
         // A page need not have read it.

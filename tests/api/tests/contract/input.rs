@@ -205,9 +205,10 @@ async fn s19_what_is_sent_is_bounded() {
         assert!(answer.took < Duration::from_secs(3), "{:?}", answer.took);
     }
     assert_eq!(stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap(), 0);
+    // A quarter of what they have. An event of six megabytes stands there several times while it is taken apart.
     for function in ["files", "uploads", "users"] {
         for peak in peaks(&stack, function) {
-            assert!(peak < 128 << 10, "{function} took {peak} kB");
+            assert!(peak < 256 << 10, "{function} took {peak} kB");
         }
     }
 }
