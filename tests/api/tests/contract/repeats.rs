@@ -79,6 +79,20 @@ async fn r11_what_died_half_way_is_finished_by_its_repetition() {
 }
 
 #[tokio::test]
+async fn r11_what_comes_again_has_its_whole_grace_period() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let (key, file) = (unique("key"), json!({ "name": "a.bin", "type": "file", "size": 5 }));
+    let first: ObjectId = id(&create(&bob, &key, &file).await).parse().unwrap();
+    let soon = DateTime::from_millis(DateTime::now().timestamp_millis() + 60_000);
+    let expires = doc! { "$set": { "expiresAt": soon } };
+    stack.files.update_one(doc! { "_id": first }, expires).await.unwrap();
+    create(&bob, &key, &file).await.document(201);
+    let row = stack.files.find_one(doc! { "_id": first }).await.unwrap().unwrap();
+    assert!(*row.get_datetime("expiresAt").unwrap() > soon, "{row}");
+}
+
+#[tokio::test]
 async fn r11_what_was_deleted_does_not_come_back() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
