@@ -1,4 +1,5 @@
 //! Faults, each with the guard that undoes it.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what is not there fails the test")]
 
 use std::{
     fs::{self, File},
@@ -8,11 +9,12 @@ use std::{
     time::Duration,
 };
 
-use api::{Stack, eventually};
 use aws_sdk_sqs::types::QueueAttributeName;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+
+use crate::{Stack, eventually};
 
 /// Undoes a fault when it is dropped, also by a test that fails.
 #[must_use]

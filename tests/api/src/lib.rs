@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod aws;
+pub mod faults;
 mod http;
 pub mod images;
 mod people;

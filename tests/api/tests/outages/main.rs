@@ -4,7 +4,6 @@
 
 mod configuration;
 mod counts;
-mod faults;
 mod mongodb;
 mod queue;
 mod redis;
@@ -14,7 +13,7 @@ mod worker;
 
 use std::time::Duration;
 
-use api::{Answer, Client, Stack, eventually};
+use api::{Answer, Client, Stack, eventually, faults};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 

@@ -2,24 +2,11 @@
 
 use std::time::Duration;
 
-use api::{Stack, encoded, eventually};
-use aws_sdk_sqs::types::QueueAttributeName;
+use api::{encoded, eventually, worker::messages};
 use mongodb::bson::oid::ObjectId;
 use serde_json::json;
 
 use crate::alone;
-
-/// Messages that wait, are being worked on, or are kept for a retry.
-pub async fn messages(stack: &Stack, queue_url: &str) -> u32 {
-    use QueueAttributeName::{
-        ApproximateNumberOfMessages as Waiting, ApproximateNumberOfMessagesDelayed as Delayed,
-        ApproximateNumberOfMessagesNotVisible as Taken,
-    };
-    let counts = [Waiting, Delayed, Taken];
-    let query = stack.sqs.get_queue_attributes().queue_url(queue_url).set_attribute_names(Some(counts.to_vec()));
-    let attributes = query.send().await.unwrap().attributes.unwrap();
-    counts.iter().map(|count| attributes[count].parse::<u32>().unwrap()).sum()
-}
 
 #[tokio::test]
 async fn what_cannot_be_done_leaves_the_queue_at_once_and_for_good() {
