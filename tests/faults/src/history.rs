@@ -94,8 +94,7 @@ impl<'a> Person<'a> {
 
     async fn upload_file(&mut self) {
         let size = match self.rng.u8(0..100) {
-            0..5 => 0,
-            5..90 => self.rng.usize(1..4096),
+            0..90 => self.rng.usize(1..4096),
             90..98 => self.rng.usize(4096..100_000),
             _ => self.rng.usize(100_000..1_000_000),
         };

@@ -18,7 +18,7 @@ struct Options {
 
 impl Options {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self { seed: any_seed(), seeds: 1, writes: 500, bug: None };
+        let mut options = Self { seed: any_seed(), seeds: 1, writes: 1000, bug: None };
         while let Some(arg) = args.next() {
             let value = args.next().with_context(|| format!("{arg} what?"))?;
             let number = || value.parse().with_context(|| format!("{arg} {value} is not a number"));
@@ -100,7 +100,7 @@ impl Total {
     }
 
     fn print(&self) {
-        println!("{} seeds: {}", self.seeds, summary(&self.counts, self.lost, self.violations));
+        println!("seeds: {}, {}", self.seeds, summary(&self.counts, self.lost, self.violations));
         println!("faults: {}", in_words(&self.faults));
     }
 }

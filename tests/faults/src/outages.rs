@@ -90,7 +90,7 @@ pub async fn go_on(run: &Run<'_>, mut rng: Rng) {
         let mut faults = every_kind();
         rng.shuffle(&mut faults);
         for fault in faults {
-            sleep(millis(&mut rng, 500..1500)).await;
+            sleep(millis(&mut rng, 50..400)).await;
             inject(run, &fault, &mut rng).await;
             run.tally.fault(fault.name());
         }
@@ -101,7 +101,7 @@ async fn inject(run: &Run<'_>, fault: &Fault, rng: &mut Rng) {
     let stack = run.stack;
     // Before and after: a session may have begun just before the end.
     let sessions_end = || run.redis_deaths.set(run.redis_deaths.get() + 1);
-    let (short, long) = (millis(rng, 100..1500), millis(rng, 1000..6000));
+    let (short, long) = (millis(rng, 100..1000), millis(rng, 800..4000));
     match fault {
         Fault::Kill(store) => {
             if *store == "redis" {

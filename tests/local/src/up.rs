@@ -131,21 +131,23 @@ async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<
     let mut tests = Command::new("cargo");
     tests.args(["test", "--workspace"]).args(args).env("FILES_MANAGER_PICTURES", runner);
     tests.envs(browser.map(|packages| ("FILES_MANAGER_BROWSER", packages)));
-    let code = run_beside(project, stack, tests).await?;
-    // Some of the tests need not leave behind what all of them do.
-    if code == 0 && args.is_empty() {
-        return fsck::after_tests(&record).await;
+    match run_beside(project, stack, tests).await? {
+        // Some of the tests need not leave behind what all of them do.
+        0 if args.is_empty() => fsck::afterwards(&record).await,
+        code => Ok(ExitCode::from(code)),
     }
-    Ok(ExitCode::from(code))
 }
 
 async fn run_faults(project: &Project, stack: &Stack, args: &[String]) -> Result<ExitCode> {
     let tools = Tools::install(project).await?;
     let build = build(project, &tools).await?;
-    start_for_tests(project, stack, &tools, build).await?;
+    let record = start_for_tests(project, stack, &tools, build).await?;
     let mut histories = Command::new("cargo");
     histories.args(["run", "--quiet", "--package", "faults", "--"]).args(args);
-    run_beside(project, stack, histories).await.map(ExitCode::from)
+    match run_beside(project, stack, histories).await? {
+        0 => fsck::afterwards(&record).await,
+        code => Ok(ExitCode::from(code)),
+    }
 }
 
 async fn start_for_tests(project: &Project, stack: &Stack, tools: &Tools, build: Build) -> Result<Record> {
