@@ -429,6 +429,10 @@ impl<'a> Person<'a> {
                     }
                     self.log_in().await;
                 }
+                // To a session that has ended a private file is one that is not there.
+                Ok(answer) if answer.status == 404 && self.redis_deaths != self.run.redis_deaths.get() => {
+                    self.log_in().await;
+                }
                 Ok(answer) if answer.status < 500 => return Heard::Answer(answer),
                 _ => {
                     self.run.tally.count(MAYBES);
