@@ -1,13 +1,14 @@
 //! The mistakes that a file storage makes, done by the history in the product's place, so that the checker can show that
 //! it notices each.
 
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 
 use anyhow::{Context, Result, anyhow, bail};
 use api::{Stack, unique};
 use mongodb::bson::{DateTime, doc, oid::ObjectId};
+use serde_json::json;
 
-use crate::Flaw;
+use crate::{Flaw, checker};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
@@ -94,4 +95,17 @@ pub async fn forget_row(stack: &Stack, id: ObjectId) -> Result<()> {
 /// Puts an object that no row knows.
 pub async fn put_orphan(stack: &Stack) {
     stack.put_object(&format!("files/{}", unique("orphan")), b"orphan".to_vec()).await;
+}
+
+/// Removes what the mistakes of these people have left, as nothing else would: the bucket and the ledger are compared after
+/// all tests.
+pub async fn clean_up(stack: &Stack, people: &[ObjectId], strangers: &BTreeSet<String>) -> Result<()> {
+    let theirs = doc! { "userId": { "$in": people } };
+    let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } };
+    stack.files.update_many(theirs, tombstone).await?;
+    stack.invoke("sweeper", &json!({})).await;
+    for orphan in checker::orphans(stack).await?.difference(strangers) {
+        stack.s3.delete_object().bucket(&stack.bucket).key(orphan).send().await?;
+    }
+    Ok(())
 }

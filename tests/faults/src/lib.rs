@@ -201,6 +201,10 @@ pub async fn run(stack: &Stack, plan: &Plan) -> Result<Report> {
         _ = others => {}
     }
     checker::check(&run, &mut people, &strangers).await?;
+    if plan.bug.is_some() {
+        let people: Vec<_> = people.iter().map(|person| person.id).collect();
+        bugs::clean_up(stack, &people, &strangers).await?;
+    }
     drop(people);
     Ok(Report {
         seed: plan.seed,
