@@ -376,7 +376,14 @@ impl Files {
     ) -> Result<Found> {
         let (owner, id) = (new.owner, new.id);
         let row = Row::pending(new, bytes, key, announced, from_now(grace));
-        if self.insert(&row).await? { row.try_into() } else { self.find_own(owner, id).await }
+        if self.insert(&row).await? {
+            return row.try_into();
+        }
+        // The grace period of the attempt before may end before this one does: the sweeper would take the row, and the
+        // bytes would come after.
+        let begun_anew = doc! { "$set": { "expiresAt": from_now(grace) } };
+        answer(self.rows.update_one(doc! { "_id": id.0, "userId": owner.0, "state": "pending" }, begun_anew)).await?;
+        self.find_own(owner, id).await
     }
 
     /// `false` if there is a row with this id.

@@ -1,4 +1,4 @@
-"""The fault proxy between the functions and S3: microburst, made transparent while no fault is injected.
+"""The fault proxy between the functions and S3 or SQS: microburst, made transparent while no fault is injected.
 
 microburst 0.10 sends the upstream's name as Host, which S3 signatures cover, and drops Content-Length, without which
 the answer to a HEAD says nothing of the object's size. Here both go through as they came. This file can go, and

@@ -86,13 +86,14 @@ impl Files {
     pub async fn take_expired(&self) -> Result<Vec<Doomed>> {
         let expired = doc! { "state": { "$exists": true }, "expiresAt": { "$lte": DateTime::now() } };
         let rows = async {
-            let rows = self.rows.find(expired).sort(doc! { "expiresAt": 1 }).limit(limits::SWEEP_ROWS).await?;
+            let rows = self.rows.find(expired.clone()).sort(doc! { "expiresAt": 1 }).limit(limits::SWEEP_ROWS).await?;
             rows.try_collect::<Vec<Row>>().await
         };
         let rows = answer(rows).await?;
         // From here on no upload among them can finish.
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-        let still = doc! { "_id": { "$in": &ids }, "state": { "$exists": true } };
+        let mut still = doc! { "_id": { "$in": &ids } };
+        still.extend(expired);
         answer(self.rows.update_many(still, doc! { "$set": { "state": "deleted" } })).await?;
         // One of them may have been finished in between.
         let buried = doc! { "_id": { "$in": ids }, "state": "deleted" };

@@ -16,12 +16,19 @@ impl Stack {
     /// # Panics
     /// If the function fails.
     pub async fn invoke(&self, function: &str, event: &Value) -> Value {
+        self.try_invoke(function, event).await.unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    /// The same of a function that may fail, and why it did.
+    pub async fn try_invoke(&self, function: &str, event: &Value) -> Result<Value, String> {
         let path = format!("/2015-03-31/functions/{}/invocations", self.function(function));
         let response = self.aws("POST", "lambda", &path, None, event).await;
         let failed = response.headers().contains_key("x-amz-function-error");
-        let (status, returned) = (response.status(), response.text().await.expect("the function returns"));
-        assert!(status == 200 && !failed, "{function} failed: {status} {returned}");
-        serde_json::from_str(&returned).unwrap_or_else(|error| panic!("{error} in {returned}"))
+        let (status, returned) = (response.status(), response.text().await.map_err(|error| error.to_string())?);
+        if status != 200 || failed {
+            return Err(format!("{function} failed: {status} {returned}"));
+        }
+        serde_json::from_str(&returned).map_err(|error| format!("{error} in {returned}"))
     }
 
     /// What a function answers to a request as the gateway hands it over, before the gateway adds anything.

@@ -78,12 +78,21 @@ impl Request {
     }
 
     pub async fn send(self) -> Answer {
-        let started = Instant::now();
-        let response = self.0.send().await.expect("the API answers");
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response.bytes().await.expect("the whole body comes").to_vec();
-        Answer { status, headers, body, took: started.elapsed() }
+        answer(self.0).await.expect("the API answers")
     }
+
+    /// The same where an answer may be missing, broken off, or later than this.
+    pub async fn send_within(self, patience: Duration) -> reqwest::Result<Answer> {
+        answer(self.0.timeout(patience)).await
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+    let started = Instant::now();
+    let response = request.send().await?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = response.bytes().await?.to_vec();
+    Ok(Answer { status, headers, body, took: started.elapsed() })
 }
 
 pub struct Answer {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod aws;
+pub mod faults;
 mod figures;
 mod http;
 pub mod images;

@@ -29,6 +29,11 @@ pub fn jpeg(width: u32, height: u32) -> Vec<u8> {
     encode(&picture(width, height), ImageFormat::Jpeg)
 }
 
+/// A JPEG that is the same everywhere.
+pub fn one_color(width: u32, height: u32, color: [u8; 3]) -> Vec<u8> {
+    encode(&RgbImage::from_pixel(width, height, Rgb(color)).into(), ImageFormat::Jpeg)
+}
+
 /// 49 megapixels of 64 bits, which take a while whatever is made of them. `cargo local test` has made it.
 pub fn slow() -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local/gallery/large/rgba16.png");

@@ -8,7 +8,7 @@ use mongodb::{
     Collection,
     bson::{Document, doc, oid::ObjectId},
 };
-use redis::aio::MultiplexedConnection;
+use redis::{AsyncCommands, aio::MultiplexedConnection};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -129,6 +129,11 @@ impl Stack {
     pub async fn redis(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.redis_url.as_str()).expect("a Redis URL");
         client.get_multiplexed_async_connection().await.expect("Redis answers")
+    }
+
+    /// Empties Redis, which keeps nothing but sessions and the counts of failed logins.
+    pub async fn forget_sessions(&self) {
+        let () = self.redis().await.flushall().await.expect("Redis forgets");
     }
 
     /// The keys of the bucket that begin with `prefix`, sorted.

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 
 use crate::{Stack, eventually, unique};
@@ -42,4 +43,16 @@ pub async fn logged(stack: &Stack, since: SystemTime, message: &str) -> Value {
         lines.iter().find(|line| line.contains(message)).map(|line| serde_json::from_str(line).unwrap())
     })
     .await
+}
+
+/// Messages of a queue that wait, are being worked on, or are kept for a retry.
+pub async fn messages(stack: &Stack, queue_url: &str) -> u32 {
+    use QueueAttributeName::{
+        ApproximateNumberOfMessages as Waiting, ApproximateNumberOfMessagesDelayed as Delayed,
+        ApproximateNumberOfMessagesNotVisible as Taken,
+    };
+    let counts = [Waiting, Delayed, Taken];
+    let query = stack.sqs.get_queue_attributes().queue_url(queue_url).set_attribute_names(Some(counts.to_vec()));
+    let attributes = query.send().await.unwrap().attributes.unwrap();
+    counts.iter().map(|count| attributes[count].parse::<u32>().unwrap()).sum()
 }

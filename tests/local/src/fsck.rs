@@ -24,8 +24,9 @@ pub async fn fsck(project: &Project) -> Result<ExitCode> {
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// All that the tests have done to ledger and bucket, by way of the API and behind its back, must agree in the end.
-pub async fn after_tests(record: &Record) -> Result<ExitCode> {
+/// What the tests, or histories with faults, have left in ledger and bucket must agree, done by way of the API or behind its
+/// back.
+pub async fn afterwards(record: &Record) -> Result<ExitCode> {
     let deadline = Instant::now() + REST;
     loop {
         http::invoke(&record.aws_endpoint, sweeper(record)?, &json!({})).await?;
@@ -36,7 +37,7 @@ pub async fn after_tests(record: &Record) -> Result<ExitCode> {
         }
         if Instant::now() >= deadline {
             notice(&report);
-            notice("error: the tests passed, but what they left in the ledger and the bucket does not agree");
+            notice("error: all went well, but what was left in the ledger and the bucket does not agree");
             return Ok(ExitCode::FAILURE);
         }
         sleep(Duration::from_secs(1)).await;

@@ -42,6 +42,11 @@ Files Manager on this machine, without AWS and without Docker.
   cargo local down                         stop an `up` that runs or was left behind
   cargo local fsck                         compare the ledger of the `up` that runs with its bucket
   cargo local test [-- ARGS]               run every test on a throw-away stack; ARGS go to `cargo test`
+  cargo local faults [--seed N] [--seeds COUNT] [--writes N] [--bug NAME]
+                                           random histories with kill -9, hanging processes and a failing S3, and
+                                           whether everything that was acknowledged is there in the end
+                                           --seed is that of the first history, --writes what each acknowledges,
+                                           --bug plants one of the mistakes that must be noticed
   cargo local promises                     run every test, and write what was measured into tests/PROMISES.md
   cargo local openapi                      write the description of the API anew, from the sources
   cargo local schemathesis [--minutes 2]   ask a throw-away stack whether it answers as that says
@@ -77,6 +82,7 @@ async fn run(mut args: Vec<String>) -> Result<ExitCode> {
             Some((separator, args)) if separator == "--" => up::test(&project, args).await,
             Some(_) => Ok(usage()),
         },
+        "faults" => up::faults(&project, &args).await,
         "down" if args.is_empty() => up::down(&project).await,
         "fsck" if args.is_empty() => fsck::fsck(&project).await,
         "promises" if args.is_empty() => promises::promises(&project).await,

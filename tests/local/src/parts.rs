@@ -21,7 +21,7 @@ pub const FAULTS: &str = "faults";
 pub enum Purpose {
     /// For a person: data is kept.
     Use,
-    /// For the tests: nothing is kept, IAM is enforced, faults can be injected between the functions and S3.
+    /// For the tests: nothing is kept, IAM is enforced, faults can be injected between the functions and S3 or SQS.
     Test,
 }
 
@@ -57,14 +57,14 @@ pub async fn redis_is_ready(port: u16) -> bool {
     ping.await.unwrap_or(false)
 }
 
-/// `s3` is where the functions are to find S3, when that is not the emulator itself.
+/// `proxy` is where the functions are to find S3 and SQS, when that is not the emulator itself.
 pub fn emulator(
     project: &Project,
     stack: &Stack,
     tools: &Tools,
     port: u16,
     purpose: Purpose,
-    s3: Option<&str>,
+    proxy: Option<&str>,
 ) -> Program {
     let mut env = environment(stack);
     let mut set = |name: &str, value: &str| env.insert(name.to_owned(), value.to_owned());
@@ -78,8 +78,9 @@ pub fn emulator(
     set("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{port}"));
     set("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID);
     set("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
-    if let Some(s3) = s3 {
-        set("AWS_ENDPOINT_URL_S3", s3);
+    if let Some(proxy) = proxy {
+        set("AWS_ENDPOINT_URL_S3", proxy);
+        set("AWS_ENDPOINT_URL_SQS", proxy);
     }
     match purpose {
         Purpose::Use => {

@@ -36,7 +36,7 @@ pub struct Record {
     pub bucket: String,
     pub queue_url: String,
     pub dead_letter_queue_url: String,
-    /// The fault proxy between the functions and S3; its control API is under `/_microburst/`.
+    /// The fault proxy between the functions and S3 and SQS; its control API is under `/_microburst/`.
     pub faults: Option<String>,
     /// The names of the deployed functions, by the names of their folders.
     pub functions: BTreeMap<String, String>,

@@ -1,10 +1,12 @@
-//! The commands that have a stack: `up` keeps one for a person, `test` makes one for the tests, `down` ends one.
+//! The commands that have a stack: `up` keeps one for a person, `test` and `faults` make one for themselves, `down` ends
+//! one.
 
 use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 use tokio::process::Command;
 use tokio::time::sleep;
 
@@ -16,7 +18,7 @@ use crate::parts::{self, EMULATOR, FAULTS, MONGODB, Purpose, REDIS, port_of};
 use crate::progress::{line, notice, seconds, step};
 use crate::stack::{ACCESS_KEY_ID, Opened, REGION, Record, SECRET_ACCESS_KEY, Stack, clear_old_tests, free_port};
 use crate::tools::{self, Tools};
-use crate::{Project, UpOptions, corpora, fsck, interrupted, objects, process, schemathesis};
+use crate::{Project, UpOptions, corpora, fsck, http, interrupted, objects, process, schemathesis};
 
 /// So that a test sees the sweeper at work without waiting for minutes. An upload keeps long enough that a sweep of one
 /// test does not take the slow upload of another; a test that wants it expired says so in the row. And everybody in a test
@@ -65,6 +67,11 @@ pub async fn down(project: &Project) -> Result<ExitCode> {
 
 pub async fn test(project: &Project, args: &[String]) -> Result<ExitCode> {
     throw_away(project, async |stack| run_tests(project, stack, args).await).await
+}
+
+/// Random histories with faults: see tests/faults.
+pub async fn faults(project: &Project, args: &[String]) -> Result<ExitCode> {
+    throw_away(project, async |stack| run_faults(project, stack, args).await).await
 }
 
 /// Whether all answers are as the description of the API says, as far as that shows within such a time.
@@ -135,20 +142,36 @@ async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<
     let browser = tools::browser(project).await?;
     let record = start_for_tests(project, stack, &tools, build).await?;
     let mut tests = Command::new("cargo");
-    tests.args(["test", "--workspace"]).args(args).current_dir(project.path(""));
+    tests.args(["test", "--workspace"]).args(args).env("FILES_MANAGER_PICTURES", runner);
+    tests.envs(browser.map(|packages| ("FILES_MANAGER_BROWSER", packages)));
+    match run_beside(project, stack, tests).await? {
+        // Some of the tests need not leave behind what all of them do.
+        0 if args.is_empty() => fsck::afterwards(&record).await,
+        code => Ok(ExitCode::from(code)),
+    }
+}
+
+async fn run_faults(project: &Project, stack: &Stack, args: &[String]) -> Result<ExitCode> {
+    let tools = Tools::install(project).await?;
+    let build = build(project, &tools).await?;
+    let record = start_for_tests(project, stack, &tools, build).await?;
+    let mut histories = Command::new("cargo");
+    histories.args(["run", "--quiet", "--package", "faults", "--"]).args(args);
+    match run_beside(project, stack, histories).await? {
+        0 => fsck::afterwards(&record).await,
+        code => Ok(ExitCode::from(code)),
+    }
+}
+
+/// Runs a program that finds the stack by its description. The code it exits with.
+async fn run_beside(project: &Project, stack: &Stack, mut program: Command) -> Result<u8> {
+    program.current_dir(project.path("")).env("FILES_MANAGER_STACK", stack.record_path());
     let figures = project.local("figures");
     fs::create_dir_all(&figures)?;
-    tests.env("FILES_MANAGER_STACK", stack.record_path()).env("FILES_MANAGER_PICTURES", runner);
-    tests.env("FILES_MANAGER_FIGURES", figures);
-    tests.envs(browser.map(|packages| ("FILES_MANAGER_BROWSER", packages)));
-    let status = Group::spawn(&mut tests)?.wait().await?;
+    program.env("FILES_MANAGER_FIGURES", figures);
+    let status = Group::spawn(&mut program)?.wait().await?;
     // Ended by a signal: no code.
-    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-    // Some of the tests need not leave behind what all of them do.
-    if code == 0 && args.is_empty() {
-        return fsck::after_tests(&record).await;
-    }
-    Ok(ExitCode::from(code))
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
 /// A stack with all that the tests need.
@@ -233,7 +256,10 @@ async fn emulator_until_ready(record: &Record) -> Result<()> {
 async fn faults_until_ready(record: &Record) -> Result<()> {
     let faults = record.processes.get(FAULTS).context("the fault proxy was not started")?;
     let port = record.faults.as_deref().and_then(port_of).context("the fault proxy has no port")?;
-    faults.until("the fault proxy", async || parts::faults_are_ready(port).await).await
+    faults.until("the fault proxy", async || parts::faults_are_ready(port).await).await?;
+    // The same of SQS.
+    let proxy = format!("http://127.0.0.1:{port}");
+    http::call(&proxy, "sqs", "AmazonSQS.ListQueues", &json!({})).await
 }
 
 /// Deploys, and starts the emulator again: it saves its state only when it ends, and from here on a `kill -9` of

@@ -1,7 +1,10 @@
 //! `Idempotency-Key`: a request that comes again makes nothing anew.
 
 use api::{Answer, Stack, User, encoded, unique};
-use mongodb::bson::{DateTime, doc, oid::ObjectId};
+use mongodb::{
+    Collection,
+    bson::{DateTime, Document, doc, oid::ObjectId},
+};
 use serde_json::{Value, json};
 
 async fn create(user: &User, key: &str, file: &Value) -> Answer {
@@ -10,6 +13,10 @@ async fn create(user: &User, key: &str, file: &Value) -> Answer {
 
 fn id(answer: &Answer) -> String {
     answer.document(201)["id"].as_str().unwrap().to_owned()
+}
+
+fn requests(stack: &Stack) -> Collection<Document> {
+    stack.files.client().default_database().unwrap().collection("requests")
 }
 
 #[tokio::test]
@@ -64,7 +71,7 @@ async fn r11_what_died_half_way_is_finished_by_its_repetition() {
     stack.s3.delete_object().bucket(&stack.bucket).key(object).send().await.unwrap();
     let pending = doc! { "$set": { "state": "pending", "expiresAt": DateTime::MAX } };
     stack.files.update_one(doc! { "_id": object_id }, pending).await.unwrap();
-    let requests = stack.files.client().default_database().unwrap().collection::<mongodb::bson::Document>("requests");
+    let requests = requests(&stack);
     let asked = doc! { "fileId": object_id };
     requests.update_one(asked.clone(), doc! { "$set": { "isDone": false } }).await.unwrap();
 
@@ -76,6 +83,23 @@ async fn r11_what_died_half_way_is_finished_by_its_repetition() {
     requests.update_one(asked, doc! { "$set": { "isDone": false } }).await.unwrap();
     assert_eq!(id(&create(&bob, &key, &file).await), first);
     bob.get(&format!("/files/{first}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
+}
+
+#[tokio::test]
+async fn r11_what_comes_again_has_its_whole_grace_period() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let (key, file) = (unique("key"), json!({ "name": "a.bin", "type": "file", "size": 5 }));
+    let first: ObjectId = id(&create(&bob, &key, &file).await).parse().unwrap();
+    // As a function leaves it that died before it answered, long ago.
+    let soon = DateTime::from_millis(DateTime::now().timestamp_millis() + 60_000);
+    let expires = doc! { "$set": { "expiresAt": soon } };
+    stack.files.update_one(doc! { "_id": first }, expires).await.unwrap();
+    let unanswered = doc! { "$set": { "isDone": false } };
+    requests(&stack).update_one(doc! { "fileId": first }, unanswered).await.unwrap();
+    create(&bob, &key, &file).await.document(201);
+    let row = stack.files.find_one(doc! { "_id": first }).await.unwrap().unwrap();
+    assert!(*row.get_datetime("expiresAt").unwrap() > soon, "{row}");
 }
 
 #[tokio::test]

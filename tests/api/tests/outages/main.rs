@@ -5,7 +5,6 @@
 mod acknowledged;
 mod configuration;
 mod counts;
-mod faults;
 mod logins;
 mod mongodb;
 mod queue;
@@ -16,7 +15,7 @@ mod worker;
 
 use std::time::Duration;
 
-use api::{Answer, Client, Stack, eventually};
+use api::{Answer, Client, Stack, eventually, faults};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 

@@ -1,25 +1,19 @@
 //! The queue itself, which must be empty in the end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use api::{Stack, encoded, eventually};
-use aws_sdk_sqs::types::QueueAttributeName;
+use api::{
+    Times, encoded, eventually,
+    faults::{met, s3},
+    figure,
+    images::SOON,
+    pictures::jpeg,
+    worker::messages,
+};
 use mongodb::bson::oid::ObjectId;
 use serde_json::json;
 
 use crate::alone;
-
-/// Messages that wait, are being worked on, or are kept for a retry.
-pub async fn messages(stack: &Stack, queue_url: &str) -> u32 {
-    use QueueAttributeName::{
-        ApproximateNumberOfMessages as Waiting, ApproximateNumberOfMessagesDelayed as Delayed,
-        ApproximateNumberOfMessagesNotVisible as Taken,
-    };
-    let counts = [Waiting, Delayed, Taken];
-    let query = stack.sqs.get_queue_attributes().queue_url(queue_url).set_attribute_names(Some(counts.to_vec()));
-    let attributes = query.send().await.unwrap().attributes.unwrap();
-    counts.iter().map(|count| attributes[count].parse::<u32>().unwrap()).sum()
-}
 
 #[tokio::test]
 async fn what_cannot_be_done_leaves_the_queue_at_once_and_for_good() {
@@ -47,4 +41,37 @@ async fn what_cannot_be_done_leaves_the_queue_at_once_and_for_good() {
     .await;
     assert_eq!(messages(&stack, &stack.dead_letter_queue_url).await, 0);
     assert_eq!(bob.get(&format!("/files/{truncated}")).await.document(200)["thumbnails"], "failed");
+}
+
+#[tokio::test]
+async fn r10_without_the_queue_an_upload_is_acknowledged_and_has_its_thumbnails_a_sweep_later() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let fault = json!({ "service": "sqs", "operation": "SendMessage", "error": { "code": "ServiceUnavailable", "status": 503 } });
+    let undo = s3(&stack, fault).await;
+    let mut times = Times::default();
+    let mut images = Vec::new();
+    let end = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < end {
+        let image = json!({ "name": "photo.jpg", "type": "image", "data": encoded(&jpeg(600, 400)) });
+        let answer = bob.create(image).await;
+        assert_eq!(answer.document(201)["thumbnails"], "due");
+        times.push(answer.took);
+        images.push(answer.json()["id"].as_str().unwrap().to_owned());
+    }
+    assert!(met(&stack).await >= images.len() as u64, "the queue did not fail");
+    drop(undo);
+    let is_ready = async |id: &str| bob.get(&format!("/files/{id}")).await.document(200)["thumbnails"] == "ready";
+    for id in &images {
+        assert!(!is_ready(id).await, "who told the worker?");
+    }
+    figure("R10", "uploads", format_args!("{} images acknowledged in 10 s without the queue, {times}", images.len()));
+    for id in &images {
+        eventually("thumbnails", SOON, async || {
+            // Again until their grace period is over.
+            stack.invoke("sweeper", &json!({})).await;
+            is_ready(id).await.then_some(())
+        })
+        .await;
+    }
 }

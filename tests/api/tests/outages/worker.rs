@@ -6,7 +6,7 @@ use api::{
     Stack, User, eventually,
     images::{SOON, failure, image_without_a_job, row},
     pictures::{jpeg, slow},
-    worker::{job, work, work_received},
+    worker::{job, messages, work, work_received},
 };
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use mongodb::bson::{DateTime, doc, oid::ObjectId};
@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use crate::{
     alone,
     faults::{met, processes, s3, visibility_timeout},
-    queue::messages,
 };
 
 async fn plant(stack: &Stack, bob: &User, bytes: Vec<u8>) -> String {

@@ -1,4 +1,5 @@
 //! Faults, each with the guard that undoes it.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what is not there fails the test")]
 
 use std::{
     fs::{self, File},
@@ -8,11 +9,12 @@ use std::{
     time::Duration,
 };
 
-use api::{Stack, eventually};
 use aws_sdk_sqs::types::QueueAttributeName;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+
+use crate::{Stack, eventually};
 
 /// Undoes a fault when it is dropped, also by a test that fails.
 #[must_use]
@@ -54,23 +56,30 @@ impl Outage {
                 Undo::by(async move || kill_process(pid, Signal::CONT).unwrap())
             }
             Self::Crash => {
-                kill_process(pid, Signal::KILL).unwrap();
                 let address = address(if store == "redis" { &stack.redis_url } else { &stack.mongodb_uri });
-                eventually("it is dead", Duration::from_secs(10), async || {
-                    TcpStream::connect(&address).await.is_err().then_some(())
-                })
-                .await;
-                let path = stack.path.clone();
-                Undo::by(async move || {
-                    start_again(&path, store);
-                    eventually("it runs again", Duration::from_secs(30), async || {
-                        TcpStream::connect(&address).await.ok()
-                    })
-                    .await;
-                })
+                kill_process(pid, Signal::KILL).unwrap();
+                let undo = Undo::by({
+                    let (path, address) = (stack.path.clone(), address.clone());
+                    async move || {
+                        death(&address).await;
+                        start_again(&path, store);
+                        eventually("it runs again", Duration::from_secs(30), async || {
+                            TcpStream::connect(&address).await.ok()
+                        })
+                        .await;
+                    }
+                });
+                death(&address).await;
+                undo
             }
         }
     }
+}
+
+/// Waits until nothing listens there.
+async fn death(address: &str) {
+    let is_dead = async || TcpStream::connect(address).await.is_err().then_some(());
+    eventually("it is dead", Duration::from_secs(10), is_dead).await;
 }
 
 /// The queue hands a message out again after so many seconds, if it is not done until then.
