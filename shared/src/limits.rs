@@ -120,8 +120,8 @@ pub const SSM: Duration = Duration::from_secs(4);
 /// How long connecting to an AWS service may take.
 pub const AWS_CONNECT: Duration = Duration::from_secs(1);
 
-/// Attempts at one AWS call, within the time above.
-pub const AWS_ATTEMPTS: u32 = 5;
+/// Attempts at one AWS call, within the time above. Of calls that fail three times in ten, one in 170,000 uses them up.
+pub const AWS_ATTEMPTS: u32 = 10;
 
 /// Widths of the thumbnails, in pixels, largest first.
 pub const THUMBNAIL_WIDTHS: [u32; 3] = [500, 250, 100];
