@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use api::Stack;
+use api::{Stack, figure};
 use faults::{ACKNOWLEDGED, Bug, MAYBES, Outages, Plan, Report, any_seed, run};
 
 /// Violations that are printed of one history; the first ones tell most.
@@ -52,6 +52,9 @@ async fn main() -> Result<ExitCode> {
         total.add(&report);
     }
     total.print();
+    if options.bug.is_none() {
+        total.note();
+    }
     Ok(if total.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -96,6 +99,17 @@ impl Total {
         }
         for (fault, count) in &report.faults {
             *self.faults.entry(fault.clone()).or_default() += count;
+        }
+    }
+
+    /// For the table of promises.
+    fn note(&self) {
+        let (seeds, lost) = (self.seeds, self.lost);
+        let writes = self.counts.get(ACKNOWLEDGED).copied().unwrap_or_default();
+        let faults: usize = self.faults.values().sum();
+        for promise in ["R6", "R7"] {
+            let value = format_args!("{seeds} seeds, {writes} {ACKNOWLEDGED}, {lost} lost under {faults} faults");
+            figure(promise, "cargo local faults", value);
         }
     }
 

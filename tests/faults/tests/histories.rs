@@ -15,7 +15,7 @@ fn plan(seed: u64, writes: usize) -> Plan {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_survives_every_fault() {
+async fn r06_r07_what_was_acknowledged_survives_every_fault() {
     let _alone = ALONE.lock().await;
     let stack = Stack::running().await;
     let report = run(&stack, &plan(1, 400)).await.unwrap();
@@ -24,7 +24,7 @@ async fn what_was_acknowledged_survives_every_fault() {
 }
 
 #[tokio::test]
-async fn each_mistake_is_noticed() {
+async fn r06_r07_each_mistake_is_noticed() {
     let _alone = ALONE.lock().await;
     let stack = Stack::running().await;
     for bug in Bug::ALL {

@@ -47,7 +47,8 @@ Files Manager on this machine, without AWS and without Docker.
                                            whether everything that was acknowledged is there in the end
                                            --seed is that of the first history, --writes what each acknowledges,
                                            --bug plants one of the mistakes that must be noticed
-  cargo local promises                     run every test, and write what was measured into tests/PROMISES.md
+  cargo local promises                     run every test and 20 `faults`, and write into tests/PROMISES.md what
+                                           was measured
   cargo local openapi                      write the description of the API anew, from the sources
   cargo local schemathesis [--minutes 2]   ask a throw-away stack whether it answers as that says
   cargo local lint                         check template.yaml, as it stands and as AWS expands it, and

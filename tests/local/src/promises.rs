@@ -12,11 +12,17 @@ use crate::{Project, up};
 
 const TABLE: &str = "tests/PROMISES.md";
 
-/// Runs every test, then says in the table what they showed.
+/// More than ten thousand writes.
+const HISTORIES: [&str; 6] = ["--seed", "1", "--seeds", "20", "--writes", "600"];
+
+/// Runs random histories and every test, then says in the table what they showed.
 pub async fn promises(project: &Project) -> Result<ExitCode> {
     let figures = project.local("figures");
     fs::remove_dir_all(&figures).ok();
-    let code = up::test(project, &[]).await?;
+    let mut code = up::test(project, &[]).await?;
+    if code == ExitCode::SUCCESS {
+        code = up::faults(project, &HISTORIES.map(str::to_owned)).await?;
+    }
     if code != ExitCode::SUCCESS {
         return Ok(code);
     }
