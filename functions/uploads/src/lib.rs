@@ -77,7 +77,12 @@ impl App {
     tag = "Uploads",
     operation_id = "missingParts",
     params(("id" = Id, Path)),
-    responses((status = 200, description = "The next hundred, signed for 15 minutes", body = InParts), OfUsers, NotFound),
+    responses(
+        (status = 200, description = "The next hundred, signed for 15 minutes", body = InParts),
+        (status = 409, description = "`The upload is complete`", body = ErrorView),
+        OfUsers,
+        NotFound,
+    ),
 )]
 async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -> Result<Json<InParts>> {
     let pending = app.files.find_own(owner, id).await?.pending()?;

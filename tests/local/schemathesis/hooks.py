@@ -9,12 +9,13 @@ import collections
 import json
 import os
 import pathlib
+import random
 import sys
 import threading
 
 import schemathesis
-from schemathesis.core.failures import AcceptedNegativeData
-from schemathesis.openapi.checks import EnsureResourceAvailability, RejectedPositiveData
+from schemathesis.generation.meta import TestPhase
+from schemathesis.openapi.checks import RejectedPositiveData
 
 sys.path.insert(0, os.path.dirname(__file__))
 from people import PASSWORD, Person
@@ -22,19 +23,64 @@ from people import PASSWORD, Person
 API = os.environ["API"]
 TOKEN = os.environ.get("TOKEN")
 
-# These end the session or the account that they are sent with, and all that follows would be answered 401.
+# Chance of its own: what is generated stays what its seed says.
+CHANCE = random.SystemRandom()
+
+# These end the session or the account that they are sent with, and all that follows would be answered 401: each is sent
+# by somebody of its own.
 ENDING = {"GET /disconnect", "DELETE /users/me", "PUT /users/me/password", "DELETE /users/me/sessions/{id}"}
+
+
+@schemathesis.auth(refresh_interval=None, retry_on=[])
+class Credentials:
+    """Who sends a request; without a token nobody but who opens a session."""
+
+    def get(self, case, context):
+        if case.operation.label == "GET /connect":
+            return Person(API)
+        if TOKEN is None:
+            return None
+        return Person(API) if case.operation.label in ENDING else Person(API, TOKEN)
+
+    def set(self, case, person, context):
+        if case.operation.label == "GET /connect":
+            case.headers["Authorization"] = person.basic()
+        else:
+            case.headers.update(CHANCE.choice([{"X-Token": person.token}, {"Authorization": f"Bearer {person.token}"}]))
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Somebody else asks for what ends a session, and half of the time with the right password."""
-    if case.operation.label not in ENDING or TOKEN is None or case.headers.get("X-Token") != TOKEN:
+    """Half of the good requests are for something that there is. Stateful tests find that themselves."""
+    if TOKEN is None or case.meta is None or not case.meta.generation.mode.is_positive or CHANCE.random() < 0.5:
         return
-    person = Person(API)
-    case.headers["X-Token"] = person.token
-    if isinstance(case.body, dict) and isinstance(case.body.get("password"), str) and len(case.body["password"]) % 2:
-        case.body["password"] = PASSWORD
+    if case.meta.phase.name == TestPhase.STATEFUL and case.operation.label not in ENDING:
+        return
+    token = case.headers.get("X-Token") or case.headers.get("Authorization", "").removeprefix("Bearer ")
+    path, body, person = case.path_parameters, case.body, Person(API, token)
+    match case.operation.label:
+        case "DELETE /users/me/sessions/{id}":
+            path["id"] = person.session()
+        case "DELETE /users/me" | "PUT /users/me/password":
+            body["password"] = PASSWORD
+        case "GET /files/{id}/parts":
+            path["id"] = person.upload(200 << 20)["id"]
+        case "POST /files/{id}/complete":
+            path["id"] = person.sent(person.upload(2))["id"]
+        case "POST /files" | "POST /uploads/tickets" if isinstance(body, dict) and body.get("parentId"):
+            body["parentId"] = person.folder()["id"]
+        case "POST /uploads/sign" if isinstance(body, dict) and "uploadId" in body:
+            body["key"] = person.signed("POST")["key"]
+        case label if "{id}" in label:
+            path["id"] = person.file()["id"]
+        case label if "{upload}" in label:
+            path["ticket"] = person.ticket()["ticket"]
+            upload, part = person.part(path["ticket"])
+            path["upload"], case.query["key"] = upload["uploadId"], upload["key"]
+            if label.endswith("/complete"):
+                case.body = {"parts": [part]}
+        case label if "{ticket}" in label:
+            path["ticket"] = person.ticket()["ticket"]
 
 
 @schemathesis.hook
@@ -55,8 +101,10 @@ def is_how_things_stand(failure, case, response):
         "Files of this type are not allowed here",
         # S3 has other parts than those.
         "Invalid parts",
+        # What is generated may have been sent before.
+        "This Idempotency-Key was used for another request",
     }
-    return isinstance(failure, RejectedPositiveData) and response.status_code == 400 and error_of(response) in texts
+    return isinstance(failure, RejectedPositiveData) and error_of(response) in texts
 
 
 def is_counted_in_bytes(failure, case, response):
@@ -91,6 +139,9 @@ LOCK = threading.Lock()
 
 @schemathesis.hook
 def after_call(context, case, response):
+    # Some requests only try a method that there is not.
+    if response.request.method != case.operation.method.upper():
+        return
     with LOCK:
         SEEN[case.operation.label][response.status_code] += 1
 

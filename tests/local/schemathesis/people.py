@@ -1,7 +1,7 @@
-"""Who uses the API while it is tested. As a program it signs somebody up, and prints their e-mail, password
-and token."""
+"""Who uses the API while it is tested, and what they have there. As a program it signs somebody up, and prints a token."""
 
-import os
+import base64
+import hashlib
 import sys
 import uuid
 
@@ -11,16 +11,60 @@ PASSWORD = "toto1234!"
 
 
 class Person:
-    """Somebody with an account and an open session."""
+    """Somebody with an account and an open session; without a token they join now."""
 
-    def __init__(self, api):
-        self.email = f"{uuid.uuid4()}@example.org"
-        requests.post(f"{api}/users", json={"email": self.email, "password": PASSWORD}).raise_for_status()
-        session = requests.get(f"{api}/connect", auth=(self.email, PASSWORD))
-        session.raise_for_status()
-        self.token = session.json()["token"]
+    def __init__(self, api, token=None):
+        self.api, self.token = api, token
+        if token is None:
+            self.email = f"{uuid.uuid4()}@example.org"
+            self.post("/users", {"email": self.email, "password": PASSWORD})
+            self.token = self.answer("GET", "/connect", headers={"Authorization": self.basic()})["token"]
+
+    def basic(self):
+        return "Basic " + base64.b64encode(f"{self.email}:{PASSWORD}".encode()).decode()
+
+    def session(self):
+        """The id of their session."""
+        return hashlib.sha256(self.token.encode()).hexdigest()[:24]
+
+    def folder(self):
+        return self.post("/files", {"name": "a folder", "type": "folder"})
+
+    def file(self):
+        return self.post("/files", {"name": "a.txt", "type": "file", "isPublic": True, "data": "SGVsbG8h"})
+
+    def upload(self, size):
+        return self.post("/files", {"name": "a.txt", "type": "file", "size": size})
+
+    def sent(self, upload):
+        """An upload of two bytes whose bytes are at S3."""
+        requests.put(upload["upload"]["url"], data=b"hi", headers=upload["upload"]["headers"]).raise_for_status()
+        return upload
+
+    def signed(self, method):
+        return self.post("/uploads/sign", {"method": method, "key": "a.txt"})
+
+    def ticket(self):
+        return self.post("/uploads/tickets", {})
+
+    def part(self, ticket):
+        """An upload in parts that a ticket has begun, and its only part."""
+        path = f"/uploads/{ticket}/s3/multipart"
+        upload = self.post(path, {"filename": "a.txt"})
+        part = self.answer("GET", f"{path}/{upload['uploadId']}/1", params={"key": upload["key"]})
+        put = requests.put(part["url"], data=b"hi")
+        put.raise_for_status()
+        return upload, {"PartNumber": 1, "ETag": put.headers["ETag"]}
+
+    def post(self, path, body):
+        return self.answer("POST", path, json=body)
+
+    def answer(self, method, path, headers=None, **options):
+        headers = headers or ({"X-Token": self.token} if self.token else {})
+        response = requests.request(method, f"{self.api}{path}", headers=headers, **options)
+        response.raise_for_status()
+        return response.json()
 
 
 if __name__ == "__main__":
-    person = Person(sys.argv[1])
-    print(person.email, PASSWORD, person.token)
+    print(Person(sys.argv[1]).token)

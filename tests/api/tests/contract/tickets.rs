@@ -222,7 +222,7 @@ async fn older_clients_have_many_parts_signed_at_once() {
     assert_eq!(signed["presignedUrls"].as_object().unwrap().len(), 2);
     let url = signed["presignedUrls"]["2"].as_str().unwrap();
     assert_eq!(stack.http.put(url).body("hi").send().await.unwrap().status(), 200);
-    let twice = format!("{}&partNumbers=3", path.replace("?", "?key=x&"));
+    let twice = format!("{}&partNumbers=3", path.replace('?', "?key=x&"));
     let signed = stack.anyone().get(&twice).await.json();
     assert_eq!(
         signed["presignedUrls"].as_object().unwrap().keys().collect::<Vec<_>>(),
