@@ -110,8 +110,8 @@ async fn s11_a_signed_url_does_one_thing() {
     let (file, other) = (bob.upload("a.html", b"hello").await, bob.upload("b.txt", b"other").await);
     let part_of_file = bob.request("GET", &format!("/files/{file}/data")).header("Range", "bytes=0-").send().await;
     let download = json!({ "url": part_of_file.header("location") });
-    let begin = async |size: u64| bob.create(json!({ "name": "a.txt", "type": "file", "size": size })).await.json();
-    let (whole, in_parts) = (begin(5).await, begin(200 << 20).await);
+    let announced = async |size: u64| bob.create(json!({ "name": "a.txt", "type": "file", "size": size })).await.json();
+    let (whole, in_parts) = (announced(5).await, announced(200 << 20).await);
 
     let ticket = bob.post("/uploads/tickets", json!({})).await.json()["ticket"].as_str().unwrap().to_owned();
     let companion = format!("/uploads/{ticket}/s3/multipart");
