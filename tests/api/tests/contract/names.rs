@@ -23,7 +23,7 @@ async fn given_everywhere(stack: &Stack, user: &User, ticket: &str, name: &str) 
 }
 
 fn in_url(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 #[tokio::test]
