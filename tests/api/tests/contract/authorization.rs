@@ -4,7 +4,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use api::{
-    Answer, Client, PASSWORD, Stack, User, encoded, eventually, images::thumbnail, pictures::jpeg, session_key, unique,
+    Answer, Client, PASSWORD, Stack, User, encoded, eventually, figure, images::thumbnail, pictures::jpeg, session_key,
+    unique,
 };
 use futures_util::{StreamExt, stream};
 use mongodb::bson::oid::ObjectId;
@@ -116,6 +117,7 @@ async fn s01_everybody_may_do_what_the_table_says_and_no_more() {
     });
     let found: Vec<String> = asked.buffered(4).collect().await;
     let expected: Vec<&str> = TABLE.lines().filter(|line| line.starts_with("| ") && line.contains(" /")).collect();
+    figure("S1", "table", format_args!("{} cells, all as they should be", found.len() * EVERYBODY.len()));
     assert!(found == expected, "The table should be, if this is right:\n\n{}\n", found.join("\n"));
 }
 

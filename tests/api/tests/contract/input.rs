@@ -127,7 +127,8 @@ async fn s10_no_parameter_takes_an_operator() {
         anyone.get(&format!("{companion}/params?filename[$ne]={value}")).await.fails_with_message(400, "Missing name");
         let elsewhere = format!("{companion}/params?filename=a&metadata[parentId]={value}");
         anyone.get(&elsewhere).await.fails_with_message(400, "Parent not found");
-        anyone.get(&format!("/uploads/{value}/s3/params?filename=a")).await.fails(401, "Unauthorized");
+        let bad = anyone.get(&format!("/uploads/{value}/s3/params?filename=a")).await;
+        bad.fails_with_message(401, "Unauthorized");
     }
 }
 
@@ -245,7 +246,7 @@ async fn s19_of_two_equal_keys_the_last_counts() {
     create(r#"{"name":"a","type":"folder","name":{"$ne":null}}"#).await.fails(400, "Missing name");
     let ticket = r#"{"maxBytes":1,"maxBytes":2}"#;
     let ticket = bob.request("POST", "/uploads/tickets").body("application/json", ticket).send().await;
-    ticket.fails(400, "Invalid JSON");
+    assert_eq!(ticket.status, 201, "of {ticket}");
     // The same of parameters.
     assert_eq!(bob.get("/files?page=7&page=0").await.documents().len(), 1);
     bob.get("/files?page=0&page=7").await.is(200, json!([]));
