@@ -1,4 +1,4 @@
-//! What the description of the API (OpenAPI) says alike of several functions: words that mean the same everywhere, and what
+//! What the description of the API (`OpenAPI`) says alike of several functions: words that mean the same everywhere, and what
 //! any request may be answered. A field that a handler takes apart by hand has its schema here or in the function's own
 //! `openapi`, made of the limits that it is checked against.
 

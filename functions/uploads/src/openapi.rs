@@ -192,7 +192,7 @@ pub struct Described {
 #[into_params(parameter_in = Query)]
 pub struct DescribedByQuery {
     /// Uppy's `metadata[name]` is taken for it, and `metadata[parentId]` must be the ticket's.
-    #[param(schema_with = file_name)]
+    #[param(schema_with = file_name, required = true)]
     pub filename: String,
 }
 

@@ -123,7 +123,7 @@ fn every_crate_forbids_unsafe_code() {
         roots.retain(|root| root.exists());
         assert!(!roots.is_empty(), "{} has no root", sources.display());
         for root in roots {
-            let source = fs::read_to_string(root).unwrap();
+            let source = fs::read_to_string(&root).unwrap();
             assert!(source.lines().any(|line| line == "#![forbid(unsafe_code)]"), "{} does not", root.display());
         }
     }
