@@ -1,4 +1,4 @@
-//! What the description of the API (OpenAPI) says alike of several functions: words that mean the same everywhere, and what
+//! What the description of the API (`OpenAPI`) says alike of several functions: words that mean the same everywhere, and what
 //! any request may be answered. A field that a handler takes apart by hand has its schema here or in the function's own
 //! `openapi`, made of the limits that it is checked against.
 
@@ -68,20 +68,26 @@ pub fn only_true_is_true() -> Object {
 }
 
 /// What a file may be called.
-pub fn file_name() -> Object {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .description(Some(format!(
-            "At most {} bytes of UTF-8, without `/` and control characters. Its extension says what the content is served \
-             as. Names may repeat in a folder.",
-            limits::NAME_BYTES
-        )))
-        .min_length(Some(1))
-        .max_length(Some(limits::NAME_BYTES))
-        .pattern(Some(r"^[^/\x00-\x1f\x7f-\x9f]+$"))
-        .examples(["photo.jpg"])
-        .build()
+pub struct FileName;
+
+impl PartialSchema for FileName {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(format!(
+                "At most {} bytes of UTF-8, without `/` and control characters. Its extension says what the content is \
+                 served as. Names may repeat in a folder.",
+                limits::NAME_BYTES
+            )))
+            .min_length(Some(1))
+            .max_length(Some(limits::NAME_BYTES))
+            .pattern(Some(r"^[^/\x00-\x1f\x7f-\x9f]+$"))
+            .examples(["photo.jpg"])
+            .into()
+    }
 }
+
+impl ToSchema for FileName {}
 
 /// A password that is to be.
 pub fn new_password() -> Object {

@@ -2,7 +2,7 @@
 
 use shared::{
     limits,
-    openapi::{Place, file_name, file_size, missing, only_true_is_true},
+    openapi::{FileName, Place, file_size, missing, only_true_is_true},
 };
 use utoipa::{
     IntoParams, OpenApi, ToSchema,
@@ -25,8 +25,7 @@ pub enum NewFile {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct NewFolder {
-    #[schema(schema_with = file_name)]
-    pub name: String,
+    pub name: FileName,
     #[schema(schema_with = folder)]
     pub r#type: String,
     #[schema(required = false)]
@@ -39,8 +38,7 @@ pub struct NewFolder {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct NewInline {
-    #[schema(schema_with = file_name)]
-    pub name: String,
+    pub name: FileName,
     #[schema(schema_with = file_or_image)]
     pub r#type: String,
     #[schema(required = false)]
@@ -55,8 +53,7 @@ pub struct NewInline {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct NewUpload {
-    #[schema(schema_with = file_name)]
-    pub name: String,
+    pub name: FileName,
     #[schema(schema_with = file_or_image)]
     pub r#type: String,
     #[schema(required = false)]

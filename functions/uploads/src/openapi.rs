@@ -4,7 +4,7 @@ use shared::{
     error::ErrorWithMessage,
     limits,
     objects::Key,
-    openapi::{Place, file_name, file_size, missing, only_true_is_true},
+    openapi::{FileName, Place, file_size, missing, only_true_is_true},
 };
 use utoipa::{
     IntoParams, IntoResponses, OpenApi, PartialSchema, ToSchema,
@@ -105,8 +105,7 @@ pub enum SignRequest {
 pub struct UnnamedFile {
     #[schema(schema_with = put_or_post)]
     pub method: String,
-    #[schema(schema_with = file_name)]
-    pub key: String,
+    pub key: FileName,
     #[schema(schema_with = missing, required = false)]
     pub name: String,
     #[schema(required = false)]
@@ -123,8 +122,7 @@ pub struct NamedFile {
     pub method: String,
     #[schema(min_length = 1)]
     pub key: String,
-    #[schema(schema_with = file_name)]
-    pub name: String,
+    pub name: FileName,
     #[schema(required = false)]
     pub parent_id: Place,
     #[schema(schema_with = only_true_is_true, required = false)]
@@ -184,16 +182,14 @@ impl ToSchema for PartNumber {}
 /// A new upload, as Uppy describes it. Of its metadata a `name` is taken for `filename`, and `parentId` must be the ticket's.
 #[derive(ToSchema)]
 pub struct Described {
-    #[schema(schema_with = file_name)]
-    pub filename: String,
+    pub filename: FileName,
 }
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct DescribedByQuery {
     /// Uppy's `metadata[name]` is taken for it, and `metadata[parentId]` must be the ticket's.
-    #[param(schema_with = file_name)]
-    pub filename: String,
+    pub filename: FileName,
 }
 
 /// Who holds a ticket.

@@ -12,6 +12,7 @@ import pathlib
 import random
 import sys
 import threading
+import uuid
 
 import schemathesis
 from schemathesis.generation.meta import TestPhase
@@ -51,7 +52,7 @@ class Credentials:
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Half of the good requests are for something that there is. Stateful tests find that themselves."""
+    """Half of the good requests are for something that there is, or for something new. Stateful tests find that themselves."""
     if TOKEN is None or case.meta is None or not case.meta.generation.mode.is_positive or CHANCE.random() < 0.5:
         return
     if case.meta.phase.name == TestPhase.STATEFUL and case.operation.label not in ENDING:
@@ -59,6 +60,8 @@ def before_call(context, case, kwargs):
     token = case.headers.get("X-Token") or case.headers.get("Authorization", "").removeprefix("Bearer ")
     path, body, person = case.path_parameters, case.body, Person(API, token)
     match case.operation.label:
+        case "POST /users":
+            body["email"] = f"{uuid.uuid4()}@example.org"
         case "DELETE /users/me/sessions/{id}":
             path["id"] = person.session()
         case "DELETE /users/me" | "PUT /users/me/password":
