@@ -33,7 +33,7 @@ impl Fields {
     /// A field as it came, once.
     pub fn take(&mut self, name: &str) -> Scalar {
         let found = self.0.iter().rposition(|(key, _)| key.0 == name);
-        found.map_or(Scalar::Null, |at| self.0.swap_remove(at).1)
+        found.map_or(Scalar::Null, |at| self.0.remove(at).1)
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Listing {
 
 impl From<Vec<(String, String)>> for Listing {
     fn from(mut query: Vec<(String, String)>) -> Self {
-        let mut take = |name| query.iter().rposition(|(key, _)| key == name).map(|at| query.swap_remove(at).1);
+        let mut take = |name| query.iter().rposition(|(key, _)| key == name).map(|at| query.remove(at).1);
         Self { parent_id: take("parentId"), page: take("page") }
     }
 }

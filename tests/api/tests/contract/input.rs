@@ -244,11 +244,16 @@ async fn s19_of_two_equal_keys_the_last_counts() {
     let made = made.document(201);
     assert_eq!((&made["name"], &made["type"], &made["isPublic"]), (&json!("b"), &json!("folder"), &json!(false)));
     create(r#"{"name":"a","type":"folder","name":{"$ne":null}}"#).await.fails(400, "Missing name");
+    let last =
+        create(r#"{"name":"c","type":"folder","isPublic":true,"x":1,"isPublic":false,"parentId":"x","parentId":0}"#)
+            .await;
+    assert_eq!(last.document(201)["isPublic"], false);
     let ticket = r#"{"maxBytes":1,"maxBytes":2}"#;
     let ticket = bob.request("POST", "/uploads/tickets").body("application/json", ticket).send().await;
     assert_eq!(ticket.status, 201, "of {ticket}");
     // The same of parameters.
-    assert_eq!(bob.get("/files?page=7&page=0").await.documents().len(), 1);
+    assert_eq!(bob.get("/files?page=7&page=0").await.documents().len(), 2);
+    assert_eq!(bob.get("/files?parentId=0&page=7&page=0").await.documents().len(), 2);
     bob.get("/files?page=0&page=7").await.is(200, json!([]));
 }
 

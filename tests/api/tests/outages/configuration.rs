@@ -53,8 +53,9 @@ async fn login(stack: &Stack, source_ip: &str, said: &str, email: &str, password
 #[tokio::test]
 async fn s14_after_ten_failures_an_address_is_closed_whomever_it_tries() {
     let (_alone, stack) = alone().await;
-    let _undo = with(&stack, "auth", "FAILURES_PER_ADDRESS", "10").await;
+    // Before: other tests have failed to log in from where this one does.
     let bob = stack.user("bob").await;
+    let _undo = with(&stack, "auth", "FAILURES_PER_ADDRESS", "10").await;
     for (addresses, another) in [
         (vec!["203.0.113.7"], "203.0.113.8"),
         (vec!["198.51.100.1", "::ffff:198.51.100.1"], "198.51.100.2"),
