@@ -26,7 +26,9 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     App,
-    openapi::{self, ByKey, ByKeyAndNumbers, DescribedByQuery, NoUpload, OfTicket, OfUpload, PartNumber, TooLarge},
+    openapi::{
+        self, ByKey, ByKeyAndNumbers, DescribedByQuery, NoPath, NoUpload, OfTicket, OfUpload, PartNumber, TooLarge,
+    },
 };
 
 type Result<T, E = WithMessage> = std::result::Result<T, E>;
@@ -79,6 +81,7 @@ struct FormAnswer {
             body = ErrorWithMessage
         ),
         (status = 409, description = "`This ticket is good for no more files`", body = ErrorWithMessage),
+        NoPath,
         OfTickets,
     ),
     security(()),
@@ -129,6 +132,7 @@ struct Begun {
             body = ErrorWithMessage
         ),
         (status = 409, description = "`This ticket is good for no more files`", body = ErrorWithMessage),
+        NoPath,
         TooLarge,
         OfTickets,
     ),
