@@ -47,8 +47,8 @@ Files Manager on this machine, without AWS and without Docker.
                                            whether everything that was acknowledged is there in the end
                                            --seed is that of the first history, --writes what each acknowledges,
                                            --bug plants one of the mistakes that must be noticed
-  cargo local promises                     run every test and 20 `faults`, and write into tests/PROMISES.md what
-                                           was measured
+  cargo local promises                     write what the last `test`, and the last `faults`, measured into
+                                           tests/PROMISES.md
   cargo local openapi                      write the description of the API anew, from the sources
   cargo local schemathesis [--minutes 2]   ask a throw-away stack whether it answers as that says
   cargo local lint                         check template.yaml, as it stands and as AWS expands it, and
@@ -86,7 +86,7 @@ async fn run(mut args: Vec<String>) -> Result<ExitCode> {
         "faults" => up::faults(&project, &args).await,
         "down" if args.is_empty() => up::down(&project).await,
         "fsck" if args.is_empty() => fsck::fsck(&project).await,
-        "promises" if args.is_empty() => promises::promises(&project).await,
+        "promises" if args.is_empty() => promises::promises(&project),
         "openapi" if args.is_empty() => describe(&project).await,
         "schemathesis" => match minutes(&args) {
             Some(time) => up::schemathesis(&project, time).await,

@@ -18,7 +18,7 @@ use crate::parts::{self, EMULATOR, FAULTS, MONGODB, Purpose, REDIS, port_of};
 use crate::progress::{line, notice, seconds, step};
 use crate::stack::{ACCESS_KEY_ID, Opened, REGION, Record, SECRET_ACCESS_KEY, Stack, clear_old_tests, free_port};
 use crate::tools::{self, Tools};
-use crate::{Project, UpOptions, corpora, fsck, http, interrupted, objects, process, schemathesis};
+use crate::{Project, UpOptions, corpora, fsck, http, interrupted, objects, process, promises, schemathesis};
 
 /// So that a test sees the sweeper at work without waiting for minutes. An upload keeps long enough that a sweep of one
 /// test does not take the slow upload of another; a test that wants it expired says so in the row. And everybody in a test
@@ -141,12 +141,19 @@ async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<
     corpora::fetch(project).await?;
     let browser = tools::browser(project).await?;
     let record = start_for_tests(project, stack, &tools, build).await?;
+    promises::forget_that_every_test_has_passed(project);
     let mut tests = Command::new("cargo");
     tests.args(["test", "--workspace"]).args(args).env("FILES_MANAGER_PICTURES", runner);
     tests.envs(browser.map(|packages| ("FILES_MANAGER_BROWSER", packages)));
     match run_beside(project, stack, tests).await? {
         // Some of the tests need not leave behind what all of them do.
-        0 if args.is_empty() => fsck::afterwards(&record).await,
+        0 if args.is_empty() => {
+            let code = fsck::afterwards(&record).await?;
+            if code == ExitCode::SUCCESS {
+                promises::every_test_has_passed(project)?;
+            }
+            Ok(code)
+        }
         code => Ok(ExitCode::from(code)),
     }
 }
