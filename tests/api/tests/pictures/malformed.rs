@@ -206,7 +206,7 @@ fn damaged(seed: &Path) -> Tally {
     judge.tally
 }
 
-fn r22_whatever_damages_a(format: &str) {
+fn whatever_damages_a(format: &str) {
     let seeds: Vec<_> =
         files(&local("gallery/seeds")).into_iter().filter(|seed| extension(name(seed)) == format).collect();
     assert!(seeds.len() >= 2, "{seeds:?}");
@@ -219,20 +219,20 @@ fn r22_whatever_damages_a(format: &str) {
 
 #[test]
 fn r22_a_damaged_jpeg_never_crashes() {
-    r22_whatever_damages_a("jpg");
+    whatever_damages_a("jpg");
 }
 
 #[test]
 fn r22_a_damaged_png_never_crashes() {
-    r22_whatever_damages_a("png");
+    whatever_damages_a("png");
 }
 
 #[test]
 fn r22_a_damaged_gif_never_crashes() {
-    r22_whatever_damages_a("gif");
+    whatever_damages_a("gif");
 }
 
 #[test]
 fn r22_a_damaged_webp_never_crashes() {
-    r22_whatever_damages_a("webp");
+    whatever_damages_a("webp");
 }
