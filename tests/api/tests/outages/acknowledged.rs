@@ -66,9 +66,9 @@ impl Told {
 
     /// Everything acknowledged reads back byte for byte, and when nobody waits for the rest any more there is nothing of it.
     async fn holds(&self, stack: &Stack, user: &User, name: &str, before: &[String]) {
-        let acknowledged = self.acknowledged.borrow();
         assert_eq!(self.count(), CLIENTS * UPLOADS_OF_EACH);
-        for (id, bytes) in &*acknowledged {
+        let acknowledged = self.acknowledged.borrow().clone();
+        for (id, bytes) in &acknowledged {
             let answer = works_again(async || user.get(&format!("/files/{id}/data")).await).await;
             answer.is_content("application/octet-stream", bytes);
         }
