@@ -2,16 +2,40 @@
 
 use std::time::{Duration, SystemTime};
 
-use api::{PASSWORD, SHA1_OF_PASSWORD, Times, eventually, figure, unique};
+use api::{PASSWORD, SHA1_OF_PASSWORD, Stack, Times, eventually, figure, unique};
 use mongodb::bson::doc;
 use serde_json::Value;
 
 use crate::alone;
 
+const KINDS: [&str; 3] = ["unknown", "legacy", "argon2id"];
+
 #[tokio::test]
 async fn s13_login_hides_accounts() {
-    const TIMES: usize = 300;
     let (_alone, stack) = alone().await;
+    let mut medians = failed_logins(&stack).await;
+    // Somebody else may have had the machine: it has three tries.
+    for _ in 0..2 {
+        if !alike(&medians) {
+            medians = failed_logins(&stack).await;
+        }
+    }
+    for (kind, median) in KINDS.iter().zip(medians) {
+        figure("S13", kind, format_args!("median {:.2} ms", median.as_secs_f64() * 1000.0));
+    }
+    assert!(alike(&medians), "{medians:?}");
+    // An Argon2id takes tens of milliseconds.
+    assert!(medians.iter().all(|median| *median > Duration::from_millis(15)), "{medians:?}");
+}
+
+fn alike(medians: &[Duration; 3]) -> bool {
+    let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
+    most.as_secs_f64() / least.as_secs_f64() <= 1.05
+}
+
+/// The median time of a failed login for each kind of account.
+async fn failed_logins(stack: &Stack) -> [Duration; 3] {
+    const TIMES: usize = 300;
     let bob = stack.user("bob").await;
     let argon2id = stack.users.find_one(doc! { "_id": bob.object_id() }).await.unwrap().unwrap();
     // Each attempt is at an account of its own, for none may fail that often.
@@ -22,26 +46,18 @@ async fn s13_login_hides_accounts() {
         let accounts = (0..TIMES).map(|n| doc! { "email": email(kind, n), "password": password });
         stack.users.insert_many(accounts).await.unwrap();
     }
-
-    let kinds = ["unknown", "legacy", "argon2id"];
     let mut took: [Times; 3] = Default::default();
     for n in 0..TIMES {
-        for (at, kind) in kinds.iter().enumerate() {
-            let answer = stack.anyone().connect(&email(kind, n), "wrong").await;
+        for at in 0..KINDS.len() {
+            // In turn, so that none always follows another.
+            let at = (at + n) % KINDS.len();
+            let answer = stack.anyone().connect(&email(KINDS[at], n), "wrong").await;
             answer.fails(401, "Unauthorized");
             took[at].push(answer.took);
         }
     }
     stack.users.delete_many(doc! { "email": { "$regex": format!("^{name}-") } }).await.unwrap();
-
-    let medians = took.each_ref().map(Times::median);
-    for (kind, median) in kinds.iter().zip(medians) {
-        figure("S13", kind, format_args!("median {:.2} ms", median.as_secs_f64() * 1000.0));
-    }
-    let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
-    assert!(most.as_secs_f64() / least.as_secs_f64() <= 1.05, "{medians:?}");
-    // An Argon2id takes tens of milliseconds.
-    assert!(*least > Duration::from_millis(15), "{medians:?}");
+    took.each_ref().map(Times::median)
 }
 
 #[tokio::test]
