@@ -37,7 +37,7 @@ impl Aws {
         let retries = RetryConfig::standard()
             .with_max_attempts(limits::AWS_ATTEMPTS)
             .with_initial_backoff(Duration::from_millis(50))
-            .with_max_backoff(Duration::from_millis(400));
+            .with_max_backoff(Duration::from_millis(200));
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.region.clone()))
