@@ -1,6 +1,8 @@
 //! Random histories of several people who use the product while its parts are killed, stopped and cut off from each other,
 //! and a checker of what is there in the end. A seed decides who does what, and which faults come in which order.
 
+#![forbid(unsafe_code)]
+
 mod bugs;
 mod checker;
 mod history;

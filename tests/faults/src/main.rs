@@ -1,5 +1,7 @@
 //! `cargo local faults`: one random history after the other on the same stack, and what came of each.
 
+#![forbid(unsafe_code)]
+
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, bail};
