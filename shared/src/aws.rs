@@ -4,7 +4,11 @@
 use std::time::Duration;
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use aws_sdk_s3::config::{BehaviorVersion, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_s3::config::{
+    BehaviorVersion,
+    retry::{RetryConfig, RetryPartition, TokenBucket},
+    timeout::TimeoutConfig,
+};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::{SdkConfig, region::Region};
 
@@ -59,6 +63,10 @@ impl Aws {
     /// `timeout` is for one operation, all attempts together.
     pub fn s3(&self, timeout: Duration) -> aws_sdk_s3::Client {
         let mut config = aws_sdk_s3::config::Builder::from(&self.shared).timeout_config(within(timeout));
+        // The SDK's own quota would be used up by one outage, and every failure after it would show. What bounds retries here
+        // is the timeout: an instance serves one request at a time.
+        let always = RetryPartition::custom("s3").token_bucket(TokenBucket::unlimited()).build();
+        config.set_retry_partition(Some(always));
         config.set_endpoint_url(self.s3_endpoint.clone());
         aws_sdk_s3::Client::from_conf(config.build())
     }
