@@ -30,7 +30,7 @@ use(async (browser) => {
   for (const button of [".try-out__btn", ".execute"]) {
     await (await page.waitForSelector(`#operations-Status-showStatus ${button}`)).click();
   }
-  const answer = await page.waitForSelector("#operations-Status-showStatus .live-responses-table .response-col_status");
+  const answer = await page.waitForSelector("#operations-Status-showStatus .live-responses-table tbody .response-col_status");
   const status = await answer.evaluate((cell) => cell.textContent.trim().slice(0, 3));
   if (process.env.SCREENSHOT) {
     await page.setViewport({ width: 1200, height: 1600 });
