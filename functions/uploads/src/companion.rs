@@ -201,7 +201,7 @@ impl From<Vec<(String, String)>> for NamedBy {
     fn from(mut query: Vec<(String, String)>) -> Self {
         let mut take = |name| {
             let at = query.iter().rposition(|(key, _)| key == name);
-            at.map(|at| query.swap_remove(at).1).unwrap_or_default()
+            at.map(|at| query.remove(at).1).unwrap_or_default()
         };
         Self { key: take("key"), part_numbers: take("partNumbers") }
     }
