@@ -72,9 +72,12 @@ mod tests {
 
     #[test]
     fn of_two_parameters_the_last_counts() {
-        let twice = [("page", "1"), ("parentId", "x"), ("page", "2")];
-        let listing = Listing::from(twice.map(|(key, value)| (key.into(), value.into())).to_vec());
-        assert_eq!(listing.page(), 2);
-        assert_eq!(listing.parent(), None);
+        for twice in
+            [[("page", "1"), ("parentId", "x"), ("page", "2")], [("parentId", "x"), ("page", "1"), ("page", "2")]]
+        {
+            let listing = Listing::from(twice.map(|(key, value)| (key.into(), value.into())).to_vec());
+            assert_eq!(listing.page(), 2);
+            assert_eq!(listing.parent(), None);
+        }
     }
 }

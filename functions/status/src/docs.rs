@@ -7,7 +7,7 @@ use axum::{
 };
 use shared::{Error, Result, openapi::NotFound};
 
-/// Generated from the types and routes of all functions: `cargo local openapi`.
+/// Generated from the types and routes of all functions, which tests/openapi puts together.
 const DESCRIPTION: &[u8] = include_bytes!("openapi.json");
 
 /// Swagger UI, as the build packed it.

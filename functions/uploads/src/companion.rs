@@ -26,9 +26,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     App,
-    openapi::{
-        self, ByKey, ByKeyAndNumbers, DescribedByQuery, NoPath, NoUpload, OfTicket, OfUpload, PartNumber, TooLarge,
-    },
+    openapi::{self, ByKey, ByKeyAndNumbers, DescribedByQuery, NoUpload, OfTicket, OfUpload, PartNumber, TooLarge},
 };
 
 type Result<T, E = WithMessage> = std::result::Result<T, E>;
@@ -81,7 +79,6 @@ struct FormAnswer {
             body = ErrorWithMessage
         ),
         (status = 409, description = "`This ticket is good for no more files`", body = ErrorWithMessage),
-        NoPath,
         OfTickets,
     ),
     security(()),
@@ -132,7 +129,6 @@ struct Begun {
             body = ErrorWithMessage
         ),
         (status = 409, description = "`This ticket is good for no more files`", body = ErrorWithMessage),
-        NoPath,
         TooLarge,
         OfTickets,
     ),

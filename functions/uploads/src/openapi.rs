@@ -28,11 +28,6 @@ pub struct Api;
 #[response(status = 404)]
 pub struct NoUpload(pub ErrorWithMessage);
 
-/// `Not found`: what is in the place of the ticket makes another path, which there is not.
-#[derive(IntoResponses)]
-#[response(status = 404)]
-pub struct NoPath(pub ErrorWithMessage);
-
 /// `The body is larger than this endpoint takes: 64 KiB, or 1 MiB for a list of parts`
 #[derive(IntoResponses)]
 #[response(status = 413)]

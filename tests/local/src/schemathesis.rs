@@ -35,6 +35,7 @@ pub async fn run(project: &Project, folder: &Path, stack: &Stack, record: &Recor
             .env("HOOKS", project.path("tests/local/schemathesis/hooks.py"))
             .env("API", &record.api)
             .env("SEEN", &seen)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .envs(token.map(|token| ("TOKEN", token)));
         line(format!(
             "\n{} a token, for {} seconds:",
