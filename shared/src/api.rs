@@ -59,7 +59,7 @@ async fn answer(mut request: Request, next: Next) -> Response {
         Error::Internal(anyhow::anyhow!("{panic}")).into_response()
     });
     if response.status().is_client_error() && !is_json(&response) {
-        // The framework's own words about a path or a query that it cannot read: no UTF-8, or one parameter twice.
+        // The framework's own words about a path or a query that it cannot read.
         response = Error::Invalid("Invalid request").into_response();
     }
     // What is somebody's own nobody keeps, nor that something is not there: it may be published in a moment.
