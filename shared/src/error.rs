@@ -115,7 +115,7 @@ pub struct ErrorView {
 #[serde(deny_unknown_fields)]
 pub struct ErrorWithMessage {
     error: String,
-    /// The same, for clients that show it; not where the body could not be read.
+    /// The same, for clients that show it; not where no route came to answer.
     #[schema(required = false)]
     message: String,
 }

@@ -134,7 +134,8 @@ struct Begun {
     ),
     security(()),
 )]
-async fn begin(ticket: Ticket, State(app): State<App>, Object(file): Object<Described>) -> Result<Json<Begun>> {
+async fn begin(ticket: Ticket, State(app): State<App>, file: Result<Object<Described>, Error>) -> Result<Json<Begun>> {
+    let Object(file) = file?;
     let (mut pending, _) = app.begin(ticket, file).await?;
     app.uploads.in_parts(&mut pending).await?;
     let upload_id = app.tickets.seal(ticket, &pending.key, pending.upload_id.as_deref().unwrap_or_default());
@@ -377,8 +378,9 @@ async fn complete(
     Query(by): Query<NamedBy>,
     ApiUrl(api): ApiUrl,
     State(app): State<App>,
-    Object(Parts { parts }): Object<Parts>,
+    body: Result<Object<Parts>, Error>,
 ) -> Result<Json<Completed>> {
+    let Object(Parts { parts }) = body?;
     let named = Named::read(&app, ticket, &path["upload"], &by)?;
     app.scope(ticket).await?;
     let file = match app.files.find_any(named.id).await? {

@@ -112,6 +112,13 @@ pub fn processes(stack: &Stack, function: &str) -> Vec<Pid> {
     .collect()
 }
 
+/// The most memory that a process has ever had, in kB; `None` if it has ended.
+pub fn peak(pid: Pid) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))?;
+    peak.parse().ok()
+}
+
 /// Makes S3 fail for the functions, and only for them.
 pub async fn s3(stack: &Stack, rule: Value) -> Undo {
     let proxy = stack.faults.clone();

@@ -1,8 +1,13 @@
 //! What is sent where something else is expected: other types, far too much, one byte too many.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
-use api::{Answer, Client, Stack, User, encoded, unique, worker::work};
+use api::{
+    Answer, Client, Stack, User, encoded,
+    faults::{peak, processes},
+    unique,
+    worker::work,
+};
 use mongodb::bson::{doc, oid::ObjectId};
 use serde_json::{Value, json};
 
@@ -208,30 +213,12 @@ async fn s19_what_is_sent_is_bounded() {
     assert_eq!(stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap(), 0);
     // A quarter of what they have. An event of six megabytes stands there several times while it is taken apart.
     for function in ["files", "uploads", "users"] {
-        for peak in peaks(&stack, function) {
+        let peaks: Vec<u64> = processes(&stack, function).into_iter().filter_map(peak).collect();
+        assert!(!peaks.is_empty(), "{function} runs");
+        for peak in peaks {
             assert!(peak < 256 << 10, "{function} took {peak} kB");
         }
     }
-}
-
-/// The most memory that each process of a function has ever had, in kB.
-fn peaks(stack: &Stack, function: &str) -> Vec<u64> {
-    let marks = [
-        format!("AWS_LAMBDA_FUNCTION_NAME={}", stack.function(function)),
-        format!("AWS_ENDPOINT_URL={}", stack.aws_endpoint),
-    ];
-    let mut peaks = Vec::new();
-    for process in fs::read_dir("/proc").unwrap().flatten() {
-        // Somebody else's, or gone in the meantime: not it.
-        let environment = fs::read(process.path().join("environ")).unwrap_or_default();
-        if marks.iter().all(|mark| environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())) {
-            let status = fs::read_to_string(process.path().join("status")).unwrap_or_default();
-            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-            peaks.extend(peak.and_then(|peak| peak.parse::<u64>().ok()));
-        }
-    }
-    assert!(!peaks.is_empty(), "{function} runs");
-    peaks
 }
 
 #[tokio::test]

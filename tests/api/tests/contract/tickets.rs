@@ -335,6 +335,22 @@ async fn a_ticket_is_good_for_its_folder_and_its_types_alone() {
 }
 
 #[tokio::test]
+async fn r24_a_body_that_cannot_be_read_is_refused_with_a_message_too() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({})).await;
+    let parts = holder.parts("big.bin").await;
+    let complete = holder.path(&format!("multipart/{}/complete?key={}", parts.upload, parts.key.replace('/', "%2F")));
+    for path in [holder.path("multipart"), complete] {
+        let sent =
+            async |body: String| stack.anyone().request("POST", &path).body("application/json", body).send().await;
+        sent("{".into()).await.fails_with_message(400, "Invalid JSON");
+        let large = "The body is larger than this endpoint takes: 64 KiB, or 1 MiB for a list of parts";
+        sent(format!(r#"{{"a":"{}"}}"#, "x".repeat(1 << 20))).await.fails_with_message(413, large);
+    }
+}
+
+#[tokio::test]
 async fn what_a_ticket_is_asked_for_must_make_sense() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);

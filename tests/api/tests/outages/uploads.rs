@@ -1,6 +1,6 @@
 //! Uploads that clients bring to S3: what they cost the functions, and what becomes of them when a store fails.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use api::{Stack, User, eventually};
 use futures_util::StreamExt;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     alone,
-    faults::{processes, s3},
+    faults::{peak, processes, s3},
     is_unavailable, works_again,
 };
 
@@ -22,11 +22,8 @@ fn peaks(stack: &Stack) -> BTreeMap<(&'static str, i32), u64> {
     let mut peaks = BTreeMap::new();
     for function in FUNCTIONS {
         for pid in processes(stack, function) {
-            let pid = pid.as_raw_nonzero().get();
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-            if let Some(peak) = peak.and_then(|peak| peak.parse().ok()) {
-                peaks.insert((function, pid), peak);
+            if let Some(peak) = peak(pid) {
+                peaks.insert((function, pid.as_raw_nonzero().get()), peak);
             }
         }
     }
