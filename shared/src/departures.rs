@@ -69,7 +69,7 @@ impl Departures {
 
     /// Takes away what came after the accounts of the notes went, and the notes after which nothing can come.
     pub async fn sweep(&self) -> Result<()> {
-        let over = DateTime::from_system_time(std::time::SystemTime::now() - limits::DEPARTURE);
+        let over = DateTime::from_system_time(std::time::SystemTime::now() - limits::LATE);
         let rows = async { self.rows.find(doc! {}).limit(limits::SWEEP_ROWS).await?.try_collect::<Vec<Row>>().await };
         for Row { id, noted_at } in answer(rows).await? {
             // Somebody who has not asked again after a failure keeps the account, and what they have stored since.

@@ -205,6 +205,8 @@ pub struct NewFile {
     pub name: Name,
     pub is_public: bool,
     pub parent: Parent,
+    /// Whether there may be several attempts at making it, all under this id.
+    pub is_repeatable: bool,
 }
 
 /// Whether a new document with bytes is an image.

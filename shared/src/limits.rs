@@ -61,9 +61,9 @@ pub const SESSIONS: isize = 1000;
 /// How long ending many sessions may take; repeated, it goes on where it was.
 pub const END_SESSIONS: Duration = Duration::from_secs(2);
 
-/// How long after it was noted that an account ends a request in its name may still store something: longer than any
-/// function behind the API runs.
-pub const DEPARTURE: Duration = Duration::from_mins(1);
+/// How long a request may still store something that was under way when its account ended, or when what another attempt
+/// at it had made was deleted: longer than any function behind the API runs.
+pub const LATE: Duration = Duration::from_mins(1);
 
 /// How long before Lambda ends it a function answers, if it has not by then.
 pub const LAST_WORDS: Duration = Duration::from_millis(500);

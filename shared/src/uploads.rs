@@ -92,7 +92,12 @@ impl Uploads {
     /// Has S3 expect the bytes in parts.
     pub async fn in_parts(&self, pending: &mut Pending) -> Result<()> {
         let upload_id = self.objects.begin_parts(&pending.key, &pending.file.name.content_type()).await?;
-        self.files.comes_in_parts(pending, upload_id).await
+        let remembered = self.files.comes_in_parts(pending, upload_id).await;
+        if let Err(Error::NotFound) = remembered {
+            // It has been given up meanwhile, and nobody knows of the parts.
+            self.objects.abort(&pending.key).await?;
+        }
+        remembered
     }
 
     /// What the client of an upload that begins is to send.

@@ -131,7 +131,7 @@ async fn create(
     };
     let made = match &seen {
         Some(seen) if seen.is_done => app.files.find_own(owner, seen.file).await,
-        seen => app.make(owner, seen.as_ref().map_or_else(FileId::new, |seen| seen.file), upload).await,
+        seen => app.make(owner, seen.as_ref().map(|seen| seen.file), upload).await,
     };
     let created = match made.map_err(|error| match error {
         Error::NotFound => Error::Conflict("What this request made is there no more"),
@@ -210,9 +210,16 @@ async fn delete(owner: UserId, id: FileId, State(app): State<App>) -> Result<Sta
 }
 
 impl App {
-    /// Visible, but for an upload that its client is to bring to S3.
-    async fn make(&self, owner: UserId, id: FileId, upload: Upload) -> Result<Found> {
-        let new = NewFile { id, owner, name: upload.name, is_public: upload.is_public, parent: upload.parent };
+    /// Visible, but for an upload that its client is to bring to S3. Under that id, if the request may come again.
+    async fn make(&self, owner: UserId, id: Option<FileId>, upload: Upload) -> Result<Found> {
+        let new = NewFile {
+            is_repeatable: id.is_some(),
+            id: id.unwrap_or_default(),
+            owner,
+            name: upload.name,
+            is_public: upload.is_public,
+            parent: upload.parent,
+        };
         match upload.payload {
             Payload::Folder => Ok(Found::Visible(self.files.create_folder(new).await?)),
             Payload::Inline(kind, data) => Ok(Found::Visible(self.store(new, kind, data).await?)),

@@ -169,7 +169,7 @@ impl App {
         self.tickets.count(ticket).await?;
         let kind = Bytes::of(&name);
         let (id, owner, parent) = (FileId::new(), scope.owner, scope.parent);
-        let new = NewFile { id, owner, name, is_public: scope.is_public, parent };
+        let new = NewFile { id, owner, name, is_public: scope.is_public, parent, is_repeatable: false };
         let begun = self.files.begin_direct(new, kind, Announced::AtMost(scope.max_bytes)).await?;
         Ok((begun.pending()?, scope))
     }

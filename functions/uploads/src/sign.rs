@@ -146,7 +146,7 @@ impl App {
         let Wished { name, is_public, parent } = wished;
         self.files.check_parent(owner, parent).await?;
         let kind = Bytes::of(&name);
-        let new = NewFile { id: FileId::new(), owner, name, is_public, parent };
+        let new = NewFile { id: FileId::new(), owner, name, is_public, parent, is_repeatable: false };
         self.files.begin_direct(new, kind, Announced::AtMost(max_bytes)).await?.pending()
     }
 

@@ -4,7 +4,7 @@
 use futures_util::TryStreamExt;
 use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
 
-use super::{FileId, Files, Found, Parent, Pending, Row, owned, still_pending};
+use super::{FileId, Files, Found, Parent, Pending, Row, from_now, owned, still_pending};
 use crate::{
     Error, Result, limits,
     mongo::{answer, answer_within},
@@ -17,10 +17,12 @@ pub struct Doomed {
     id: FileId,
     owner: UserId,
     key: Option<Key>,
-    /// Whether its bytes may have begun to come to S3 in parts.
-    may_be_in_parts: bool,
+    /// Where its bytes may have begun to come to S3 in parts.
+    parts: Option<Key>,
     is_folder: bool,
     is_image: bool,
+    /// Another attempt at making it may be under way.
+    may_come_again: bool,
 }
 
 impl Doomed {
@@ -36,7 +38,7 @@ impl Doomed {
 
     /// Where parts may have come.
     pub fn parts(&self) -> Option<&Key> {
-        self.key.as_ref().filter(|_| self.may_be_in_parts)
+        self.parts.as_ref()
     }
 }
 
@@ -45,9 +47,10 @@ impl From<Row> for Doomed {
         Self {
             id: FileId(row.id),
             owner: UserId(row.user_id),
-            may_be_in_parts: row.may_be_in_parts(),
+            parts: row.key.clone().filter(|_| row.may_be_in_parts()),
             is_folder: row.is_folder(),
             is_image: row.is_image(),
+            may_come_again: row.is_repeatable,
             key: row.key,
         }
     }
@@ -90,25 +93,35 @@ impl Files {
             rows.try_collect::<Vec<Row>>().await
         };
         let rows = answer(rows).await?;
-        // From here on no upload among them can finish.
+        // From here on no upload among them can finish. No attempt at one is under way: it would have begun its time anew.
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-        let mut still = doc! { "_id": { "$in": &ids } };
-        still.extend(expired);
-        answer(self.rows.update_many(still, doc! { "$set": { "state": "deleted" } })).await?;
+        let mut still = expired;
+        still.extend(doc! { "_id": { "$in": &ids }, "state": "pending" });
+        let given_up = doc! { "$set": { "state": "deleted" }, "$unset": { "isRepeatable": "" } };
+        answer(self.rows.update_many(still, given_up)).await?;
         // One of them may have been finished in between.
         let buried = doc! { "_id": { "$in": ids }, "state": "deleted" };
         let rows = async { self.rows.find(buried).await?.try_collect::<Vec<Row>>().await };
         Ok(answer(rows).await?.into_iter().map(Doomed::from).collect())
     }
 
-    /// Forgets rows whose objects are gone. What lies in a folder of them is buried before.
+    /// Forgets rows whose objects are gone. What lies in a folder of them is buried before. A row that may be made again
+    /// stays a while, so that it is not, and to be taken once more with the bytes that may have come.
     pub async fn forget(&self, doomed: &[Doomed]) -> Result<()> {
         for folder in doomed.iter().filter(|row| row.is_folder) {
             let inside = doc! { "userId": folder.owner.0, "parentId": folder.id.0, "state": { "$ne": "deleted" } };
             answer_within(limits::MONGODB_BULK, self.rows.update_many(inside, tombstone())).await?;
         }
-        let ids: Vec<ObjectId> = doomed.iter().map(|row| row.id.0).collect();
-        answer(self.rows.delete_many(doc! { "_id": { "$in": ids }, "state": "deleted" })).await?;
+        let (kept, gone): (Vec<&Doomed>, Vec<&Doomed>) = doomed.iter().partition(|row| row.may_come_again);
+        let buried = |rows: &[&Doomed]| {
+            let ids: Vec<ObjectId> = rows.iter().map(|row| row.id.0).collect();
+            doc! { "_id": { "$in": ids }, "state": "deleted" }
+        };
+        if !kept.is_empty() {
+            let later = doc! { "$set": { "expiresAt": from_now(limits::LATE) }, "$unset": { "isRepeatable": "" } };
+            answer(self.rows.update_many(buried(&kept), later)).await?;
+        }
+        answer(self.rows.delete_many(buried(&gone))).await?;
         Ok(())
     }
 

@@ -33,6 +33,9 @@ pub struct Row {
     /// When the sweeper may take it; where there is a `state`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<DateTime>,
+    /// Set where other attempts at making it, under the same id, may be under way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_repeatable: bool,
     /// Most bytes that a pending upload may turn out to have, where it has not said how many: no `size` then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_bytes: Option<i64>,
@@ -95,6 +98,7 @@ impl Row {
             updated_at: Some(DateTime::now()),
             state: None,
             expires_at: None,
+            is_repeatable: new.is_repeatable,
             max_bytes: None,
             upload_id: None,
             thumbnails: None,

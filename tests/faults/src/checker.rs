@@ -11,11 +11,11 @@ use api::{Answer, pictures::seen, worker::messages};
 use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
 use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 use crate::{
     Flaw, Run, Stack,
-    history::{Person, wrong},
+    history::{PATIENCE, Person, wrong},
     model::{Entry, Kind, Picture, Presence},
 };
 
@@ -94,11 +94,14 @@ async fn rests(run: &Run<'_>, people: &[Person<'_>]) -> Result<bool> {
     }
     check_arrivals(run, people).await?;
 
+    // What nobody waited for is over before its time is said to be.
+    sleep_until((run.last_impatient.get() + PATIENCE).into()).await;
     let unfinished = ours(doc! { "state": { "$exists": true } });
     let past = doc! { "$set": { "expiresAt": DateTime::from_millis(0) } };
-    stack.files.update_many(unfinished.clone(), past).await?;
     let deadline = Instant::now() + REST;
     loop {
+        // Again, for what the sweeper leaves for another time.
+        stack.files.update_many(unfinished.clone(), past.clone()).await?;
         sweep(stack).await;
         let left = stack.files.count_documents(unfinished.clone()).await?;
         if left == 0 {

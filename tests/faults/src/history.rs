@@ -1,11 +1,12 @@
 //! One person's part of a history: uploads, folders, reads, publishing and deleting, in an order that the seed decides, and
 //! what the person may conclude from each answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::{Answer, Client, PASSWORD, Request, User, encoded, pictures::one_color};
 use fastrand::Rng;
 use mongodb::bson::oid::ObjectId;
+use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -16,7 +17,10 @@ use crate::{
 };
 
 /// Longer than a function may run: when nobody has answered until then, nobody works on it any more.
-const PATIENCE: Duration = Duration::from_secs(16);
+pub const PATIENCE: Duration = Duration::from_secs(16);
+
+/// Of who repeats a request while the attempt before is under way still.
+const IMPATIENCE: std::ops::Range<u64> = 20..1500;
 
 /// For a request to S3 itself.
 const PATIENCE_WITH_S3: Duration = Duration::from_secs(6);
@@ -84,7 +88,8 @@ impl<'a> Person<'a> {
                 0..38 => self.upload_file().await,
                 38..43 => self.upload_image().await,
                 43..58 => self.make_folder().await,
-                58..66 => self.upload_directly().await,
+                58..64 => self.upload_directly().await,
+                64..66 => self.upload_by_form().await,
                 66..80 => self.publish().await,
                 80..90 => self.delete().await,
                 _ => self.read().await,
@@ -148,20 +153,73 @@ impl<'a> Person<'a> {
         let Some(url) = upload["url"].as_str() else {
             return self.run.violated(Flaw::Strange, format!("{name} is to be brought nowhere: {upload}"));
         };
+        let put = |http: &reqwest::Client| {
+            let headers = upload["headers"].as_object().into_iter().flatten();
+            let put = http.put(url).body(bytes.clone());
+            headers.fold(put, |put, (header, value)| put.header(header, value.as_str().unwrap_or_default()))
+        };
+        self.send_to_s3(at, put).await;
+        if self.rng.u8(0..100) < 65 {
+            self.complete(at).await;
+        }
+    }
+
+    /// As a page does that has a ticket of its visitor's; only S3 tells the product of it.
+    async fn upload_by_form(&mut self) {
+        let size = self.rng.usize(1..20_000);
+        let bytes = self.bytes(size);
+        let entry = self.entry("bin", Kind::File(Content::of(&bytes)));
+        let mut scope = json!({ "isPublic": entry.is_public });
+        self.place(&entry, &mut scope);
+        let parent = self.parent_presence(entry.parent);
+        let at = self.known.add(entry);
+        let Some(ticket) =
+            self.asked(at, parent, |client| client.request("POST", "/uploads/tickets").json(&scope)).await
+        else {
+            return;
+        };
+        let ticket = ticket["ticket"].as_str().unwrap_or_default();
+        let path = format!("/uploads/{ticket}/s3/params?filename={}", self.known.entries[at].name);
+        let Some(signed) = self.asked(at, parent, |client| client.request("GET", &path)).await else { return };
+        let id = signed["fields"]["key"].as_str().and_then(|key| key.split('/').nth(1)?.parse().ok());
+        self.known.entries[at].id = id;
+        let post = |http: &reqwest::Client| {
+            let fields = signed["fields"].as_object().into_iter().flatten();
+            let form = fields.fold(Form::new(), |form, (name, value)| {
+                form.text(name.clone(), value.as_str().unwrap_or_default().to_owned())
+            });
+            let file = form.part("file", Part::bytes(bytes.clone()).file_name("blob"));
+            http.post(signed["url"].as_str().unwrap_or_default()).multipart(file)
+        };
+        self.send_to_s3(at, post).await;
+    }
+
+    /// What is answered to a request that nothing but its folder can make fail; nothing is to be seen of it yet.
+    async fn asked(&mut self, at: usize, parent: Presence, request: impl Fn(&Client) -> Request) -> Option<Value> {
+        match self.change(request).await {
+            Heard::Answer(answer) if answer.status < 300 => serde_json::from_slice(&answer.body).ok(),
+            Heard::Answer(answer) => {
+                let explained = answer.status == 400 && parent != Presence::Certain;
+                self.unless(explained, "ask", at, &answer);
+                None
+            }
+            Heard::Nothing => None,
+        }
+    }
+
+    async fn send_to_s3(&mut self, at: usize, request: impl Fn(&reqwest::Client) -> reqwest::RequestBuilder) {
         self.known.entries[at].own = Presence::Perhaps;
         for _ in 0..3 {
-            let mut put = self.run.stack.http.put(url).timeout(PATIENCE_WITH_S3);
-            for (header, value) in upload["headers"].as_object().into_iter().flatten() {
-                put = put.header(header, value.as_str().unwrap_or_default());
-            }
+            let request = request(&self.run.stack.http).timeout(PATIENCE_WITH_S3);
             self.run.tally.count(OPERATIONS);
-            match put.body(bytes.clone()).send().await.map(|response| response.status().as_u16()) {
+            match request.send().await.map(|response| response.status().as_u16()) {
                 // 412: an attempt before has put it there.
-                Ok(200 | 412) => {
+                Ok(200 | 201 | 412) => {
                     self.known.entries[at].has_arrived = true;
                     break;
                 }
                 Ok(status) if status < 500 => {
+                    let name = &self.known.entries[at].name;
                     self.run.violated(Flaw::Strange, format!("S3 answers {status} to the bytes of {name}"));
                 }
                 _ => self.run.tally.count(MAYBES),
@@ -170,9 +228,6 @@ impl<'a> Person<'a> {
                 break;
             }
             self.rest().await;
-        }
-        if self.rng.u8(0..100) < 65 {
-            self.complete(at).await;
         }
     }
 
@@ -205,9 +260,7 @@ impl<'a> Person<'a> {
     async fn create(&mut self, mut entry: Entry, mut body: Value, way: Way) -> (usize, Option<Value>) {
         body["name"] = json!(entry.name);
         body["isPublic"] = json!(entry.is_public == Some(true));
-        if let Some(id) = entry.parent.and_then(|parent| self.known.entries[parent].id) {
-            body["parentId"] = json!(id.to_hex());
-        }
+        self.place(&entry, &mut body);
         let key = (self.rng.u8(0..100) < 80).then(|| entry.name.clone());
         // Nothing is to be seen of an upload whose bytes nobody has brought.
         let [heard, unheard] = match way {
@@ -216,7 +269,9 @@ impl<'a> Person<'a> {
         };
         let mut created = None;
         for _ in 0..ATTEMPTS {
-            match self.post(&body, key.as_deref()).await {
+            let is_impatient = key.is_some() && self.run.plan.bug.is_none() && self.rng.u8(0..100) < 15;
+            let patience = if is_impatient { self.impatience() } else { PATIENCE };
+            match self.post(&body, key.as_deref(), patience).await {
                 Heard::Answer(answer) if answer.status == 201 => {
                     entry.id = id_in(&answer);
                     entry.own = heard;
@@ -250,11 +305,18 @@ impl<'a> Person<'a> {
         (at, created)
     }
 
+    /// Says in a body where it is to lie.
+    fn place(&self, entry: &Entry, body: &mut Value) {
+        if let Some(id) = entry.parent.and_then(|parent| self.known.entries[parent].id) {
+            body["parentId"] = json!(id.to_hex());
+        }
+    }
+
     /// Some repeat what has been answered already.
     async fn repeat(&mut self, at: usize, body: &Value, key: Option<&str>) {
         let Some(key) = key else { return };
         if self.plants(Bug::NoIdempotency) {
-            if !matches!(self.post(body, None).await, Heard::Answer(answer) if answer.status == 201) {
+            if !matches!(self.post(body, None, PATIENCE).await, Heard::Answer(answer) if answer.status == 201) {
                 self.run.planted.set(self.run.planted.get() - 1);
             }
             return;
@@ -262,7 +324,7 @@ impl<'a> Person<'a> {
         if self.rng.u8(0..100) >= 8 {
             return;
         }
-        if let Heard::Answer(again) = self.post(body, Some(key)).await {
+        if let Heard::Answer(again) = self.post(body, Some(key), PATIENCE).await {
             let is_same = again.status == 201 && id_in(&again) == self.known.entries[at].id;
             let may_be_gone = self.parent_presence(self.known.entries[at].parent) != Presence::Certain;
             self.unless(is_same || may_be_gone, "repeat", at, &again);
@@ -391,9 +453,15 @@ impl<'a> Person<'a> {
         }
     }
 
-    async fn post(&mut self, body: &Value, key: Option<&str>) -> Heard {
+    fn impatience(&mut self) -> Duration {
+        self.run.tally.count("impatient requests");
+        self.run.last_impatient.set(Instant::now());
+        Duration::from_millis(self.rng.u64(IMPATIENCE))
+    }
+
+    async fn post(&mut self, body: &Value, key: Option<&str>, patience: Duration) -> Heard {
         let heard = self
-            .change(|client| {
+            .change_within(patience, |client| {
                 let request = client.request("POST", "/files").json(body);
                 match key {
                     Some(key) => request.header("Idempotency-Key", key),
@@ -409,7 +477,11 @@ impl<'a> Person<'a> {
 
     /// A request whose answer is lost now and then, on its way back.
     async fn change(&mut self, request: impl Fn(&Client) -> Request) -> Heard {
-        let heard = self.ask(request).await;
+        self.change_within(PATIENCE, request).await
+    }
+
+    async fn change_within(&mut self, patience: Duration, request: impl Fn(&Client) -> Request) -> Heard {
+        let heard = self.ask_within(patience, request).await;
         if matches!(heard, Heard::Answer(_)) && self.run.plan.bug.is_none() && self.rng.u8(0..100) < 3 {
             self.run.tally.count("lost answers");
             self.run.tally.count(MAYBES);
@@ -420,9 +492,13 @@ impl<'a> Person<'a> {
 
     /// With a session, a new one where the old one has ended with Redis.
     async fn ask(&mut self, request: impl Fn(&Client) -> Request) -> Heard {
+        self.ask_within(PATIENCE, request).await
+    }
+
+    async fn ask_within(&mut self, patience: Duration, request: impl Fn(&Client) -> Request) -> Heard {
         for _ in 0..3 {
             self.run.tally.count(OPERATIONS);
-            match request(&self.client).send_within(PATIENCE).await {
+            match request(&self.client).send_within(patience).await {
                 Ok(answer) if answer.status == 401 => {
                     if self.redis_deaths == self.run.redis_deaths.get() {
                         self.run.violated(Flaw::Strange, format!("a session that Redis has: {answer}"));

@@ -117,6 +117,8 @@ pub struct Run<'a> {
     tally: Tally,
     /// Sessions end with Redis, which keeps nothing here.
     redis_deaths: Cell<u64>,
+    /// An attempt that nobody waited for may be under way for as long as a function runs.
+    last_impatient: Cell<Instant>,
     planted: Cell<usize>,
     violations: RefCell<Vec<Violation>>,
 }
@@ -179,6 +181,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> Result<Report> {
         ends: started + plan.patience,
         tally: Tally::default(),
         redis_deaths: Cell::new(0),
+        last_impatient: Cell::new(started),
         planted: Cell::new(0),
         violations: RefCell::default(),
     };

@@ -157,14 +157,16 @@ impl UpOptions {
     }
 }
 
-/// The checkout this program was compiled from.
+/// The checkout this program belongs to.
 pub struct Project {
     root: PathBuf,
 }
 
 impl Project {
     fn here() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned();
+        // As Cargo says now: the checkout may have been moved since this was compiled.
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = Path::new(&package).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned();
         Self { root }
     }
 

@@ -131,6 +131,46 @@ async fn r11_what_was_deleted_before_anybody_heard_of_it_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn r11_an_attempt_that_comes_late_brings_nothing_back() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    for file in [
+        json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }),
+        json!({ "name": "a", "type": "folder" }),
+        json!({ "name": "a.txt", "type": "file", "size": 5 }),
+        json!({ "name": "a.bin", "type": "file", "size": 200 << 20 }),
+    ] {
+        let key = unique("key");
+        let first = id(&create(&bob, &key, &file).await);
+        let object_id: ObjectId = first.parse().unwrap();
+        let row = async || stack.files.find_one(doc! { "_id": object_id }).await.unwrap();
+        let object = row().await.unwrap().get_str("key").map(str::to_owned);
+        assert_eq!(bob.request("DELETE", &format!("/files/{first}")).send().await.status, 204);
+        stack.invoke("sweeper", &json!({})).await;
+        // An attempt that looked before the other was done, and one that was about to put the bytes.
+        requests(&stack).update_one(doc! { "fileId": object_id }, doc! { "$set": { "isDone": false } }).await.unwrap();
+        create(&bob, &key, &file).await.fails(409, "What this request made is there no more");
+        if let Ok(object) = &object {
+            stack.put_object(object, b"hello".to_vec()).await;
+        }
+        stack.invoke("sweeper", &json!({})).await;
+        let tombstone = row().await.unwrap();
+        assert_eq!(tombstone.get_str("state").unwrap(), "deleted", "{file}");
+        let after =
+            tombstone.get_datetime("expiresAt").unwrap().timestamp_millis() - DateTime::now().timestamp_millis();
+        assert!((30_000..=60_000).contains(&after), "{after} ms");
+        // A minute later nothing comes any more.
+        let past = doc! { "$set": { "expiresAt": DateTime::now() } };
+        stack.files.update_one(doc! { "_id": object_id }, past).await.unwrap();
+        stack.invoke("sweeper", &json!({})).await;
+        assert_eq!(row().await, None, "{file}");
+        if let Ok(object) = &object {
+            assert_eq!(stack.objects(object).await, [""; 0], "{file}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn r11_a_key_is_one_users_and_makes_sense() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
