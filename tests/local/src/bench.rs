@@ -46,7 +46,7 @@ pub async fn bench(project: &Project) -> Result<ExitCode> {
 
     line("\n| function | size | exec to first `/next` | with the SSM call | RSS there |");
     line("|---|---:|---:|---:|---:|");
-    for name in functions(project)? {
+    for name in project.functions()? {
         let bootstrap = project.path(&format!("target/lambda/{name}/bootstrap"));
         let size = megabytes(fs::metadata(&bootstrap).with_context(|| format!("{name} is not built"))?.len());
         let plain = bench.measure(&name, &bootstrap, StoreUrls::Given).await?;
@@ -91,14 +91,6 @@ async fn build_hello(project: &Project, tools: &Tools) -> Result<PathBuf> {
     })
     .await?;
     Ok(project.path("target/lambda/hello/bootstrap"))
-}
-
-/// A folder of `functions/` is a function.
-fn functions(project: &Project) -> Result<Vec<String>> {
-    let folders = fs::read_dir(project.path("functions")).context("cannot read functions/")?;
-    let mut names: Vec<_> = folders.flatten().map(|folder| folder.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    Ok(names)
 }
 
 #[derive(Clone, Copy)]

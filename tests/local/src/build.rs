@@ -75,8 +75,8 @@ pub async fn build_runner(project: &Project, tools: &Tools, build: &Build) -> Re
         cargo.args(["lambda", "build", "--release", "--package", "pictures"]);
         // With the functions beside it, which are built already, their dependencies have the features that they have there,
         // and are not compiled again.
-        for function in fs::read_dir(project.path("functions"))? {
-            cargo.arg("--package").arg(function?.file_name());
+        for function in project.functions()? {
+            cargo.args(["--package", &function]);
         }
         cargo.current_dir(project.path("")).env("PATH", tools.path());
         command::run(&mut cargo, RUNNER, &project.local("build.log")).await

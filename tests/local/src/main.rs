@@ -174,6 +174,15 @@ impl Project {
         self.root.join(relative)
     }
 
+    /// Their names: a folder of `functions/` is a function.
+    pub fn functions(&self) -> Result<Vec<String>> {
+        let folders = std::fs::read_dir(self.path("functions")).context("cannot read functions/")?;
+        let mut names: Vec<_> =
+            folders.flatten().map(|folder| folder.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// Everything this program makes except Cargo's and SAM's own output; git ignores it.
     pub fn local(&self, relative: &str) -> PathBuf {
         self.root.join(".local").join(relative)
