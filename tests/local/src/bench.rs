@@ -34,7 +34,7 @@ const MAX_SIZE: f64 = 10.0;
 const MAX_SIZE_OF_THUMBNAILS: f64 = 14.0;
 const MAX_RSS: f64 = 16.0;
 const MAX_START: Duration = Duration::from_millis(15);
-/// With the one call that reads the stores' URLs from SSM.
+/// With the one call that reads the stores' URLs and the key of tickets from SSM.
 const MAX_START_WITH_SSM: Duration = Duration::from_millis(30);
 
 pub async fn bench(project: &Project) -> Result<ExitCode> {
@@ -49,8 +49,8 @@ pub async fn bench(project: &Project) -> Result<ExitCode> {
     for name in project.functions()? {
         let bootstrap = project.path(&format!("target/lambda/{name}/bootstrap"));
         let size = megabytes(fs::metadata(&bootstrap).with_context(|| format!("{name} is not built"))?.len());
-        let plain = bench.measure(&name, &bootstrap, StoreUrls::Given).await?;
-        let with_ssm = bench.measure(&name, &bootstrap, StoreUrls::InSsm).await?;
+        let plain = bench.measure(&name, &bootstrap, Secrets::Given).await?;
+        let with_ssm = bench.measure(&name, &bootstrap, Secrets::InSsm).await?;
         let rss = plain.rss.max(with_ssm.rss);
         let starts = format!("{} | {}", ms(plain.start), ms(with_ssm.start));
         line(format!("| {name} | {size:.1} MB | {starts} | {rss:.1} MB |"));
@@ -69,7 +69,7 @@ pub async fn bench(project: &Project) -> Result<ExitCode> {
         check(rss <= MAX_RSS, format!("{rss:.1} MB of memory is more than {MAX_RSS} MB"));
     }
     let size = megabytes(fs::metadata(&hello).context("hello is not built")?.len());
-    let least = bench.measure("hello", &hello, StoreUrls::Given).await?;
+    let least = bench.measure("hello", &hello, Secrets::Given).await?;
     line(format!("| (hello world) | {size:.1} MB | {} | | {:.1} MB |", ms(least.start), least.rss));
     line(format!("\nMedian of {RUNS}."));
 
@@ -94,7 +94,7 @@ async fn build_hello(project: &Project, tools: &Tools) -> Result<PathBuf> {
 }
 
 #[derive(Clone, Copy)]
-enum StoreUrls {
+enum Secrets {
     Given,
     InSsm,
 }
@@ -120,11 +120,11 @@ impl Bench {
         Ok(Self { runtime, ssm: url })
     }
 
-    async fn measure(&self, name: &str, bootstrap: &Path, urls: StoreUrls) -> Result<Measurement> {
+    async fn measure(&self, name: &str, bootstrap: &Path, secrets: Secrets) -> Result<Measurement> {
         let mut starts = Vec::new();
         let mut sizes = Vec::new();
         for _ in 0..RUNS {
-            let run = timeout(Duration::from_secs(10), self.run(name, bootstrap, urls));
+            let run = timeout(Duration::from_secs(10), self.run(name, bootstrap, secrets));
             let run = run.await.with_context(|| format!("{name} does not ask for work"))??;
             starts.push(run.start);
             sizes.push(run.rss);
@@ -134,7 +134,7 @@ impl Bench {
         Ok(Measurement { start: starts[RUNS / 2], rss: sizes[RUNS / 2] })
     }
 
-    async fn run(&self, name: &str, bootstrap: &Path, urls: StoreUrls) -> Result<Measurement> {
+    async fn run(&self, name: &str, bootstrap: &Path, secrets: Secrets) -> Result<Measurement> {
         let mut function = Command::new(bootstrap);
         function
             .env_clear()
@@ -148,17 +148,23 @@ impl Bench {
             .env("AWS_ENDPOINT_URL", &self.ssm)
             .env("BUCKET", "bucket")
             .env("QUEUE_URL", "http://127.0.0.1:1/000000000000/queue")
-            .envs(match urls {
-                StoreUrls::Given => [("MONGODB_URI", MONGODB_URI), ("REDIS_URL", REDIS_URL)],
-                StoreUrls::InSsm => [("MONGODB_URI_PARAMETER", "/mongodb"), ("REDIS_URL_PARAMETER", "/redis")],
+            .envs(match secrets {
+                Secrets::Given => [("MONGODB_URI", MONGODB_URI), ("REDIS_URL", REDIS_URL), ("TICKET_KEY", TICKET_KEY)],
+                Secrets::InSsm => [
+                    ("MONGODB_URI_PARAMETER", "/mongodb"),
+                    ("REDIS_URL_PARAMETER", "/redis"),
+                    ("TICKET_KEY_PARAMETER", "/ticket-key"),
+                ],
             })
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
             .kill_on_drop(true);
         let started = Instant::now();
         let mut child = function.spawn().with_context(|| format!("cannot start {name}"))?;
-        let (mut stream, _) = self.runtime.accept().await?;
+        let (mut stream, _) = tokio::select! {
+            connected = self.runtime.accept() => connected?,
+            ended = child.wait() => bail!("{name} does not start: {}", ended?),
+        };
         let mut words = [0; 256];
         let length = stream.read(&mut words).await?;
         let start = started.elapsed();
@@ -175,6 +181,7 @@ impl Bench {
 /// Nothing listens there: a function connects only when it has work.
 const MONGODB_URI: &str = "mongodb://127.0.0.1:1/files_manager";
 const REDIS_URL: &str = "redis://127.0.0.1:1";
+const TICKET_KEY: &str = "a key that no ticket is signed with";
 
 async fn answer_get_parameters(listener: TcpListener) {
     let answer = service_fn(|_: Request<Incoming>| async {
@@ -182,6 +189,7 @@ async fn answer_get_parameters(listener: TcpListener) {
             "Parameters": [
                 { "Name": "/mongodb", "Value": MONGODB_URI, "Type": "SecureString" },
                 { "Name": "/redis", "Value": REDIS_URL, "Type": "SecureString" },
+                { "Name": "/ticket-key", "Value": TICKET_KEY, "Type": "SecureString" },
             ],
             "InvalidParameters": [],
         });
