@@ -15,6 +15,16 @@ fn id(answer: &Answer) -> String {
     answer.document(201)["id"].as_str().unwrap().to_owned()
 }
 
+/// Through a function, without bytes, by the client to S3 in one request, and in parts.
+fn of_every_kind() -> [Value; 4] {
+    [
+        json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }),
+        json!({ "name": "a", "type": "folder" }),
+        json!({ "name": "a.txt", "type": "file", "size": 5 }),
+        json!({ "name": "a.bin", "type": "file", "size": 200 << 20 }),
+    ]
+}
+
 fn requests(stack: &Stack) -> Collection<Document> {
     stack.files.client().default_database().unwrap().collection("requests")
 }
@@ -23,12 +33,7 @@ fn requests(stack: &Stack) -> Collection<Document> {
 async fn r11_a_request_that_comes_again_makes_one_file() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
-    for file in [
-        json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }),
-        json!({ "name": "a", "type": "folder" }),
-        json!({ "name": "a.txt", "type": "file", "size": 5 }),
-        json!({ "name": "a.bin", "type": "file", "size": 200 << 20 }),
-    ] {
+    for file in of_every_kind() {
         let key = unique("key");
         let rows = async || stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap();
         let before = rows().await;
@@ -134,12 +139,7 @@ async fn r11_what_was_deleted_before_anybody_heard_of_it_does_not_come_back() {
 async fn r11_an_attempt_that_comes_late_brings_nothing_back() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
-    for file in [
-        json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }),
-        json!({ "name": "a", "type": "folder" }),
-        json!({ "name": "a.txt", "type": "file", "size": 5 }),
-        json!({ "name": "a.bin", "type": "file", "size": 200 << 20 }),
-    ] {
+    for file in of_every_kind() {
         let key = unique("key");
         let first = id(&create(&bob, &key, &file).await);
         let object_id: ObjectId = first.parse().unwrap();
