@@ -49,19 +49,7 @@ impl Config {
     /// # Errors
     /// The variable that is missing or malformed, or why SSM did not answer.
     pub async fn load() -> Result<Self> {
-        let aws = Aws::new(Settings {
-            region: required("AWS_REGION")?,
-            credentials: Credentials::new(
-                required("AWS_ACCESS_KEY_ID")?,
-                required("AWS_SECRET_ACCESS_KEY")?,
-                optional("AWS_SESSION_TOKEN"),
-                None,
-                "environment",
-            ),
-            endpoint: optional("AWS_ENDPOINT_URL"),
-            s3_endpoint: optional("AWS_ENDPOINT_URL_S3"),
-            sqs_endpoint: optional("AWS_ENDPOINT_URL_SQS"),
-        });
+        let aws = aws()?;
         let secrets = [Source::of("MONGODB_URI")?, Source::of("REDIS_URL")?, Source::find("TICKET_KEY")];
         let [mongodb_uri, redis_url, ticket_key] = read(secrets, &aws).await?;
         Ok(Self {
@@ -87,6 +75,32 @@ impl Config {
 /// It is not set.
 pub fn mongodb_uri() -> Result<String> {
     required("MONGODB_URI")
+}
+
+/// What the program needs that brings the files of the original into the bucket: `MONGODB_URI`, `BUCKET` and the
+/// standard variables of AWS.
+///
+/// # Errors
+/// The variable that is missing.
+pub fn for_adoption() -> Result<(String, String, Aws)> {
+    Ok((mongodb_uri()?, required("BUCKET")?, aws()?))
+}
+
+/// The clients of AWS, by the standard variables.
+fn aws() -> Result<Aws> {
+    Ok(Aws::new(Settings {
+        region: required("AWS_REGION")?,
+        credentials: Credentials::new(
+            required("AWS_ACCESS_KEY_ID")?,
+            required("AWS_SECRET_ACCESS_KEY")?,
+            optional("AWS_SESSION_TOKEN"),
+            None,
+            "environment",
+        ),
+        endpoint: optional("AWS_ENDPOINT_URL"),
+        s3_endpoint: optional("AWS_ENDPOINT_URL_S3"),
+        sqs_endpoint: optional("AWS_ENDPOINT_URL_SQS"),
+    }))
 }
 
 /// Where a secret stands: in the environment itself, or under a name in SSM.

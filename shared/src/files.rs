@@ -27,6 +27,7 @@ use crate::{
     users::UserId,
 };
 
+pub mod adoption;
 mod audit;
 mod deleting;
 mod row;

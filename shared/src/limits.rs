@@ -161,6 +161,22 @@ pub const SWEEP_ROWS: i64 = 500;
 /// How long one run of the sweeper goes on with deleting; the next goes on from there.
 pub const SWEEP: Duration = Duration::from_secs(30);
 
+/// Documents of the original that are read at once when their files are brought into the bucket.
+pub const ADOPTION_ROWS: i64 = 500;
+
+/// Files of the original that are put at once: eight keep a line of 1 Gbit/s busy at S3's usual 20-50 ms a request.
+pub const ADOPTION_PUTS: usize = 8;
+
+/// How long putting one file of the original may take, all attempts together: the largest, 512 MB, at 5 Mbit/s.
+pub const ADOPTION_PUT: Duration = Duration::from_mins(15);
+
+/// Largest file of the original that is brought into the bucket: what S3 takes in one request. The original reads an
+/// upload into one string of at most 512 MB, so it has none that is larger.
+pub const ADOPTION_BYTES: u64 = 5 << 30;
+
+/// Documents that the report of an adoption names for each reason; it counts the others.
+pub const ADOPTION_FINDINGS: usize = 20;
+
 /// Objects that S3 deletes at once.
 pub const DELETED_AT_ONCE: usize = 1000;
 

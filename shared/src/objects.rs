@@ -1,12 +1,12 @@
 //! The bytes: one private S3 bucket. Which objects it should hold, the ledger knows.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use aws_sdk_s3::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     operation::get_object::GetObjectError,
-    primitives::ByteStream,
+    primitives::{ByteStream, Length},
     types::{Delete, ObjectIdentifier},
 };
 use axum::body::Bytes;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use crate::{Config, Error, Result, files::FileId};
+use crate::{Config, Error, Result, aws::Aws, files::FileId};
 
 mod parts;
 mod signed;
@@ -45,6 +45,12 @@ impl Key {
     /// they are there leads to the row.
     pub fn of_upload(FileId(id): FileId) -> Result<Self> {
         Ok(Self(format!("uploads/{}/{}", id.to_hex(), random()?)))
+    }
+
+    /// The place of the bytes that the original service keeps on its disk for a document: the same for the same document.
+    pub fn of_adopted(FileId(id): FileId) -> Self {
+        let digest = Sha256::digest(format!("adopted {}", id.to_hex()));
+        Self(format!("files/{}", URL_SAFE_NO_PAD.encode(&digest[..24])))
     }
 
     /// Where a form puts the bytes of an upload. A form can be posted again as long as it lives, so what it puts there
@@ -100,12 +106,12 @@ pub struct Objects {
 impl Objects {
     /// `timeout` is for one operation, all attempts together.
     pub fn connect(config: &Config, timeout: Duration) -> Self {
-        Self {
-            s3: config.aws.s3(timeout),
-            signer: Arc::new(config.aws.signer(&config.bucket)),
-            bucket: config.bucket.clone(),
-            timeout,
-        }
+        Self::of(&config.aws, config.bucket.clone(), timeout)
+    }
+
+    /// The same for a program that needs nothing else of the configuration.
+    pub fn of(aws: &Aws, bucket: String, timeout: Duration) -> Self {
+        Self { s3: aws.s3(timeout), signer: Arc::new(aws.signer(&bucket)), bucket, timeout }
     }
 
     pub fn bucket(&self) -> &str {
@@ -116,6 +122,20 @@ impl Objects {
         let put = self.s3.put_object().bucket(&self.bucket).key(key.as_str());
         put.content_type(content_type).body(ByteStream::from(bytes)).send().await?;
         Ok(())
+    }
+
+    /// Puts the bytes of a file on this machine's disk, without holding them in memory; how many they are.
+    ///
+    /// # Errors
+    /// `Internal` if the file cannot be read, `Unavailable` if S3 does not take all of the bytes.
+    pub async fn put_file(&self, key: &Key, path: &Path, content_type: &str) -> Result<u64> {
+        let unreadable = |error: anyhow::Error| Error::Internal(error.context(path.display().to_string()));
+        let size = std::fs::metadata(path).map_err(|error| unreadable(error.into()))?.len();
+        let body = ByteStream::read_from().path(path).length(Length::Exact(size)).build().await;
+        let body = body.map_err(|error| unreadable(error.into()))?;
+        let put = self.s3.put_object().bucket(&self.bucket).key(key.as_str());
+        put.content_type(content_type).body(body).send().await?;
+        Ok(size)
     }
 
     /// Reads an object whole.

@@ -1,0 +1,310 @@
+//! For who comes from the original: brings the files that it keeps in a folder on its disk into the bucket, so that
+//! `GET /files/{id}/data` finds them and images get thumbnails. Nothing is removed from the folder or from a document.
+//! The program may be ended and started again at any time, also twice at once, while both systems run.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use futures_util::{StreamExt, stream};
+use mongodb::bson::Bson;
+use shared::{
+    Error, config,
+    files::adoption::{Adoption, Outcome, Unadopted},
+    limits, mongo,
+    objects::Objects,
+};
+
+const USAGE: &str = "\
+Brings the files that the original service keeps on its disk into the bucket.
+
+  adopt --folder FOLDER_PATH [--dry-run]
+
+  --folder   the original's FOLDER_PATH (its default is /tmp/files_manager), or a copy of that folder
+  --dry-run  say what would be done, and change nothing
+
+The environment names the stores: MONGODB_URI, BUCKET, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, with
+temporary credentials, AWS_SESSION_TOKEN.";
+
+/// How often progress is printed.
+const PROGRESS: Duration = Duration::from_secs(5);
+
+struct Arguments {
+    folder: PathBuf,
+    is_dry_run: bool,
+}
+
+impl Arguments {
+    fn parse(given: impl Iterator<Item = OsString>) -> Option<Self> {
+        let (mut given, mut folder, mut is_dry_run) = (given, None, false);
+        while let Some(argument) = given.next() {
+            match argument.to_str() {
+                Some("--folder") => folder = Some(given.next()?.into()),
+                Some("--dry-run") => is_dry_run = true,
+                _ => return None,
+            }
+        }
+        Some(Self { folder: folder?, is_dry_run })
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<ExitCode> {
+    let Some(Arguments { folder, is_dry_run }) = Arguments::parse(std::env::args_os().skip(1)) else {
+        eprintln!("{USAGE}");
+        return Ok(ExitCode::from(2));
+    };
+    ensure!(folder.is_dir(), "{} is no folder: give the original's FOLDER_PATH", folder.display());
+    let (uri, bucket, aws) = config::for_adoption()?;
+    let documents = Adoption::of(&mongo::connect_to(&uri).await?);
+    let objects = Objects::of(&aws, bucket, limits::ADOPTION_PUT);
+
+    let survey = survey(&documents, &folder).await?;
+    println!(
+        "{} files of {} in {} are not in the bucket {} yet.",
+        survey.files,
+        Size(survey.bytes),
+        folder.display(),
+        objects.bucket()
+    );
+    if is_dry_run {
+        return Ok(survey.report.print("would be adopted", survey.files, survey.bytes));
+    }
+    let run = Run { documents, objects, folder, started: Instant::now(), survey };
+    let (report, files, bytes) = run.adopt().await?;
+    Ok(report.print("adopted", files, bytes))
+}
+
+/// What a first look at all documents found. It costs one `stat` a document, and makes it possible to say how much is
+/// left.
+#[derive(Default)]
+struct Survey {
+    files: u64,
+    bytes: u64,
+    report: Report,
+}
+
+async fn survey(documents: &Adoption, folder: &Path) -> Result<Survey> {
+    let (mut survey, mut last) = (Survey::default(), None);
+    loop {
+        let page = documents.after(last).await.map_err(explained)?;
+        for id in page.unreadable {
+            survey.report.add(Reason::Unreadable, &id.to_string(), "");
+        }
+        for document in &page.documents {
+            match find(folder, document)? {
+                Found::File(_, size) => {
+                    survey.files += 1;
+                    survey.bytes += size;
+                }
+                Found::Not(reason) => survey.report.add(reason, &document.id.0.to_hex(), &document.local_path),
+            }
+        }
+        last = page.last;
+        if last.is_none() {
+            return Ok(survey);
+        }
+    }
+}
+
+/// A document's file on the disk.
+enum Found {
+    /// Where, and how many bytes.
+    File(PathBuf, u64),
+    Not(Reason),
+}
+
+/// The original's path may be that of another machine or of a folder that has moved, so only the last name of it counts.
+/// That also keeps a document from naming a file outside of the folder.
+///
+/// # Errors
+/// The folder cannot be read: whether a file is there is not known then.
+fn find(folder: &Path, document: &Unadopted) -> Result<Found> {
+    let Some(name) = document.local_path.rsplit(['/', '\\']).next().filter(|name| !matches!(*name, "" | "." | ".."))
+    else {
+        return Ok(Found::Not(Reason::Missing));
+    };
+    let path = folder.join(name);
+    // A link could lead outside of the folder.
+    match path.symlink_metadata() {
+        Ok(file) if file.is_file() && file.len() > limits::ADOPTION_BYTES => Ok(Found::Not(Reason::TooLarge)),
+        Ok(file) if file.is_file() => Ok(Found::File(path, file.len())),
+        Ok(_) => Ok(Found::Not(Reason::Missing)),
+        // InvalidInput: a NUL; InvalidFilename: longer than any name.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename
+            ) =>
+        {
+            Ok(Found::Not(Reason::Missing))
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Why a document has no object after all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    Missing,
+    Changed,
+    TooLarge,
+    Unreadable,
+}
+
+impl Reason {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Missing => "missing: the folder has no such file",
+            Self::Changed => "changed meanwhile: deleted, or given another file",
+            Self::TooLarge => "too large: more than the 5 GiB that S3 takes in one request",
+            Self::Unreadable => "unreadable: _id is no ObjectId, or localPath no text",
+        }
+    }
+}
+
+#[derive(Default)]
+struct Report(BTreeMap<Reason, (u64, Vec<String>)>);
+
+impl Report {
+    fn add(&mut self, reason: Reason, id: &str, path: &str) {
+        let (count, first) = self.0.entry(reason).or_default();
+        *count += 1;
+        if first.len() < limits::ADOPTION_FINDINGS {
+            // A path is what somebody stored: it must not break a line of the report.
+            first.push(format!("{id} {}", path.escape_debug()));
+        }
+    }
+
+    /// Success where every file that is there was adopted, and none was missing.
+    fn print(&self, done: &str, files: u64, bytes: u64) -> ExitCode {
+        println!("{files} {done}, {}", Size(bytes));
+        for (reason, (count, first)) in &self.0 {
+            println!("{count} {}", reason.words());
+            for line in first {
+                println!("  {line}");
+            }
+            if *count > first.len() as u64 {
+                println!("  and {} more", *count - first.len() as u64);
+            }
+        }
+        if self.0.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+struct Run {
+    documents: Adoption,
+    objects: Objects,
+    folder: PathBuf,
+    started: Instant,
+    survey: Survey,
+}
+
+impl Run {
+    async fn adopt(&self) -> Result<(Report, u64, u64)> {
+        let (mut report, mut files, mut bytes) = (Report::default(), 0, 0);
+        let (mut last, mut printed): (Option<Bson>, _) = (None, Instant::now());
+        loop {
+            let page = self.documents.after(last).await.map_err(explained)?;
+            for id in page.unreadable {
+                report.add(Reason::Unreadable, &id.to_string(), "");
+            }
+            let documents = page.documents;
+            let mut done = stream::iter(&documents)
+                .map(async |document| Ok::<_, anyhow::Error>((document, self.adopt_one(document).await?)))
+                .buffer_unordered(limits::ADOPTION_PUTS);
+            while let Some(one) = done.next().await {
+                match one? {
+                    (_, Found::File(_, size)) => {
+                        files += 1;
+                        bytes += size;
+                    }
+                    (document, Found::Not(reason)) => {
+                        report.add(reason, &document.id.0.to_hex(), &document.local_path);
+                    }
+                }
+                if printed.elapsed() >= PROGRESS {
+                    printed = Instant::now();
+                    println!("{}", self.progress(files, bytes));
+                }
+            }
+            drop(done);
+            last = page.last;
+            if last.is_none() {
+                return Ok((report, files, bytes));
+            }
+        }
+    }
+
+    async fn adopt_one(&self, document: &Unadopted) -> Result<Found> {
+        let path = match find(&self.folder, document)? {
+            Found::File(path, _) => path,
+            Found::Not(reason) => return Ok(Found::Not(reason)),
+        };
+        let key = document.key();
+        let size = self.objects.put_file(&key, &path, &document.content_type()).await.map_err(explained)?;
+        match self.documents.adopt(document, &key, size).await.map_err(explained)? {
+            Outcome::Adopted => Ok(Found::File(path, size)),
+            Outcome::Changed => {
+                // No row accounts for what was put.
+                self.objects.delete(&key).await.map_err(explained)?;
+                Ok(Found::Not(Reason::Changed))
+            }
+        }
+    }
+
+    fn progress(&self, files: u64, bytes: u64) -> String {
+        let Survey { files: all, bytes: all_bytes, .. } = self.survey;
+        let left = self.started.elapsed().mul_f64(remaining(files, all).max(remaining(bytes, all_bytes)));
+        format!("{files} of {all} files, {} of {}, {} left", Size(bytes), Size(all_bytes), Time(left))
+    }
+}
+
+/// What is left to do, in units of what was done.
+#[allow(clippy::cast_precision_loss, reason = "an estimate")]
+fn remaining(done: u64, all: u64) -> f64 {
+    if done == 0 { 0.0 } else { all.saturating_sub(done) as f64 / done as f64 }
+}
+
+/// What the stores say is for whoever runs this program, not for a client.
+fn explained(error: Error) -> anyhow::Error {
+    match error.cause() {
+        Some(cause) => anyhow::anyhow!("{cause}; start the program again, it goes on with what is left"),
+        None => error.into(),
+    }
+}
+
+struct Size(u64);
+
+impl std::fmt::Display for Size {
+    #[allow(clippy::cast_precision_loss, reason = "for people")]
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let bytes = self.0 as f64;
+        match self.0 {
+            0..1_000 => write!(f, "{} bytes", self.0),
+            1_000..1_000_000 => write!(f, "{:.1} kB", bytes / 1e3),
+            1_000_000..1_000_000_000 => write!(f, "{:.1} MB", bytes / 1e6),
+            _ => write!(f, "{:.1} GB", bytes / 1e9),
+        }
+    }
+}
+
+struct Time(Duration);
+
+impl std::fmt::Display for Time {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self.0.as_secs() {
+            seconds @ 0..60 => write!(f, "{seconds} s"),
+            seconds @ 60..3_600 => write!(f, "{} min {} s", seconds / 60, seconds % 60),
+            seconds => write!(f, "{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Documents of the original service whose bytes lie in a folder on its disk, and how they get an object in the bucket.
+//!
+//! The bytes are put first, under a key that is made of the document's id; then a compare-and-set gives the document
+//! that key. So an attempt that dies in between leaves an object that the next attempt overwrites with the same bytes,
+//! and two attempts at once put the same bytes to the same place. The field `localPath` stays, so that the original
+//! goes on to serve the file.
+
+use futures_util::TryStreamExt;
+use mongodb::{
+    Collection, Database,
+    bson::{Bson, DateTime, Document, doc, oid::ObjectId},
+    options::Hint,
+};
+
+use super::{FileId, Name};
+use crate::{
+    Result, limits,
+    mongo::{answer, answer_within},
+    objects::Key,
+};
+
+/// A document with a `localPath` and without an object. Its fields are read one by one, for the original stored what it
+/// was sent.
+pub struct Unadopted {
+    pub id: FileId,
+    /// As the original wrote it: a path on its machine, which ends in the file's own name, a UUID.
+    pub local_path: String,
+    name: Option<Name>,
+    is_image: bool,
+}
+
+/// One page of the collection, in the order of `_id`.
+pub struct Page {
+    pub documents: Vec<Unadopted>,
+    /// Ids of documents with a `localPath` or an `_id` that is of another type than the original writes.
+    pub unreadable: Vec<Bson>,
+    /// The last `_id` of the page, which the next page begins after; `None` after the last page.
+    pub last: Option<Bson>,
+}
+
+/// What became of a document whose bytes were put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Adopted,
+    /// The document was deleted, or has got another file, since it was read. The object is nobody's.
+    Changed,
+}
+
+/// The documents of the original, in collection `files`.
+#[derive(Clone)]
+pub struct Adoption(Collection<Document>);
+
+impl Adoption {
+    pub fn of(database: &Database) -> Self {
+        Self(database.collection("files"))
+    }
+
+    /// The next documents that lack an object, at most [`limits::ADOPTION_ROWS`]. They are found by walking `_id`, for a
+    /// walk needs no index that the original's database lacks, and no cursor that times out.
+    ///
+    /// # Errors
+    /// `Unavailable` if `MongoDB` does not answer in time.
+    pub async fn after(&self, last: Option<Bson>) -> Result<Page> {
+        let mut filter = without_object();
+        if let Some(last) = last {
+            filter.insert("_id", doc! { "$gt": last });
+        }
+        let found = async {
+            let projection = doc! { "name": 1, "type": 1, "localPath": 1 };
+            let find = self.0.find(filter).sort(doc! { "_id": 1 }).limit(limits::ADOPTION_ROWS);
+            find.projection(projection).hint(Hint::Keys(doc! { "_id": 1 })).await?.try_collect().await
+        };
+        let found: Vec<Document> = answer_within(limits::MONGODB_BULK, found).await?;
+        let last = found.last().and_then(|document| document.get("_id")).cloned();
+        let (mut documents, mut unreadable) = (Vec::with_capacity(found.len()), Vec::new());
+        for mut document in found {
+            let id = document.remove("_id").unwrap_or(Bson::Null);
+            match (&id, document.get_str("localPath")) {
+                (Bson::ObjectId(id), Ok(path)) => documents.push(Unadopted {
+                    id: FileId(*id),
+                    local_path: path.to_owned(),
+                    name: document.get_str("name").ok().map(|name| Name(name.to_owned())),
+                    is_image: document.get_str("type").is_ok_and(|kind| kind == "image"),
+                }),
+                _ => unreadable.push(id),
+            }
+        }
+        Ok(Page { documents, unreadable, last })
+    }
+
+    /// Gives a document the object that was put for it. An image's thumbnails become due, and the sweeper sends the job.
+    ///
+    /// # Errors
+    /// `Unavailable` if `MongoDB` does not answer in time: whether the document has the object is not known then.
+    pub async fn adopt(&self, document: &Unadopted, key: &Key, size: u64) -> Result<Outcome> {
+        let mut set = doc! { "key": key.as_str(), "size": i64::try_from(size).unwrap_or(i64::MAX) };
+        if document.is_image {
+            set.extend(doc! { "thumbnails": "due", "thumbnailsDueAt": DateTime::now() });
+        }
+        let mut unchanged = without_object();
+        unchanged.extend(doc! { "_id": document.id.0, "localPath": &document.local_path });
+        let done = answer(self.0.update_one(unchanged, doc! { "$set": set })).await?;
+        if done.matched_count == 1 || self.has(document.id.0, key).await? {
+            return Ok(Outcome::Adopted);
+        }
+        Ok(Outcome::Changed)
+    }
+
+    /// Whether a document has this object, visible or not: another attempt may have given it the object.
+    async fn has(&self, id: ObjectId, key: &Key) -> Result<bool> {
+        Ok(answer(self.0.find_one(doc! { "_id": id, "key": key.as_str() })).await?.is_some())
+    }
+}
+
+impl Unadopted {
+    /// The media type that the name stands for; that of any bytes where the name is no text.
+    pub fn content_type(&self) -> String {
+        self.name.as_ref().map_or_else(|| "application/octet-stream".into(), Name::content_type)
+    }
+
+    /// Where the bytes go: the same place each time.
+    pub fn key(&self) -> Key {
+        Key::of_adopted(self.id)
+    }
+}
+
+/// What matches the documents that lack an object. A folder has no bytes, whatever its fields say.
+fn without_object() -> Document {
+    doc! {
+        "localPath": { "$exists": true },
+        "key": { "$exists": false },
+        "state": null,
+        "type": { "$ne": "folder" },
+    }
+}
