@@ -31,7 +31,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use command::Group;
-use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
@@ -127,7 +126,7 @@ async fn bench(project: &Project, args: &[String]) -> Result<ExitCode> {
 
 /// Writes what the build takes for the description of the API.
 async fn describe(project: &Project) -> Result<ExitCode> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = command::cargo();
     cargo.args(["run", "--quiet", "--package", "openapi"]).current_dir(project.path(""));
     let status = Group::spawn(&mut cargo)?.wait().await?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
