@@ -28,6 +28,8 @@ pub struct Config {
     pub failures_per_address: u32,
     /// Least level that is logged: `LOG_LEVEL`, default `info`; a level below that is not compiled in.
     pub log_level: LevelFilter,
+    /// CloudWatch's namespace of the metrics in the log lines: `METRICS_NAMESPACE`; no metrics without one.
+    pub metrics_namespace: Option<String>,
     /// How long an upload may stay pending before the sweeper removes it: `UPLOAD_GRACE`, seconds, default 900.
     pub upload_grace: Duration,
     /// How long an upload that goes straight to S3 may stay pending: `DIRECT_UPLOAD_GRACE`, seconds, default 86400, after
@@ -60,6 +62,7 @@ impl Config {
             password_hash: parsed("PASSWORD_HASH", Scheme::Argon2id)?,
             failures_per_address: at_least_one("FAILURES_PER_ADDRESS", limits::FAILURES)?,
             log_level: parsed("LOG_LEVEL", LevelFilter::INFO)?,
+            metrics_namespace: optional("METRICS_NAMESPACE"),
             upload_grace: seconds("UPLOAD_GRACE", 900)?,
             direct_upload_grace: seconds("DIRECT_UPLOAD_GRACE", 86_400)?,
             thumbnail_grace: seconds("THUMBNAIL_GRACE", 900)?,

@@ -7,6 +7,6 @@ use status::{App, router};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = Config::load().await?;
-    logging::init(config.log_level);
+    logging::init("status", &config);
     api::serve(router(App::new(&config).await?)).await
 }

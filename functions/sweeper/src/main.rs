@@ -16,7 +16,7 @@ enum Done {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = Config::load().await?;
-    logging::init(config.log_level);
+    logging::init("sweeper", &config);
     let app = App::new(&config).await?;
     run(service_fn(async |LambdaEvent { payload, context }: LambdaEvent<Value>| -> Result<Done, Error> {
         // Any other event is the schedule's.

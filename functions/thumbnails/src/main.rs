@@ -9,7 +9,7 @@ use thumbnails::App;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = Config::load().await?;
-    logging::init(config.log_level);
+    logging::init("thumbnails", &config);
     let app = App::new(&config).await?;
     run(service_fn(async |event| Ok::<_, Infallible>(app.work(event).await))).await
 }

@@ -7,6 +7,6 @@ use users::{App, router};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = Config::load().await?;
-    logging::init(config.log_level);
+    logging::init("users", &config);
     api::serve(router(App::new(&config).await?)).await
 }

@@ -82,7 +82,7 @@ pub async fn bench(project: &Project) -> Result<ExitCode> {
 async fn build_hello(project: &Project, tools: &Tools) -> Result<PathBuf> {
     let step = "Hello world, to compare with";
     progress::step(step, async {
-        let mut cargo = Command::new("cargo");
+        let mut cargo = command::cargo();
         cargo
             .args(["lambda", "build", "--release", "--package", "local", "--example", "hello"])
             .current_dir(project.path(""))

@@ -44,7 +44,7 @@ pub async fn build(project: &Project, tools: &Tools) -> Result<Build> {
     let _ = fs::remove_file(&log);
     let step = "Functions (cargo lambda build)";
     progress::step(step, async {
-        let mut cargo = Command::new("cargo");
+        let mut cargo = command::cargo();
         cargo.args(["lambda", "build", "--release"]).current_dir(project.path("")).env("PATH", tools.path());
         command::run(&mut cargo, step, &log).await
     })
@@ -52,6 +52,7 @@ pub async fn build(project: &Project, tools: &Tools) -> Result<Build> {
     let step = "Package (sam build)";
     progress::step(step, async {
         let mut sam = Command::new(tools.sam("sam"));
+        command::without_cargos_variables(&mut sam);
         sam.args(["build"]).current_dir(project.path("")).env("PATH", tools.path()).env("SAM_CLI_TELEMETRY", "0");
         command::run(&mut sam, step, &log).await
     })
@@ -71,7 +72,7 @@ pub async fn build_runner(project: &Project, tools: &Tools, build: &Build) -> Re
         return Ok(runner);
     }
     progress::step(RUNNER, async {
-        let mut cargo = Command::new("cargo");
+        let mut cargo = command::cargo();
         cargo.args(["lambda", "build", "--release", "--package", "pictures"]);
         // With the functions beside it, which are built already, their dependencies have the features that they have there,
         // and are not compiled again.

@@ -40,6 +40,24 @@ impl Drop for Group {
     }
 }
 
+/// Cargo, without the variables that it gives to this program. The build script of `ring` runs again when one of them
+/// differs, and then all that depends on `ring` is compiled again.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    without_cargos_variables(&mut cargo);
+    cargo
+}
+
+/// The same for a program that calls Cargo.
+pub fn without_cargos_variables(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
+}
+
 /// Runs a program to its end with all it prints in `log`; `step` is the name its progress is shown under.
 pub async fn run(command: &mut Command, step: &str, log: &Path) -> Result<()> {
     let program = program_name(command.as_std().get_program());

@@ -42,7 +42,7 @@ async fn download(project: &Project, python: &Path, folder: &Path) -> Result<()>
         command::run(&mut unpack, CORPORA, &log).await?;
         fs::remove_file(archive).context("cannot write into .local")?;
     }
-    let mut cargo = Command::new("cargo");
+    let mut cargo = command::cargo();
     cargo.args(["vendor", "--locked", "--versioned-dirs", "--manifest-path"]);
     cargo.arg(project.path("tests/corpora/Cargo.toml")).arg(folder.join("crates"));
     command::run(&mut cargo, CORPORA, &log).await.context("the crates with pictures cannot be had; check the network")

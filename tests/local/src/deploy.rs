@@ -15,7 +15,7 @@ use crate::stack::{ACCESS_KEY_ID, REGION, Record, SECRET_ACCESS_KEY, Stack, writ
 use crate::tools::Tools;
 use crate::{Project, command, http};
 
-const STACK_NAME: &str = "files-manager";
+pub const STACK_NAME: &str = "files-manager";
 /// Where `sam deploy` puts the packed functions.
 pub const ARTIFACTS: &str = "files-manager-artifacts";
 /// No secret: nobody reaches this machine's loopback from outside. Fixed, so that tickets outlive a restart.

@@ -19,12 +19,22 @@ pub async fn get(url: &str) -> Result<StatusCode> {
 
 /// A call of an AWS service that speaks JSON 1.1.
 pub async fn call(endpoint: &str, service: &str, target: &str, body: &Value) -> Result<()> {
+    answer(endpoint, service, target, body).await.map(drop)
+}
+
+/// The same, and what the service answers.
+pub async fn query(endpoint: &str, service: &str, target: &str, body: &Value) -> Result<Value> {
+    let answer = answer(endpoint, service, target, body).await?;
+    serde_json::from_slice(answer.body()).with_context(|| format!("{target} answers no JSON"))
+}
+
+async fn answer(endpoint: &str, service: &str, target: &str, body: &Value) -> Result<Response<Bytes>> {
     let request = Request::post(endpoint)
         .header("content-type", "application/x-amz-json-1.1")
         .header("x-amz-target", target)
         .header("authorization", authorization(service))
         .body(Full::from(body.to_string()))?;
-    send(request).await.with_context(|| format!("{target} failed")).map(drop)
+    send(request).await.with_context(|| format!("{target} failed"))
 }
 
 /// Runs a function; what it returns.

@@ -13,6 +13,7 @@ mod front;
 mod fsck;
 mod http;
 mod lint;
+mod logs;
 mod objects;
 mod parts;
 mod process;
@@ -30,7 +31,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use command::Group;
-use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
@@ -41,6 +41,8 @@ Files Manager on this machine, without AWS and without Docker.
                                            MONGODB_URI and REDIS_URL, where set, are used as they are
   cargo local down                         stop an `up` that runs or was left behind
   cargo local fsck                         compare the ledger of the `up` that runs with its bucket
+  cargo local logs [FUNCTION] [-f]         what the functions of the `up` that runs have logged in the last 15 minutes;
+                                           -f goes on with new lines until Ctrl-C
   cargo local test [-- ARGS]               run every test on a throw-away stack; ARGS go to `cargo test`
   cargo local faults [--seed N] [--seeds COUNT] [--writes N] [--bug NAME]
                                            random histories with kill -9, hanging processes and a failing S3, and
@@ -86,6 +88,13 @@ async fn run(mut args: Vec<String>) -> Result<ExitCode> {
         "faults" => up::faults(&project, &args).await,
         "down" if args.is_empty() => up::down(&project).await,
         "fsck" if args.is_empty() => fsck::fsck(&project).await,
+        "logs" => match logs::Options::parse(&args) {
+            Some(options) => tokio::select! {
+                shown = logs::logs(&project, &options) => shown.map(|()| ExitCode::SUCCESS),
+                signal = interrupted() => signal.map(|()| ExitCode::SUCCESS),
+            },
+            None => Ok(usage()),
+        },
         "promises" if args.is_empty() => promises::promises(&project),
         "openapi" if args.is_empty() => describe(&project).await,
         "schemathesis" => match minutes(&args) {
@@ -117,7 +126,7 @@ async fn bench(project: &Project, args: &[String]) -> Result<ExitCode> {
 
 /// Writes what the build takes for the description of the API.
 async fn describe(project: &Project) -> Result<ExitCode> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = command::cargo();
     cargo.args(["run", "--quiet", "--package", "openapi"]).current_dir(project.path(""));
     let status = Group::spawn(&mut cargo)?.wait().await?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

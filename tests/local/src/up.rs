@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio::time::sleep;
 
 use crate::build::{Build, build, build_runner};
-use crate::command::Group;
+use crate::command::{self, Group};
 use crate::deploy::{self, Deployment};
 use crate::front::Door;
 use crate::parts::{self, EMULATOR, FAULTS, MONGODB, Purpose, REDIS, port_of};
@@ -142,7 +142,7 @@ async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<
     let browser = tools::browser(project).await?;
     let record = start_for_tests(project, stack, &tools, build).await?;
     promises::forget_that_every_test_has_passed(project);
-    let mut tests = Command::new("cargo");
+    let mut tests = command::cargo();
     tests.args(["test", "--workspace"]).args(args).env("FILES_MANAGER_PICTURES", runner);
     tests.envs(browser.map(|packages| ("FILES_MANAGER_BROWSER", packages)));
     match run_beside(project, stack, tests).await? {
@@ -162,7 +162,7 @@ async fn run_faults(project: &Project, stack: &Stack, args: &[String]) -> Result
     let tools = Tools::install(project).await?;
     let build = build(project, &tools).await?;
     let record = start_for_tests(project, stack, &tools, build).await?;
-    let mut histories = Command::new("cargo");
+    let mut histories = command::cargo();
     histories.args(["run", "--quiet", "--package", "faults", "--"]).args(args);
     match run_beside(project, stack, histories).await? {
         0 => fsck::afterwards(&record).await,

@@ -222,7 +222,7 @@ impl Programs {
         let tools = Tools::install(project).await?;
         let step = "Thumbnails (cargo lambda build)";
         progress::step(step, async {
-            let mut cargo = Command::new("cargo");
+            let mut cargo = command::cargo();
             cargo
                 .args(["lambda", "build", "--release", "--package", "pictures"])
                 .current_dir(project.path(""))

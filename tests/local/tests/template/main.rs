@@ -18,10 +18,11 @@ use std::{
 use serde_json::Value;
 
 /// All that is in the stack. Another type belongs here only if it costs nothing while nobody uses it.
-const TYPES: [&str; 13] = [
+const TYPES: [&str; 14] = [
     "AWS::ApiGatewayV2::Api",
     "AWS::ApiGatewayV2::Stage",
     "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
     "AWS::IAM::Role",
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Function",

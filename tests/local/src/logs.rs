@@ -1,0 +1,148 @@
+//! `cargo local logs`: what the functions of the `cargo local up` that runs have logged.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::progress::line;
+use crate::stack::{Record, Stack};
+use crate::{Project, deploy, http};
+
+/// How far back a first look goes, and how many lines of it are shown at most.
+const RECENT: Duration = Duration::from_mins(15);
+const SHOWN: usize = 200;
+
+/// How often new lines are looked for.
+const FOLLOWING: Duration = Duration::from_millis(500);
+
+/// What the platform writes around the lines of a function.
+const PLATFORM: [&str; 3] = ["START RequestId", "END RequestId", "REPORT RequestId"];
+
+pub struct Options {
+    /// Lines of this function alone.
+    function: Option<String>,
+    /// Whether to go on with new lines until Ctrl-C.
+    follow: bool,
+}
+
+impl Options {
+    pub fn parse(args: &[String]) -> Option<Self> {
+        let mut options = Self { function: None, follow: false };
+        for arg in args {
+            match arg.as_str() {
+                "-f" if !options.follow => options.follow = true,
+                name if options.function.is_none() && !name.starts_with('-') => options.function = Some(name.into()),
+                _ => return None,
+            }
+        }
+        Some(options)
+    }
+}
+
+pub async fn logs(project: &Project, options: &Options) -> Result<()> {
+    let record = Stack::in_use(&project.local("up")).context("no `cargo local up` runs; start one, then try again")?;
+    if let Some(name) = &options.function {
+        let known = project.functions()?;
+        ensure!(known.contains(name), "there is no function {name}; the functions are {}", known.join(", "));
+    }
+    let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(RECENT);
+    let (mut since, mut seen) = (u64::try_from(start.as_millis())?, HashSet::new());
+    let mut is_first = true;
+    loop {
+        let mut lines = Vec::new();
+        for (timestamp, message) in events(&record, since).await? {
+            if timestamp > since {
+                since = timestamp;
+                seen.clear();
+            }
+            // Events of one millisecond may come in two answers.
+            if seen.insert(message.clone()) {
+                lines.extend(shown(&message, options.function.as_deref()));
+            }
+        }
+        let skipped = if is_first { lines.len().saturating_sub(SHOWN) } else { 0 };
+        lines.iter().skip(skipped).for_each(line);
+        if !options.follow {
+            return Ok(());
+        }
+        is_first = false;
+        sleep(FOLLOWING).await;
+    }
+}
+
+/// What was logged at this time, in milliseconds since 1970, or later; oldest first.
+async fn events(record: &Record, since: u64) -> Result<Vec<(u64, String)>> {
+    let query = json!({ "logGroupName": format!("/aws/lambda/{}", deploy::STACK_NAME), "startTime": since });
+    let found = http::query(&record.aws_endpoint, "logs", "Logs_20140328.FilterLogEvents", &query).await?;
+    let events = found["events"].as_array().context("the emulator names no log events")?;
+    let event = |event: &Value| Some((event["timestamp"].as_u64()?, event["message"].as_str()?.trim_end().to_owned()));
+    Ok(events.iter().filter_map(event).collect())
+}
+
+/// A line as a person reads it; `None` if it is the platform's, or of another function.
+fn shown(message: &str, function: Option<&str>) -> Option<String> {
+    if PLATFORM.iter().any(|platform| message.starts_with(platform)) {
+        return None;
+    }
+    let Ok(Value::Object(mut fields)) = serde_json::from_str(message) else {
+        // A function that does not start says why in plain words, and not which function it is.
+        return function.is_none().then(|| message.to_owned());
+    };
+    if function.is_some_and(|function| fields["function"] != function) {
+        return None;
+    }
+    let mut text = String::new();
+    for name in ["timestamp", "level", "function", "message", "method", "route", "outcome", "status"] {
+        match fields.remove(name) {
+            Some(Value::String(value)) => write!(text, "{value} ").ok()?,
+            Some(Value::Null) | None => {}
+            Some(value) => write!(text, "{value} ").ok()?,
+        }
+    }
+    fields.remove("_aws");
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+        match (name.as_str(), value.as_f64(), value.as_str()) {
+            ("duration_ms", Some(milliseconds), _) => write!(text, "{milliseconds:.1} ms ").ok()?,
+            (_, _, Some(value)) => write!(text, "{name}={value} ").ok()?,
+            _ => write!(text, "{name}={value} ").ok()?,
+        }
+    }
+    Some(text.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_shown_as_a_person_reads_it() {
+        let request = r#"{"timestamp":"2026-11-24T10:00:00Z","level":"INFO","function":"files","request_id":"r1",
+            "method":"GET","route":"/files/{id}","status":404,"duration_ms":1.234,"user":null,"message":"request",
+            "_aws":{"Timestamp":1}}"#;
+        let expected = "2026-11-24T10:00:00Z INFO files request GET /files/{id} 404 1.2 ms request_id=r1";
+        assert_eq!(shown(request, None).unwrap(), expected);
+        assert_eq!(shown(request, Some("files")).unwrap(), expected);
+        assert_eq!(shown(request, Some("auth")), None);
+    }
+
+    #[test]
+    fn lines_of_the_platform_are_left_out_and_plain_ones_are_not() {
+        assert_eq!(shown("START RequestId: r1 Version: $LATEST", None), None);
+        assert_eq!(shown("Error: BUCKET is not set", None).unwrap(), "Error: BUCKET is not set");
+        assert_eq!(shown("Error: BUCKET is not set", Some("files")), None);
+    }
+
+    #[test]
+    fn arguments_are_a_function_and_whether_to_follow() {
+        let parse = |args: &[&str]| Options::parse(&args.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert!(parse(&[]).is_some_and(|options| options.function.is_none() && !options.follow));
+        assert!(parse(&["files", "-f"]).is_some_and(|options| options.function.unwrap() == "files" && options.follow));
+        for wrong in [&["--follow"][..], &["files", "auth"], &["-f", "-f"]] {
+            assert!(parse(wrong).is_none(), "{wrong:?}");
+        }
+    }
+}
