@@ -5,20 +5,36 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::{
     Router,
     extract::{FromRequestParts, MatchedPath, Request},
-    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use lambda_http::RequestExt;
+use lambda_http::{RequestExt, Service, service_fn};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::{Error, error::Cause, limits, sessions::Seen};
+use crate::{Config, Error, error::Cause, limits, reconnecting::Reconnecting, sessions::Seen};
 
-/// Serves a function's routes until Lambda ends the instance.
-pub async fn serve(routes: Router) -> Result<(), lambda_http::Error> {
-    lambda_http::run(answering(routes)).await
+/// What Lambda calls a request. Its line in the log has the same name.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Serves a function's routes until Lambda ends the instance. `routes` makes them, with connections to the stores; it is
+/// called again where these were lost.
+pub async fn serve<'a, R>(config: &'a Config, routes: impl Fn(&'a Config) -> R + Sync) -> Result<(), lambda_http::Error>
+where
+    R: Future<Output = anyhow::Result<Router>> + Send,
+{
+    let routes = |config| {
+        let routes = routes(config);
+        async { Ok(answering(routes.await?)) }
+    };
+    let routes = &Reconnecting::new(config, routes).await?;
+    lambda_http::run(service_fn(|request: lambda_http::Request| async {
+        let mut routes = Router::clone(&*routes.get().await);
+        Service::call(&mut routes, request).await
+    }))
+    .await
 }
 
 fn answering(routes: Router) -> Router {
@@ -64,6 +80,10 @@ async fn answer(mut request: Request, next: Next) -> Response {
     }
     // What is somebody's own nobody keeps, nor that something is not there: it may be published in a moment.
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
+
+    if let Some(Ok(id)) = request_id.as_deref().map(HeaderValue::from_str) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
 
     tracing::info!(
         request_id,

@@ -1,18 +1,28 @@
 //! The AWS clients, all from one set of credentials and one connector. Lambda gives what they need in
 //! environment variables, so nothing is looked up on the way.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use aws_sdk_s3::config::{
-    BehaviorVersion,
-    retry::{RetryConfig, RetryPartition, TokenBucket},
-    timeout::TimeoutConfig,
+use aws_sdk_s3::{
+    config::{
+        BehaviorVersion, ConfigBag, RuntimeComponents, RuntimeComponentsBuilder,
+        retry::{RetryConfig, RetryPartition, TokenBucket},
+        timeout::TimeoutConfig,
+    },
+    error::BoxError,
 };
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::{
+    connector_metadata::ConnectorMetadata,
+    http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+};
 use aws_types::{SdkConfig, region::Region};
 
-use crate::{limits, objects::Signer};
+use crate::{authorities::Authorities, limits, objects::Signer};
 
 /// The standard variables of the SDKs, as [`crate::Config`] reads them.
 pub struct Settings {
@@ -27,6 +37,7 @@ pub struct Settings {
 }
 
 pub struct Aws {
+    connections: Connections,
     shared: SdkConfig,
     region: String,
     credentials: Credentials,
@@ -35,8 +46,9 @@ pub struct Aws {
 }
 
 impl Aws {
-    pub fn new(settings: Settings) -> Self {
-        let connector = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    /// The clients trust these authorities beside those of the system.
+    pub fn new(settings: Settings, authorities: Option<&Authorities>) -> anyhow::Result<Self> {
+        let connections = Connections::new(authorities)?;
         // Retries are quick, to fit into a request; the timeout of each client's operations ends them.
         let retries = RetryConfig::standard()
             .with_max_attempts(limits::AWS_ATTEMPTS)
@@ -46,9 +58,10 @@ impl Aws {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.region.clone()))
             .credentials_provider(SharedCredentialsProvider::new(settings.credentials.clone()))
-            .http_client(connector.build_https())
+            .http_client(connections.clone())
             .retry_config(retries);
-        Self {
+        Ok(Self {
+            connections,
             region: settings.region,
             credentials: settings.credentials,
             s3_endpoint: settings.s3_endpoint.or_else(|| settings.endpoint.clone()),
@@ -57,7 +70,7 @@ impl Aws {
                 Some(url) => shared.endpoint_url(url).build(),
                 None => shared.build(),
             },
-        }
+        })
     }
 
     /// `timeout` is for one operation, all attempts together.
@@ -77,17 +90,86 @@ impl Aws {
     }
 
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
-        let mut config = aws_sdk_sqs::config::Builder::from(&self.shared).timeout_config(within(limits::SQS));
+        let timeouts = within(limits::SQS).to_builder().operation_attempt_timeout(limits::AWS_ATTEMPT).build();
+        let mut config = aws_sdk_sqs::config::Builder::from(&self.shared).timeout_config(timeouts);
         config.set_endpoint_url(self.sqs_endpoint.clone());
         aws_sdk_sqs::Client::from_conf(config.build())
     }
 
+    /// More patient than the others: an instance that gives up does not start.
     pub fn ssm(&self) -> aws_sdk_ssm::Client {
-        let config = aws_sdk_ssm::config::Builder::from(&self.shared).timeout_config(within(limits::SSM));
+        let (first, longest) = limits::SSM_BACKOFF;
+        let retries = RetryConfig::standard()
+            .with_max_attempts(limits::SSM_ATTEMPTS)
+            .with_initial_backoff(first)
+            .with_max_backoff(longest);
+        let timeouts = within(limits::SSM).to_builder().operation_attempt_timeout(limits::SSM_ATTEMPT).build();
+        let config = aws_sdk_ssm::config::Builder::from(&self.shared).retry_config(retries).timeout_config(timeouts);
         aws_sdk_ssm::Client::from_conf(config.build())
     }
+
+    /// The next request of each client is sent on a new connection.
+    pub(crate) fn forget_connections(&self) {
+        self.connections.forget();
+    }
+}
+
+/// For one small operation of S3: an attempt that takes longer than [`limits::AWS_ATTEMPT`] is made again.
+pub(crate) fn in_quick_attempts() -> aws_sdk_s3::config::Builder {
+    let attempts = TimeoutConfig::builder().operation_attempt_timeout(limits::AWS_ATTEMPT).build();
+    aws_sdk_s3::Config::builder().timeout_config(attempts)
 }
 
 fn within(total: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(limits::AWS_CONNECT).operation_timeout(total).build()
+}
+
+/// The HTTP client of all clients: it has their connections, and can forget them.
+#[derive(Clone, Debug)]
+struct Connections {
+    trusted: TlsContext,
+    current: Arc<Mutex<SharedHttpClient>>,
+}
+
+impl Connections {
+    fn new(authorities: Option<&Authorities>) -> anyhow::Result<Self> {
+        let mut store = TrustStore::default();
+        if let Some(authorities) = authorities {
+            store.add_pem_certificate(authorities.pem.clone());
+        }
+        let trusted = TlsContext::builder().with_trust_store(store).build()?;
+        Ok(Self { current: Arc::new(Mutex::new(client(&trusted))), trusted })
+    }
+
+    fn forget(&self) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = client(&self.trusted);
+    }
+
+    fn current(&self) -> SharedHttpClient {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn client(trusted: &TlsContext) -> SharedHttpClient {
+    let builder = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    builder.tls_context(trusted.clone()).build_https()
+}
+
+impl HttpClient for Connections {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        self.current().http_connector(settings, components)
+    }
+
+    fn validate_base_client_config(
+        &self,
+        components: &RuntimeComponentsBuilder,
+        config: &ConfigBag,
+    ) -> Result<(), BoxError> {
+        // It loads the system's authorities, so that the first request does not wait for that.
+        HttpClient::validate_base_client_config(&self.current(), components, config)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.current().connector_metadata()
+    }
 }

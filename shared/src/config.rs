@@ -1,23 +1,27 @@
 //! The configuration, read once and whole at a cold start. Nothing else reads the environment.
 
-use std::{env, time::Duration};
+use std::{env, path::Path, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use aws_credential_types::Credentials;
 use tracing::level_filters::LevelFilter;
 
 use crate::{
+    authorities::Authorities,
     aws::{Aws, Settings},
     limits,
+    mongo::Mongodb,
     passwords::Scheme,
 };
 
 /// Everything a function can be told from outside. Not `Debug`: it holds secrets.
 pub struct Config {
-    /// `MongoDB` connection string: `MONGODB_URI`, or the SSM parameter that `MONGODB_URI_PARAMETER` names.
-    pub mongodb_uri: String,
+    /// `MongoDB`, by its connection string: `MONGODB_URI`, or the SSM parameter that `MONGODB_URI_PARAMETER` names.
+    pub mongodb: Mongodb,
     /// Redis URL: `REDIS_URL`, or the SSM parameter that `REDIS_URL_PARAMETER` names.
     pub redis_url: String,
+    /// Which certificate authorities `MongoDB` and Redis have, where not public ones: the PEM file `TLS_CA_FILE`.
+    pub authorities: Option<Authorities>,
     /// Name of the S3 bucket: `BUCKET`.
     pub bucket: String,
     /// URL of the job queue: `QUEUE_URL`.
@@ -51,12 +55,14 @@ impl Config {
     /// # Errors
     /// The variable that is missing or malformed, or why SSM did not answer.
     pub async fn load() -> Result<Self> {
-        let aws = aws()?;
+        let authorities = authorities()?;
+        let aws = aws(authorities.as_ref())?;
         let secrets = [Source::of("MONGODB_URI")?, Source::of("REDIS_URL")?, Source::find("TICKET_KEY")];
         let [mongodb_uri, redis_url, ticket_key] = read(secrets, &aws).await?;
         Ok(Self {
-            mongodb_uri,
+            mongodb: Mongodb::new(mongodb_uri, authorities.as_ref()),
             redis_url,
+            authorities,
             bucket: required("BUCKET")?,
             queue_url: required("QUEUE_URL")?,
             password_hash: parsed("PASSWORD_HASH", Scheme::Argon2id)?,
@@ -86,12 +92,12 @@ pub fn mongodb_uri() -> Result<String> {
 /// # Errors
 /// The variable that is missing.
 pub fn for_adoption() -> Result<(String, String, Aws)> {
-    Ok((mongodb_uri()?, required("BUCKET")?, aws()?))
+    Ok((mongodb_uri()?, required("BUCKET")?, aws(authorities()?.as_ref())?))
 }
 
 /// The clients of AWS, by the standard variables.
-fn aws() -> Result<Aws> {
-    Ok(Aws::new(Settings {
+fn aws(authorities: Option<&Authorities>) -> Result<Aws> {
+    let settings = Settings {
         region: required("AWS_REGION")?,
         credentials: Credentials::new(
             required("AWS_ACCESS_KEY_ID")?,
@@ -103,7 +109,14 @@ fn aws() -> Result<Aws> {
         endpoint: optional("AWS_ENDPOINT_URL"),
         s3_endpoint: optional("AWS_ENDPOINT_URL_S3"),
         sqs_endpoint: optional("AWS_ENDPOINT_URL_SQS"),
-    }))
+    };
+    Aws::new(settings, authorities)
+}
+
+/// The authorities that the stores' certificates may be of beside the public ones: `TLS_CA_FILE`.
+fn authorities() -> Result<Option<Authorities>> {
+    let authorities = optional("TLS_CA_FILE").map(|path| Authorities::read(Path::new(&path)));
+    authorities.transpose().context("TLS_CA_FILE")
 }
 
 /// Where a secret stands: in the environment itself, or under a name in SSM.

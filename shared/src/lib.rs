@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod authorities;
 pub mod aws;
 pub mod body;
 pub mod config;
@@ -20,6 +21,7 @@ pub mod objects;
 pub mod openapi;
 mod pages;
 pub mod passwords;
+pub mod reconnecting;
 pub mod repeats;
 pub mod sessions;
 pub mod throttle;

@@ -68,8 +68,17 @@ pub const LATE: Duration = Duration::from_mins(1);
 /// How long before Lambda ends it a function answers, if it has not by then.
 pub const LAST_WORDS: Duration = Duration::from_millis(500);
 
+/// After so long without an event nobody knows whether a connection still works. Lambda freezes an instance between two
+/// events, and what lies between it and a store may forget the connection meanwhile, without a word to either end. Nothing
+/// known does so within less than a minute; S3 itself closes a connection after a few seconds without a request.
+pub const SILENCE: Duration = Duration::from_secs(5);
+
+/// How long `MongoDB` may take after a silence to show that it still has the connection: some times the way to another
+/// region and back. Together with [`STATUS`] it is less than a second.
+pub const PROBE: Duration = Duration::from_millis(200);
+
 /// How long `/status` waits for a store before it says `false`.
-pub const STATUS: Duration = Duration::from_millis(800);
+pub const STATUS: Duration = Duration::from_millis(750);
 
 /// How long one `MongoDB` operation may take, retries of the driver included.
 pub const MONGODB: Duration = Duration::from_millis(2500);
@@ -80,12 +89,21 @@ pub const MONGODB_BULK: Duration = Duration::from_secs(10);
 /// How long the driver looks for a usable `MongoDB` server, and for a connection to it.
 pub const MONGODB_SELECTION: Duration = Duration::from_secs(2);
 
-/// `MongoDB` connections of one function instance: it serves one request at a time, which asks for two things at
-/// once at most, and small Atlas tiers allow 500 in all.
+/// `MongoDB` connections of one function instance for its operations: it serves one request at a time, which asks for two
+/// things at once at most. The driver has one more for each member of a replica set, to watch it: 5 in all with the three
+/// members of Atlas. Atlas M0 allows 500 connections, which are 100 instances.
 pub const MONGODB_CONNECTIONS: u32 = 2;
+
+/// How long a `MongoDB` connection may be idle while its instance serves requests with others: what `MongoDB` advises for
+/// Lambda.
+pub const MONGODB_IDLE: Duration = Duration::from_mins(1);
 
 /// How long one Redis command may take, a reconnect included.
 pub const REDIS: Duration = Duration::from_millis(1500);
+
+/// How long a connection to Redis that has worked before may take for a command. After that it counts as lost, and the
+/// command is sent again on a new one, which has the rest of [`REDIS`].
+pub const REDIS_ATTEMPT: Duration = Duration::from_millis(500);
 
 /// How long one S3 operation on inline bytes may take, all attempts together.
 pub const S3_INLINE: Duration = Duration::from_millis(2500);
@@ -114,11 +132,28 @@ pub const IDEMPOTENCY: Duration = Duration::from_hours(24);
 /// sweeper sends.
 pub const SQS: Duration = Duration::from_millis(1500);
 
-/// How long reading the two URLs at a cold start may take.
-pub const SSM: Duration = Duration::from_secs(4);
+/// How long reading the URLs of the stores at a cold start may take, all attempts together. Lambda gives a cold start 10
+/// seconds.
+pub const SSM: Duration = Duration::from_secs(9);
+
+/// How long one attempt at it may take.
+pub const SSM_ATTEMPT: Duration = Duration::from_secs(2);
+
+/// Attempts at it, more than there is time for. SSM answers 40 of these calls a second in an account, and each of the
+/// instances that start in a burst needs one.
+pub const SSM_ATTEMPTS: u32 = 50;
+
+/// The time between two attempts at it: at most this after the first, twice as much after each further one, up to the
+/// second of these.
+pub const SSM_BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
 /// How long connecting to an AWS service may take.
 pub const AWS_CONNECT: Duration = Duration::from_secs(1);
+
+/// How long one attempt at a small AWS call may take: one that reads the beginning of an object, deletes one or sends a
+/// message. They take some 20 ms, seldom 200. What carries many bytes or touches many objects has all of its time for one
+/// attempt.
+pub const AWS_ATTEMPT: Duration = Duration::from_millis(700);
 
 /// Attempts at one AWS call, within the time above. Of calls that fail three times in ten, one in 170,000 uses them up.
 pub const AWS_ATTEMPTS: u32 = 10;

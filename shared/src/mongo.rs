@@ -1,38 +1,90 @@
 //! The connection to `MongoDB`.
 
-use std::{future::IntoFuture, time::Duration};
+use std::{future::IntoFuture, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use mongodb::{
     Client, Database,
+    bson::doc,
     error::{ErrorKind, WriteFailure},
-    options::{Acknowledgment, ClientOptions, WriteConcern},
+    options::{Acknowledgment, ClientOptions, Tls, WriteConcern},
 };
-use tokio::time::timeout;
+use tokio::{
+    sync::{Mutex, OnceCell},
+    time::timeout,
+};
 
-use crate::{Config, Error, limits};
+use crate::{Config, Error, authorities::Authorities, limits};
+
+/// How to connect to `MongoDB`. Not `Debug`: it holds a password.
+pub struct Mongodb {
+    uri: String,
+    /// The PEM file of the authorities that its certificate may be of, where they are not public ones.
+    authorities: Option<PathBuf>,
+    options: OnceCell<ClientOptions>,
+    /// The client that was made last.
+    client: Mutex<Option<Client>>,
+}
+
+impl Mongodb {
+    pub fn new(uri: String, authorities: Option<&Authorities>) -> Self {
+        Self {
+            uri,
+            authorities: authorities.map(|authorities| authorities.path.clone()),
+            options: OnceCell::new(),
+            client: Mutex::default(),
+        }
+    }
+
+    async fn connect(&self) -> Result<Database> {
+        // What a name resolves to is asked once, so that connecting again waits for nobody.
+        let options = self.options.get_or_try_init(|| options(&self.uri, self.authorities.as_ref())).await?;
+        let client = Client::with_options(options.clone()).context("MONGODB_URI")?;
+        let database = database_of(&client);
+        *self.client.lock().await = Some(client);
+        Ok(database)
+    }
+
+    /// Whether the client that was made last has a connection that works, or can make one, within [`limits::PROBE`]. A
+    /// connection that does not answer until then is closed.
+    pub(crate) async fn has_its_connection(&self) -> bool {
+        let Some(client) = self.client.lock().await.clone() else { return true };
+        answers_within(limits::PROBE, &client.database("admin")).await
+    }
+}
 
 /// The database of the URI's path, or `files_manager`. Connects when first used.
 ///
 /// # Errors
 /// A connection string that has no meaning, or (for `mongodb+srv`) a name that does not resolve.
 pub async fn connect(config: &Config) -> Result<Database> {
-    connect_to(&config.mongodb_uri).await
+    config.mongodb.connect().await
 }
 
 /// The same for a program that needs nothing else of the configuration.
 pub async fn connect_to(uri: &str) -> Result<Database> {
+    Ok(database_of(&Client::with_options(options(uri, None).await?).context("MONGODB_URI")?))
+}
+
+async fn options(uri: &str, authorities: Option<&PathBuf>) -> Result<ClientOptions> {
     let mut options = ClientOptions::parse(uri).await.context("MONGODB_URI")?;
     options.app_name.get_or_insert_with(|| "files-manager".into());
     options.max_pool_size = Some(limits::MONGODB_CONNECTIONS);
+    options.max_idle_time = Some(limits::MONGODB_IDLE);
     options.server_selection_timeout = Some(limits::MONGODB_SELECTION);
     options.connect_timeout = Some(limits::MONGODB_SELECTION);
     // What is acknowledged must survive the death of a server: a lone one would else answer before its journal.
     options
         .write_concern
         .get_or_insert_with(|| WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
-    let client = Client::with_options(options).context("MONGODB_URI")?;
-    Ok(client.default_database().unwrap_or_else(|| client.database("files_manager")))
+    if let (Some(Tls::Enabled(tls)), Some(path)) = (&mut options.tls, authorities) {
+        tls.ca_file_path.get_or_insert_with(|| path.clone());
+    }
+    Ok(options)
+}
+
+fn database_of(client: &Client) -> Database {
+    client.default_database().unwrap_or_else(|| client.database("files_manager"))
 }
 
 /// The outcome of one operation; an answer later than [`limits::MONGODB`] counts as none.
@@ -62,6 +114,10 @@ pub fn is_duplicate(error: &Error) -> bool {
 
 /// Whether `MongoDB` answers.
 pub async fn answers(database: &Database) -> bool {
-    let ping = database.run_command(mongodb::bson::doc! { "ping": 1 });
-    matches!(timeout(limits::STATUS, ping.into_future()).await, Ok(Ok(_)))
+    answers_within(limits::STATUS, database).await
+}
+
+async fn answers_within(patience: Duration, database: &Database) -> bool {
+    let ping = database.run_command(doc! { "ping": 1 });
+    matches!(timeout(patience, ping.into_future()).await, Ok(Ok(_)))
 }

@@ -16,7 +16,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use crate::{Config, Error, Result, aws::Aws, files::FileId};
+use crate::{
+    Config, Error, Result,
+    aws::{Aws, in_quick_attempts},
+    files::FileId,
+};
 
 mod parts;
 mod signed;
@@ -145,6 +149,7 @@ impl Objects {
     pub async fn get(&self, key: &Key, limit: u64) -> Result<Bytes> {
         let get = self.s3.get_object().bucket(&self.bucket).key(key.as_str());
         let read = async {
+            let get = get.customize().config_override(in_quick_attempts());
             let mut object = get.send().await.map_err(not_found)?;
             let size = object.content_length.unwrap_or(0).unsigned_abs();
             if size > limit {
@@ -200,7 +205,8 @@ impl Objects {
 
     /// Deletes an object; one that is not there is deleted already.
     pub async fn delete(&self, key: &Key) -> Result<()> {
-        self.s3.delete_object().bucket(&self.bucket).key(key.as_str()).send().await?;
+        let delete = self.s3.delete_object().bucket(&self.bucket).key(key.as_str());
+        delete.customize().config_override(in_quick_attempts()).send().await?;
         Ok(())
     }
 }

@@ -1,6 +1,9 @@
 //! Who is asking: tokens, kept in Redis by their SHA-256 for a day, and for each user a list of them.
 
-use std::{fmt::Write, sync::OnceLock};
+use std::{
+    fmt::Write,
+    sync::{Arc, OnceLock},
+};
 
 use anyhow::Context;
 use axum::{
@@ -10,12 +13,11 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use mongodb::bson::DateTime;
 use redis::{
-    Cmd, FromRedisValue, Pipeline,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-    pipe,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
+    RedisResult, TlsCertificates, aio::MultiplexedConnection, pipe,
 };
 use sha2::{Digest, Sha256};
-use tokio::time::timeout;
+use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     Config, Error, Result, limits,
@@ -221,18 +223,29 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
 
 /// The connection to Redis; it connects when first used and again whenever it broke.
 #[derive(Clone)]
-pub struct Redis(ConnectionManager);
+pub struct Redis {
+    client: Client,
+    settings: AsyncConnectionConfig,
+    /// The connection that answered last.
+    connection: Arc<Mutex<Option<MultiplexedConnection>>>,
+}
 
 impl Redis {
     /// # Errors
     /// A URL that has no meaning.
     pub fn connect(config: &Config) -> anyhow::Result<Self> {
-        let client = redis::Client::open(config.redis_url.as_str()).context("REDIS_URL")?;
-        let settings = ConnectionManagerConfig::new()
+        let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(limits::REDIS))
-            .set_response_timeout(Some(limits::REDIS))
-            .set_number_of_retries(1);
-        Ok(Self(ConnectionManager::new_lazy_with_config(client, settings).context("REDIS_URL")?))
+            .set_response_timeout(Some(limits::REDIS));
+        let url = config.redis_url.as_str().into_connection_info().context("REDIS_URL")?;
+        let client = match (url.addr(), &config.authorities) {
+            (ConnectionAddr::TcpTls { .. }, Some(authorities)) => {
+                let root_cert = Some(authorities.pem.clone());
+                Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert })
+            }
+            _ => Client::open(url),
+        };
+        Ok(Self { client: client.context("REDIS_URL")?, settings, connection: Arc::default() })
     }
 
     /// Whether Redis answers.
@@ -253,22 +266,42 @@ impl Redis {
         }
     }
 
-    /// A connection that the other side closed while this instance slept is found dead only by using it, so
-    /// that commands which met one are sent again. All of ours may be.
-    async fn twice<T: FromRedisValue>(&self, commands: &Pipeline) -> redis::RedisResult<T> {
-        let mut connection = self.0.clone();
-        match commands.query_async(&mut connection).await {
-            Err(error) if error.is_io_error() || error.is_connection_dropped() => {
-                commands.query_async(&mut connection).await
+    /// A connection that was lost while this instance slept is found dead only by using it: it breaks, or nothing comes
+    /// back. Then the commands are sent again on a new one. All of ours may be.
+    async fn twice<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
+        let before = self.connection.lock().await.clone();
+        if let Some(connection) = before {
+            match timeout(limits::REDIS_ATTEMPT, self.once(commands, connection)).await {
+                Ok(outcome) if !is_lost(&outcome) => return outcome,
+                _ => *self.connection.lock().await = None,
             }
-            outcome => outcome,
         }
+        let connection = self.client.get_multiplexed_async_connection_with_config(&self.settings).await?;
+        self.once(commands, connection).await
     }
+
+    /// A connection that works is kept for the next commands.
+    async fn once<T: FromRedisValue>(
+        &self,
+        commands: &Pipeline,
+        mut connection: MultiplexedConnection,
+    ) -> RedisResult<T> {
+        let outcome = commands.query_async(&mut connection).await;
+        if !is_lost(&outcome) {
+            *self.connection.lock().await = Some(connection);
+        }
+        outcome
+    }
+}
+
+/// Whether there was no answer, not even a refusal.
+fn is_lost<T>(outcome: &RedisResult<T>) -> bool {
+    outcome.as_ref().is_err_and(RedisError::is_io_error)
 }
 
 /// Where a request's user is left for its log line.
 #[derive(Clone, Default)]
-pub struct Seen(pub std::sync::Arc<OnceLock<UserId>>);
+pub struct Seen(pub Arc<OnceLock<UserId>>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Token {
     type Rejection = Error;

@@ -3,7 +3,7 @@
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde::Serialize;
 use serde_json::Value;
-use shared::{Config, logging};
+use shared::{Config, logging, reconnecting::Reconnecting};
 use sweeper::{App, Swept, fsck::Report};
 
 #[derive(Serialize)]
@@ -17,8 +17,9 @@ enum Done {
 async fn main() -> Result<(), Error> {
     let config = Config::load().await?;
     logging::init("sweeper", &config);
-    let app = App::new(&config).await?;
+    let app = Reconnecting::new(&config, App::new).await?;
     run(service_fn(async |LambdaEvent { payload, context }: LambdaEvent<Value>| -> Result<Done, Error> {
+        let app = app.get().await;
         // Any other event is the schedule's.
         if payload["fsck"] == true {
             return Ok(Done::Checked(app.fsck.check(&context.request_id, context.deadline()).await?));

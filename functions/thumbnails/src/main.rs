@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 
 use lambda_runtime::{Error, run, service_fn};
-use shared::{Config, logging};
+use shared::{Config, logging, reconnecting::Reconnecting};
 use thumbnails::App;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = Config::load().await?;
     logging::init("thumbnails", &config);
-    let app = App::new(&config).await?;
-    run(service_fn(async |event| Ok::<_, Infallible>(app.work(event).await))).await
+    let app = Reconnecting::new(&config, App::new).await?;
+    run(service_fn(async |event| Ok::<_, Infallible>(app.get().await.work(event).await))).await
 }

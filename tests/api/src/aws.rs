@@ -38,17 +38,7 @@ impl Stack {
 
     /// The same from anywhere in the world.
     pub async fn hand_from(&self, source_ip: &str, function: &str, method: &str, path: &str, headers: Value) -> Value {
-        let route = format!("ANY {path}");
-        let event = json!({
-            "version": "2.0", "routeKey": route, "rawPath": path, "rawQueryString": "", "headers": headers,
-            "isBase64Encoded": false,
-            "requestContext": {
-                "accountId": "000000000000", "apiId": "api", "domainName": "localhost", "domainPrefix": "api",
-                "requestId": "id", "routeKey": route, "stage": "$default", "time": "", "timeEpoch": 0,
-                "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": source_ip,
-                "userAgent": "" },
-            },
-        });
+        let event = gateway_event(source_ip, method, path, &headers);
         self.invoke(function, &event).await
     }
 
@@ -129,6 +119,20 @@ impl Stack {
         }
         request.body(body).send().await.expect("the emulator answers")
     }
+}
+
+/// A request without a body as the gateway hands it to a function.
+pub(crate) fn gateway_event(source_ip: &str, method: &str, path: &str, headers: &Value) -> Value {
+    let route = format!("ANY {path}");
+    json!({
+        "version": "2.0", "routeKey": route, "rawPath": path, "rawQueryString": "", "headers": headers,
+        "isBase64Encoded": false,
+        "requestContext": {
+            "accountId": "000000000000", "apiId": "api", "domainName": "localhost", "domainPrefix": "api",
+            "requestId": "id", "routeKey": route, "stage": "$default", "time": "", "timeEpoch": 0,
+            "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": source_ip, "userAgent": "" },
+        },
+    })
 }
 
 async fn ok(response: reqwest::Response) -> Value {

@@ -164,7 +164,10 @@ impl Answer {
 
     /// Status, headers and body, but for what differs from one request to the next.
     pub fn told(mut self) -> (u16, HeaderMap, Vec<u8>) {
-        for changing in ["date", "apigw-requestid", "x-amzn-requestid", "x-amz-request-id", "x-amzn-trace-id"] {
+        // The first is ours: it names the request, and so differs between two that are answered alike.
+        for changing in
+            ["x-request-id", "date", "apigw-requestid", "x-amzn-requestid", "x-amz-request-id", "x-amzn-trace-id"]
+        {
             self.headers.remove(changing);
         }
         (self.status, self.headers, self.body)

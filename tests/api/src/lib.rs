@@ -9,6 +9,8 @@ pub mod faults;
 mod figures;
 mod http;
 pub mod images;
+pub mod instance;
+pub mod network;
 mod people;
 pub mod pictures;
 mod stack;
@@ -18,7 +20,7 @@ use std::time::{Duration, Instant};
 
 pub use figures::{Times, figure};
 pub use http::{Answer, Client, Request};
-pub use people::{PASSWORD, SHA1_OF_PASSWORD, User, document, encoded};
+pub use people::{PASSWORD, SHA1_OF_PASSWORD, User, decoded, document, encoded};
 pub use stack::{Stack, session_key};
 
 /// What was asked for, as soon as it is there.

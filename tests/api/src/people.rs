@@ -87,6 +87,14 @@ pub fn encoded(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
+/// What was [encoded].
+///
+/// # Panics
+/// If it was not.
+pub fn decoded(text: &str) -> Vec<u8> {
+    STANDARD.decode(text).expect("base64")
+}
+
 fn text(object: &Value, key: &str) -> String {
     object[key].as_str().unwrap_or_else(|| panic!("{key} is a string in {object}")).to_owned()
 }

@@ -15,7 +15,10 @@ use crate::{Project, command, progress};
 /// What the functions and the layout of the build are made of.
 const SOURCES: [&str; 6] = ["Cargo.toml", "Cargo.lock", "shared", "functions", "template.yaml", "samconfig.toml"];
 
-const RUNNER: &str = "Pictures (cargo lambda build)";
+/// Programs of the tests, each a folder of `tests/`, that are built as a function is: `pictures`, and `panics`.
+const PROGRAMS: [&str; 2] = ["pictures", "panics"];
+
+const PROGRAMS_STEP: &str = "Programs of the tests (cargo lambda build)";
 
 /// A finished build. As long as it is held no other `cargo local` builds, so that what is being deployed stays whole.
 pub struct Build {
@@ -61,30 +64,34 @@ pub async fn build(project: &Project, tools: &Tools) -> Result<Build> {
     Ok(Build { template, fingerprint, _lock: lock })
 }
 
-/// The code that makes thumbnails as a program of its own, built as a function is, while nobody else builds; where it
-/// lies.
-pub async fn build_runner(project: &Project, tools: &Tools, build: &Build) -> Result<PathBuf> {
-    let (runner, stamp) = (project.path("target/lambda/pictures/bootstrap"), project.local("built-pictures"));
+/// Builds the programs of the tests, while nobody else builds; where each of them lies.
+pub async fn build_programs(project: &Project, tools: &Tools, build: &Build) -> Result<[PathBuf; 2]> {
+    let programs = PROGRAMS.map(|name| project.path(&format!("target/lambda/{name}/bootstrap")));
+    let stamp = project.local("built-programs");
     let mut fingerprint = build.fingerprint.clone();
-    add(&project.path("tests/pictures"), &mut fingerprint)?;
-    if runner.exists() && fs::read_to_string(&stamp).is_ok_and(|built| built == fingerprint) {
-        progress::skipped(RUNNER, "fresh");
-        return Ok(runner);
+    for name in PROGRAMS {
+        add(&project.path(&format!("tests/{name}")), &mut fingerprint)?;
     }
-    progress::step(RUNNER, async {
+    if programs.iter().all(|program| program.exists())
+        && fs::read_to_string(&stamp).is_ok_and(|built| built == fingerprint)
+    {
+        progress::skipped(PROGRAMS_STEP, "fresh");
+        return Ok(programs);
+    }
+    progress::step(PROGRAMS_STEP, async {
         let mut cargo = command::cargo();
-        cargo.args(["lambda", "build", "--release", "--package", "pictures"]);
-        // With the functions beside it, which are built already, their dependencies have the features that they have there,
+        cargo.args(["lambda", "build", "--release"]);
+        // With the functions beside them, which are built already, their dependencies have the features that they have there,
         // and are not compiled again.
-        for function in project.functions()? {
-            cargo.args(["--package", &function]);
+        for package in project.functions()?.iter().map(String::as_str).chain(PROGRAMS) {
+            cargo.args(["--package", package]);
         }
         cargo.current_dir(project.path("")).env("PATH", tools.path());
-        command::run(&mut cargo, RUNNER, &project.local("build.log")).await
+        command::run(&mut cargo, PROGRAMS_STEP, &project.local("build.log")).await
     })
     .await?;
     fs::write(&stamp, &fingerprint).context("cannot write into .local")?;
-    Ok(runner)
+    Ok(programs)
 }
 
 async fn lock(project: &Project) -> Result<File> {

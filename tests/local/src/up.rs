@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::process::Command;
 use tokio::time::sleep;
 
-use crate::build::{Build, build, build_runner};
+use crate::build::{Build, build, build_programs};
 use crate::command::{self, Group};
 use crate::deploy::{self, Deployment};
 use crate::front::Door;
@@ -137,13 +137,14 @@ async fn serve(project: &Project, stack: &Stack, door: Door) -> Result<()> {
 async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<ExitCode> {
     let tools = Tools::install(project).await?;
     let build = build(project, &tools).await?;
-    let runner = build_runner(project, &tools, &build).await?;
+    let [pictures, panics] = build_programs(project, &tools, &build).await?;
     corpora::fetch(project).await?;
     let browser = tools::browser(project).await?;
     let record = start_for_tests(project, stack, &tools, build).await?;
     promises::forget_that_every_test_has_passed(project);
     let mut tests = command::cargo();
-    tests.args(["test", "--workspace"]).args(args).env("FILES_MANAGER_PICTURES", runner);
+    tests.args(["test", "--workspace"]).args(args);
+    tests.env("FILES_MANAGER_PICTURES", pictures).env("FILES_MANAGER_PANICS", panics);
     tests.envs(browser.map(|packages| ("FILES_MANAGER_BROWSER", packages)));
     match run_beside(project, stack, tests).await? {
         // Some of the tests need not leave behind what all of them do.

@@ -72,7 +72,7 @@ async fn a_page_may_read_every_answer() {
         assert!(["*", ORIGIN].contains(&answer.header("access-control-allow-origin")), "{answer}");
         assert_eq!(answer.header("access-control-allow-credentials"), "", "tokens are no cookies");
         let readable = listed(answer.header("access-control-expose-headers"));
-        for header in ["etag", "location", "retry-after"] {
+        for header in ["etag", "location", "retry-after", "x-request-id"] {
             assert!(readable.contains(&header.to_owned()), "{header} of {answer}");
         }
     }

@@ -19,6 +19,7 @@ mod openapi;
 mod passwords;
 mod publish;
 mod repeats;
+mod request_ids;
 mod rules;
 mod sessions;
 mod signed;

@@ -7,9 +7,13 @@ mod configuration;
 mod counts;
 mod logins;
 mod mongodb;
+mod panics;
 mod queue;
 mod redis;
 mod s3;
+mod silence;
+mod starting;
+mod tls;
 mod uploads;
 mod worker;
 

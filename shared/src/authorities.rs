@@ -1,0 +1,34 @@
+//! Certificate authorities that are not public ones.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+/// Authorities from a PEM file, all of which can be read.
+pub struct Authorities {
+    pub(crate) path: PathBuf,
+    pub(crate) pem: Vec<u8>,
+}
+
+impl Authorities {
+    /// # Errors
+    /// The file cannot be read, has no certificate, or has one that is malformed. The clients of the stores would skip
+    /// such a certificate, or panic.
+    pub fn read(path: &Path) -> Result<Self> {
+        let pem = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            let certificate = certificate.with_context(|| format!("{} is not PEM", path.display()))?;
+            roots.add(certificate).with_context(|| format!("{} has a malformed certificate", path.display()))?;
+        }
+        ensure!(!roots.is_empty(), "{} has no certificate", path.display());
+        Ok(Self { path: path.to_owned(), pem })
+    }
+}

@@ -1,0 +1,98 @@
+//! Connections that were lost in silence.
+//!
+//! Lambda freezes an instance between two events. Meanwhile what lies between the instance and a store, or AWS itself, may
+//! drop its connections, and neither end is told: what is sent on such a connection is answered by nobody, not even by a
+//! reset. So after a silence nothing is sent on a connection of which it is not known that it still works.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::sync::Mutex;
+
+use crate::{Config, limits};
+
+/// Something with connections to the stores. It is made again where they were lost.
+pub struct Reconnecting<'a, T, F> {
+    config: &'a Config,
+    connect: F,
+    current: Mutex<Current<T>>,
+}
+
+struct Current<T> {
+    value: Arc<T>,
+    /// When the last event came.
+    used: Moment,
+}
+
+impl<'a, T, F, Connecting> Reconnecting<'a, T, F>
+where
+    F: Fn(&'a Config) -> Connecting,
+    Connecting: Future<Output = anyhow::Result<T>>,
+{
+    /// # Errors
+    /// Those of `connect`.
+    pub async fn new(config: &'a Config, connect: F) -> anyhow::Result<Self> {
+        let value = Arc::new(connect(config).await?);
+        Ok(Self { config, connect, current: Mutex::new(Current { value, used: Moment::now() }) })
+    }
+
+    /// To be called once for each event, before anything else.
+    pub async fn get(&self) -> Arc<T> {
+        let mut current = self.current.lock().await;
+        let silence = Moment::now().since(&current.used);
+        if silence >= limits::SILENCE {
+            self.config.aws.forget_connections();
+            if !self.config.mongodb.has_its_connection().await {
+                tracing::warn!(silence_s = silence.as_secs(), "MongoDB is silent: everything is connected anew");
+                match (self.connect)(self.config).await {
+                    Ok(value) => current.value = Arc::new(value),
+                    Err(error) => tracing::error!(error = format!("{error:#}"), "the old connections are kept"),
+                }
+            }
+        }
+        current.used = Moment::now();
+        Arc::clone(&current.value)
+    }
+}
+
+/// By two clocks: the monotonic one may stand still while the instance is frozen, and the wall clock may be set back.
+struct Moment {
+    monotonic: Instant,
+    wall: SystemTime,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self { monotonic: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// The longer of the two times.
+    fn since(&self, earlier: &Self) -> Duration {
+        let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
+        wall.max(self.monotonic.saturating_duration_since(earlier.monotonic))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silence_is_as_long_as_either_clock_says() {
+        const MINUTE: Duration = Duration::from_mins(1);
+        let now = Moment::now();
+        for (monotonic, wall, silence) in [
+            (now.monotonic, now.wall, Duration::ZERO),
+            // Frozen, with the monotonic clock and without it.
+            (now.monotonic, now.wall + MINUTE, MINUTE),
+            (now.monotonic + MINUTE, now.wall + MINUTE, MINUTE),
+            // Set back meanwhile.
+            (now.monotonic + MINUTE, now.wall - MINUTE, MINUTE),
+            (now.monotonic, now.wall - MINUTE, Duration::ZERO),
+        ] {
+            assert_eq!(Moment { monotonic, wall }.since(&now), silence);
+        }
+    }
+}
