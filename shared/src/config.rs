@@ -42,6 +42,9 @@ pub struct Config {
     /// How long thumbnails may be due before the sweeper sends their job again: `THUMBNAIL_GRACE`, seconds,
     /// default 900. Longer than the queue's own retries take to begin.
     pub thumbnail_grace: Duration,
+    /// How long after the worker received it a job comes again that failed, or whose worker died: `JOB_RETRY`, seconds,
+    /// default 40. Longer than the worker runs.
+    pub job_retry: Duration,
     /// What tickets for uploads are signed with, for the function that gives and takes them: `TICKET_KEY`, or the SSM
     /// parameter that `TICKET_KEY_PARAMETER` names.
     pub ticket_key: Option<String>,
@@ -72,6 +75,7 @@ impl Config {
             upload_grace: seconds("UPLOAD_GRACE", 900)?,
             direct_upload_grace: seconds("DIRECT_UPLOAD_GRACE", 86_400)?,
             thumbnail_grace: seconds("THUMBNAIL_GRACE", 900)?,
+            job_retry: seconds("JOB_RETRY", 40)?,
             ticket_key: Some(ticket_key).filter(|key| !key.is_empty()),
             aws,
         })

@@ -6,7 +6,11 @@
 //! leaves an indexed row that the sweeper finds. Visible is a row without a `state`, which is also how the
 //! original's rows look.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::extract::{FromRequestParts, Path};
 use futures_util::TryStreamExt;
@@ -266,6 +270,34 @@ impl Found {
     }
 }
 
+/// Whether the decoding of an image begins.
+pub enum Decoding {
+    Begins,
+    /// So many have begun before and not ended: their workers died, or still run.
+    Unfinished(u32),
+}
+
+/// The marks of an image of which decodings have begun and not ended.
+#[derive(Deserialize)]
+struct Marks {
+    /// How many. A row that an earlier version has marked does not say it.
+    #[serde(default = "one")]
+    decodings: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// A row as far as its job needs it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Owned {
+    #[serde(rename = "_id")]
+    id: ObjectId,
+    user_id: ObjectId,
+}
+
 #[derive(Clone)]
 pub struct Files {
     rows: Collection<Row>,
@@ -446,31 +478,61 @@ impl Files {
         Ok(all.saturating_sub(invisible))
     }
 
-    /// Marks that the image is being decoded. Whether it was marked already: by an attempt that died with its
-    /// process, or by one that still runs. `NotFound` if the image has gone meanwhile.
-    pub async fn decoding_begins(&self, file: &File) -> Result<bool> {
-        let mark = doc! { "$set": { "decodingSince": DateTime::now() } };
-        let before = answer(self.rows.find_one_and_update(owned(file.owner, file.id), mark)).await?;
-        Ok(before.ok_or(Error::NotFound)?.decoding_since.is_some())
+    /// Marks that the image is being decoded, unless more decodings of it than `unfinished` have begun and not ended.
+    ///
+    /// # Errors
+    /// `NotFound` if the image has gone meanwhile.
+    pub async fn decoding_begins(&self, file: &File, unfinished: u32) -> Result<Decoding> {
+        let image = || owned(file.owner, file.id);
+        let mut markable = image();
+        match unfinished {
+            0 => markable.insert("decodingSince", Bson::Null),
+            some => markable.insert("decodings", doc! { "$not": { "$gt": some } }),
+        };
+        let mark = doc! { "$set": { "decodingSince": DateTime::now() }, "$inc": { "decodings": 1 } };
+        if answer(self.rows.update_one(markable, mark)).await?.matched_count == 1 {
+            return Ok(Decoding::Begins);
+        }
+        let rows = self.rows.clone_with_type::<Marks>();
+        let marks = answer(rows.find_one(image()).projection(doc! { "decodings": 1 })).await?.ok_or(Error::NotFound)?;
+        Ok(Decoding::Unfinished(marks.decodings))
     }
 
-    /// Takes the mark away again, where what failed after the decoding will be tried again.
-    pub async fn decoding_survived(&self, file: &File) -> Result<()> {
-        self.update_owned(file, doc! { "$unset": { "decodingSince": "" } }).await
+    /// Takes the mark away again: the worker has survived the decoding, whatever came of it. Nothing happens if the image
+    /// has gone.
+    pub async fn decoding_ended(&self, file: &File) -> Result<()> {
+        let unmarked = doc! { "$unset": { "decodingSince": "", "decodings": "" } };
+        answer(self.rows.update_one(owned(file.owner, file.id), unmarked)).await?;
+        Ok(())
     }
 
     /// The thumbnails are stored. `NotFound` if the image has gone meanwhile, and they with it must.
     pub async fn thumbnails_ready(&self, file: &File, made: &[ThumbnailFile]) -> Result<()> {
         let made = serialize_to_bson(&made).map_err(|error| Error::Internal(error.into()))?;
         let ready = doc! { "thumbnails": "ready", "thumbnailFiles": made };
-        let done = doc! { "thumbnailsDueAt": "", "thumbnailError": "", "decodingSince": "" };
+        let mut done = no_longer_due();
+        done.extend(doc! { "thumbnailError": "", "decodingSince": "", "decodings": "" });
         self.update_owned(file, doc! { "$set": ready, "$unset": done }).await
     }
 
-    /// The image can have no thumbnails, for a reason that its owner is told.
+    /// The image can have no thumbnails, for a reason that its owner is told. Nothing happens if another job has made them,
+    /// or if the image has gone.
     pub async fn thumbnails_failed(&self, file: &File, reason: &str) -> Result<()> {
-        let failed = doc! { "thumbnails": "failed", "thumbnailError": reason };
-        self.update_owned(file, doc! { "$set": failed, "$unset": { "thumbnailsDueAt": "", "decodingSince": "" } }).await
+        let mut done = no_longer_due();
+        done.extend(doc! { "decodingSince": "", "decodings": "" });
+        self.fail(owned(file.owner, file.id), reason, done).await
+    }
+
+    /// The same of an image that workers have died of. Its marks stay, so that no job decodes it again.
+    pub async fn decoding_given_up(&self, file: &File, reason: &str) -> Result<()> {
+        self.fail(owned(file.owner, file.id), reason, no_longer_due()).await
+    }
+
+    async fn fail(&self, mut images: Document, reason: &str, unset: Document) -> Result<()> {
+        images.insert("thumbnails", doc! { "$ne": "ready" });
+        let failed = doc! { "$set": { "thumbnails": "failed", "thumbnailError": reason }, "$unset": unset };
+        answer(self.rows.update_many(images, failed)).await?;
+        Ok(())
     }
 
     async fn update_owned(&self, file: &File, update: Document) -> Result<()> {
@@ -478,22 +540,47 @@ impl Files {
         if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
-    /// Images whose thumbnails have been due for longer than the grace period, their period begun anew.
-    pub async fn take_overdue(&self) -> Result<Vec<(UserId, FileId)>> {
-        let overdue = doc! { "thumbnailsDueAt": { "$lt": DateTime::now() }, "state": null };
-        let rows = async {
-            let rows = self.rows.find(overdue).sort(doc! { "thumbnailsDueAt": 1 }).limit(limits::SWEEP_ROWS).await?;
-            rows.try_collect::<Vec<Row>>().await
+    /// Images whose thumbnails were overdue at this moment, up to [`limits::SWEEP_ROWS`], their grace period begun anew.
+    pub async fn take_overdue(&self, at: SystemTime) -> Result<Vec<(UserId, FileId)>> {
+        let overdue = overdue(at);
+        let rows = self.rows.clone_with_type::<Owned>();
+        let some = async {
+            let some = rows.find(overdue.clone()).sort(doc! { "thumbnailsDueAt": 1 }).limit(limits::SWEEP_ROWS);
+            some.projection(doc! { "userId": 1 }).await?.try_collect::<Vec<Owned>>().await
         };
-        let mut taken = Vec::new();
-        for row in answer(rows).await? {
-            let still = doc! { "_id": row.id, "thumbnailsDueAt": row.thumbnails_due_at };
-            let later = doc! { "$set": { "thumbnailsDueAt": from_now(self.thumbnail_grace) } };
-            if answer(self.rows.update_one(still, later)).await?.matched_count == 1 {
-                taken.push((UserId(row.user_id), FileId(row.id)));
-            }
-        }
-        Ok(taken)
+        let ids: Vec<ObjectId> = answer(some).await?.iter().map(|row| row.id).collect();
+        let later = from_now(self.thumbnail_grace);
+        let mut still = overdue;
+        still.insert("_id", doc! { "$in": &ids });
+        answer(self.rows.update_many(still, doc! { "$set": { "thumbnailsDueAt": later } })).await?;
+        // Another run may have taken some of them in between, and the worker may have done some.
+        let taken = doc! { "_id": { "$in": ids }, "thumbnailsDueAt": later };
+        let rows = async { rows.find(taken).projection(doc! { "userId": 1 }).await?.try_collect::<Vec<Owned>>().await };
+        Ok(answer(rows).await?.into_iter().map(|row| (UserId(row.user_id), FileId(row.id))).collect())
+    }
+
+    /// Counts that the jobs of these images have been sent again. Each image has twice as long as the time before until its
+    /// job is sent the next time.
+    pub async fn resent(&self, images: &[FileId]) -> Result<()> {
+        let ids: Vec<ObjectId> = images.iter().map(|id| id.0).collect();
+        let grace = i64::try_from(self.thumbnail_grace.as_millis()).unwrap_or(i64::MAX);
+        let resent = doc! { "$ifNull": ["$thumbnailsResent", 0] };
+        let wait = doc! { "$multiply": [grace, { "$pow": [2, &resent] }] };
+        let counted = doc! { "$set": {
+            "thumbnailsResent": { "$add": [resent, 1] },
+            "thumbnailsDueAt": { "$add": [DateTime::now(), wait] },
+        } };
+        // Those that the worker has not done yet.
+        let still_due = doc! { "_id": { "$in": ids }, "thumbnailsDueAt": { "$exists": true } };
+        answer(self.rows.update_many(still_due, vec![counted])).await?;
+        Ok(())
+    }
+
+    /// Images that were overdue at this moment, though their job has been sent again [`limits::RESENDS`] times, fail.
+    pub async fn give_up_overdue(&self, at: SystemTime) -> Result<()> {
+        let mut given_up = overdue(at);
+        given_up.insert("thumbnailsResent", doc! { "$gte": limits::RESENDS });
+        self.fail(given_up, "given up after many attempts", no_longer_due()).await
     }
 
     /// Once for each instance, before its first upload; `MongoDB` does it once for all.
@@ -523,8 +610,18 @@ fn owned(UserId(owner): UserId, FileId(id): FileId) -> Document {
     doc! { "_id": id, "userId": owner, "state": null }
 }
 
+/// Images whose thumbnails were overdue at this moment.
+fn overdue(at: SystemTime) -> Document {
+    doc! { "thumbnailsDueAt": { "$lt": DateTime::from_system_time(at) }, "state": null }
+}
+
+/// The fields of an image whose thumbnails are due.
+fn no_longer_due() -> Document {
+    doc! { "thumbnailsDueAt": "", "thumbnailsResent": "" }
+}
+
 fn from_now(period: Duration) -> DateTime {
-    DateTime::from_system_time(std::time::SystemTime::now() + period)
+    DateTime::from_system_time(SystemTime::now() + period)
 }
 
 #[cfg(test)]

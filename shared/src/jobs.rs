@@ -1,9 +1,14 @@
 //! The queue: jobs for the thumbnail worker.
 
-use aws_sdk_sqs::Client;
+use std::time::Duration;
+
+use aws_sdk_sqs::{
+    Client,
+    types::{BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry},
+};
 use serde_json::json;
 
-use crate::{Config, Result, files::FileId, users::UserId};
+use crate::{Config, Error, Result, files::FileId, limits, users::UserId};
 
 #[derive(Clone)]
 pub struct Jobs {
@@ -17,9 +22,56 @@ impl Jobs {
     }
 
     /// Asks for the thumbnails of an image.
-    pub async fn send(&self, UserId(user): UserId, FileId(file): FileId) -> Result<()> {
-        let job = json!({ "userId": user.to_hex(), "fileId": file.to_hex() });
-        self.sqs.send_message().queue_url(&self.queue_url).message_body(job.to_string()).send().await?;
+    pub async fn send(&self, user: UserId, file: FileId) -> Result<()> {
+        self.sqs.send_message().queue_url(&self.queue_url).message_body(job(user, file)).send().await?;
         Ok(())
+    }
+
+    /// Asks for the thumbnails of many images, [`limits::QUEUE_BATCH`] at a time. Those that the queue has taken are added
+    /// to `sent`, also when it fails before it has all.
+    pub async fn send_all(&self, images: &[(UserId, FileId)], sent: &mut Vec<FileId>) -> Result<()> {
+        for some in images.chunks(limits::QUEUE_BATCH) {
+            let entries = some.iter().enumerate().map(|(n, &(user, file))| {
+                SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(job(user, file)).build()
+            });
+            let entries = entries.collect::<Result<_, _>>().map_err(|error| Error::Internal(error.into()))?;
+            let send = self.sqs.send_message_batch().queue_url(&self.queue_url).set_entries(Some(entries));
+            let outcome = send.send().await?;
+            let taken = outcome.successful().iter().filter_map(|entry| some.get(entry.id().parse::<usize>().ok()?));
+            sent.extend(taken.map(|&(_, file)| file));
+            none_failed(outcome.failed())?;
+        }
+        Ok(())
+    }
+
+    /// Says how long from now messages that have been received come again, each by its receipt handle, if they are not
+    /// done by then. The queue's own time does not matter any more.
+    pub async fn come_again(&self, messages: &[(&str, Duration)]) -> Result<()> {
+        for some in messages.chunks(limits::QUEUE_BATCH) {
+            let entries = some.iter().enumerate().map(|(n, &(handle, after))| {
+                let entry =
+                    ChangeMessageVisibilityBatchRequestEntry::builder().id(n.to_string()).receipt_handle(handle);
+                entry.visibility_timeout(after.as_secs().try_into().unwrap_or(i32::MAX)).build()
+            });
+            let entries = entries.collect::<Result<_, _>>().map_err(|error| Error::Internal(error.into()))?;
+            let change = self.sqs.change_message_visibility_batch().queue_url(&self.queue_url);
+            none_failed(change.set_entries(Some(entries)).send().await?.failed())?;
+        }
+        Ok(())
+    }
+}
+
+fn job(UserId(user): UserId, FileId(file): FileId) -> String {
+    json!({ "userId": user.to_hex(), "fileId": file.to_hex() }).to_string()
+}
+
+/// SQS answers 200 to a batch of which it has refused a part.
+fn none_failed(failed: &[BatchResultErrorEntry]) -> Result<()> {
+    match failed.first() {
+        None => Ok(()),
+        Some(first) => {
+            let (count, code) = (failed.len(), first.code());
+            Err(Error::Unavailable(anyhow::anyhow!("SQS refused {count} of a batch: {code}")))
+        }
     }
 }

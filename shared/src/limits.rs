@@ -108,8 +108,24 @@ pub const REDIS_ATTEMPT: Duration = Duration::from_millis(500);
 /// How long one S3 operation on inline bytes may take, all attempts together.
 pub const S3_INLINE: Duration = Duration::from_millis(2500);
 
-/// How long the worker may take to read or write one object of up to [`SOURCE_BYTES`], all attempts together.
-pub const S3_WORKER: Duration = Duration::from_secs(40);
+/// How long the worker may take to read or write one object of up to [`SOURCE_BYTES`], all attempts together: 8 MiB a
+/// second, about a tenth of what Lambda gets from S3.
+pub const S3_WORKER: Duration = Duration::from_secs(8);
+
+/// How long one job may wait for the stores before its image is decoded: the look-up, the copy of what a form put, and the
+/// source.
+pub const JOB_FETCH: Duration = Duration::from_secs(10);
+
+/// How long decoding one image takes at most. Nothing stops a decoder but the end of the function, which leaves the mark.
+pub const JOB_DECODE: Duration = Duration::from_secs(2);
+
+/// How long one job may wait for the stores after its image is decoded.
+pub const JOB_STORE: Duration = Duration::from_secs(6);
+
+/// How long one job takes at most, with the mark that its image is being decoded. The worker begins no job with less time
+/// left, so that Lambda does not end it in the middle of one. The worker's timeout in `template.yaml` leaves 9 s beside it,
+/// in which a batch of usual jobs is begun.
+pub const JOB: Duration = JOB_FETCH.saturating_add(MONGODB).saturating_add(JOB_DECODE).saturating_add(JOB_STORE);
 
 /// How long a URL lives that lets anybody read one object.
 pub const DOWNLOAD_URL: Duration = Duration::from_mins(1);
@@ -186,14 +202,33 @@ pub const PNG_CHUNK_BYTES: usize = 4 << 20;
 /// Most entries of two bytes in all tables of codes of a lossless WebP, which may have 65536 groups of five.
 pub const WEBP_CODE_ENTRIES: usize = 16 << 20;
 
-/// How often a job may come while its image kills the worker: from this receive on it fails without being decoded,
-/// so that the jobs beside it are done before the queue gives them up, after five.
-pub const DECODE_RECEIVES: u32 = 3;
+/// How often the worker may die while it decodes the same image, before that image fails without being decoded again. One
+/// death may have had another cause.
+pub const DECODINGS: u32 = 2;
+
+/// How often the queue hands out a message before it gives it up: `maxReceiveCount` in `template.yaml`.
+pub const RECEIVES: u32 = 5;
+
+/// How often the time after which a job comes again is doubled. With 40 s at first, a store may be down for some ten
+/// minutes before its jobs reach the dead-letter queue.
+pub const RETRY_DOUBLINGS: u32 = 3;
+
+/// How long after each other the jobs of one batch come again, so that each comes alone: longer than a poller of Lambda
+/// takes to receive one.
+pub const RETRY_APART: Duration = Duration::from_secs(2);
+
+/// How often the sweeper sends a job again. Each time the job has twice as long as before: with a first grace period of 15
+/// minutes the last one ends after 64 hours, when a store is back and a missing right is given. After that the image fails,
+/// so that its letters in the dead-letter queue come to an end.
+pub const RESENDS: u32 = 8;
+
+/// Messages that one call hands to SQS, and messages whose visibility one call changes: what SQS takes.
+pub const QUEUE_BATCH: usize = 10;
 
 /// Rows that the sweeper finishes at once.
 pub const SWEEP_ROWS: i64 = 500;
 
-/// How long one run of the sweeper goes on with deleting; the next goes on from there.
+/// How long one run of the sweeper goes on with deleting, and then with lost jobs; the next goes on from there.
 pub const SWEEP: Duration = Duration::from_secs(30);
 
 /// Documents of the original that are read at once when their files are brought into the bucket.

@@ -1,12 +1,14 @@
-"""The AWS emulator: ministack, with two gaps of its AUTH=true closed.
+"""The AWS emulator: ministack, with three gaps of its AUTH=true closed.
 
 - ministack 1.5 checks ssm:GetParameters against the resource "*" and so refuses a function whose policy names its
   parameters, as AWS wants it. Here every parameter that is asked for must be allowed, as in AWS.
 - AWS is spoken to over HTTPS, the emulator over HTTP: a bucket policy that demands HTTPS would refuse everything. Here
   HTTP counts as HTTPS.
+- ministack asks for a right of its own for each batch operation of SQS, such as sqs:SendMessageBatch, which IAM does not
+  know. Here, as in AWS, who may send one message may send many.
 
 This file can go, and `python -m ministack` be started instead, when `extract_resource_arn` there knows the field
-`Names` and aws:SecureTransport can be set.
+`Names`, `extract_iam_action` the batches of SQS, and aws:SecureTransport can be set.
 """
 
 import json
@@ -15,6 +17,7 @@ from ministack.app import main
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.router import extract_access_key_id
 
+extract_iam_action = iam_actions.extract_iam_action
 extract_resource_arn = iam_actions.extract_resource_arn
 resolve_condition_key = iam_evaluator._resolve_condition_key
 
@@ -31,10 +34,16 @@ def resource_arn_with_parameters(service, method, path, headers, body, query, re
     return next(filter(refused, arns), arns[0])
 
 
+def iam_action_without_batches(service, *request):
+    action = extract_iam_action(service, *request)
+    return action.removesuffix("Batch") if service == "sqs" and action else action
+
+
 def condition_key_with_https(key, context):
     return "true" if key.lower() == "aws:securetransport" else resolve_condition_key(key, context)
 
 
+iam_actions.extract_iam_action = iam_action_without_batches
 iam_actions.extract_resource_arn = resource_arn_with_parameters
 iam_evaluator._resolve_condition_key = condition_key_with_https
 

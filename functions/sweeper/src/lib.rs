@@ -3,11 +3,12 @@
 
 #![forbid(unsafe_code)]
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
 use shared::{
-    Config, Result, departures::Departures, files::Files, jobs::Jobs, limits, mongo, objects::Objects, uploads::Uploads,
+    Config, Result, departures::Departures, files::Files, jobs::Jobs, limits, mongo, objects::Objects, sessions::Redis,
+    uploads::Uploads,
 };
 
 pub mod fsck;
@@ -19,6 +20,7 @@ pub struct App {
     uploads: Uploads,
     jobs: Jobs,
     departures: Departures,
+    redis: Redis,
     pub fsck: Fsck,
 }
 
@@ -42,6 +44,7 @@ impl App {
             files,
             jobs: Jobs::connect(config),
             departures: Departures::of(&database, config),
+            redis: Redis::connect(config)?,
         })
     }
 
@@ -50,6 +53,7 @@ impl App {
     /// # Errors
     /// A store that is down; the schedule is the retry.
     pub async fn sweep(&self, request_id: &str) -> Result<Swept> {
+        self.use_redis().await;
         let outcome: Result<Swept> = async {
             let swept = Swept { expired: self.expired().await?, overdue: self.overdue().await? };
             self.departures.sweep().await?;
@@ -78,11 +82,31 @@ impl App {
         Ok(count)
     }
 
+    /// Sends the jobs again that are overdue now, each once, as many as there is time for.
     async fn overdue(&self) -> Result<usize> {
-        let overdue = self.files.take_overdue().await?;
-        for &(owner, file) in &overdue {
-            self.jobs.send(owner, file).await?;
+        let (started, now) = (Instant::now(), SystemTime::now());
+        self.files.give_up_overdue(now).await?;
+        let mut count = 0;
+        while started.elapsed() < limits::SWEEP {
+            let overdue = self.files.take_overdue(now).await?;
+            if overdue.is_empty() {
+                break;
+            }
+            let mut sent = Vec::with_capacity(overdue.len());
+            let outcome = self.jobs.send_all(&overdue, &mut sent).await;
+            // What the queue did not take does not count: the image is not given up for the queue's fault.
+            self.files.resent(&sent).await?;
+            count += sent.len();
+            outcome?;
         }
-        Ok(overdue.len())
+        Ok(count)
+    }
+
+    /// Sends Redis a command, whatever comes of it: Upstash archives a free database that gets none for some weeks, and
+    /// while nobody uses the product nobody else asks Redis anything.
+    async fn use_redis(&self) {
+        if !self.redis.answers().await {
+            tracing::warn!("Redis does not answer");
+        }
     }
 }

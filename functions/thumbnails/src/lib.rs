@@ -3,28 +3,38 @@
 
 #![forbid(unsafe_code)]
 
-use std::time::Instant;
+use std::{
+    cmp::Reverse,
+    time::{Duration, Instant, SystemTime},
+};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use bytes::Bytes;
 use lambda_runtime::LambdaEvent;
 use shared::{
     Config, Error, Result,
-    files::{Content, File, FileId, Files, Found, Kind, ThumbnailFile, Thumbnails},
+    files::{Content, Decoding, File, FileId, Files, Found, Kind, ThumbnailFile, Thumbnails},
+    jobs::Jobs,
     limits, mongo,
     objects::{self, Key, Objects},
     users::UserId,
 };
+use tokio::time::timeout;
 
 mod message;
 pub mod picture;
+mod turns;
 
 use message::{Message, Object};
 use picture::Thumbnail;
+use turns::{Attempt, in_turns, may_come_later};
 
 pub struct App {
     files: Files,
     objects: Objects,
+    jobs: Jobs,
+    /// See [`Config::job_retry`].
+    retry: Duration,
 }
 
 /// Why a message is not done.
@@ -33,6 +43,8 @@ enum Failure {
     Permanent(String),
     /// A store's fault: the queue brings it again.
     Transient(Error),
+    /// A worker has died of its image before: its turn comes later.
+    PutOff,
 }
 
 impl From<Error> for Failure {
@@ -51,21 +63,46 @@ impl From<Error> for Failure {
     }
 }
 
+/// A message as far as it is done without decoding anything.
+enum Fetched {
+    Done(&'static str),
+    Image(File, Bytes),
+}
+
+/// A message as it came this time.
+#[derive(Clone, Copy)]
+struct Receive {
+    /// How often the queue has handed it out, this time included.
+    number: u32,
+    /// Decodings of its image that may have begun and not ended. See [`turns`].
+    unfinished: u32,
+    /// When Lambda ends the worker.
+    deadline: SystemTime,
+}
+
 impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
             files: Files::of(&mongo::connect(config).await?, config),
             objects: Objects::connect(config, limits::S3_WORKER),
+            jobs: Jobs::connect(config),
+            retry: config.job_retry,
         })
     }
 
     /// One batch. Only transient failures are reported, so that only they come again.
     pub async fn work(&self, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
-        let mut response = SqsBatchResponse::default();
-        for message in event.payload.records {
+        let LambdaEvent { payload: SqsEvent { records: mut batch, .. }, context } = event;
+        // Those with the fewest receives left first: the worker may die of one that follows.
+        batch.sort_by_key(|message| Reverse(receives(message)));
+        self.come_again(&batch).await;
+        let is_last_receive = batch.iter().any(|message| receives(message) >= limits::RECEIVES);
+
+        let (deadline, mut response) = (context.deadline(), SqsBatchResponse::default());
+        let left_over = in_turns(batch, is_last_receive, async |message, unfinished| {
             let started = Instant::now();
-            let outcome = self.done(&message).await;
-            let (outcome, error) = match outcome {
+            let receive = Receive { number: receives(message), unfinished, deadline };
+            let (outcome, error) = match self.done(message, receive).await {
                 Ok(outcome) => (outcome, None),
                 Err(Failure::Permanent(reason)) => ("failed", Some(reason)),
                 Err(Failure::Transient(error)) => {
@@ -74,41 +111,69 @@ impl App {
                     response.batch_item_failures.push(failure);
                     ("retried", error.cause())
                 }
+                Err(Failure::PutOff) => return Attempt::PutOff,
             };
-            tracing::info!(
-                request_id = event.context.request_id,
-                message_id = message.message_id,
-                outcome,
-                error,
-                duration_ms = started.elapsed().as_secs_f64() * 1000.0,
-                "job"
-            );
+            log(&context.request_id, message, outcome, error, started.elapsed());
+            Attempt::Over
+        })
+        .await;
+        for message in left_over {
+            log(&context.request_id, &message, "left to the sweeper", None, Duration::ZERO);
         }
         response
     }
 
-    async fn done(&self, message: &SqsMessage) -> Result<&'static str, Failure> {
+    /// Lets the messages come again soon, one after the other, however this ends for them. What is done by then does not.
+    async fn come_again(&self, batch: &[SqsMessage]) {
+        let handles = batch.iter().enumerate().filter_map(|(place, message)| {
+            let after = comes_again_after(self.retry, receives(message), place);
+            Some((message.receipt_handle.as_deref()?, after))
+        });
+        if let Err(error) = self.jobs.come_again(&handles.collect::<Vec<_>>()).await {
+            // They come after the queue's own time.
+            tracing::warn!(error = error.cause(), "the queue's time stays");
+        }
+    }
+
+    async fn done(&self, message: &SqsMessage, receive: Receive) -> Result<&'static str, Failure> {
         let body = message.body.as_deref().unwrap_or_default();
         match Message::parse(body).map_err(|reason| Failure::Permanent(reason.into()))? {
             Message::Test => Ok("ignored"),
-            Message::Job(owner, id) => self.job(owner, id, receives(message)).await,
+            Message::Job(owner, id) => self.job(self.wanted(owner, id, receive), receive).await,
             Message::Arrived(objects) => {
-                let mut outcome = Ok("ignored");
+                let (mut outcome, mut is_put_off) = (Ok("ignored"), false);
                 for object in objects {
-                    match self.arrived(&object, receives(message)).await {
+                    match self.job(self.arrived(&object, receive), receive).await {
                         // The others come again with it, and are the same done twice.
                         Err(Failure::Transient(error)) => return Err(Failure::Transient(error)),
+                        Err(Failure::PutOff) => is_put_off = true,
                         other => outcome = other,
                     }
                 }
-                outcome
+                if is_put_off { Err(Failure::PutOff) } else { outcome }
             }
         }
     }
 
-    async fn job(&self, owner: UserId, id: FileId, receives: u32) -> Result<&'static str, Failure> {
+    /// Whatever takes time is bounded, so that Lambda ends the worker only if a decoder hangs.
+    async fn job(
+        &self,
+        fetch: impl Future<Output = Result<Fetched, Failure>>,
+        receive: Receive,
+    ) -> Result<&'static str, Failure> {
+        let left = receive.deadline.duration_since(SystemTime::now()).unwrap_or_default();
+        if left < limits::JOB + limits::LAST_WORDS {
+            return Err(Failure::Transient(Error::Unavailable(anyhow::anyhow!("no time is left in this batch"))));
+        }
+        match within(limits::JOB_FETCH, fetch).await? {
+            Fetched::Done(outcome) => Ok(outcome),
+            Fetched::Image(file, source) => self.thumbnails(&file, source, receive).await,
+        }
+    }
+
+    async fn wanted(&self, owner: UserId, id: FileId, receive: Receive) -> Result<Fetched, Failure> {
         match self.files.owned_by(owner, id).await {
-            Ok(file) => self.image(&file, receives).await,
+            Ok(file) => self.image(file, receive).await,
             Err(Error::NotFound) => {
                 self.clean_up_after(id).await?;
                 Err(Failure::Permanent("File not found".into()))
@@ -118,7 +183,7 @@ impl App {
     }
 
     /// An object has come, perhaps long ago, or again, or for nobody: what no row asks for is deleted.
-    async fn arrived(&self, object: &Object, receives: u32) -> Result<&'static str, Failure> {
+    async fn arrived(&self, object: &Object, receive: Receive) -> Result<Fetched, Failure> {
         let Some((id, key, is_form)) = Key::parse_upload(&object.key) else {
             return Err(Failure::Permanent("an object that is no upload".into()));
         };
@@ -130,7 +195,7 @@ impl App {
                     self.objects.copy_new(&put, &object.etag, &key).await?;
                 }
                 let size = match self.objects.size(&key).await {
-                    Err(Error::NotFound) => return Ok("ignored"),
+                    Err(Error::NotFound) => return Ok(Fetched::Done("ignored")),
                     size => size?,
                 };
                 if !pending.announced.admits(size) {
@@ -147,7 +212,7 @@ impl App {
             Ok(Found::Visible(file)) if file.is_at(&key) => file,
             Ok(_) | Err(Error::NotFound) => {
                 self.objects.delete(&put).await?;
-                return Ok("deleted");
+                return Ok(Fetched::Done("deleted"));
             }
             Err(error) => return Err(error.into()),
         };
@@ -155,22 +220,37 @@ impl App {
             self.objects.delete(&put).await?;
         }
         match file.kind {
-            Kind::Image(_, Thumbnails::Due) => self.image(&file, receives).await,
-            Kind::Image(..) | Kind::File(_) | Kind::Folder => Ok("arrived"),
+            Kind::Image(_, Thumbnails::Due) => self.image(file, receive).await,
+            Kind::Image(..) | Kind::File(_) | Kind::Folder => Ok(Fetched::Done("arrived")),
         }
     }
 
-    async fn image(&self, file: &File, receives: u32) -> Result<&'static str, Failure> {
-        let Kind::Image(Content::Stored { key, size }, _) = &file.kind else {
+    /// The source of an image that is to be decoded.
+    async fn image(&self, file: File, receive: Receive) -> Result<Fetched, Failure> {
+        let Kind::Image(Content::Stored { key, size }, thumbnails) = &file.kind else {
             return Err(Failure::Permanent("File not found".into()));
         };
-        match self.make(file, key, *size, receives).await {
-            Ok(()) => Ok("ready"),
-            Err(Failure::Permanent(reason)) => match self.files.thumbnails_failed(file, &reason).await {
-                Err(Error::NotFound) => Err(Failure::Permanent("File not found".into())),
-                recorded => recorded.map_err(Failure::from).and(Err(Failure::Permanent(reason))),
-            },
+        // What another job has made, or this one before its worker died of a neighbour, stays as it is.
+        match thumbnails {
+            Thumbnails::Ready(_) if receive.number > 1 => return Ok(Fetched::Done("ready")),
+            Thumbnails::Failed(reason) if receive.number > 1 => return Err(Failure::Permanent(reason.clone())),
+            Thumbnails::Ready(_) | Thumbnails::Failed(_) | Thumbnails::Due | Thumbnails::Unknown => {}
+        }
+        if *size > limits::SOURCE_BYTES {
+            return Err(self.failed(&file, "too large".into()).await);
+        }
+        match self.objects.get(key, limits::SOURCE_BYTES).await.map_err(Failure::from) {
+            Ok(source) => Ok(Fetched::Image(file, source)),
+            Err(Failure::Permanent(reason)) => Err(self.failed(&file, reason).await),
             Err(transient) => Err(transient),
+        }
+    }
+
+    /// Records that an image can have no thumbnails.
+    async fn failed(&self, file: &File, reason: String) -> Failure {
+        match self.files.thumbnails_failed(file, &reason).await {
+            Ok(()) => Failure::Permanent(reason),
+            Err(error) => error.into(),
         }
     }
 
@@ -189,29 +269,38 @@ impl App {
         }
     }
 
-    async fn make(&self, file: &File, key: &Key, size: u64, receives: u32) -> Result<(), Failure> {
-        if size > limits::SOURCE_BYTES {
-            return Err(Failure::Permanent("too large".into()));
+    /// Decodes an image and stores its thumbnails. The image is marked for as long as it is decoded and no longer: a worker
+    /// that dies while it waits for a store has not died of the image.
+    async fn thumbnails(&self, file: &File, source: Bytes, receive: Receive) -> Result<&'static str, Failure> {
+        match self.files.decoding_begins(file, receive.unfinished).await {
+            Ok(Decoding::Begins) => {}
+            Ok(Decoding::Unfinished(some)) if may_come_later(some) => return Err(Failure::PutOff),
+            Ok(Decoding::Unfinished(_)) => {
+                let reason = "the decoder does not survive it";
+                self.files.decoding_given_up(file, reason).await?;
+                return Err(Failure::Permanent(reason.into()));
+            }
+            Err(Error::NotFound) => return Err(Failure::Permanent("File not found".into())),
+            Err(error) => return Err(error.into()),
         }
-        let source = self.objects.get(key, limits::SOURCE_BYTES).await?;
-        let died_before = self.files.decoding_begins(file).await?;
-        if died_before && receives >= limits::DECODE_RECEIVES {
-            return Err(Failure::Permanent("the decoder does not survive it".into()));
-        }
-        let made = self.decode_and_store(file, source).await;
-        if let Err(Failure::Transient(_)) = made
-            && let Err(error) = self.files.decoding_survived(file).await
-        {
-            tracing::warn!(error = error.cause(), "a mark is left behind");
-        }
-        made
+        let decoded = tokio::task::spawn_blocking(move || picture::thumbnails(&source)).await;
+        let decoded = match decoded {
+            Ok(decoded) => decoded.map_err(|refusal| refusal.to_string()),
+            Err(panic) => Err(format!("damaged image: {panic}")),
+        };
+        within(limits::JOB_STORE, async {
+            match decoded {
+                Ok(thumbnails) => self.store(file, thumbnails).await.map(|()| "ready"),
+                Err(reason) => Err(self.failed(file, reason).await),
+            }
+        })
+        .await
     }
 
-    async fn decode_and_store(&self, file: &File, source: Bytes) -> Result<(), Failure> {
-        let thumbnails = tokio::task::spawn_blocking(move || picture::thumbnails(&source))
-            .await
-            .map_err(|panic| Failure::Permanent(format!("damaged image: {panic}")))?
-            .map_err(|refusal| Failure::Permanent(refusal.to_string()))?;
+    async fn store(&self, file: &File, thumbnails: Vec<Thumbnail>) -> Result<(), Failure> {
+        if let Err(error) = self.files.decoding_ended(file).await {
+            tracing::warn!(error = error.cause(), "a mark is left behind");
+        }
         let mut made = Vec::with_capacity(thumbnails.len());
         for Thumbnail { width, bytes, content_type } in thumbnails {
             let (size, digest) = (bytes.len() as u64, objects::digest(&bytes));
@@ -229,7 +318,43 @@ impl App {
     }
 }
 
+async fn within<T>(time: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    timeout(time, work).await.unwrap_or_else(|_| Err(Failure::Transient(Error::timeout("a store"))))
+}
+
 /// How often the queue has handed it out, this time included.
 fn receives(message: &SqsMessage) -> u32 {
     message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1)
+}
+
+/// How long after it was received for the so many-th time a message comes again that has this place in its batch.
+fn comes_again_after(retry: Duration, receives: u32, place: usize) -> Duration {
+    let doublings = receives.saturating_sub(1).min(limits::RETRY_DOUBLINGS);
+    let apart = limits::RETRY_APART.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX));
+    retry.saturating_mul(1 << doublings).saturating_add(apart)
+}
+
+fn log(request_id: &str, message: &SqsMessage, outcome: &str, error: Option<String>, took: Duration) {
+    tracing::info!(
+        request_id,
+        message_id = message.message_id,
+        receives = receives(message),
+        outcome,
+        error,
+        duration_ms = took.as_secs_f64() * 1000.0,
+        "job"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_comes_again_later_each_time_and_apart_from_its_neighbours() {
+        let retry = Duration::from_secs(40);
+        let seconds = |receives, place| comes_again_after(retry, receives, place).as_secs();
+        assert_eq!([1, 2, 3, 4, 5].map(|receives| seconds(receives, 0)), [40, 80, 160, 320, 320]);
+        assert_eq!([0, 1, 2, 3, 4].map(|place| seconds(1, place)), [40, 42, 44, 46, 48]);
+    }
 }

@@ -96,6 +96,16 @@ pub async fn visibility_timeout(stack: &Stack, seconds: u32) -> Undo {
     undo
 }
 
+/// Changes one variable of a function's environment.
+pub async fn environment(stack: &Stack, function: &'static str, variable: &str, value: &str) -> Undo {
+    let before = stack.environment(function).await;
+    let mut changed = before.clone();
+    changed[variable] = json!(value);
+    let undo = Undo::by(async move || Stack::running().await.set_environment(function, &before).await);
+    stack.set_environment(function, &changed).await;
+    undo
+}
+
 /// The processes in which the stack runs a function, as the emulator has started them.
 pub fn processes(stack: &Stack, function: &str) -> Vec<Pid> {
     let marks = [

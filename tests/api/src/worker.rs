@@ -20,6 +20,18 @@ pub async fn work(stack: &Stack, bodies: &[String]) -> (Value, Vec<String>) {
 
 /// The same of messages that the queue hands out for the `receives`th time.
 pub async fn work_received(stack: &Stack, receives: u32, bodies: &[String]) -> (Value, Vec<String>) {
+    let (batch, ids) = batch(stack, receives, bodies);
+    let returned = stack.invoke("thumbnails", &batch).await;
+    (returned["batchItemFailures"].clone(), ids)
+}
+
+/// The same of a worker that may die of it.
+pub async fn try_work_received(stack: &Stack, receives: u32, bodies: &[String]) -> Result<Value, String> {
+    let returned = stack.try_invoke("thumbnails", &batch(stack, receives, bodies).0).await;
+    returned.map(|returned| returned["batchItemFailures"].clone())
+}
+
+fn batch(stack: &Stack, receives: u32, bodies: &[String]) -> (Value, Vec<String>) {
     let ids: Vec<String> = bodies.iter().map(|_| unique("message")).collect();
     let records: Vec<Value> = bodies
         .iter()
@@ -32,8 +44,7 @@ pub async fn work_received(stack: &Stack, receives: u32, bodies: &[String]) -> (
             })
         })
         .collect();
-    let returned = stack.invoke("thumbnails", &json!({ "Records": records })).await;
-    (returned["batchItemFailures"].clone(), ids)
+    (json!({ "Records": records }), ids)
 }
 
 /// What the log says of a message.

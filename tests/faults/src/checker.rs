@@ -19,7 +19,7 @@ use crate::{
     model::{Entry, Kind, Picture, Presence},
 };
 
-/// How long all may take to come to rest. A job that a killed worker had taken comes again after ten seconds.
+/// How long all may take to come to rest. A job comes again for the fifth time some fifty seconds after the first.
 const REST: Duration = Duration::from_secs(100);
 
 /// Requests at the same time.

@@ -17,7 +17,10 @@ use std::{
 };
 
 use anyhow::Result;
-use api::{Stack, faults::visibility_timeout};
+use api::{
+    Stack,
+    faults::{environment, visibility_timeout},
+};
 use fastrand::Rng;
 use futures_util::future::join_all;
 
@@ -171,7 +174,7 @@ impl Report {
 pub async fn run(stack: &Stack, plan: &Plan) -> Result<Report> {
     let started = Instant::now();
     // As long as on AWS, nobody would wait for what a dead worker had taken.
-    let _undo = visibility_timeout(stack, 10).await;
+    let _undo = [visibility_timeout(stack, 10).await, environment(stack, "thumbnails", "JOB_RETRY", "3").await];
     // What it holds from before says nothing of this history.
     stack.sqs.purge_queue().queue_url(&stack.dead_letter_queue_url).send().await?;
     let strangers = checker::orphans(stack).await?;

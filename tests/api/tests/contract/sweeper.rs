@@ -99,3 +99,43 @@ async fn a_lost_job_is_sent_again_once_it_is_overdue() {
     let waiting = stack.files.find_one(doc! { "_id": due }).await.unwrap().unwrap();
     assert_eq!(waiting.get_datetime("thumbnailsDueAt").unwrap(), &DateTime::MAX);
 }
+
+/// An image that is due, and for which the worker can do nothing: its bytes are on a disk of the original.
+async fn due_for_ever(stack: &Stack, resent: i32) -> ObjectId {
+    let id = ObjectId::new();
+    let row = doc! {
+        "_id": id, "userId": ObjectId::new(), "name": "planted.jpg", "type": "image", "isPublic": false, "parentId": 0,
+        "thumbnails": "due", "thumbnailsDueAt": past(), "thumbnailsResent": resent,
+    };
+    stack.files.insert_one(row).await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_job_that_never_succeeds_is_sent_ever_more_seldom_and_then_fails() {
+    let stack = Stack::running().await;
+    let (again, given_up) = (due_for_ever(&stack, 7).await, due_for_ever(&stack, 8).await);
+    let before = DateTime::now();
+    sweep(&stack).await;
+    let row = async |id| stack.files.find_one(doc! { "_id": id }).await.unwrap().unwrap();
+    let counted = eventually("it is sent again", Duration::from_secs(10), async || {
+        let row = row(again).await;
+        (row.get_i32("thumbnailsResent").unwrap() == 8).then_some(row)
+    })
+    .await;
+    assert_eq!(counted.get_str("thumbnails").unwrap(), "due");
+    // The grace period of the test stack is a second; it has doubled seven times.
+    let waits = counted.get_datetime("thumbnailsDueAt").unwrap().timestamp_millis() - before.timestamp_millis();
+    assert!((128_000..200_000).contains(&waits), "{waits} ms");
+
+    let failed = eventually("it is given up", Duration::from_secs(10), async || {
+        let row = row(given_up).await;
+        (row.get_str("thumbnails").unwrap() == "failed").then_some(row)
+    })
+    .await;
+    assert_eq!(failed.get_str("thumbnailError").unwrap(), "given up after many attempts");
+    for nothing in ["thumbnailsDueAt", "thumbnailsResent"] {
+        assert!(!failed.contains_key(nothing), "{failed}");
+    }
+    stack.files.delete_many(doc! { "_id": { "$in": [again, given_up] } }).await.unwrap();
+}

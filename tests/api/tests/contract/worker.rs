@@ -123,40 +123,107 @@ async fn r01_a_duplicate_message_is_harmless() {
     assert!(made().await == first);
     let row = row(&stack, &id).await;
     assert_eq!(row.get_str("thumbnails").unwrap(), "ready");
-    for nothing in ["thumbnailError", "thumbnailsDueAt", "decodingSince"] {
+    for nothing in ["thumbnailError", "thumbnailsDueAt", "decodingSince", "decodings"] {
         assert!(!row.contains_key(nothing), "{row}");
     }
 }
 
 #[tokio::test]
-async fn r04_an_image_that_was_being_decoded_when_its_worker_died_is_not_decoded_a_third_time() {
+async fn r04_an_image_that_two_workers_died_of_is_not_decoded_a_third_time() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
-    let died = doc! { "$set": { "decodingSince": DateTime::now() } };
-    for (receives, marked, expected) in [
-        (1, true, "ready"),
-        (2, true, "ready"),
-        (3, true, "failed"),
-        (4, true, "failed"),
-        // It was something else that went wrong before.
-        (3, false, "ready"),
-        (5, false, "ready"),
+    for (receives, deaths, expected) in [
+        (1, 1, "ready"),
+        (2, 1, "ready"),
+        (4, 1, "ready"),
+        // One more death would send its neighbours to the dead-letter queue: the sweeper sends it again.
+        (5, 1, "due"),
+        (5, 0, "ready"),
+        (1, 2, "failed"),
+        (2, 2, "failed"),
+        (5, 2, "failed"),
     ] {
         let id = image_without_a_job(&stack, bob.object_id(), jpeg(600, 400), DateTime::MAX).await;
-        if marked {
-            let image = doc! { "_id": id.parse::<ObjectId>().unwrap() };
-            stack.files.update_one(image, died.clone()).await.unwrap();
+        if deaths > 0 {
+            died_of(&stack, &id, deaths).await;
         }
-        let (failures, _) = work_received(&stack, receives, &[job(&bob.id, &id)]).await;
+        let since = SystemTime::now() - Duration::from_secs(1);
+        let (failures, messages) = work_received(&stack, receives, &[job(&bob.id, &id)]).await;
         assert_eq!(failures, json!([]));
         let row = row(&stack, &id).await;
-        assert_eq!(row.get_str("thumbnails").unwrap(), expected, "{receives}, {marked}: {row}");
-        assert!(!row.contains_key("decodingSince"), "{row}");
+        assert_eq!(row.get_str("thumbnails").unwrap(), expected, "{receives}, {deaths}: {row}");
+        // The marks stay where they matter to a later job.
+        let is_marked = expected != "ready";
+        assert_eq!([row.contains_key("decodingSince"), row.contains_key("decodings")], [is_marked; 2], "{row}");
         if expected == "failed" {
             assert_eq!(failure(&stack, &bob, &id).await, "the decoder does not survive it");
-            assert!(stack.objects(&format!("thumbnails/{id}/")).await.is_empty());
         }
+        if expected == "due" {
+            assert_eq!(logged(&stack, since, &messages[0]).await["outcome"], "left to the sweeper");
+        }
+        assert_eq!(stack.objects(&format!("thumbnails/{id}/")).await.is_empty(), expected != "ready");
     }
+}
+
+#[tokio::test]
+async fn r04_an_image_that_a_worker_died_of_comes_after_its_neighbours() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let mut images = Vec::new();
+    for _ in 0..3 {
+        images.push(image_without_a_job(&stack, bob.object_id(), jpeg(600, 400), DateTime::MAX).await);
+    }
+    died_of(&stack, &images[0], 1).await;
+    let batch: Vec<String> = images.iter().map(|id| job(&bob.id, id)).collect();
+    let since = SystemTime::now() - Duration::from_secs(1);
+    let (failures, messages) = work_received(&stack, 2, &batch).await;
+    assert_eq!(failures, json!([]));
+    for message in &messages {
+        assert_eq!(logged(&stack, since, message).await["outcome"], "ready");
+    }
+    let lines = stack.log_lines(since).await;
+    let place = |message: &String| lines.iter().position(|line| line.contains(message)).unwrap();
+    let places: Vec<usize> = messages.iter().map(place).collect();
+    assert!(places[0] > places[2] && places[2] > places[1], "{places:?}");
+}
+
+/// As workers leave the row of an image that they do not survive.
+async fn died_of(stack: &Stack, id: &str, deaths: i32) {
+    let image = doc! { "_id": id.parse::<ObjectId>().unwrap() };
+    let marks = doc! { "$set": { "decodingSince": DateTime::now(), "decodings": deaths } };
+    stack.files.update_one(image, marks).await.unwrap();
+}
+
+#[tokio::test]
+async fn r01_a_job_that_comes_again_leaves_alone_what_was_decided() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let whole = jpeg(600, 400);
+    let [failed, ready] = [
+        image_without_a_job(&stack, bob.object_id(), whole[..whole.len() / 2].to_vec(), DateTime::MAX).await,
+        image_without_a_job(&stack, bob.object_id(), whole.clone(), DateTime::MAX).await,
+    ];
+    let batch = [job(&bob.id, &failed), job(&bob.id, &ready)];
+    assert_eq!(work(&stack, &batch).await.0, json!([]));
+    let decided = [row(&stack, &failed).await, row(&stack, &ready).await];
+    assert_eq!(decided[0].get_str("thumbnails").unwrap(), "failed");
+    assert_eq!(decided[1].get_str("thumbnails").unwrap(), "ready");
+
+    // If it were done again, the one would be ready now and the other would have failed.
+    stack.put_object(decided[0].get_str("key").unwrap(), whole).await;
+    stack.put_object(decided[1].get_str("key").unwrap(), b"no image".to_vec()).await;
+    let since = SystemTime::now() - Duration::from_secs(1);
+    let (failures, messages) = work_received(&stack, 2, &batch).await;
+    assert_eq!(failures, json!([]));
+    assert_eq!([row(&stack, &failed).await, row(&stack, &ready).await], decided);
+    for (message, outcome) in messages.iter().zip(["failed", "ready"]) {
+        assert_eq!(logged(&stack, since, message).await["outcome"], outcome);
+    }
+
+    // A new job is another matter: somebody wants it done again.
+    assert_eq!(work(&stack, &batch[..1]).await.0, json!([]));
+    assert_eq!(row(&stack, &failed).await.get_str("thumbnails").unwrap(), "ready");
+    stack.remove(&ready).await;
 }
 
 #[tokio::test]

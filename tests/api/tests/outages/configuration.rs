@@ -4,17 +4,7 @@ use api::{PASSWORD, SHA1_OF_PASSWORD, Stack, encoded, unique};
 use mongodb::bson::doc;
 use serde_json::{Value, json};
 
-use crate::{alone, faults::Undo};
-
-/// Changes one variable of a function's environment.
-async fn with(stack: &Stack, function: &'static str, variable: &str, value: &str) -> Undo {
-    let before = stack.environment(function).await;
-    let mut changed = before.clone();
-    changed[variable] = json!(value);
-    let undo = Undo::by(async move || Stack::running().await.set_environment(function, &before).await);
-    stack.set_environment(function, &changed).await;
-    undo
-}
+use crate::{alone, faults::environment as with};
 
 #[tokio::test]
 async fn with_password_hash_sha1_a_password_is_stored_as_the_original_does_it() {

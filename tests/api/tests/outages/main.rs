@@ -14,6 +14,7 @@ mod s3;
 mod silence;
 mod starting;
 mod tls;
+mod sweeper;
 mod uploads;
 mod worker;
 

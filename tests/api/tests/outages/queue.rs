@@ -6,11 +6,12 @@ use api::{
     Times, encoded, eventually,
     faults::{met, s3},
     figure,
-    images::SOON,
+    images::{SOON, image_without_a_job, row},
     pictures::jpeg,
     worker::messages,
 };
-use mongodb::bson::oid::ObjectId;
+use futures_util::{StreamExt, stream};
+use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
 use serde_json::json;
 
 use crate::alone;
@@ -71,6 +72,84 @@ async fn r10_without_the_queue_an_upload_is_acknowledged_and_has_its_thumbnails_
             // Again until their grace period is over.
             stack.invoke("sweeper", &json!({})).await;
             is_ready(id).await.then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn r10_one_sweep_sends_all_lost_jobs_again_however_many() {
+    const LOST: usize = 1205;
+    let (_alone, stack) = alone().await;
+    // Nobody else's.
+    stack.files.update_many(doc! { "thumbnailsDueAt": { "$exists": true } }, later()).await.unwrap();
+    // They cost the worker little: their bytes are on a disk of the original.
+    let owner = ObjectId::new();
+    let due_at = DateTime::from_millis(DateTime::now().timestamp_millis() - 1000);
+    let lost = (0..LOST).map(|_| {
+        doc! {
+            "_id": ObjectId::new(), "userId": owner, "name": "planted.jpg", "type": "image", "isPublic": false,
+            "parentId": 0, "thumbnails": "due", "thumbnailsDueAt": due_at,
+        }
+    });
+    stack.files.insert_many(lost).await.unwrap();
+    let theirs = doc! { "userId": owner };
+    let started = Instant::now();
+    let swept = stack.invoke("sweeper", &json!({})).await;
+    let took = started.elapsed();
+    assert_eq!(swept["overdue"], LOST, "{swept}");
+    let sent_once = doc! { "userId": owner, "thumbnailsResent": 1 };
+    assert_eq!(stack.files.count_documents(sent_once).await.unwrap(), LOST as u64);
+    figure("R10", "lost jobs", format_args!("{LOST} sent again by one sweep in {:.1} s", took.as_secs_f64()));
+
+    stack.files.update_many(theirs.clone(), later()).await.unwrap();
+    eventually("the queue is empty", Duration::from_mins(3), async || {
+        (messages(&stack, &stack.queue_url).await == 0).then_some(())
+    })
+    .await;
+    stack.files.delete_many(theirs).await.unwrap();
+}
+
+/// No sweep comes to it any more.
+fn later() -> Document {
+    doc! { "$set": { "thumbnailsDueAt": DateTime::MAX } }
+}
+
+#[tokio::test]
+async fn r10_a_job_that_the_queue_does_not_take_counts_as_not_sent() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let id = image_without_a_job(&stack, bob.object_id(), jpeg(600, 400), DateTime::from_millis(0)).await;
+    let fault = json!({ "service": "sqs", "operation": "SendMessageBatch", "error": { "code": "ServiceUnavailable", "status": 503 } });
+    let undo = s3(&stack, fault).await;
+    eventually("three sweeps without the queue", SOON, async || {
+        // Whatever it says: the queue is down.
+        let _ = stack.try_invoke("sweeper", &json!({})).await;
+        let row = row(&stack, &id).await;
+        assert_eq!((row.get_str("thumbnails").unwrap(), row.get("thumbnailsResent")), ("due", None), "{row}");
+        (met(&stack).await >= 3).then_some(())
+    })
+    .await;
+    drop(undo);
+    eventually("thumbnails", SOON, async || {
+        stack.invoke("sweeper", &json!({})).await;
+        (row(&stack, &id).await.get_str("thumbnails").unwrap() == "ready").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn r10_what_is_sent_in_one_batch_arrives_whole() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let images: Vec<String> = stream::iter(0..23)
+        .then(|_| image_without_a_job(&stack, bob.object_id(), jpeg(60, 40), DateTime::from_millis(0)))
+        .collect()
+        .await;
+    stack.invoke("sweeper", &json!({})).await;
+    for id in &images {
+        eventually("thumbnails", SOON, async || {
+            (row(&stack, id).await.get_str("thumbnails").unwrap() == "ready").then_some(())
         })
         .await;
     }

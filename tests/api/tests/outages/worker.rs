@@ -1,21 +1,22 @@
 //! The worker when S3 fails it, and when it dies.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use api::{
-    Stack, User, eventually,
+    Stack, User, eventually, figure,
     images::{SOON, failure, image_without_a_job, row},
     pictures::{jpeg, slow},
-    worker::{job, messages, work, work_received},
+    worker::{job, logged, messages, try_work_received, work, work_received},
 };
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
+use futures_util::future::join;
 use mongodb::bson::{DateTime, doc, oid::ObjectId};
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::{
     alone,
-    faults::{met, processes, s3, visibility_timeout},
+    faults::{Undo, environment, met, processes, s3, visibility_timeout},
 };
 
 async fn plant(stack: &Stack, bob: &User, bytes: Vec<u8>) -> String {
@@ -36,7 +37,7 @@ fn with(mut rule: Value, key: &str, value: impl Into<Value>) -> Value {
 async fn is_still_due(stack: &Stack, id: &str) {
     let row = row(stack, id).await;
     assert_eq!(row.get_str("thumbnails").unwrap(), "due");
-    for nothing in ["decodingSince", "thumbnailError"] {
+    for nothing in ["decodingSince", "decodings", "thumbnailError"] {
         assert!(!row.contains_key(nothing), "{row}");
     }
 }
@@ -95,7 +96,7 @@ async fn r03_what_cannot_work_reaches_the_dead_letter_queue() {
     let bob = stack.user("bob").await;
     let id = plant(&stack, &bob, jpeg(600, 400)).await;
     let since = SystemTime::now() - Duration::from_secs(1);
-    let undo = [s3(&stack, refused("PutObject")).await, visibility_timeout(&stack, 3).await];
+    let undo = (s3(&stack, refused("PutObject")).await, retry(&stack, "1").await);
     let body = job(&bob.id, &id);
     let sent = stack.sqs.send_message().queue_url(&stack.queue_url).message_body(&body).send().await.unwrap();
     let sent = sent.message_id.unwrap();
@@ -125,6 +126,31 @@ async fn r03_what_cannot_work_reaches_the_dead_letter_queue() {
     let handle = letters[0].receipt_handle.as_ref().unwrap();
     stack.sqs.delete_message().queue_url(dead).receipt_handle(handle).send().await.unwrap();
     assert_eq!(messages(&stack, dead).await, 0);
+}
+
+/// Lets a job that failed come again after so many seconds, and one that no worker came to begin with after ten. On AWS
+/// nobody tells the queue that a worker is dead, here neither.
+async fn retry(stack: &Stack, seconds: &str) -> [Undo; 2] {
+    [visibility_timeout(stack, 10).await, environment(stack, "thumbnails", "JOB_RETRY", seconds).await]
+}
+
+#[tokio::test]
+async fn r03_a_job_that_a_store_failed_comes_again_within_a_minute() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let id = plant(&stack, &bob, jpeg(600, 400)).await;
+    let _undo = s3(&stack, with(refused("PutObject"), "times", 1)).await;
+    let sent = Instant::now();
+    let send = stack.sqs.send_message().queue_url(&stack.queue_url).message_body(job(&bob.id, &id));
+    send.send().await.unwrap();
+    eventually("S3 has failed it", SOON, async || (met(&stack).await == 1).then_some(())).await;
+    eventually("it is done", SOON, async || {
+        (row(&stack, &id).await.get_str("thumbnails").unwrap() == "ready").then_some(())
+    })
+    .await;
+    let took = sent.elapsed();
+    assert!(took < Duration::from_mins(1), "it took {took:?}");
+    figure("R3", "a store that failed once", format_args!("thumbnails {} s later", took.as_secs()));
 }
 
 #[tokio::test]
@@ -158,16 +184,35 @@ async fn killed_while_decoding(stack: &Stack, id: &str, before: DateTime) -> Dat
     let mark =
         async || row(stack, id).await.get_datetime("decodingSince").ok().copied().filter(|since| *since > before);
     let since = eventually("it is being decoded", SOON, mark).await;
+    killed(stack, async || assert_eq!(mark().await, Some(since), "it was decoded before it could be killed")).await;
+    since
+}
+
+/// Kills all workers, after a look at what they were doing.
+async fn killed<T>(stack: &Stack, look: impl AsyncFnOnce() -> T) -> T {
     let workers = processes(stack, "thumbnails");
-    assert!(!workers.is_empty(), "nobody decodes it");
+    assert!(!workers.is_empty(), "nobody works");
     for &worker in &workers {
         kill_process(worker, Signal::STOP).unwrap();
     }
-    assert_eq!(mark().await, Some(since), "it was decoded before it could be killed");
+    let seen = look().await;
     for &worker in &workers {
         kill_process(worker, Signal::KILL).unwrap();
     }
-    since
+    seen
+}
+
+/// Sends the jobs of these images so that they make one batch; the ids of the messages.
+async fn send_together(stack: &Stack, bob: &User, images: &[String]) -> Vec<String> {
+    let batch = images.iter().enumerate().map(|(n, id)| {
+        // All become visible at once.
+        let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(job(&bob.id, id));
+        entry.delay_seconds(1).build().unwrap()
+    });
+    let send = stack.sqs.send_message_batch().queue_url(&stack.queue_url).set_entries(Some(batch.collect()));
+    let sent = send.send().await.unwrap().successful;
+    assert_eq!(sent.len(), images.len());
+    sent.into_iter().map(|entry| entry.message_id).collect()
 }
 
 #[tokio::test]
@@ -180,15 +225,8 @@ async fn r04_a_workers_death_spares_the_neighbours() {
         images.push(plant(&stack, &bob, bytes).await);
     }
     let deadly = images[2].clone();
-    // As on AWS, nobody tells the queue that its worker is dead. The decoding takes less than this.
-    let _undo = visibility_timeout(&stack, 10).await;
-    let batch = images.iter().enumerate().map(|(n, id)| {
-        // All become visible at once, and so make one batch.
-        let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(job(&bob.id, id));
-        entry.delay_seconds(1).build().unwrap()
-    });
-    let send = stack.sqs.send_message_batch().queue_url(&stack.queue_url).set_entries(Some(batch.collect()));
-    assert_eq!(send.send().await.unwrap().successful.len(), images.len());
+    let _undo = retry(&stack, "10").await;
+    send_together(&stack, &bob, &images).await;
 
     let first = killed_while_decoding(&stack, &deadly, DateTime::MIN).await;
     // Those before it are done, those behind it are not.
@@ -208,6 +246,172 @@ async fn r04_a_workers_death_spares_the_neighbours() {
 }
 
 #[tokio::test]
+async fn r04_three_images_that_kill_the_worker_spare_the_neighbours() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let small = jpeg(600, 400);
+    let mut images = Vec::new();
+    for bytes in [slow(), slow(), small.clone(), slow(), small] {
+        images.push(plant(&stack, &bob, bytes).await);
+    }
+    let (deadly, good) = ([0, 1, 3].map(|n| images[n].as_str()), [2, 4].map(|n| images[n].as_str()));
+    let _undo = retry(&stack, "6").await;
+    let since = SystemTime::now() - Duration::from_secs(1);
+    let sent = Instant::now();
+    let messages_sent = send_together(&stack, &bob, &images).await;
+
+    let marks = async || {
+        let mut marks = Vec::new();
+        for id in deadly {
+            marks.push(row(&stack, id).await.get_datetime("decodingSince").ok().copied());
+        }
+        marks
+    };
+    let (mut seen, mut deaths, mut good_after) = (vec![None; deadly.len()], [0; 3], None);
+    // A worker that decodes one of the three does not live to tell.
+    eventually("the three have failed", Duration::from_mins(4), async || {
+        if marks().await.iter().zip(&seen).any(|(mark, seen)| mark > seen) {
+            let marked = killed(&stack, marks).await;
+            for (deaths, (mark, seen)) in deaths.iter_mut().zip(marked.iter().zip(&seen)) {
+                *deaths += u32::from(mark > seen);
+            }
+            seen = marked;
+        }
+        let is = async |id: &str, thumbnails: &str| row(&stack, id).await.get_str("thumbnails").unwrap() == thumbnails;
+        if good_after.is_none() && is(good[0], "ready").await && is(good[1], "ready").await {
+            good_after = Some(sent.elapsed());
+        }
+        let have_failed =
+            is(deadly[0], "failed").await && is(deadly[1], "failed").await && is(deadly[2], "failed").await;
+        have_failed.then_some(())
+    })
+    .await;
+    assert_eq!(deaths, [2; 3]);
+    for id in deadly {
+        assert_eq!(failure(&stack, &bob, id).await, "the decoder does not survive it");
+    }
+    eventually("the queue is empty", SOON, async || (messages(&stack, &stack.queue_url).await == 0).then_some(()))
+        .await;
+    assert_eq!(messages(&stack, &stack.dead_letter_queue_url).await, 0);
+    for id in good {
+        assert_eq!(stack.objects(&format!("thumbnails/{id}/")).await.len(), 3);
+    }
+    let lines = stack.log_lines(since).await;
+    let receives = [2, 4].map(|n| {
+        let of_it = lines.iter().filter(|line| line.contains(&messages_sent[n]));
+        of_it.map(|line| serde_json::from_str::<Value>(line).unwrap()["receives"].as_u64().unwrap()).max().unwrap()
+    });
+    // One more for each death at most.
+    assert!(receives.iter().all(|&receives| receives <= 4), "{receives:?}");
+    let (receives, after) = (receives.into_iter().max().unwrap(), good_after.unwrap().as_secs());
+    let figures =
+        format_args!("the neighbours ready after {after} s and gone at receive {receives}, with retries of 6 s");
+    figure("R4", "three killers in a batch of five", figures);
+}
+
+#[tokio::test]
+async fn r04_four_killers_that_always_come_together_spare_the_fifth() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let mut images = Vec::new();
+    for bytes in [slow(), slow(), slow(), slow(), jpeg(600, 400)] {
+        images.push(plant(&stack, &bob, bytes).await);
+    }
+    let batch: Vec<String> = images.iter().map(|id| job(&bob.id, id)).collect();
+    let mut firsts = Vec::new();
+    for (receives, deadly) in (1..).zip(&images[..4]) {
+        let killed = killed_while_decoding(&stack, deadly, DateTime::MIN);
+        let (died, first) = join(try_work_received(&stack, receives, &batch), killed).await;
+        assert!(died.is_err(), "{died:?}");
+        firsts.push(first);
+    }
+    // The queue hands them out for the last time: nobody is risked any more.
+    assert_eq!(work_received(&stack, 5, &batch).await.0, json!([]));
+    assert_eq!(row(&stack, &images[4]).await.get_str("thumbnails").unwrap(), "ready");
+    for (id, first) in images.iter().zip(firsts) {
+        let row = row(&stack, id).await;
+        assert_eq!(row.get_str("thumbnails").unwrap(), "due");
+        assert_eq!(row.get_i32("decodings").unwrap(), 1);
+        assert_eq!(row.get_datetime("decodingSince").unwrap(), &first);
+    }
+
+    // As the sweeper sends them. The first has its second chance, and none after it.
+    let killed = killed_while_decoding(&stack, &images[0], DateTime::now());
+    assert!(join(try_work_received(&stack, 1, &batch[..1]), killed).await.0.is_err());
+    assert_eq!(work_received(&stack, 2, &batch[..1]).await.0, json!([]));
+    assert_eq!(failure(&stack, &bob, &images[0]).await, "the decoder does not survive it");
+    // The second has the same, and this time nothing kills its worker.
+    assert_eq!(work(&stack, &batch[1..2]).await.0, json!([]));
+    assert_eq!(row(&stack, &images[1]).await.get_str("thumbnails").unwrap(), "ready");
+}
+
+#[tokio::test]
+async fn r04_an_image_does_not_fail_because_s3_takes_no_thumbnails() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let mut images = Vec::new();
+    for _ in 0..5 {
+        images.push(plant(&stack, &bob, jpeg(600, 400)).await);
+    }
+    let batch: Vec<String> = images.iter().map(|id| job(&bob.id, id)).collect();
+    let undo = s3(&stack, json!({ "service": "s3", "operation": "PutObject", "timeout_ms": 60_000 })).await;
+
+    // A batch ends before its worker is ended, also if each of its jobs waits.
+    let since = SystemTime::now() - Duration::from_secs(1);
+    let started = Instant::now();
+    let (failures, messages) = work(&stack, &batch).await;
+    let took = started.elapsed();
+    let all: Vec<Value> = messages.iter().map(|id| json!({ "itemIdentifier": id })).collect();
+    assert_eq!(failures, json!(all));
+    assert!(took < Duration::from_secs(30), "it took {took:?}");
+    assert_eq!(logged(&stack, since, &messages[0]).await["error"], "a store did not answer in time");
+    assert_eq!(logged(&stack, since, &messages[4]).await["error"], "no time is left in this batch");
+    for id in &images {
+        is_still_due(&stack, id).await;
+    }
+    // Nor does a worker that is ended meanwhile leave a mark, however often.
+    for receives in 2..=4 {
+        let before = met(&stack).await;
+        let killed = async {
+            eventually("S3 is asked", SOON, async || (met(&stack).await > before).then_some(())).await;
+            killed(&stack, async || is_still_due(&stack, &images[0]).await).await;
+        };
+        let (died, ()) = join(try_work_received(&stack, receives, &batch[..1]), killed).await;
+        assert!(died.is_err(), "{died:?}");
+        is_still_due(&stack, &images[0]).await;
+    }
+    drop(undo);
+    assert_eq!(work_received(&stack, 5, &batch).await.0, json!([]));
+    for id in &images {
+        assert_eq!(row(&stack, id).await.get_str("thumbnails").unwrap(), "ready");
+    }
+}
+
+#[tokio::test]
+async fn r01_a_job_that_fails_does_not_undo_what_another_has_made() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let id = plant(&stack, &bob, b"no image".to_vec()).await;
+    let image = doc! { "_id": id.parse::<ObjectId>().unwrap() };
+    // The job has looked at the row and waits for the source.
+    let _undo = s3(&stack, json!({ "service": "s3", "operation": "GetObject", "timeout_ms": 3000, "times": 1 })).await;
+    let ready = async {
+        eventually("S3 is asked", SOON, async || (met(&stack).await == 1).then_some(())).await;
+        let ready = doc! { "$set": { "thumbnails": "ready" }, "$unset": { "thumbnailsDueAt": "" } };
+        stack.files.update_one(image, ready).await.unwrap();
+    };
+    let body = [job(&bob.id, &id)];
+    let since = SystemTime::now() - Duration::from_secs(1);
+    let ((failures, messages), ()) = join(work(&stack, &body), ready).await;
+    assert_eq!(failures, json!([]));
+    assert_eq!(logged(&stack, since, &messages[0]).await["error"], "unsupported format");
+    let row = row(&stack, &id).await;
+    assert_eq!(row.get_str("thumbnails").unwrap(), "ready", "{row}");
+    assert!(!row.contains_key("thumbnailError"), "{row}");
+    stack.remove(&id).await;
+}
+
+#[tokio::test]
 async fn r20_what_could_not_be_cleaned_up_behind_a_deleted_image_is_when_the_job_comes_again() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
@@ -220,7 +424,7 @@ async fn r20_what_could_not_be_cleaned_up_behind_a_deleted_image_is_when_the_job
         let decoded_now = doc! { "_id": id.parse::<ObjectId>().unwrap(), "decodingSince": { "$exists": true } };
         (stack.files.delete_one(decoded_now).await.unwrap().deleted_count == 1).then_some(())
     });
-    let ((failures, messages), ()) = futures_util::future::join(work(&stack, &body), forgotten).await;
+    let ((failures, messages), ()) = join(work(&stack, &body), forgotten).await;
     assert_eq!(failures, json!([{ "itemIdentifier": messages[0] }]));
     drop(undo);
     assert_eq!(work_received(&stack, 2, &body).await.0, json!([]));

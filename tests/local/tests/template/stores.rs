@@ -101,6 +101,16 @@ fn s22_a_job_does_not_come_again_while_it_is_being_done() {
 }
 
 #[test]
+fn s22_a_failed_job_comes_again_in_a_minute_but_after_its_worker_ended() {
+    let worker = template().named("thumbnails")["Timeout"].as_u64().unwrap();
+    let retry = template().0["Parameters"]["JobRetrySeconds"]["Default"].as_u64().unwrap();
+    // The last job of a batch comes 8 s after the first, and a poll takes a moment.
+    assert!(worker < retry && retry + 8 < 55, "{retry} s, and the worker may take {worker} s");
+    let variable = &template().named("thumbnails")["Environment"]["Variables"]["JOB_RETRY"];
+    assert_eq!(text(variable), "${JobRetrySeconds}");
+}
+
+#[test]
 fn s22_a_job_fails_without_its_neighbours() {
     let source = template().only("AWS::Lambda::EventSourceMapping");
     assert_eq!(text(&source["EventSourceArn"]), "${Queue.Arn}");
