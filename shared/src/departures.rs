@@ -5,10 +5,12 @@
 //! still store something, and nobody could delete it: so a note in collection `departures` comes before, by which the
 //! sweeper looks once more when all of them are over.
 
+use std::time::Instant;
+
 use futures_util::TryStreamExt;
 use mongodb::{
     Collection, Database,
-    bson::{DateTime, doc, oid::ObjectId},
+    bson::{DateTime, RawDocumentBuf, deserialize_from_slice, doc, oid::ObjectId},
 };
 use serde::{Deserialize, Serialize};
 use tokio::{time::timeout, try_join};
@@ -17,7 +19,7 @@ use crate::{
     Config, Result,
     files::Files,
     limits,
-    mongo::answer,
+    mongo::{self, answer},
     tickets::Grants,
     users::{UserId, Users},
 };
@@ -68,17 +70,43 @@ impl Departures {
     }
 
     /// Takes away what came after the accounts of the notes went, and the notes after which nothing can come.
+    ///
+    /// # Errors
+    /// The first failure, after all other notes have been looked at. A note that cannot be read is passed over, with a line in
+    /// the log.
     pub async fn sweep(&self) -> Result<()> {
+        let started = Instant::now();
+        let mut outcome = Ok(());
+        let notes = self.rows.clone_with_type::<RawDocumentBuf>();
+        let mut notes = answer(notes.find(doc! {})).await?;
+        while started.elapsed() < limits::SWEEP
+            && let Some(note) = answer(notes.try_next()).await?
+        {
+            let id = mongo::id(&note);
+            let Ok(note) = deserialize_from_slice::<Row>(note.as_bytes()) else {
+                tracing::warn!(note = mongo::in_words(&id), "the sweeper passes over a note that it cannot read");
+                continue;
+            };
+            if let Err(error) = self.follow(note).await {
+                tracing::warn!(
+                    note = mongo::in_words(&id),
+                    error = error.cause(),
+                    "what an account has left stays until the next sweep"
+                );
+                outcome = outcome.and(Err(error));
+            }
+        }
+        outcome
+    }
+
+    async fn follow(&self, Row { id, noted_at }: Row) -> Result<()> {
         let over = DateTime::from_system_time(std::time::SystemTime::now() - limits::LATE);
-        let rows = async { self.rows.find(doc! {}).limit(limits::SWEEP_ROWS).await?.try_collect::<Vec<Row>>().await };
-        for Row { id, noted_at } in answer(rows).await? {
-            // Somebody who has not asked again after a failure keeps the account, and what they have stored since.
-            if self.users.with_id(UserId(id)).await?.is_none() {
-                self.strip(UserId(id)).await?;
-            }
-            if noted_at < over {
-                answer(self.rows.delete_one(doc! { "_id": id, "notedAt": noted_at })).await?;
-            }
+        // Somebody who has not asked again after a failure keeps the account, and what they have stored since.
+        if self.users.with_id(UserId(id)).await?.is_none() {
+            self.strip(UserId(id)).await?;
+        }
+        if noted_at < over {
+            answer(self.rows.delete_one(doc! { "_id": id, "notedAt": noted_at })).await?;
         }
         Ok(())
     }

@@ -39,6 +39,7 @@ mod view;
 
 pub use audit::{Claim, Expected};
 pub use deleting::Doomed;
+use deleting::Standing;
 use row::Row;
 pub use view::FileView;
 
@@ -63,6 +64,10 @@ impl FromStr for FileId {
     type Err = Error;
 
     fn from_str(hex: &str) -> Result<Self> {
+        // There is one form of each, as S3's keys and the lines of a log have it.
+        if hex.bytes().any(|digit| digit.is_ascii_uppercase()) {
+            return Err(Error::NotFound);
+        }
         ObjectId::parse_str(hex).map(Self).map_err(|_| Error::NotFound)
     }
 }
@@ -320,11 +325,11 @@ impl Files {
 
     /// Whoever may see it.
     pub async fn find(&self, FileId(id): FileId) -> Result<File> {
-        self.reachable(doc! { "_id": id, "state": null }).await?.ok_or(Error::NotFound)?.try_into()
+        self.reachable(doc! { "_id": id, "state": null }).await?.map(File::from).ok_or(Error::NotFound)
     }
 
     pub async fn owned_by(&self, owner: UserId, id: FileId) -> Result<File> {
-        self.reachable(owned(owner, id)).await?.ok_or(Error::NotFound)?.try_into()
+        self.reachable(owned(owner, id)).await?.map(File::from).ok_or(Error::NotFound)
     }
 
     /// The file, or the upload that is to become it, whoever owns it.
@@ -345,7 +350,7 @@ impl Files {
         }
         // A folder that the original forgot has its files still.
         if let Parent::Folder(FileId(id)) = parent
-            && self.is_deleted(id).await?
+            && self.is_deleted(owner, id).await?
         {
             return Ok(Vec::new());
         }
@@ -354,20 +359,20 @@ impl Files {
             let page = self.rows.find(there).sort(doc! { "_id": 1 }).skip(skip).limit(limits::PAGE.into()).await?;
             page.try_collect::<Vec<Row>>().await
         };
-        answer(rows).await?.into_iter().map(File::try_from).collect()
+        Ok(answer(rows).await?.into_iter().map(File::from).collect())
     }
 
     /// Whether a new file of this owner may lie there.
     ///
     /// # Errors
-    /// `Parent not found`, also for somebody else's folder, and `Parent is not a folder`.
+    /// `Parent not found`, also for somebody else's folder; `Parent is not a folder`; `Too deep: 100 levels at most`.
     pub async fn check_parent(&self, owner: UserId, parent: Parent) -> Result<()> {
         let Parent::Folder(id) = parent else { return Ok(()) };
-        match self.owned_by(owner, id).await {
-            Ok(File { kind: Kind::Folder, .. }) => Ok(()),
-            Ok(_) => Err(Error::Invalid("Parent is not a folder")),
-            Err(Error::NotFound) => Err(Error::Invalid("Parent not found")),
-            Err(error) => Err(error),
+        match self.standing(owned(owner, id)).await? {
+            None => Err(Error::Invalid("Parent not found")),
+            Some(Standing { is_folder: false, .. }) => Err(Error::Invalid("Parent is not a folder")),
+            Some(Standing { level: limits::LEVELS.., .. }) => Err(Error::Invalid("Too deep: 100 levels at most")),
+            Some(_) => Ok(()),
         }
     }
 
@@ -375,7 +380,7 @@ impl Files {
     pub async fn create_folder(&self, new: NewFile) -> Result<File> {
         let (id, parent, row) = (new.id, new.parent, Row::folder(new));
         if !matches!(parent, Parent::Folder(_)) {
-            return if self.insert(&row).await? { row.try_into() } else { self.find(id).await };
+            return if self.insert(&row).await? { Ok(row.into()) } else { self.find(id).await };
         }
         // In two steps, as a file, so that a folder that goes meanwhile takes it along.
         self.insert(&row.pending_until(from_now(self.upload_grace))).await?;
@@ -383,7 +388,7 @@ impl Files {
         let visible = doc! { "$unset": { "state": "", "expiresAt": "" } };
         let update = self.rows.find_one_and_update(still_pending(id), visible).return_document(ReturnDocument::After);
         match answer(update).await? {
-            Some(row) => row.try_into(),
+            Some(row) => Ok(row.into()),
             None => self.find(id).await,
         }
     }
@@ -455,7 +460,7 @@ impl Files {
         let update = self.rows.find_one_and_update(still_pending, visible).return_document(ReturnDocument::After);
         // A folder that is deleted after this look has the pending row inside, and takes it along.
         self.check_still_in(pending.file.parent, pending.file.id).await?;
-        answer(update).await?.map(File::try_from).transpose()
+        Ok(answer(update).await?.map(File::from))
     }
 
     /// Lets the sweeper take an upload at its next run.
@@ -466,15 +471,19 @@ impl Files {
     }
 
     pub async fn set_public(&self, owner: UserId, id: FileId, is_public: bool) -> Result<File> {
+        // What lies in a deleted folder is there no more, though the sweeper may not have come to it.
+        self.reachable(owned(owner, id)).await?.ok_or(Error::NotFound)?;
         let set = doc! { "$set": { "isPublic": is_public, "updatedAt": DateTime::now() } };
         let update = self.rows.find_one_and_update(owned(owner, id), set).return_document(ReturnDocument::After);
-        answer(update).await?.ok_or(Error::NotFound)?.try_into()
+        answer(update).await?.map(File::from).ok_or(Error::NotFound)
     }
 
-    /// How many documents are visible, without counting them.
+    /// How many documents are visible, without counting them. Those that are not are counted by their index alone: of
+    /// `$exists` MongoDB reads each document, of a state that is a string it does not. What lies in a deleted folder counts
+    /// until the sweeper comes to it.
     pub async fn count(&self) -> Result<u64> {
         let all = answer(self.rows.estimated_document_count()).await?;
-        let invisible = answer(self.rows.count_documents(doc! { "state": { "$exists": true } })).await?;
+        let invisible = answer(self.rows.count_documents(doc! { "state": { "$gte": "" } })).await?;
         Ok(all.saturating_sub(invisible))
     }
 
@@ -666,11 +675,17 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_24_hex_digits() {
+    fn an_id_is_24_hex_digits_in_lower_case() {
         assert!("5f1e7d35c7ba06511e683b21".parse::<FileId>().is_ok());
-        for id in
-            ["", "5f1e7d35c7ba06511e683b2", "5f1e7d35c7ba06511e683b211", "zzzzzzzzzzzz", "../../../../../../etc/pa"]
-        {
+        for id in [
+            "",
+            "5f1e7d35c7ba06511e683b2",
+            "5f1e7d35c7ba06511e683b211",
+            "5F1E7D35C7BA06511E683B21",
+            "5f1e7d35c7ba06511e683B21",
+            "zzzzzzzzzzzz",
+            "../../../../../../etc/pa",
+        ] {
             assert!(id.parse::<FileId>().is_err(), "{id}");
         }
     }

@@ -46,6 +46,10 @@ pub const PASSWORD_BYTES: usize = 1024;
 pub const FAILURES: u32 = 10;
 pub const FAILURES_WITHIN: Duration = Duration::from_mins(1);
 
+/// Levels of folders: what lies in the root is at level 1, and nothing is made below this one. A read looks at each folder
+/// above what it reads, so that their number is what a read costs: some 30 µs of MongoDB's time each. People nest ten.
+pub const LEVELS: u32 = 100;
+
 /// Documents on one page of a listing.
 pub const PAGE: u32 = 20;
 
@@ -246,6 +250,9 @@ pub const ADOPTION_BYTES: u64 = 5 << 30;
 
 /// Documents that the report of an adoption names for each reason; it counts the others.
 pub const ADOPTION_FINDINGS: usize = 20;
+
+/// How long the sweeper leaves a row alone that it cannot read: the log names the row once a day, until a person repairs it.
+pub const UNREADABLE: Duration = Duration::from_hours(24);
 
 /// Objects that S3 deletes at once.
 pub const DELETED_AT_ONCE: usize = 1000;

@@ -5,7 +5,7 @@ use std::{future::IntoFuture, path::PathBuf, time::Duration};
 use anyhow::{Context, Result};
 use mongodb::{
     Client, Database,
-    bson::doc,
+    bson::{Bson, RawDocument, doc, oid::ObjectId},
     error::{ErrorKind, WriteFailure},
     options::{Acknowledgment, ClientOptions, Tls, WriteConcern},
 };
@@ -110,6 +110,16 @@ pub fn is_duplicate(error: &Error) -> bool {
     error.is_some_and(
         |error| matches!(*error.kind, ErrorKind::Write(WriteFailure::WriteError(ref error)) if error.code == 11000),
     )
+}
+
+/// The `_id` of a document as it is stored, of whatever type, to find a document again that cannot be read.
+pub fn id(document: &RawDocument) -> Bson {
+    document.get("_id").ok().flatten().and_then(|id| id.try_into().ok()).unwrap_or(Bson::Null)
+}
+
+/// An `_id` as the log has it.
+pub fn in_words(id: &Bson) -> String {
+    id.as_object_id().map_or_else(|| id.to_string(), ObjectId::to_hex)
 }
 
 /// Whether `MongoDB` answers.

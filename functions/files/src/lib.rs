@@ -102,7 +102,7 @@ async fn list(
         (
             status = 400,
             description = "`Missing name`, `Missing type`, `Missing data`, `Invalid name`, `Invalid data`, `Invalid size`, \
-                           `Parent not found`, `Parent is not a folder`, `Invalid JSON`, \
+                           `Parent not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`, \
                            `Invalid Idempotency-Key: 1 to 255 characters of ASCII`",
             body = ErrorView
         ),

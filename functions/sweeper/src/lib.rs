@@ -48,23 +48,25 @@ impl App {
         })
     }
 
-    /// One run. A row that cannot be finished now is found again by the next.
+    /// One run, in three parts. Each runs whatever became of the others: what one fails of may be there for days. What cannot
+    /// be done now is found again by the next run.
     ///
     /// # Errors
-    /// A store that is down; the schedule is the retry.
+    /// The first failure of a part, most often of a store that is down. The log has all of them, and the schedule is the retry.
     pub async fn sweep(&self, request_id: &str) -> Result<Swept> {
         self.use_redis().await;
-        let outcome: Result<Swept> = async {
-            let swept = Swept { expired: self.expired().await?, overdue: self.overdue().await? };
-            self.departures.sweep().await?;
-            Ok(swept)
+        let (expired, overdue) = (self.expired().await, self.overdue().await);
+        let departures = self.departures.sweep().await;
+        let failures = [expired.as_ref().err(), overdue.as_ref().err(), departures.as_ref().err()];
+        for (part, error) in ["expired", "overdue", "departures"].into_iter().zip(failures) {
+            if let Some(error) = error {
+                tracing::error!(request_id, part, error = error.cause(), "sweep");
+            }
         }
-        .await;
-        match &outcome {
-            Ok(Swept { expired, overdue }) => tracing::info!(request_id, expired, overdue, "sweep"),
-            Err(error) => tracing::error!(request_id, error = error.cause(), "sweep"),
-        }
-        outcome
+        let swept = Swept { expired: expired?, overdue: overdue? };
+        departures?;
+        tracing::info!(request_id, expired = swept.expired, overdue = swept.overdue, "sweep");
+        Ok(swept)
     }
 
     async fn expired(&self) -> Result<usize> {

@@ -75,7 +75,7 @@ struct FormAnswer {
         (
             status = 400,
             description = "`Missing name`, `Invalid name`, `Files of this type are not allowed here`, `Parent not found`, \
-                           `Parent is not a folder`",
+                           `Parent is not a folder`, `Too deep: 100 levels at most`",
             body = ErrorWithMessage
         ),
         (status = 409, description = "`This ticket is good for no more files`", body = ErrorWithMessage),
@@ -125,7 +125,7 @@ struct Begun {
         (
             status = 400,
             description = "`Missing name`, `Invalid name`, `Files of this type are not allowed here`, `Parent not found`, \
-                           `Parent is not a folder`, `Invalid JSON`",
+                           `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`",
             body = ErrorWithMessage
         ),
         (status = 409, description = "`This ticket is good for no more files`", body = ErrorWithMessage),

@@ -130,7 +130,8 @@ async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<J
         (status = 201, description = "A ticket", body = Issued),
         (
             status = 400,
-            description = "`Parent not found`, `Parent is not a folder`, `Invalid maxBytes`, `Invalid maxFiles`, \
+            description = "`Parent not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, \
+                           `Invalid maxBytes`, `Invalid maxFiles`, \
                            `Invalid types: media types such as image/png or image/*`, \
                            `Invalid expiresIn: 1 to 86400 seconds`, `Invalid JSON`",
             body = ErrorView
@@ -186,7 +187,7 @@ async fn revoke(
             status = 400,
             description = "`Missing method`, `Missing key`, `Missing uploadId`, `Invalid method: PUT, POST, GET or DELETE`, \
                            `Invalid part: uploadId, and partNumber from 1 to 10000`, `Invalid name`, `Parent not found`, \
-                           `Parent is not a folder`, `Invalid JSON`",
+                           `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`",
             body = ErrorView
         ),
         TooLarge,

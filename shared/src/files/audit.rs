@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
+use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use serde::Deserialize;
 
-use super::{FileId, Files, ThumbnailFile};
+use super::{
+    FileId, Files, ThumbnailFile,
+    row::{self, lenient, no_id, whole},
+};
 use crate::{Result, limits, mongo::answer, objects::Key, pages::pages};
 
 /// What the keys of thumbnails begin with, and those of direct uploads.
@@ -34,21 +37,22 @@ pub enum Expected {
     Bytes(Option<u64>),
 }
 
-/// A row as far as it concerns the bucket.
+/// A row as far as it concerns the bucket; read whatever its fields hold, as a `Row` is.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", default = "no_id", deserialize_with = "row::id")]
     id: ObjectId,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     key: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     size: Option<i64>,
+    /// Whatever it is: only what has none is visible.
     #[serde(default)]
-    state: Option<String>,
-    #[serde(default)]
+    state: Bson,
+    #[serde(default, deserialize_with = "lenient")]
     r#type: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     thumbnail_files: Vec<ThumbnailFile>,
 }
 
@@ -176,7 +180,7 @@ impl Entry {
     }
 
     fn is_visible(&self) -> bool {
-        self.state.is_none()
+        self.state == Bson::Null
     }
 }
 
@@ -207,6 +211,9 @@ mod tests {
             (doc! { "type": "file", "key": "files/x", "size": 5_i64 }, &[("files/x", Bytes(Some(5)))]),
             (doc! { "type": "file", "key": "files/x", "size": 5, "state": null }, &[("files/x", Bytes(Some(5)))]),
             (doc! { "type": "file", "key": "files/x" }, &[("files/x", Bytes(None))]),
+            (doc! { "type": "file", "key": "files/x", "size": "5" }, &[("files/x", Bytes(None))]),
+            (doc! { "type": 7, "key": "files/x", "size": 5.0, "state": 7 }, &[("files/x", Perhaps)]),
+            (doc! { "type": "file", "key": 7, "size": 5 }, &[]),
             (doc! { "type": "file", "key": "files/x", "size": 5, "state": "pending" }, &[("files/x", Perhaps)]),
             (doc! { "type": "file", "key": "uploads/x/y", "size": 5 }, &[("uploads/x/y", Bytes(Some(5)))]),
             (

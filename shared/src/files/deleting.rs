@@ -2,12 +2,15 @@
 //! then the row follow when the sweeper comes.
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
+use mongodb::bson::{
+    Bson, DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, deserialize_from_slice, doc, oid::ObjectId,
+};
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{FileId, Files, Found, Parent, Pending, Row, from_now, owned, still_pending};
 use crate::{
     Error, Result, limits,
-    mongo::{answer, answer_within},
+    mongo::{answer, answer_within, id, in_words},
     objects::Key,
     users::UserId,
 };
@@ -42,14 +45,32 @@ impl Doomed {
     }
 }
 
+impl Doomed {
+    /// A row with a tombstone, or why it cannot be read.
+    ///
+    /// # Errors
+    /// For a row that only a person can have made so. Its objects are not known, so that the row must not go.
+    fn read(row: &RawDocument) -> Result<Self, &'static str> {
+        let has = |field| row.get(field).ok().flatten().unwrap_or(RawBsonRef::Null);
+        if !matches!(has("_id"), RawBsonRef::ObjectId(_)) {
+            return Err("its _id is no ObjectId");
+        }
+        let doomed: Row = deserialize_from_slice(row.as_bytes()).map_err(|_| "it is no document of ours")?;
+        if doomed.key.is_none() && has("key") != RawBsonRef::Null {
+            return Err("its key is none of ours");
+        }
+        Ok(doomed.into())
+    }
+}
+
 impl From<Row> for Doomed {
     fn from(row: Row) -> Self {
         Self {
             id: FileId(row.id),
             owner: UserId(row.user_id),
             parts: row.key.clone().filter(|_| row.may_be_in_parts()),
-            is_folder: row.is_folder(),
-            is_image: row.is_image(),
+            is_folder: row.may_be_folder(),
+            is_image: row.may_be_image(),
             may_come_again: row.is_repeatable,
             key: row.key,
         }
@@ -58,6 +79,27 @@ impl From<Row> for Doomed {
 
 fn tombstone() -> Document {
     doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } }
+}
+
+/// A tombstone for what may be pending, as a pipeline. A function may be about to put the bytes of a pending row under
+/// `files/`, and S3 tells nobody of an object there: so the row stays until they have come, and goes with them. Those
+/// under `uploads/` S3 tells the worker of, which deletes what no row asks for.
+fn tombstone_of_any() -> Vec<Document> {
+    let is_pending = doc! { "$eq": ["$state", "pending"] };
+    // "0" is the character after "/". A comparison does not fail for a key that is no string, as functions of strings do.
+    let comes_through_a_function =
+        doc! { "$and": [is_pending, { "$gte": ["$key", "files/"] }, { "$lt": ["$key", "files0"] }] };
+    let expires_at = doc! { "$cond": [comes_through_a_function, from_now(limits::LATE), DateTime::now()] };
+    vec![doc! { "$set": { "state": "deleted", "expiresAt": expires_at } }]
+}
+
+/// Where a folder stands.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Standing {
+    pub is_folder: bool,
+    /// 1 in the root, one more for each folder above it, and never more than [`limits::LEVELS`].
+    pub level: u32,
 }
 
 impl Files {
@@ -73,36 +115,72 @@ impl Files {
     /// Deletes everything that somebody has.
     pub async fn bury_all_of(&self, UserId(owner): UserId) -> Result<()> {
         let theirs = doc! { "userId": owner, "state": { "$ne": "deleted" } };
-        answer_within(limits::MONGODB_BULK, self.rows.update_many(theirs, tombstone())).await?;
+        answer_within(limits::MONGODB_BULK, self.rows.update_many(theirs, tombstone_of_any())).await?;
         Ok(())
     }
 
     /// Makes an upload one that will never be visible. `None` if it is visible already, or gone.
     pub async fn bury(&self, pending: &Pending) -> Result<Option<Doomed>> {
-        let done = answer(self.rows.find_one_and_update(still_pending(pending.file.id), tombstone())).await?;
+        let done = answer(self.rows.find_one_and_update(still_pending(pending.file.id), tombstone_of_any())).await?;
         // What was not visible has no thumbnails.
         Ok(done.map(|row| Doomed { is_image: false, ..row.into() }))
     }
 
     /// Rows that nobody will finish: uploads past their grace period, which this buries, and what was buried
-    /// before.
+    /// before. None if there are no more.
+    ///
+    /// A row that cannot be read is left alone for [`limits::UNREADABLE`], with a line in the log: found again at once, five
+    /// hundred of them would keep the sweeper from all others.
     pub async fn take_expired(&self) -> Result<Vec<Doomed>> {
-        let expired = doc! { "state": { "$exists": true }, "expiresAt": { "$lte": DateTime::now() } };
-        let rows = async {
-            let rows = self.rows.find(expired.clone()).sort(doc! { "expiresAt": 1 }).limit(limits::SWEEP_ROWS).await?;
-            rows.try_collect::<Vec<Row>>().await
-        };
-        let rows = answer(rows).await?;
+        loop {
+            let found = self.expired().await?;
+            if found.is_empty() {
+                return Ok(Vec::new());
+            }
+            let (mut doomed, mut unreadable) = (Vec::new(), Vec::new());
+            for row in found {
+                match Doomed::read(&row) {
+                    Ok(row) => doomed.push(row),
+                    Err(reason) => {
+                        let id = id(&row);
+                        let row = in_words(&id);
+                        tracing::warn!(row, reason, "the sweeper leaves a row alone that it cannot read");
+                        unreadable.push(id);
+                    }
+                }
+            }
+            if !unreadable.is_empty() {
+                let later = doc! { "$set": { "expiresAt": from_now(limits::UNREADABLE) } };
+                let unreadable = doc! { "_id": { "$in": unreadable }, "state": "deleted" };
+                answer(self.rows.update_many(unreadable, later)).await?;
+            }
+            if !doomed.is_empty() {
+                return Ok(doomed);
+            }
+        }
+    }
+
+    /// Rows with a tombstone whose time is over, and uploads past their grace period, which have one from here on; as they
+    /// are stored.
+    async fn expired(&self) -> Result<Vec<RawDocumentBuf>> {
+        let rows = self.rows.clone_with_type::<RawDocumentBuf>();
+        // Both states by name: so the index gives the rows in the order of their times, and nothing is sorted.
+        let expired = doc! { "state": { "$in": ["pending", "deleted"] }, "expiresAt": { "$lte": DateTime::now() } };
+        let find = rows.find(expired.clone()).projection(not_needed()).sort(doc! { "expiresAt": 1 });
+        let found: Vec<RawDocumentBuf> =
+            answer(async { find.limit(limits::SWEEP_ROWS).await?.try_collect().await }).await?;
+        if found.iter().all(|row| matches!(row.get("state"), Ok(Some(RawBsonRef::String("deleted"))))) {
+            return Ok(found);
+        }
         // From here on no upload among them can finish. No attempt at one is under way: it would have begun its time anew.
-        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let ids: Vec<Bson> = found.iter().map(|row| id(row)).collect();
         let mut still = expired;
         still.extend(doc! { "_id": { "$in": &ids }, "state": "pending" });
         let given_up = doc! { "$set": { "state": "deleted" }, "$unset": { "isRepeatable": "" } };
         answer(self.rows.update_many(still, given_up)).await?;
         // One of them may have been finished in between.
         let buried = doc! { "_id": { "$in": ids }, "state": "deleted" };
-        let rows = async { self.rows.find(buried).await?.try_collect::<Vec<Row>>().await };
-        Ok(answer(rows).await?.into_iter().map(Doomed::from).collect())
+        answer(async { rows.find(buried).projection(not_needed()).await?.try_collect().await }).await
     }
 
     /// Forgets rows whose objects are gone. What lies in a folder of them is buried before. A row that may be made again
@@ -110,7 +188,7 @@ impl Files {
     pub async fn forget(&self, doomed: &[Doomed]) -> Result<()> {
         for folder in doomed.iter().filter(|row| row.is_folder) {
             let inside = doc! { "userId": folder.owner.0, "parentId": folder.id.0, "state": { "$ne": "deleted" } };
-            answer_within(limits::MONGODB_BULK, self.rows.update_many(inside, tombstone())).await?;
+            answer_within(limits::MONGODB_BULK, self.rows.update_many(inside, tombstone_of_any())).await?;
         }
         let (kept, gone): (Vec<&Doomed>, Vec<&Doomed>) = doomed.iter().partition(|row| row.may_come_again);
         let buried = |rows: &[&Doomed]| {
@@ -131,7 +209,7 @@ impl Files {
     /// `Parent not found` if it was so.
     pub(super) async fn check_still_in(&self, parent: Parent, id: FileId) -> Result<()> {
         let Parent::Folder(FileId(folder)) = parent else { return Ok(()) };
-        if self.stands(folder).await? {
+        if self.stands(doc! { "_id": folder }).await? {
             return Ok(());
         }
         answer(self.rows.update_one(doc! { "_id": id.0 }, tombstone())).await?;
@@ -139,39 +217,76 @@ impl Files {
     }
 
     /// Whether there is such a folder, and no tombstone on it or above it.
-    async fn stands(&self, folder: ObjectId) -> Result<bool> {
-        Ok(self.reachable(doc! { "_id": folder }).await?.is_some())
+    async fn stands(&self, folder: Document) -> Result<bool> {
+        Ok(self.standing(folder).await?.is_some())
     }
 
-    /// Whether there is a tombstone on a folder or above it.
-    pub(super) async fn is_deleted(&self, folder: ObjectId) -> Result<bool> {
-        if self.stands(folder).await? {
+    /// Where a row stands that this matches, unless there is a tombstone on it or above it.
+    pub(super) async fn standing(&self, matching: Document) -> Result<Option<Standing>> {
+        let standing = doc! {
+            "_id": 0, "isFolder": { "$eq": ["$type", "folder"] }, "level": { "$add": [{ "$size": "$folders" }, 1] },
+        };
+        self.first(matching, doc! { "$project": standing }).await
+    }
+
+    /// Whether there is a tombstone of this owner's on a folder or above it.
+    pub(super) async fn is_deleted(&self, UserId(owner): UserId, folder: ObjectId) -> Result<bool> {
+        let folder = doc! { "_id": folder, "userId": owner };
+        if self.stands(folder.clone()).await? {
             return Ok(false);
         }
-        Ok(answer(self.rows.find_one(doc! { "_id": folder })).await?.is_some())
+        Ok(answer(self.rows.find_one(folder)).await?.is_some())
     }
 
     /// The row that this matches, unless there is a tombstone on it or above it.
     pub(super) async fn reachable(&self, matching: Document) -> Result<Option<Row>> {
-        let steps = [
-            doc! { "$match": matching },
-            doc! { "$match": { "state": { "$ne": "deleted" } } },
-            doc! { "$graphLookup": {
-                "from": self.rows.name(),
-                "startWith": "$parentId",
-                "connectFromField": "parentId",
-                "connectToField": "_id",
-                "as": "folders",
-            } },
-            doc! { "$match": { "folders.state": { "$ne": "deleted" } } },
-            doc! { "$unset": "folders" },
-        ];
-        let row = async { self.rows.aggregate(steps).with_type::<Row>().await?.try_next().await };
-        answer(row).await
+        self.first(matching, doc! { "$unset": "folders" }).await
     }
 
     /// The same of the file that it is or will be.
     pub(super) async fn found(&self, matching: Document) -> Result<Found> {
         self.reachable(matching).await?.ok_or(Error::NotFound)?.try_into()
     }
+
+    /// The first row that this matches, with the folders above it and then what `last` makes of it, unless there is a
+    /// tombstone on it or above it.
+    ///
+    /// A folder of another user, which the original allowed as a parent, ends the way up: what lies in it does not go with
+    /// the folder, nor with one above it. Nothing can be made below [`limits::LEVELS`] levels; where older rows are deeper,
+    /// the way up ends after as many, so that no read takes long. What is so deep can be read and deleted as anything else,
+    /// but a tombstone further up hides it only when the sweeper, which goes down level by level, has come near enough.
+    async fn first<T: DeserializeOwned>(&self, matching: Document, last: Document) -> Result<Option<T>> {
+        // What lies in the root has no way up: nothing is looked for where the lookup begins with nothing.
+        let folder = doc! { "$cond": [{ "$eq": [{ "$type": "$parentId" }, "objectId"] }, "$parentId", []] };
+        // The lowest of the folders that are so, in levels above the row.
+        let lowest = |are: Document| {
+            let levels = doc! { "$filter": { "input": "$folders", "as": "folder", "cond": are } };
+            let levels = doc! { "$map": { "input": levels, "as": "folder", "in": "$$folder.above" } };
+            doc! { "$ifNull": [{ "$min": levels }, limits::LEVELS] }
+        };
+        let buried = lowest(doc! { "$eq": ["$$folder.state", "deleted"] });
+        let of_others = lowest(doc! { "$ne": ["$$folder.userId", "$userId"] });
+        let steps = [
+            doc! { "$match": matching },
+            doc! { "$match": { "state": { "$ne": "deleted" } } },
+            doc! { "$graphLookup": {
+                "from": self.rows.name(),
+                "startWith": folder,
+                "connectFromField": "parentId",
+                "connectToField": "_id",
+                // Counts from 0, the folder that the row lies in: so a row at the last level sees all that are above it.
+                "maxDepth": limits::LEVELS - 2,
+                "depthField": "above",
+                "as": "folders",
+            } },
+            doc! { "$match": { "$expr": { "$gte": [buried, of_others] } } },
+            last,
+        ];
+        answer(async { self.rows.aggregate(steps).with_type::<T>().await?.try_next().await }).await
+    }
+}
+
+/// A sweep has no use for these, and they may be long.
+fn not_needed() -> Document {
+    doc! { "name": 0, "thumbnailFiles": 0, "thumbnailError": 0 }
 }

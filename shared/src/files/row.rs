@@ -1,7 +1,11 @@
 //! A document as it is stored: flat, with every form that a version of the original or a crash may have left.
+//!
+//! The original stores what it is sent (`isPublic: "yes"`, `name: 5`), and a person may edit a document by hand. So reading
+//! a row does not fail for the form of a field: one row would else fail the whole page of a listing, and the whole run of
+//! the sweeper. What each field reads as then is said beside the field.
 
-use mongodb::bson::{Bson, DateTime, oid::ObjectId};
-use serde::{Deserialize, Serialize};
+use mongodb::bson::{Bson, DateTime, deserialize_from_bson, oid::ObjectId};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::{
     Announced, Bytes, Content, File, FileId, Found, Kind, Name, NewFile, Parent, Pending, ThumbnailFile, Thumbnails,
@@ -12,56 +16,68 @@ use crate::{Error, limits, objects::Key, users::UserId};
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
-    #[serde(rename = "_id")]
+    /// [`NO_ID`] if it is no `ObjectId`; no request can name such a row.
+    #[serde(rename = "_id", default = "no_id", deserialize_with = "id")]
     pub id: ObjectId,
+    /// [`NO_ID`] if it is no `ObjectId`: the row is nobody's then.
+    #[serde(default = "no_id", deserialize_with = "id")]
     pub user_id: ObjectId,
+    /// What is no string is shown as text.
+    #[serde(default, deserialize_with = "text")]
     name: String,
+    #[serde(default, deserialize_with = "lenient")]
     r#type: Type,
-    #[serde(default)]
+    /// Only `true` is true.
+    #[serde(default, deserialize_with = "lenient")]
     is_public: bool,
+    #[serde(default)]
     parent_id: Bson,
     /// The object in the bucket; absent for a folder and for what the original keeps on a disk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "key", skip_serializing_if = "Option::is_none")]
     pub key: Option<Key>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     size: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     updated_at: Option<DateTime>,
-    /// Absent in a visible row.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Absent, or `null`, in a visible row. A state that is none of ours counts as `deleted`, for nobody may see the row.
+    #[serde(default, deserialize_with = "state", skip_serializing_if = "Option::is_none")]
     state: Option<State>,
     /// When the sweeper may take it; where there is a `state`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     expires_at: Option<DateTime>,
     /// Set where other attempts at making it, under the same id, may be under way.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "std::ops::Not::not")]
     pub is_repeatable: bool,
     /// Most bytes that a pending upload may turn out to have, where it has not said how many: no `size` then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     max_bytes: Option<i64>,
     /// S3's id of a pending upload that comes in parts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     upload_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     thumbnails: Option<Progress>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
     thumbnail_files: Vec<ThumbnailFile>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     thumbnail_error: Option<String>,
     /// When the sweeper sends the job again; where thumbnails are `due`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub thumbnails_due_at: Option<DateTime>,
     /// Set while the worker decodes it, and left behind by a worker that dies of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub decoding_since: Option<DateTime>,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Type {
     Folder,
     File,
     Image,
+    /// None of the contract's, and never written. Shown as a file: of all types it promises least.
+    #[default]
+    #[serde(skip)]
+    Unknown,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -133,12 +149,14 @@ impl Row {
 }
 
 impl Row {
-    pub fn is_folder(&self) -> bool {
-        matches!(self.r#type, Type::Folder)
+    /// Whether others may lie in it. Of an unknown type it may have been a folder before somebody edited it.
+    pub fn may_be_folder(&self) -> bool {
+        matches!(self.r#type, Type::Folder | Type::Unknown)
     }
 
-    pub fn is_image(&self) -> bool {
-        matches!(self.r#type, Type::Image)
+    /// Whether it may have thumbnails, likewise.
+    pub fn may_be_image(&self) -> bool {
+        matches!(self.r#type, Type::Image | Type::Unknown)
     }
 
     /// Whether it is, or was when it was buried, an upload of which S3 may have parts.
@@ -152,7 +170,7 @@ impl TryFrom<Row> for Found {
 
     fn try_from(row: Row) -> Result<Self, Error> {
         match (&row.state, &row.key) {
-            (None, _) => Ok(Self::Visible(row.try_into()?)),
+            (None, _) => Ok(Self::Visible(row.into())),
             (Some(State::Pending), Some(key)) => {
                 let number = |number: i64| number.try_into().unwrap_or_default();
                 Ok(Self::Pending(Pending {
@@ -162,7 +180,7 @@ impl TryFrom<Row> for Found {
                         None => Announced::AtMost(row.max_bytes.map_or(limits::FILE_BYTES, number)),
                     },
                     upload_id: row.upload_id.clone(),
-                    file: row.try_into()?,
+                    file: row.into(),
                 }))
             }
             (Some(_), _) => Err(Error::NotFound),
@@ -170,15 +188,15 @@ impl TryFrom<Row> for Found {
     }
 }
 
-impl TryFrom<Row> for File {
-    type Error = Error;
-
-    fn try_from(row: Row) -> Result<Self, Error> {
+impl From<Row> for File {
+    fn from(row: Row) -> Self {
         let parent = match row.parent_id {
-            Bson::Int32(0) | Bson::Int64(0) | Bson::Double(0.0) => Parent::Root,
             Bson::String(zero) if zero == "0" => Parent::LegacyRoot,
+            // An id as text is shown as it is; no listing of a folder finds it.
+            Bson::String(id) => id.parse().map_or(Parent::Root, Parent::Folder),
             Bson::ObjectId(id) => Parent::Folder(FileId(id)),
-            other => return Err(Error::Internal(anyhow::anyhow!("file {} has a parentId of {other}", row.id))),
+            // The root in any number's form, and what names no place.
+            _ => Parent::Root,
         };
         let content = match row.key {
             Some(key) => Content::Stored { key, size: row.size.unwrap_or_default().try_into().unwrap_or_default() },
@@ -186,7 +204,7 @@ impl TryFrom<Row> for File {
         };
         let kind = match row.r#type {
             Type::Folder => Kind::Folder,
-            Type::File => Kind::File(content),
+            Type::File | Type::Unknown => Kind::File(content),
             Type::Image => Kind::Image(
                 content,
                 match row.thumbnails {
@@ -197,7 +215,7 @@ impl TryFrom<Row> for File {
                 },
             ),
         };
-        Ok(Self {
+        Self {
             id: FileId(row.id),
             owner: UserId(row.user_id),
             // Names of the original were never checked; what is stored is what is shown.
@@ -206,6 +224,213 @@ impl TryFrom<Row> for File {
             parent,
             kind,
             updated_at: row.updated_at,
-        })
+        }
+    }
+}
+
+/// Stands for an id that cannot be read. No account and no document has it: an `ObjectId` begins with a time.
+const NO_ID: ObjectId = ObjectId::from_bytes([0; 12]);
+
+pub(super) fn no_id() -> ObjectId {
+    NO_ID
+}
+
+/// Far more characters than a key of ours has after its first folder; S3 takes 1024 bytes.
+const LONGEST_KEY: usize = 512;
+
+pub(super) fn id<'de, D: Deserializer<'de>>(field: D) -> Result<ObjectId, D::Error> {
+    Ok(Bson::deserialize(field)?.as_object_id().unwrap_or(NO_ID))
+}
+
+/// A field of another form than it should have counts as absent.
+pub(super) fn lenient<'de, T: DeserializeOwned + Default, D: Deserializer<'de>>(field: D) -> Result<T, D::Error> {
+    Ok(deserialize_from_bson(Bson::deserialize(field)?).unwrap_or_default())
+}
+
+/// A whole number in any of `MongoDB`'s forms: its shell writes a double where the number has more than 32 bits.
+pub(super) fn whole<'de, D: Deserializer<'de>>(field: D) -> Result<Option<i64>, D::Error> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    Ok(match Bson::deserialize(field)? {
+        Bson::Int32(number) => Some(number.into()),
+        Bson::Int64(number) => Some(number),
+        #[expect(clippy::cast_possible_truncation, reason = "it is ruled out before")]
+        Bson::Double(number) if number.abs() <= EXACT && number.fract() == 0.0 => Some(number as i64),
+        _ => None,
+    })
+}
+
+/// A key of another form than ours counts as absent: S3 has nothing there, and would refuse a whole batch for its sake.
+fn key<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Key>, D::Error> {
+    Ok(lenient::<Option<Key>, D>(field)?.filter(|key| {
+        let random = key.as_str().strip_prefix("files/").or_else(|| key.as_str().strip_prefix("uploads/"));
+        let is_random = |b: u8| b.is_ascii_alphanumeric() || b"-_/".contains(&b);
+        random.is_some_and(|random| !random.is_empty() && random.len() <= LONGEST_KEY && random.bytes().all(is_random))
+    }))
+}
+
+fn text<'de, D: Deserializer<'de>>(field: D) -> Result<String, D::Error> {
+    Ok(match Bson::deserialize(field)? {
+        Bson::String(text) => text,
+        Bson::Null | Bson::Undefined => String::new(),
+        other => other.to_string(),
+    })
+}
+
+fn state<'de, D: Deserializer<'de>>(field: D) -> Result<Option<State>, D::Error> {
+    Ok(match Bson::deserialize(field)? {
+        Bson::Null | Bson::Undefined => None,
+        Bson::String(state) if state == "pending" => Some(State::Pending),
+        _ => Some(State::Deleted),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mongodb::bson::{Decimal128, Document, deserialize_from_slice, doc, serialize_to_vec};
+
+    const ID: &str = "5f1e7d35c7ba06511e683b21";
+
+    /// As it comes from the driver.
+    fn row(stored: &Document) -> Row {
+        deserialize_from_slice(&serialize_to_vec(stored).unwrap()).unwrap_or_else(|error| panic!("{error} in {stored}"))
+    }
+
+    fn file(stored: &Document) -> File {
+        row(stored).into()
+    }
+
+    /// What a person or another program may have stored in place of anything.
+    fn odd() -> Vec<Bson> {
+        vec![
+            Bson::Null,
+            Bson::Undefined,
+            Bson::MinKey,
+            "yes".into(),
+            "".into(),
+            1.into(),
+            (-1_i64).into(),
+            1.5.into(),
+            f64::NAN.into(),
+            true.into(),
+            Bson::Array(vec![1.into(), doc! { "a": 1 }.into()]),
+            doc! { "$ne": Bson::Null }.into(),
+            DateTime::MAX.into(),
+            ObjectId::parse_str(ID).unwrap().into(),
+            Bson::Decimal128("0".parse::<Decimal128>().unwrap()),
+        ]
+    }
+
+    #[test]
+    fn a_row_is_read_whatever_is_in_its_fields() {
+        let whole = doc! {
+            "_id": ObjectId::parse_str(ID).unwrap(), "userId": ObjectId::parse_str(ID).unwrap(), "name": "a.jpg",
+            "type": "image", "isPublic": true, "parentId": 0, "key": "files/x", "size": 5, "updatedAt": DateTime::MAX,
+            "expiresAt": DateTime::MAX, "isRepeatable": true, "maxBytes": 5, "uploadId": "x", "thumbnails": "ready",
+            "thumbnailFiles": [{ "width": 100, "size": 5_i64, "contentType": "image/jpeg", "digest": "x" }],
+            "thumbnailError": "x", "thumbnailsDueAt": DateTime::MAX, "decodingSince": DateTime::MAX, "state": "pending",
+        };
+        row(&whole);
+        for field in whole.keys() {
+            let mut without = whole.clone();
+            without.remove(field);
+            file(&without);
+            for value in odd() {
+                let mut other = whole.clone();
+                other.insert(field, value);
+                file(&other);
+            }
+        }
+        file(&doc! {});
+    }
+
+    #[test]
+    fn only_true_is_public() {
+        assert!(file(&doc! { "isPublic": true }).is_public);
+        for value in odd().into_iter().filter(|value| *value != Bson::Boolean(true)) {
+            assert!(!file(&doc! { "isPublic": &value }).is_public, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_no_string_is_shown_as_text() {
+        for (name, shown) in [
+            (Bson::from("a.txt"), "a.txt"),
+            (5.into(), "5"),
+            (1.5.into(), "1.5"),
+            (true.into(), "true"),
+            (doc! { "a": 1 }.into(), r#"{ "a": 1 }"#),
+            (Bson::Array(vec!["a".into(), 1.into()]), r#"["a", 1]"#),
+            (Bson::Null, ""),
+        ] {
+            assert_eq!(file(&doc! { "name": &name }).name.as_str(), shown, "{name}");
+        }
+        assert_eq!(file(&doc! {}).name.as_str(), "");
+    }
+
+    #[test]
+    fn what_names_no_place_is_in_the_root() {
+        let folder = Parent::Folder(ID.parse().unwrap());
+        for (parent, expected) in [
+            (Bson::from(0), Parent::Root),
+            (0_i64.into(), Parent::Root),
+            (0.0.into(), Parent::Root),
+            ("0".into(), Parent::LegacyRoot),
+            (ObjectId::parse_str(ID).unwrap().into(), folder),
+            (ID.into(), folder),
+            ("".into(), Parent::Root),
+            ("x".into(), Parent::Root),
+            (Bson::Null, Parent::Root),
+            (7.into(), Parent::Root),
+            (Bson::Array(vec![0.into()]), Parent::Root),
+        ] {
+            assert_eq!(file(&doc! { "parentId": &parent }).parent, expected, "{parent}");
+        }
+    }
+
+    #[test]
+    fn a_type_that_is_none_is_a_file() {
+        for r#type in odd().into_iter().chain(["Folder".into(), "directory".into()]) {
+            let stored = doc! { "type": &r#type, "thumbnails": "ready" };
+            assert_eq!(file(&stored).kind, Kind::File(Content::Elsewhere), "{type}");
+            let Kind::File(Content::Stored { size: 5, .. }) =
+                file(&doc! { "type": &r#type, "key": "files/x", "size": 5 }).kind
+            else {
+                panic!("{type} loses its content")
+            };
+            let row = row(&stored);
+            assert!(row.may_be_folder() && row.may_be_image(), "{type}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_a_whole_number_in_any_form() {
+        for size in [Bson::from(5), 5_i64.into(), 5.0.into()] {
+            assert_eq!(row(&doc! { "size": &size }).size, Some(5), "{size}");
+        }
+        for size in [Bson::from(5.5), f64::INFINITY.into(), 1e300.into(), "5".into(), Bson::Null] {
+            assert_eq!(row(&doc! { "size": &size }).size, None, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_not_ours_leads_nowhere() {
+        for key in ["files/aB-_9", "uploads/5f1e7d35c7ba06511e683b21/aB-_9"] {
+            assert_eq!(row(&doc! { "key": key }).key.unwrap().as_str(), key);
+        }
+        let long = format!("files/{}", "x".repeat(2000));
+        for key in ["", "x", "files/", "thumbnails/x/500", "files/a b", "files/..", "files/\u{1}", "files/é", &long] {
+            assert!(row(&doc! { "key": key }).key.is_none(), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_sees_a_row_of_an_unknown_state() {
+        let found = |state: Bson| Found::try_from(row(&doc! { "state": state, "key": "files/x" }));
+        assert!(matches!(found(Bson::Null), Ok(Found::Visible(_))));
+        assert!(matches!(found("pending".into()), Ok(Found::Pending(_))));
+        for state in ["deleted".into(), "archived".into(), Bson::from(5), true.into(), doc! {}.into()] {
+            assert!(matches!(found(state), Err(Error::NotFound)));
+        }
     }
 }

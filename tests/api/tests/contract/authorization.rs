@@ -28,7 +28,7 @@ const EVERYBODY: [Asking; 5] =
     [Asking::Nobody, Asking::WithAMalformedToken, Asking::WithAnExpiredToken, Asking::AnotherUser, Asking::TheOwner];
 
 /// What an id may be of.
-const THINGS: [&str; 10] = [
+const THINGS: [&str; 14] = [
     "private file",
     "public file",
     "private image",
@@ -37,9 +37,16 @@ const THINGS: [&str; 10] = [
     "public folder",
     "private upload",
     "public upload",
+    "private file in a deleted folder",
+    "public image in a deleted folder",
+    "public folder in a deleted folder",
+    "public upload in a deleted folder",
     "unknown id",
     "malformed id",
 ];
+
+/// What lies in a folder that its owner has deleted, and that the sweeper may not have come to.
+const GONE: &str = " in a deleted folder";
 
 /// Of a companion route, with a ticket and the upload that it is asked about.
 const TICKETS: [&str; 5] =
@@ -53,7 +60,7 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
     let things = only(&THINGS);
     let places = [only(&["the root"]), things.clone()].concat();
     let contents = THINGS.iter().flat_map(|thing| {
-        let sizes = if thing.ends_with("id") {
+        let sizes = if thing.ends_with("id") || thing.ends_with(GONE) {
             &[""][..]
         } else {
             &["", ", size 500", ", size 250", ", size 100", ", size 50"]
@@ -235,7 +242,7 @@ impl World {
             }
             "/files" if method == "GET" => {
                 let place = self.make(thing).await;
-                if thing.ends_with("folder") {
+                if thing.ends_with("folder") && !thing.ends_with(GONE) {
                     self.owner
                         .create(json!({ "name": "inside", "type": "folder", "parentId": place }))
                         .await
@@ -261,7 +268,7 @@ impl World {
                 (_, of) => {
                     let thing = of.trim_start_matches("of ");
                     let key = match thing.split_once(' ').unwrap() {
-                        (_, "upload") => self.sign(thing.starts_with("public")).await,
+                        (_, kind) if kind.starts_with("upload") => self.sign(thing).await,
                         ("malformed", _) => "files/../x".into(),
                         _ => format!("uploads/{}/{}", self.make(thing).await, "a".repeat(32)),
                     };
@@ -293,14 +300,33 @@ impl World {
 
     /// What a route is asked about; its id.
     async fn make(&self, thing: &str) -> String {
-        let Some((visibility @ ("private" | "public"), kind)) = thing.split_once(' ') else { return nobodys(thing) };
+        let (of, folder) = self.place(thing).await;
+        let Some((visibility @ ("private" | "public"), kind)) = of.split_once(' ') else { return nobodys(of) };
         let is_public = visibility == "public";
-        let body = match kind {
+        let mut body = match kind {
             "folder" => json!({ "name": "a", "type": "folder", "isPublic": is_public }),
             "upload" => json!({ "name": "a", "type": "file", "isPublic": is_public, "size": 200 << 20 }),
             kind => json!({ "name": "a.jpg", "type": kind, "isPublic": is_public, "data": "aGk=" }),
         };
-        id(&self.owner.create(body).await.document(201))
+        body["parentId"] = json!(folder);
+        let made = id(&self.owner.create(body).await.document(201));
+        self.leave(folder).await;
+        made
+    }
+
+    /// What it is, and a folder for it if that is to go.
+    async fn place<'a>(&self, thing: &'a str) -> (&'a str, Option<String>) {
+        match thing.strip_suffix(GONE) {
+            Some(of) => (of, Some(self.owner.folder("going").await)),
+            None => (thing, None),
+        }
+    }
+
+    async fn leave(&self, folder: Option<String>) {
+        if let Some(folder) = folder {
+            let gone = self.owner.request("DELETE", &format!("/files/{folder}")).send().await;
+            assert_eq!(gone.status, 204, "{gone}");
+        }
     }
 
     /// The same of what is only read; images have thumbnails.
@@ -313,10 +339,13 @@ impl World {
     }
 
     /// The key of an upload that has begun by signed requests.
-    async fn sign(&self, is_public: bool) -> String {
-        let body = json!({ "method": "POST", "key": "a.bin", "isPublic": is_public });
+    async fn sign(&self, thing: &str) -> String {
+        let (of, folder) = self.place(thing).await;
+        let is_public = of.starts_with("public");
+        let body = json!({ "method": "POST", "key": "a.bin", "isPublic": is_public, "parentId": folder });
         let signed = self.owner.post("/uploads/sign", body).await;
         assert_eq!(signed.status, 200, "{signed}");
+        self.leave(folder).await;
         signed.json()["key"].as_str().unwrap().to_owned()
     }
 

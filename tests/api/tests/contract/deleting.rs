@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use api::{
-    Stack, User, eventually,
+    PASSWORD, Request, Stack, User, eventually,
     images::thumbnail,
     pictures::jpeg,
+    unique,
     worker::{job, work},
 };
-use mongodb::bson::{doc, oid::ObjectId};
+use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use serde_json::{Value, json};
 
 /// The sweeper is called out of turn.
@@ -172,4 +173,202 @@ async fn r20_delete_is_final() {
     for key in objects {
         assert!(stack.objects(&key).await.is_empty(), "{key}");
     }
+}
+
+#[tokio::test]
+async fn what_lies_in_a_deleted_folder_is_not_published() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let folder = bob.folder("going").await;
+    let inner = made_in(&bob, &folder, json!({})).await;
+    let file = made_in(&bob, &inner, json!({ "type": "file", "data": "aGk=" })).await;
+    // As the sweeper finds it, but not before this test has looked.
+    let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::MAX } };
+    stack.files.update_one(doc! { "_id": folder.parse::<ObjectId>().unwrap() }, tombstone).await.unwrap();
+    for id in [&file, &inner] {
+        for action in ["publish", "unpublish"] {
+            bob.put(&format!("/files/{id}/{action}")).await.fails(404, "Not found");
+        }
+        let row = stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
+        assert!(!row.get_bool("isPublic").unwrap(), "{row}");
+    }
+    let due = doc! { "$set": { "expiresAt": DateTime::now() } };
+    stack.files.update_one(doc! { "_id": folder.parse::<ObjectId>().unwrap() }, due).await.unwrap();
+    is_swept(&stack, &bob, 0, &[]).await;
+}
+
+/// The original allowed anybody's folder as a parent.
+#[tokio::test]
+async fn a_folder_takes_nothing_along_that_is_anothers() {
+    let stack = Stack::running().await;
+    let (ann, bob) = (stack.user("ann").await, stack.user("bob").await);
+    let outer = ann.folder("outer").await;
+    let (folder, file, beneath) = (ObjectId::new(), ObjectId::new(), ObjectId::new());
+    let parent: ObjectId = outer.parse().unwrap();
+    let in_the_folder = |id: ObjectId, r#type: &str, parent: ObjectId, owner: &User| {
+        doc! {
+            "_id": id, "userId": owner.object_id(), "name": "a", "type": r#type, "isPublic": false, "parentId": parent,
+        }
+    };
+    let rows = [
+        in_the_folder(folder, "folder", parent, &bob),
+        in_the_folder(file, "file", folder, &ann),
+        in_the_folder(beneath, "file", folder, &bob),
+    ];
+    stack.files.insert_many(rows).await.unwrap();
+    let is_there = async || {
+        ann.get(&format!("/files/{file}")).await.document(200);
+        assert_eq!(ann.get(&format!("/files?parentId={folder}")).await.documents().len(), 1);
+    };
+    is_there().await;
+    // Neither the folder that it lies in, nor its owner's own above that.
+    assert_eq!(delete(&bob, &folder.to_hex()).await, 204);
+    bob.get(&format!("/files/{beneath}")).await.fails(404, "Not found");
+    is_there().await;
+    assert_eq!(delete(&ann, &outer).await, 204);
+    is_there().await;
+    is_swept(&stack, &bob, 0, &[]).await;
+    is_swept(&stack, &ann, 1, &[]).await;
+    is_there().await;
+    assert_eq!(delete(&ann, &file.to_hex()).await, 204);
+}
+
+/// A function has made the row, and is about to put the bytes. S3 tells nobody of them.
+#[tokio::test]
+async fn bytes_that_come_after_all_else_was_swept_are_swept_too() {
+    let stack = Stack::running().await;
+    for how in ["with its folder", "with its account", "itself"] {
+        let bob = stack.user("bob").await;
+        let folder = bob.folder("going").await;
+        let (id, key) = (ObjectId::new(), format!("files/{}", unique("planted")));
+        let row = doc! {
+            "_id": id, "userId": bob.object_id(), "name": "a.txt", "type": "file", "isPublic": false,
+            "parentId": folder.parse::<ObjectId>().unwrap(), "key": &key, "size": 2_i64, "state": "pending",
+            "expiresAt": DateTime::MAX,
+        };
+        stack.files.insert_one(row).await.unwrap();
+        let gone = match how {
+            "with its folder" => delete(&bob, &folder).await,
+            "with its account" => {
+                let leave = bob.request("DELETE", "/users/me").json(json!({ "password": PASSWORD }));
+                leave.send().await.status
+            }
+            _ => delete(&bob, &id.to_hex()).await,
+        };
+        assert_eq!(gone, 204, "{how}");
+        let left = if how == "itself" { 2 } else { 1 };
+        is_swept(&stack, &bob, left, &[]).await;
+        let row = stack.files.find_one(doc! { "_id": id }).await.unwrap().unwrap_or_else(|| panic!("no row, {how}"));
+        assert_eq!(row.get_str("state").unwrap(), "deleted", "{how}");
+        let after = row.get_datetime("expiresAt").unwrap().timestamp_millis() - DateTime::now().timestamp_millis();
+        assert!((10_000..=60_000).contains(&after), "{after} ms, {how}");
+
+        stack.put_object(&key, b"hi".to_vec()).await;
+        stack.files.update_one(doc! { "_id": id }, doc! { "$set": { "expiresAt": DateTime::now() } }).await.unwrap();
+        is_swept(&stack, &bob, left - 1, &[key]).await;
+    }
+}
+
+/// As the original may have stored them, and people edited them.
+#[tokio::test]
+async fn a_document_of_another_form_goes_with_its_folder_too() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let folder = bob.folder("odd").await;
+    let parent: ObjectId = folder.parse().unwrap();
+    let edited = ObjectId::new();
+    let mut rows = vec![
+        doc! { "_id": edited, "type": "directory" },
+        doc! { "isPublic": "yes" },
+        doc! { "name": { "a": 1 } },
+        doc! { "type": 7 },
+        doc! { "size": "large", "updatedAt": 7, "thumbnails": 7, "thumbnailFiles": "x", "thumbnailsDueAt": "soon" },
+        doc! { "isRepeatable": "yes", "uploadId": 7, "maxBytes": "x", "decodingSince": true, "expiresAt": "soon" },
+    ];
+    let mut objects = Vec::new();
+    for row in &mut rows {
+        let key = format!("files/{}", unique("planted"));
+        stack.put_object(&key, b"hi".to_vec()).await;
+        row.extend(doc! { "userId": bob.object_id(), "parentId": parent, "key": &key });
+        objects.push(key);
+    }
+    let inside =
+        doc! { "userId": bob.object_id(), "parentId": edited, "name": "a", "type": "file", "isPublic": Bson::Null };
+    rows.push(inside);
+    stack.files.insert_many(rows).await.unwrap();
+    assert_eq!(delete(&bob, &folder).await, 204);
+    is_swept(&stack, &bob, 0, &objects).await;
+}
+
+/// Rows of a chain of folders as older versions made them, the topmost first; each lies in the one before.
+fn chain(owner: &User, levels: usize) -> Vec<Document> {
+    let mut parent = Bson::from(0);
+    let folder = |_| {
+        let id = ObjectId::new();
+        let lies_in = std::mem::replace(&mut parent, id.into());
+        doc! {
+            "_id": id, "userId": owner.object_id(), "name": "a", "type": "folder", "isPublic": false, "parentId": lies_in,
+        }
+    };
+    (0..levels).map(folder).collect()
+}
+
+fn id(row: &Document) -> String {
+    row.get_object_id("_id").unwrap().to_hex()
+}
+
+#[tokio::test]
+async fn what_is_deeper_than_a_read_looks_goes_with_a_folder_at_the_top() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let folders = chain(&bob, 230);
+    stack.files.insert_many(&folders).await.unwrap();
+    let [top, middle, bottom] = [0, 200, 229].map(|level| id(&folders[level]));
+    // Within sight it is hidden at once.
+    assert_eq!(delete(&bob, &middle).await, 204);
+    bob.get(&format!("/files/{bottom}")).await.fails(404, "Not found");
+    assert_eq!(delete(&bob, &top).await, 204);
+    is_swept(&stack, &bob, 0, &[]).await;
+}
+
+#[tokio::test]
+async fn twenty_thousand_levels_of_folders_cost_no_more_than_a_hundred() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let folders = chain(&bob, 20_000);
+    let (bottom, key) = (id(folders.last().unwrap()), format!("files/{}", unique("planted")));
+    stack.files.insert_many(&folders).await.unwrap();
+    stack.put_object(&key, b"hi".to_vec()).await;
+    let file = ObjectId::new();
+    let row = doc! {
+        "_id": file, "userId": bob.object_id(), "name": "a.txt", "type": "file", "isPublic": true,
+        "parentId": folders.last().unwrap().get_object_id("_id").unwrap(), "key": &key, "size": 2_i64,
+    };
+    stack.files.insert_one(row).await.unwrap();
+
+    // The machine may be busy with other tests, so the fastest of some counts.
+    let fastest = async |what: &str, request: &dyn Fn() -> Request, status: u16| {
+        let mut fastest = Duration::MAX;
+        for _ in 0..6 {
+            let answer = request().send().await;
+            assert_eq!(answer.status, status, "{what}: {answer}");
+            fastest = fastest.min(answer.took);
+        }
+        assert!(fastest < Duration::from_millis(400), "{what} took {fastest:?}");
+    };
+    let content = format!("/files/{file}/data");
+    fastest("content", &|| stack.anyone().request("GET", &content), 200).await;
+    fastest("the document", &|| bob.request("GET", &format!("/files/{file}")), 200).await;
+    fastest("publishing", &|| bob.request("PUT", &format!("/files/{file}/publish")), 200).await;
+    let listing = format!("/files?parentId={bottom}");
+    fastest("a listing", &|| bob.request("GET", &listing), 200).await;
+    assert_eq!(bob.get(&listing).await.documents().len(), 1);
+    let inside = json!({ "name": "a", "type": "folder", "parentId": bottom });
+    fastest("creating", &|| bob.request("POST", "/files").json(&inside), 400).await;
+    bob.create(inside).await.fails(400, "Too deep: 100 levels at most");
+
+    assert_eq!(delete(&bob, &bottom).await, 204);
+    stack.anyone().get(&content).await.fails(404, "Not found");
+    is_swept(&stack, &bob, 19_999, &[key]).await;
+    stack.files.delete_many(doc! { "userId": bob.object_id() }).await.unwrap();
 }

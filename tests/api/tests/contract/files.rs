@@ -259,3 +259,78 @@ async fn s09_the_bytes_lie_under_a_random_key() {
     let object = stack.s3.get_object().bucket(&stack.bucket).key(key).send().await.unwrap();
     assert_eq!(object.body.collect().await.unwrap().to_vec(), b"hi");
 }
+
+#[tokio::test]
+async fn folders_have_a_hundred_levels_at_most() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    // All but the last two, which are made as all are.
+    let (mut parent, mut rows) = (Bson::from(0), Vec::new());
+    for _ in 0..98 {
+        let folder = ObjectId::new();
+        rows.push(doc! {
+            "_id": folder, "userId": bob.object_id(), "name": "a", "type": "folder", "isPublic": false, "parentId": parent,
+        });
+        parent = folder.into();
+    }
+    stack.files.insert_many(rows).await.unwrap();
+    let in_folder = |parent: &str, more: Value| {
+        let mut file = json!({ "name": "a.txt", "type": "file", "parentId": parent });
+        file.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        file
+    };
+    let level_98 = parent.as_object_id().unwrap().to_hex();
+    let level_99 = bob.create(in_folder(&level_98, json!({ "type": "folder" }))).await.document(201);
+    let level_100 = bob.create(in_folder(id(&level_99), json!({ "type": "folder" }))).await.document(201);
+    let kinds = [
+        json!({ "type": "folder" }),
+        json!({ "data": "aGk=" }),
+        json!({ "type": "image", "data": "aGk=" }),
+        json!({ "size": 5 }),
+        json!({ "size": 200 << 20 }),
+    ];
+    let too_deep = "Too deep: 100 levels at most";
+    for kind in kinds {
+        bob.create(in_folder(id(&level_99), kind.clone())).await.document(201);
+        bob.create(in_folder(id(&level_100), kind)).await.fails(400, too_deep);
+    }
+    let ticket = |parent: &Value| bob.post("/uploads/tickets", json!({ "parentId": parent["id"] }));
+    assert_eq!(ticket(&level_99).await.status, 201);
+    ticket(&level_100).await.fails(400, too_deep);
+    for method in ["PUT", "POST"] {
+        let sign = |parent: &Value| json!({ "method": method, "key": "a.txt", "parentId": parent["id"] });
+        assert_eq!(bob.post("/uploads/sign", sign(&level_99)).await.status, 200);
+        bob.post("/uploads/sign", sign(&level_100)).await.fails(400, too_deep);
+    }
+    // Nothing was made there.
+    let inside = doc! { "parentId": id(&level_100).parse::<ObjectId>().unwrap() };
+    assert_eq!(stack.files.count_documents(inside).await.unwrap(), 0);
+    let listed = bob.get(&format!("/files?parentId={}", id(&level_99))).await.documents();
+    assert_eq!(listed.len(), 4, "the folders and what has its bytes: {listed:?}");
+    bob.get(&format!("/files/{}", id(&level_100))).await.document(200);
+}
+
+#[tokio::test]
+async fn an_id_has_no_upper_case() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let has_letters = |id: &ObjectId| id.to_hex().bytes().any(|digit| digit.is_ascii_lowercase());
+    let id = std::iter::repeat_with(ObjectId::new).find(has_letters).unwrap();
+    let row =
+        doc! { "_id": id, "userId": bob.object_id(), "name": "a", "type": "folder", "isPublic": true, "parentId": 0 };
+    stack.files.insert_one(row).await.unwrap();
+    let (lower, upper) = (id.to_hex(), id.to_hex().to_uppercase());
+    bob.get(&format!("/files/{lower}")).await.document(200);
+    for (method, path) in [
+        ("GET", format!("/files/{upper}")),
+        ("GET", format!("/files/{upper}/data")),
+        ("PUT", format!("/files/{upper}/publish")),
+        ("DELETE", format!("/files/{upper}")),
+    ] {
+        bob.request(method, &path).send().await.fails(404, "Not found");
+    }
+    bob.create(json!({ "name": "a", "type": "folder", "parentId": lower })).await.document(201);
+    bob.create(json!({ "name": "a", "type": "folder", "parentId": upper })).await.fails(400, "Parent not found");
+    assert_eq!(bob.get(&format!("/files?parentId={lower}")).await.documents().len(), 1);
+    bob.get(&format!("/files?parentId={upper}")).await.is(200, json!([]));
+}

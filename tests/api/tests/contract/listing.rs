@@ -1,7 +1,7 @@
 //! `GET /files`.
 
 use api::{Stack, document, unique};
-use mongodb::bson::{doc, oid::ObjectId};
+use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use serde_json::{Value, json};
 
 use crate::files::{by_id, original};
@@ -137,4 +137,115 @@ async fn documents_of_the_original_are_listed_and_echoed_as_they_are_stored() {
     let id: ObjectId = old.parse().unwrap();
     let row = stack.files.find_one(doc! { "_id": id }).await.unwrap().unwrap();
     assert_eq!((row.get_str("parentId").unwrap(), row.get_str("localPath").unwrap()), ("0", "/tmp/files_manager/x"));
+}
+
+/// The original stored what it was sent, and people edit documents by hand.
+#[tokio::test]
+async fn a_document_of_another_form_is_shown_as_far_as_it_can_be() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let folder = bob.folder("odd").await;
+    let parent: ObjectId = folder.parse().unwrap();
+    let mut rows = Vec::new();
+    let mut expected = Vec::new();
+    let mut plant = |change: Document, name: &str, r#type: &str| {
+        let id = ObjectId::new();
+        let mut row = doc! {
+            "_id": id, "userId": bob.object_id(), "name": "a.txt", "type": "file", "isPublic": false, "parentId": parent,
+        };
+        for (field, value) in change {
+            // `Undefined` stands for a field that is not there.
+            if value == Bson::Undefined {
+                row.remove(field)
+            } else {
+                row.insert(field, value)
+            };
+        }
+        rows.push(row);
+        expected.push(document(&id.to_hex(), &bob.id, name, r#type, false, folder.clone()));
+    };
+    for value in ["yes".into(), 1.into(), Bson::Null, doc! { "a": 1 }.into(), Bson::Undefined] {
+        plant(doc! { "isPublic": value }, "a.txt", "file");
+    }
+    for (value, shown) in [(Bson::from(5), "5"), (doc! { "a": 1 }.into(), r#"{ "a": 1 }"#), (Bson::Undefined, "")] {
+        plant(doc! { "name": value }, shown, "file");
+    }
+    for value in ["directory".into(), 7.into(), Bson::Undefined] {
+        plant(doc! { "type": value }, "a.txt", "file");
+    }
+    for field in ["size", "updatedAt", "key", "thumbnails", "thumbnailFiles", "thumbnailError", "uploadId", "expiresAt"]
+    {
+        for value in [Bson::from("x"), (-7).into(), doc! { "a": 1 }.into()] {
+            // No two rows may have the same key.
+            let value = if field == "key" { doc! { "not": value, "of": ObjectId::new() }.into() } else { value };
+            plant(doc! { "type": "image", field: value }, "a.txt", "image");
+        }
+    }
+    plant(doc! { "updatedAt": DateTime::MAX, "size": 1.5 }, "a.txt", "file");
+    stack.files.insert_many(&rows).await.unwrap();
+
+    let mut listed = Vec::new();
+    for page in 0..=expected.len() / 20 {
+        listed.extend(bob.get(&format!("/files?parentId={folder}&page={page}")).await.documents());
+    }
+    assert_eq!(listed.iter().map(original).collect::<Vec<_>>(), expected);
+    for (shown, expected) in listed.iter().zip(&expected) {
+        let path = format!("/files/{}", shown["id"].as_str().unwrap());
+        assert_eq!(original(&bob.get(&path).await.document(200)), *expected);
+        bob.get(&format!("{path}/data")).await.fails(404, "Not found");
+        stack.anyone().get(&format!("{path}/data?size=100")).await.fails(404, "Not found");
+        assert_eq!(bob.put(&format!("{path}/publish")).await.document(200)["isPublic"], true);
+        let inside = json!({ "name": "a", "type": "folder", "parentId": shown["id"] });
+        bob.create(inside).await.fails(400, "Parent is not a folder");
+    }
+    for shown in listed {
+        let gone = bob.request("DELETE", &format!("/files/{}", shown["id"].as_str().unwrap())).send().await;
+        assert_eq!(gone.status, 204, "{shown}");
+    }
+    bob.get(&format!("/files?parentId={folder}")).await.is(200, json!([]));
+}
+
+#[tokio::test]
+async fn what_lies_in_no_place_that_there_is_can_be_read() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let folder = bob.folder("photos").await;
+    for (parent, shown) in [
+        (Bson::Null, json!(0)),
+        ("".into(), json!(0)),
+        (7.into(), json!(0)),
+        (doc! { "a": 1 }.into(), json!(0)),
+        (Bson::Array(Vec::new()), json!(0)),
+        (folder.as_str().into(), json!(folder)),
+        (ObjectId::parse_str("5f1e7d35c7ba06511e683b21").unwrap().into(), json!("5f1e7d35c7ba06511e683b21")),
+    ] {
+        let id = ObjectId::new();
+        let row = doc! { "_id": id, "userId": bob.object_id(), "name": "a.txt", "type": "file", "parentId": &parent };
+        stack.files.insert_one(row).await.unwrap();
+        let read = bob.get(&format!("/files/{id}")).await.document(200);
+        assert_eq!(original(&read), document(&id.to_hex(), &bob.id, "a.txt", "file", false, shown), "{parent}");
+        assert_eq!(bob.request("DELETE", &format!("/files/{id}")).send().await.status, 204);
+    }
+}
+
+#[tokio::test]
+async fn a_public_file_that_names_no_owner_can_be_read() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    for owner in [Bson::Null, "bob".into(), 7.into(), bob.id.as_str().into()] {
+        let (id, key) = (ObjectId::new(), format!("files/{}", unique("planted")));
+        stack.put_object(&key, b"hi".to_vec()).await;
+        let row = doc! {
+            "_id": id, "userId": &owner, "name": "a.txt", "type": "file", "isPublic": true, "parentId": 0, "key": key,
+            "size": 2,
+        };
+        stack.files.insert_one(row).await.unwrap();
+        let path = format!("/files/{id}/data");
+        stack.anyone().get(&path).await.is_content("text/plain; charset=utf-8", b"hi");
+        stack.files.update_one(doc! { "_id": id }, doc! { "$set": { "isPublic": "yes" } }).await.unwrap();
+        for reader in [&*bob, &stack.anyone()] {
+            reader.get(&path).await.fails(404, "Not found");
+        }
+        stack.remove(&id.to_hex()).await;
+    }
 }

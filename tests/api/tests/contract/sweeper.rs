@@ -1,6 +1,6 @@
 //! The sweeper, run out of turn.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use api::{
     Stack, eventually,
@@ -138,4 +138,52 @@ async fn a_job_that_never_succeeds_is_sent_ever_more_seldom_and_then_fails() {
         assert!(!failed.contains_key(nothing), "{failed}");
     }
     stack.files.delete_many(doc! { "_id": { "$in": [again, given_up] } }).await.unwrap();
+}
+
+/// A person, or another program, has made them so. What S3 has of them nobody knows, so they stay.
+#[tokio::test]
+async fn rows_that_cannot_be_read_keep_no_others_waiting() {
+    let stack = Stack::running().await;
+    let (name, owner) = (unique("secret"), ObjectId::new());
+    let since = SystemTime::now() - Duration::from_secs(1);
+    let long_ago = DateTime::from_millis(1);
+    // More than the sweeper takes at once, and all before the others.
+    let damaged = |n: i32| {
+        let mut row = doc! {
+            "userId": owner, "name": &name, "type": "file", "parentId": 0, "key": { "of": &name, "n": n },
+            "state": if n % 2 == 0 { "pending" } else { "deleted" }, "expiresAt": long_ago,
+        };
+        if n < 3 {
+            row.extend(doc! { "_id": format!("{owner}-{n}"), "key": format!("files/{}", unique("planted")) });
+        }
+        row
+    };
+    stack.files.insert_many((0..1001).map(damaged)).await.unwrap();
+    let (id, key) = left_behind(&stack, "deleted", past()).await;
+    sweep(&stack).await;
+    eventually("neither row nor object", Duration::from_secs(20), async || {
+        let row = stack.files.find_one(doc! { "_id": id }).await.unwrap();
+        (row.is_none() && stack.objects(&key).await.is_empty()).then_some(())
+    })
+    .await;
+    let theirs = doc! { "userId": owner };
+    assert_eq!(stack.files.count_documents(theirs.clone()).await.unwrap(), 1001);
+    // They are looked at again, but not soon.
+    let in_an_hour = DateTime::from_system_time(SystemTime::now() + Duration::from_hours(1));
+    let mut later = theirs.clone();
+    later.extend(doc! { "state": "deleted", "expiresAt": { "$gt": in_an_hour } });
+    eventually("none is in the way", Duration::from_secs(20), async || {
+        (stack.files.count_documents(later.clone()).await.unwrap() == 1001).then_some(())
+    })
+    .await;
+    let lines = eventually("a line for each", Duration::from_secs(20), async || {
+        let lines = stack.log_lines(since).await;
+        let odd = stack.files.distinct("_id", theirs.clone()).await.unwrap();
+        // The strings come first.
+        let some = [odd[0].as_str().unwrap().to_owned(), odd[1000].as_object_id().unwrap().to_hex()];
+        some.iter().all(|id| lines.iter().any(|line| line.contains(id))).then_some(lines)
+    })
+    .await;
+    assert!(!lines.iter().any(|line| line.contains(&name)), "a line has a name in it");
+    stack.files.delete_many(theirs).await.unwrap();
 }

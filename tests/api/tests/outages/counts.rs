@@ -1,9 +1,10 @@
 //! Exact numbers, which others in the stack would change.
 
 use api::{PASSWORD, Stack, encoded, unique};
+use futures_util::TryStreamExt;
 use mongodb::{
     Database,
-    bson::{DateTime, Document, doc, oid::ObjectId},
+    bson::{Bson, DateTime, Document, doc, oid::ObjectId},
 };
 use redis::AsyncCommands;
 
@@ -94,14 +95,14 @@ async fn the_queries_have_their_indexes() {
     bob.folder("photos").await;
     assert!(stack.users.list_index_names().await.unwrap().contains(&"email_1".to_owned()));
     let overdue = doc! { "thumbnailsDueAt": { "$lt": DateTime::now() }, "state": null };
-    let expired = doc! { "state": { "$exists": true }, "expiresAt": { "$lt": DateTime::now() } };
+    let expired = doc! { "state": { "$in": ["pending", "deleted"] }, "expiresAt": { "$lte": DateTime::now() } };
     let listing = doc! { "userId": ObjectId::new(), "parentId": { "$in": [0, "0"] }, "state": null };
     let stale = doc! { "state": { "$exists": true }, "expiresAt": { "$not": { "$gte": DateTime::now() } } };
     let claimed = doc! { "$or": [{ "key": "x" }, { "key": "y" }, { "_id": ObjectId::new() }] };
     for (collection, query) in [
         ("files", doc! { "find": "files", "filter": listing, "sort": { "_id": 1 } }),
         ("files", doc! { "find": "files", "filter": overdue, "sort": { "thumbnailsDueAt": 1 } }),
-        ("files", doc! { "find": "files", "filter": expired, "sort": { "expiresAt": 1 } }),
+        ("files", doc! { "find": "files", "filter": expired.clone(), "sort": { "expiresAt": 1 } }),
         ("files", doc! { "find": "files", "filter": stale }),
         ("files", doc! { "find": "files", "filter": claimed }),
         ("users", doc! { "find": "users", "filter": { "email": "x" } }),
@@ -117,6 +118,56 @@ async fn the_queries_have_their_indexes() {
     ] {
         let plan = plan(&stack, &doc! { "find": "files", "filter": filter, "sort": sort }).await;
         assert!(plan.contains("IXSCAN") && !plan.contains("COLLSCAN") && !plan.contains("\"SORT"), "{plan}");
+    }
+    // However many rows wait for the sweeper, it reads as many as it takes.
+    let plan = plan(&stack, &doc! { "find": "files", "filter": expired, "sort": { "expiresAt": 1 } }).await;
+    assert!(plan.contains("\"SORT_MERGE\"") && !plan.contains("\"SORT\""), "{plan}");
+}
+
+/// Everybody may ask how many there are, and somebody may have deleted very many.
+#[tokio::test]
+async fn what_is_not_visible_is_counted_without_reading_it() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    bob.folder("photos").await;
+    let rows = (0..2000).map(|n| {
+        let state = if n % 2 == 0 { "pending" } else { "deleted" };
+        doc! { "userId": bob.object_id(), "parentId": 0, "state": state, "expiresAt": DateTime::MAX }
+    });
+    let before = stats(&stack).await;
+    stack.files.insert_many(rows).await.unwrap();
+    // Where a state is named but has no value, a row is visible.
+    let visible = doc! { "userId": bob.object_id(), "name": "a", "type": "file", "parentId": 0, "state": Bson::Null };
+    stack.files.insert_one(visible).await.unwrap();
+    let profiled = profile(&stack, async || assert_eq!(stats(&stack).await, [before[0], before[1] + 1])).await;
+    assert!(!profiled.is_empty(), "nothing was counted");
+    for operation in profiled {
+        let plan = operation.get_str("planSummary").unwrap_or_default();
+        assert!(["COUNT_SCAN", "RECORD_STORE_FAST_COUNT"].iter().any(|cheap| plan.starts_with(cheap)), "{operation}");
+        assert_eq!(number(&operation, "docsExamined"), 0, "{operation}");
+    }
+    stack.files.delete_many(doc! { "userId": bob.object_id() }).await.unwrap();
+}
+
+/// What MongoDB did in collection `files` meanwhile.
+async fn profile(stack: &Stack, work: impl AsyncFnOnce()) -> Vec<Document> {
+    let database = database(stack);
+    let profile = async |level: i32| database.run_command(doc! { "profile": level }).await.unwrap();
+    profile(0).await;
+    let profiled = database.collection::<Document>("system.profile");
+    profiled.drop().await.unwrap();
+    profile(2).await;
+    work().await;
+    profile(0).await;
+    let operations = profiled.find(doc! { "ns": stack.files.namespace().to_string() }).await.unwrap();
+    operations.try_collect().await.unwrap()
+}
+
+fn number(operation: &Document, field: &str) -> i64 {
+    match operation.get(field) {
+        Some(Bson::Int32(number)) => (*number).into(),
+        Some(Bson::Int64(number)) => *number,
+        _ => 0,
     }
 }
 

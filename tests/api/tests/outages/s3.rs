@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use api::{Stack, Times, User, encoded, eventually, figure, unique};
+use api::{Stack, Times, User, encoded, eventually, figure, images::image_without_a_job, unique};
 use futures_util::future::join_all;
-use mongodb::bson::{DateTime, doc};
+use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
 use serde_json::{Value, json};
 
 use crate::{
@@ -91,6 +91,70 @@ async fn an_upload_does_not_wait_for_its_thumbnails() {
     assert_eq!(answer.document(201)["thumbnails"], "due");
     assert!(answer.took < Duration::from_millis(1500), "it took {:?}", answer.took);
     drop(undo);
+}
+
+/// A row is made, its bytes are on their way to S3, its folder goes, and the sweeper comes, all within a second or two.
+#[tokio::test]
+async fn bytes_that_come_late_into_a_folder_that_went_leave_nothing() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let before = stack.objects("files/").await;
+    let folder = bob.folder("going").await;
+    let late = json!({ "dist": "uniform", "min": 1500.0, "max": 1500.0 });
+    let undo = s3(&stack, json!({ "service": "s3", "operation": "PutObject", "latency": late })).await;
+    let file = json!({ "name": "a.txt", "type": "file", "parentId": folder, "data": encoded(b"late") });
+    let meanwhile = async {
+        let pending = doc! { "userId": bob.object_id(), "state": "pending" };
+        eventually("the row", Duration::from_secs(5), async || stack.files.find_one(pending.clone()).await.unwrap())
+            .await;
+        let gone = bob.request("DELETE", &format!("/files/{folder}")).send().await;
+        assert_eq!(gone.status, 204, "{gone}");
+        let folder = doc! { "_id": folder.parse::<ObjectId>().unwrap() };
+        eventually("the folder is swept", Duration::from_secs(5), async || {
+            stack.invoke("sweeper", &json!({})).await;
+            stack.files.find_one(folder.clone()).await.unwrap().is_none().then_some(())
+        })
+        .await;
+    };
+    let (answer, ()) = tokio::join!(bob.create(file), meanwhile);
+    answer.fails(400, "Parent not found");
+    drop(undo);
+    nothing_is_left(&stack, &bob, &before).await;
+}
+
+#[tokio::test]
+async fn while_s3_fails_the_sweeper_does_what_needs_no_s3() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let deleted = bob.upload("notes.txt", b"hi").await;
+    let past = DateTime::from_millis(DateTime::now().timestamp_millis() - 120_000);
+    let image = image_without_a_job(&stack, bob.object_id(), b"no image".to_vec(), past).await;
+    let (deleted, image) = [deleted, image].map(|id| id.parse::<ObjectId>().unwrap()).into();
+    // Somebody has left, and a request of theirs has stored something after.
+    let (left, late) = (ObjectId::new(), ObjectId::new());
+    let departures = stack.files.client().database(&stack.files.namespace().db).collection("departures");
+    departures.insert_one(doc! { "_id": left, "notedAt": past }).await.unwrap();
+    departures.insert_one(doc! { "_id": format!("odd-{left}"), "notedAt": "long ago" }).await.unwrap();
+    let row = doc! { "_id": late, "userId": left, "name": "a", "type": "folder", "isPublic": true, "parentId": 0 };
+    stack.files.insert_one(row).await.unwrap();
+    let undo = s3(&stack, json!({ "service": "s3", "error": { "code": "ServiceUnavailable", "status": 503 } })).await;
+    assert_eq!(bob.request("DELETE", &format!("/files/{deleted}")).send().await.status, 204);
+    let row = async |id: ObjectId| stack.files.find_one(doc! { "_id": id }).await.unwrap();
+
+    let failure = stack.try_invoke("sweeper", &json!({})).await;
+    assert!(failure.is_err(), "what was deleted is not gone: {failure:?}");
+    assert!(row(deleted).await.is_some());
+    assert!(*row(image).await.unwrap().get_datetime("thumbnailsDueAt").unwrap() > past, "the lost job");
+    assert_eq!(row(late).await.unwrap().get_str("state").unwrap(), "deleted", "what came after its account went");
+    assert_eq!(departures.find_one(doc! { "_id": left }).await.unwrap(), None::<Document>);
+    drop(undo);
+    eventually("all is swept", Duration::from_secs(20), async || {
+        let swept = stack.try_invoke("sweeper", &json!({})).await.is_ok();
+        (swept && row(deleted).await.is_none() && row(late).await.is_none()).then_some(())
+    })
+    .await;
+    departures.delete_one(doc! { "_id": format!("odd-{left}") }).await.unwrap();
+    stack.remove(&image.to_hex()).await;
 }
 
 async fn content_is_unavailable(how: &str, fault: Value) {
