@@ -5,9 +5,11 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::{
     Router,
     extract::{FromRequestParts, MatchedPath, Request},
+    handler::Handler,
     http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
+    routing::{MethodRouter, get},
 };
 use futures_util::FutureExt;
 use lambda_http::{RequestExt, Service, service_fn};
@@ -101,6 +103,18 @@ async fn answer(mut request: Request, next: Next) -> Response {
 fn is_json(response: &Response) -> bool {
     let content_type = response.headers().get(header::CONTENT_TYPE);
     content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+}
+
+/// The route of a `GET` that changes something. Elsewhere axum answers a `HEAD` as a `GET`; here it is a 405, because programs
+/// that check links send `HEAD` and must not change anything.
+pub fn get_only<H, T, S>(handler: H) -> MethodRouter<S>
+where
+    H: Handler<T, S>,
+    T: 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    let not_allowed = async || ([(header::ALLOW, "GET")], Error::MethodNotAllowed);
+    get(handler).head(not_allowed).fallback(not_allowed)
 }
 
 /// Where this API answers, as its caller knows it, without a slash at the end: `https://files.example.com`. The gateway

@@ -28,8 +28,11 @@ pub struct Config {
     pub queue_url: String,
     /// How new passwords are stored: `PASSWORD_HASH`, `argon2id` (default) or `sha1`.
     pub password_hash: Scheme,
-    /// Failed logins a minute from one address after which no more are looked at: `FAILURES_PER_ADDRESS`, default 10.
+    /// Failed logins a minute from one network after which it may only log in where it did before: `FAILURES_PER_ADDRESS`,
+    /// default 100.
     pub failures_per_address: u32,
+    /// Sign-ups an hour from one network: `SIGN_UPS_PER_ADDRESS`, default 100.
+    pub sign_ups_per_address: u32,
     /// Least level that is logged: `LOG_LEVEL`, default `info`; a level below that is not compiled in.
     pub log_level: LevelFilter,
     /// CloudWatch's namespace of the metrics in the log lines: `METRICS_NAMESPACE`; no metrics without one.
@@ -69,7 +72,8 @@ impl Config {
             bucket: required("BUCKET")?,
             queue_url: required("QUEUE_URL")?,
             password_hash: parsed("PASSWORD_HASH", Scheme::Argon2id)?,
-            failures_per_address: at_least_one("FAILURES_PER_ADDRESS", limits::FAILURES)?,
+            failures_per_address: at_least_one("FAILURES_PER_ADDRESS", limits::FAILURES_PER_ADDRESS)?,
+            sign_ups_per_address: at_least_one("SIGN_UPS_PER_ADDRESS", limits::SIGN_UPS_PER_ADDRESS)?,
             log_level: parsed("LOG_LEVEL", LevelFilter::INFO)?,
             metrics_namespace: optional("METRICS_NAMESPACE"),
             upload_grace: seconds("UPLOAD_GRACE", 900)?,

@@ -37,6 +37,9 @@ pub enum Error {
     /// Somebody may be guessing; in so many seconds the next password is looked at.
     #[error("Too many failed logins: wait a minute")]
     TooManyFailures { seconds: u64 },
+    /// In so many seconds the next account may be opened from that network.
+    #[error("Too many sign-ups from your network: try again later")]
+    TooManySignUps { seconds: u64 },
     /// A store is down or hangs; the same request may work in a moment.
     #[error("Service unavailable")]
     Unavailable(#[source] anyhow::Error),
@@ -54,7 +57,7 @@ impl Error {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyFailures { .. } | Self::TooManySignUps { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -71,7 +74,8 @@ impl Error {
             | Self::TooLarge(_)
             | Self::Conflict(_)
             | Self::Unprocessable(_)
-            | Self::TooManyFailures { .. } => None,
+            | Self::TooManyFailures { .. }
+            | Self::TooManySignUps { .. } => None,
         }
     }
 
@@ -79,7 +83,7 @@ impl Error {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Unavailable(_) => Some(1),
-            Self::TooManyFailures { seconds } => Some(*seconds),
+            Self::TooManyFailures { seconds } | Self::TooManySignUps { seconds } => Some(*seconds),
             Self::Unauthorized
             | Self::NotFound
             | Self::MethodNotAllowed

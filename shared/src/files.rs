@@ -41,7 +41,7 @@ pub use audit::{Claim, Expected};
 pub use deleting::Doomed;
 use deleting::Standing;
 use row::Row;
-pub use view::FileView;
+pub use view::{FileView, ParentView};
 
 /// The identity of a file, folder or image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,6 +28,9 @@ pub const PARTS_BODY_BYTES: usize = 1 << 20;
 /// Longest list of media types that a ticket may be limited to.
 pub const TICKET_TYPES: usize = 64;
 
+/// Tickets of one user that are listed, the newest.
+pub const TICKETS: i64 = 1000;
+
 /// How long a ticket for uploads may live, in seconds, and how long it does where nothing is said.
 pub const TICKET_SECONDS: u32 = 24 * 60 * 60;
 pub const TICKET_DEFAULT_SECONDS: u32 = 60 * 60;
@@ -41,14 +44,47 @@ pub const NAME_BYTES: usize = 255;
 /// Longest password, in bytes, checked before hashing so that a long one costs nothing.
 pub const PASSWORD_BYTES: usize = 1024;
 
-/// Wrong passwords for one account within [`FAILURES_WITHIN`] after which no more are looked at. The same number for one
-/// address is a parameter, for many people may share one.
+/// Longest e-mail of a new account, in bytes: RFC 5321 allows 64 for the local part and 255 for the domain, with an `@`
+/// between them.
+pub const EMAIL_BYTES: usize = 320;
+
+/// Wrong passwords for one account from one network within [`FAILURES_WITHIN`] after which no more are looked at; the same
+/// number for one session. A person who tries some passwords stays below it.
 pub const FAILURES: u32 = 10;
 pub const FAILURES_WITHIN: Duration = Duration::from_mins(1);
 
 /// Levels of folders: what lies in the root is at level 1, and nothing is made below this one. A read looks at each folder
 /// above what it reads, so that their number is what a read costs: some 30 µs of MongoDB's time each. People nest ten.
 pub const LEVELS: u32 = 100;
+
+/// Wrong passwords from one network within [`FAILURES_WITHIN`], for any accounts, after which the network may only log in to
+/// accounts that it logged in to before; the default of a parameter. Many people share one address, so it is ten times
+/// [`FAILURES`]. Whoever tries stolen passwords of many accounts gets 144,000 tries a day from one network.
+pub const FAILURES_PER_ADDRESS: u32 = 100;
+
+/// What one wrong password for an account, from any network, adds to the debt of the account; time pays the debt back. One
+/// network may fail [`FAILURES`] times a minute, which makes 60 s of debt a minute and never adds up: one network alone does
+/// not hold up another.
+pub const ACCOUNT_FAILURE: Duration = Duration::from_secs(6);
+
+/// A wrong password adds the debt divided by this, where that is more than [`ACCOUNT_FAILURE`]: the delay grows with the
+/// number of failures.
+pub const ACCOUNT_GROWTH: u32 = 30;
+
+/// While the debt of an account is larger than this, networks that never logged in to the account wait. A hundred wrong
+/// passwords at once make so much: 30 at 6 s make 180 s, and 70 of a thirtieth of the debt each make 30 min. At this debt
+/// one costs 58 s, so the next is looked at a minute later.
+pub const ACCOUNT_OWES: Duration = Duration::from_mins(29);
+
+/// Networks that an account remembers, those of the latest logins, and for how long after the last login from there. Enough for
+/// a telephone that changes its network every day.
+pub const KNOWN_NETWORKS: isize = 32;
+pub const KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
+
+/// Sign-ups from one network within [`SIGN_UPS_WITHIN`]; the default of a parameter. Beyond, the network gets one more for
+/// each hundredth of this time. A sign-up costs an Argon2id and a row. A school class or an office may sign up at once.
+pub const SIGN_UPS_PER_ADDRESS: u32 = 100;
+pub const SIGN_UPS_WITHIN: Duration = Duration::from_hours(1);
 
 /// Documents on one page of a listing.
 pub const PAGE: u32 = 20;
@@ -59,7 +95,11 @@ pub const DEEPEST_ROW: u64 = 1 << 32;
 /// How long a session lives.
 pub const SESSION: Duration = Duration::from_hours(24);
 
-/// Sessions of one user that are listed, the newest, and as many are ended at once.
+/// How far the clocks of two instances may differ. Lambda keeps its clocks within some milliseconds.
+pub const CLOCKS: Duration = Duration::from_secs(2);
+
+/// Sessions that one user may have open; one more login ends the oldest. A client that logs in for each request would
+/// otherwise fill Redis for a day. As many are listed, and ended at once.
 pub const SESSIONS: isize = 1000;
 
 /// How long ending many sessions may take; repeated, it goes on where it was.

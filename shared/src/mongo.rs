@@ -103,13 +103,15 @@ pub async fn answer_within<T>(
     }
 }
 
-/// Whether a unique index refused a document.
+/// Whether a unique index refused a document, or could not be made because of two documents.
 pub fn is_duplicate(error: &Error) -> bool {
     let Error::Internal(cause) = error else { return false };
     let error = cause.downcast_ref::<mongodb::error::Error>();
-    error.is_some_and(
-        |error| matches!(*error.kind, ErrorKind::Write(WriteFailure::WriteError(ref error)) if error.code == 11000),
-    )
+    error.is_some_and(|error| match *error.kind {
+        ErrorKind::Write(WriteFailure::WriteError(ref error)) => error.code == 11000,
+        ErrorKind::Command(ref error) => error.code == 11000,
+        _ => false,
+    })
 }
 
 /// The `_id` of a document as it is stored, of whatever type, to find a document again that cannot be read.

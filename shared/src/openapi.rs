@@ -148,7 +148,8 @@ pub struct TooLarge(pub ErrorView);
 /// What a request with a password may be answered.
 #[derive(IntoResponses)]
 pub enum OfPasswords {
-    /// `Too many failed logins: wait a minute`: ten for this account, or from this address, within a minute.
+    /// `Too many failed logins: wait a minute`: ten within a minute for this account from this network, or for this session;
+    /// or, from a network that has not logged in to this account for 30 days, too many for it or from there.
     #[response(status = 429, headers(("Retry-After" = u64, description = "In so many seconds")))]
     TooMany(ErrorView),
 }

@@ -21,6 +21,7 @@ use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     Config, Error, Result, limits,
+    throttle::Admitted,
     users::{User, UserId, Users},
 };
 
@@ -40,13 +41,19 @@ impl Token {
             let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         };
-        let token = headers.get("x-token").and_then(|token| token.to_str().ok()).or_else(bearer)?;
-        (!token.is_empty()).then(|| Self(token.to_owned()))
+        // Some clients always send the header. Without a value it counts as absent.
+        let token = headers.get("x-token").and_then(|token| token.to_str().ok()).filter(|token| !token.is_empty());
+        token.or_else(bearer).filter(|token| !token.is_empty()).map(|token| Self(token.to_owned()))
     }
 
     /// What Redis knows it by, so that who reads Redis cannot take part in a session.
-    fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         sha256_hex(self.0.as_bytes())
+    }
+
+    /// What its session is called, as in [`Session::id`].
+    pub(crate) fn session(&self) -> String {
+        id_of(&self.digest()).to_owned()
     }
 
     /// What the client is given, once.
@@ -67,8 +74,8 @@ impl Sessions {
         Self { redis, users }
     }
 
-    /// Opens a session; older ones of the user stay.
-    pub async fn open(&self, user: UserId) -> Result<Token> {
+    /// Opens a session. Older ones of the user stay, but for those beyond [`limits::SESSIONS`].
+    pub async fn open(&self, user: UserId, admitted: Admitted) -> Result<Token> {
         let token = Token::random()?;
         let (digest, index, seconds) = (token.digest(), index(user), limits::SESSION.as_secs());
         let now = DateTime::now().timestamp_millis();
@@ -78,7 +85,15 @@ impl Sessions {
         commands.zadd(&index, digest, now + lifetime()).ignore();
         // It lasts as long as the youngest session.
         commands.expire(&index, i64::try_from(seconds).unwrap_or(i64::MAX)).ignore();
-        self.redis.ask_all::<()>(&commands).await?;
+        // The sessions beyond the limit, at most as many again: a list from before the limit shrinks with each login.
+        commands.zrevrange(&index, limits::SESSIONS, limits::SESSIONS + MOST_LISTED);
+        admitted.remember(&mut commands);
+        let (beyond,): (Vec<String>,) = self.redis.ask_all(&commands).await?;
+        if !beyond.is_empty()
+            && let Err(error) = self.end_some(user, &beyond).await
+        {
+            tracing::warn!(error = error.cause(), "the oldest sessions of a user are left to the next login");
+        }
         Ok(token)
     }
 
@@ -144,11 +159,16 @@ impl Sessions {
     /// Whose session it is.
     ///
     /// # Errors
-    /// `Unauthorized` for a token that is unknown, expired, or of a user who is no more.
+    /// `Unauthorized` for a token that is unknown, expired, of a user who is no more, or of a session that the user has ended
+    /// with all others.
     pub async fn user(&self, token: &Token) -> Result<User> {
-        let id: Option<String> = self.redis.ask(Cmd::get(key(&token.digest()))).await?;
+        let key = key(&token.digest());
+        // A session is never prolonged, so its time to live tells when it was opened.
+        let (id, left): (Option<String>, i64) = self.redis.ask_all(pipe().get(&key).pttl(&key)).await?;
         let id = id.and_then(|hex| hex.parse().ok()).ok_or(Error::Unauthorized)?;
-        self.users.with_id(UserId(id)).await?.ok_or(Error::Unauthorized)
+        let user = self.users.with_id(UserId(id)).await?.ok_or(Error::Unauthorized)?;
+        let opened_at = DateTime::from_millis(DateTime::now().timestamp_millis() - lifetime() + left);
+        if user.has_ended(token, opened_at) { Err(Error::Unauthorized) } else { Ok(user) }
     }
 }
 
@@ -162,7 +182,7 @@ pub struct Session {
 impl Session {
     /// The digest's first 24 digits: as long as any other id, and of no use to who would find the rest.
     pub fn id(&self) -> &str {
-        self.digest.get(..24).unwrap_or_default()
+        id_of(&self.digest)
     }
 
     pub fn created_at(&self) -> DateTime {
@@ -200,6 +220,10 @@ const CLOCKS: i64 = 60_000;
 /// In milliseconds.
 fn lifetime() -> i64 {
     i64::try_from(limits::SESSION.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn id_of(digest: &str) -> &str {
+    digest.get(..24).unwrap_or_default()
 }
 
 /// Where Redis has the user of a session.
@@ -348,17 +372,17 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// Whether they are this user. A bad token is nobody's.
-    pub async fn is(&self, owner: UserId) -> Result<bool> {
-        let Some(token) = &self.token else { return Ok(false) };
+    /// Who the viewer is; `None` without a token, or with a bad one.
+    pub async fn id(&self) -> Result<Option<UserId>> {
+        let Some(token) = &self.token else { return Ok(None) };
         match self.sessions.user(token).await {
             Ok(user) => {
                 if let Some(seen) = &self.seen {
                     seen.0.get_or_init(|| user.id());
                 }
-                Ok(user.id() == owner)
+                Ok(Some(user.id()))
             }
-            Err(Error::Unauthorized) => Ok(false),
+            Err(Error::Unauthorized) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -1,17 +1,43 @@
-//! How often a password may be guessed: ten failures a minute for each account, known or not, and so many for each address.
+//! How often a password may be guessed, and how often an account be opened.
 //!
-//! Redis has the failures of the last minute, under digests: neither an e-mail nor an address can be read there.
+//! A wrong password at `/connect` counts in three places:
+//!
+//! - for the account from this network: at most ten within a minute;
+//! - for the network, whatever the account: at most `FailuresPerAddress` within a minute;
+//! - for the account, whatever the network: a hundred at once, then a delay that grows to a minute.
+//!
+//! The first count binds every login. Strangers can fill the other two, so these do not bind a network that has logged in to
+//! the account within 30 days: who guesses at an account does not keep its owner out. A password that a session sends, to
+//! change it or to leave, counts for this session alone, so who has no session cannot block it.
+//!
+//! Guesses at one account within a day, at most:
+//!
+//! - 14,400 from one network;
+//! - 14,700 from all networks together that have never logged in to the account: at any time 30 minutes of debt at most,
+//!   and each guess costs 6 s at least;
+//! - 14,400 from each network that has logged in to it, of which the account remembers 32;
+//! - 14,400 by each session.
+//!
+//! An e-mail without an account counts as one with an account, so the answers to a stranger do not tell the two apart. Only
+//! somebody in a network of the owner can learn something: that this network has logged in to the account, by using up the
+//! failures of the network and then trying the account.
+//!
+//! Redis keeps the failures of the last minute, the debts, and for each account the networks that have logged in to it. All of
+//! them are kept under digests, so nobody can read an e-mail or an address there.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use lambda_http::{RequestExt, request::RequestContext};
 use mongodb::bson::{DateTime, oid::ObjectId};
-use redis::{Pipeline, pipe};
+use redis::{FromRedisValue, Pipeline, Value, pipe};
 
 use crate::{
     Config, Error, Result, limits,
-    sessions::{Redis, sha256_hex},
+    sessions::{Redis, Token, sha256_hex},
 };
 
 /// Where a request came from, by the word of the gateway; a header could say anything. An IPv6 address counts by its first
@@ -44,54 +70,193 @@ impl<S: Send + Sync> FromRequestParts<S> for Address {
 #[derive(Clone)]
 pub struct Throttle {
     redis: Redis,
-    per_address: u32,
+    failures_per_address: u32,
+    sign_ups_per_address: u32,
 }
 
 impl Throttle {
     pub fn new(redis: Redis, config: &Config) -> Self {
-        Self { redis, per_address: config.failures_per_address }
+        Self {
+            redis,
+            failures_per_address: config.failures_per_address,
+            sign_ups_per_address: config.sign_ups_per_address,
+        }
     }
 
     /// Leave to log in to an account from somewhere.
     ///
     /// # Errors
     /// `TooManyFailures`.
-    pub async fn login(&self, email: &str, Address(address): &Address) -> Result<Attempt> {
-        let account = Counter::of_account(email);
-        let address = Counter { key: key("address", address), most: self.per_address };
-        self.attempt(vec![account, address]).await
+    pub async fn login(&self, email: &str, address: &Address) -> Result<Attempt> {
+        let Address(network) = address;
+        let own = Counter::failures(key("login", &format!("{network} {email}")), limits::FAILURES);
+        let of_network = Counter::failures(key("network", network), self.failures_per_address);
+        let of_account = Counter::Debt {
+            key: key("account", email),
+            each: limits::ACCOUNT_FAILURE,
+            growth: limits::ACCOUNT_GROWTH,
+            most: limits::ACCOUNT_OWES,
+        };
+        self.attempt(own, vec![of_network, of_account], Some(Networks::of(email, address))).await
     }
 
-    /// Leave to check the password of somebody who has a session.
+    /// Leave to check the password of somebody who has this session.
     ///
     /// # Errors
     /// `TooManyFailures`.
-    pub async fn check(&self, email: &str) -> Result<Attempt> {
-        self.attempt(vec![Counter::of_account(email)]).await
+    pub async fn check(&self, session: &Token) -> Result<Attempt> {
+        self.attempt(Counter::failures(key("session", &session.digest()), limits::FAILURES), Vec::new(), None).await
     }
 
-    async fn attempt(&self, counters: Vec<Counter>) -> Result<Attempt> {
-        let attempt = Attempt { redis: self.redis.clone(), counters };
+    async fn attempt(&self, own: Counter, shared: Vec<Counter>, networks: Option<Networks>) -> Result<Attempt> {
+        let attempt = Attempt { redis: self.redis.clone(), own, shared, networks };
         attempt.look().await?;
         Ok(attempt)
     }
+
+    /// Counts an account that somebody wants to open. While Redis is down sign-ups go on without being counted.
+    ///
+    /// # Errors
+    /// `TooManySignUps`.
+    pub async fn sign_up(&self, Address(network): &Address) -> Result<()> {
+        // Redis counts in whole milliseconds, and refuses to keep a key for 0 of them.
+        let each = (limits::SIGN_UPS_WITHIN / self.sign_ups_per_address).max(Duration::from_millis(1));
+        let most = limits::SIGN_UPS_WITHIN.saturating_sub(each);
+        // With this divisor the second cost of a debt never exceeds `each`, so the delay does not grow.
+        let growth = self.sign_ups_per_address;
+        let sign_ups = Counter::Debt { key: key("sign-ups", network), each, growth, most };
+        let mut commands = pipe();
+        sign_ups.count(&mut commands);
+        let wait = match self.redis.ask_all::<(Value,)>(&commands).await {
+            Ok((owed,)) => sign_ups.wait(owed, Stage::Counted)?,
+            Err(error) => {
+                tracing::warn!(error = error.cause(), "sign-ups are not counted");
+                0
+            }
+        };
+        if wait == 0 { Ok(()) } else { Err(Error::TooManySignUps { seconds: wait.div_ceil(1000) }) }
+    }
+
+    /// Forgets the networks that have logged in to an account.
+    pub async fn forget(&self, email: &str) -> Result<()> {
+        self.redis.ask_all(pipe().del(Networks::key(email)).ignore()).await
+    }
 }
 
-/// A sorted set of failures, by when they were.
-struct Counter {
-    key: String,
-    most: u32,
+/// What is counted in Redis, and how much of it is too much.
+enum Counter {
+    /// At most so many failures within [`limits::FAILURES_WITHIN`]. The key is a sorted set of their names, by their time in
+    /// milliseconds.
+    Window { key: String, most: u32 },
+    /// Time that is owed, and that passing time pays back: the time to live of the key. A failure costs `each`, or the debt
+    /// divided by `growth` if that is more. While the debt is larger than `most` an attempt is refused, and costs nothing.
+    Debt { key: String, each: Duration, growth: u32, most: Duration },
+}
+
+/// Whether the attempt that is judged is one of those that are counted.
+#[derive(Clone, Copy)]
+enum Stage {
+    Before,
+    Counted,
 }
 
 impl Counter {
-    fn of_account(email: &str) -> Self {
-        Self { key: key("account", email), most: limits::FAILURES }
+    fn failures(key: String, most: u32) -> Self {
+        Self::Window { key, most }
     }
 
-    /// Asks for the failure that must grow old before there is room for another, and for the one before it.
+    /// Asks for the count.
     fn ask(&self, commands: &mut Pipeline) {
-        let at = isize::try_from(self.most).unwrap_or(isize::MAX);
-        commands.zrevrange_withscores(&self.key, at - 1, at);
+        match self {
+            // The failure that must grow old before there is room for another, and the one before it.
+            Self::Window { key, most } => {
+                let at = isize::try_from(*most).unwrap_or(isize::MAX);
+                commands.zrevrange_withscores(key, at - 1, at);
+            }
+            Self::Debt { key, .. } => {
+                commands.pttl(key);
+            }
+        }
+    }
+
+    /// Counts a failure, and asks for the count.
+    fn count(&self, commands: &mut Pipeline) {
+        match self {
+            Self::Window { key, .. } => {
+                // The name lets a failure count once if it is sent again.
+                let (name, now) = (ObjectId::new().to_hex(), DateTime::now().timestamp_millis());
+                commands.zadd(key, name, now).ignore();
+                commands.zrembyscore(key, "-inf", now - window()).ignore();
+                commands.pexpire(key, window()).ignore();
+                self.ask(commands);
+            }
+            Self::Debt { key, each, growth, most } => {
+                commands.cmd("EVAL").arg(OWE).arg(1).arg(key).arg(millis(*most)).arg(millis(*each)).arg(*growth);
+            }
+        }
+    }
+
+    /// The milliseconds until an attempt has room, 0 if it has, by the answer to [`ask`](Self::ask) or [`count`](Self::count).
+    fn wait(&self, answer: Value, stage: Stage) -> Result<u64> {
+        let wait = match self {
+            Self::Window { .. } => {
+                let failures: Vec<(String, i64)> = read(answer)?;
+                let since = DateTime::now().timestamp_millis() - window();
+                let recent = failures.iter().filter(|(_, at)| *at > since).count();
+                let too_many = match stage {
+                    Stage::Before => 1,
+                    Stage::Counted => 2,
+                };
+                failures.first().filter(|_| recent >= too_many).map_or(0, |(_, at)| at - since)
+            }
+            // PTTL is negative where there is no key.
+            Self::Debt { most, .. } => read::<i64>(answer)? - millis(*most),
+        };
+        Ok(wait.try_into().unwrap_or_default())
+    }
+}
+
+/// A failure of [`Counter::Debt`]. `KEYS` is the key, `ARGV` are `most`, `each` and `growth`, times in milliseconds. Returns the
+/// debt before this failure.
+const OWE: &str = "
+local owed = math.max(redis.call('PTTL', KEYS[1]), 0)
+if owed <= tonumber(ARGV[1]) then
+  local cost = math.max(tonumber(ARGV[2]), math.floor(owed / tonumber(ARGV[3])))
+  redis.call('SET', KEYS[1], '', 'PX', owed + cost)
+end
+return owed";
+
+/// The networks that have logged in to an account: a sorted set, by the time of the last login in milliseconds.
+struct Networks {
+    key: String,
+    /// The network of this request, as the set has it: a digest of network and e-mail, because one of an IPv4 address alone
+    /// is found by trying all of them.
+    network: String,
+}
+
+impl Networks {
+    fn of(email: &str, Address(network): &Address) -> Self {
+        Self { key: Self::key(email), network: sha256_hex(format!("{network} {email}").as_bytes()) }
+    }
+
+    fn key(email: &str) -> String {
+        format!("networks_{}", sha256_hex(email.as_bytes()))
+    }
+
+    fn ask(&self, commands: &mut Pipeline) {
+        commands.zscore(&self.key, &self.network);
+    }
+
+    /// Whether the network of this request is one of them, by the answer to [`ask`](Self::ask).
+    fn is_known(answer: Value) -> Result<bool> {
+        let since = DateTime::now().timestamp_millis() - millis(limits::KNOWN_FOR);
+        Ok(read::<Option<i64>>(answer)?.is_some_and(|last_login| last_login > since))
+    }
+
+    fn remember(&self, commands: &mut Pipeline) {
+        commands.zadd(&self.key, &self.network, DateTime::now().timestamp_millis()).ignore();
+        commands.zremrangebyrank(&self.key, 0, -1 - limits::KNOWN_NETWORKS).ignore();
+        commands.pexpire(&self.key, millis(limits::KNOWN_FOR)).ignore();
     }
 }
 
@@ -101,13 +266,32 @@ impl Counter {
 #[must_use]
 pub struct Attempt {
     redis: Redis,
-    counters: Vec<Counter>,
+    /// Binds every attempt.
+    own: Counter,
+    /// Bind an attempt from a network that has not logged in to the account.
+    shared: Vec<Counter>,
+    /// `None` for an attempt by a session.
+    networks: Option<Networks>,
+}
+
+/// Leave to open a session, after a good password.
+#[must_use]
+pub struct Admitted(Option<Networks>);
+
+impl Admitted {
+    /// Remembers the network of the login.
+    pub(crate) fn remember(self, commands: &mut Pipeline) {
+        if let Self(Some(networks)) = self {
+            networks.remember(commands);
+        }
+    }
 }
 
 impl Attempt {
     /// A good password does not count, but is good for nothing after too many bad ones.
-    pub async fn succeeded(self) -> Result<()> {
-        self.look().await
+    pub async fn succeeded(self) -> Result<Admitted> {
+        self.look().await?;
+        Ok(Admitted(self.networks))
     }
 
     /// Counts a bad password; what to answer.
@@ -120,46 +304,51 @@ impl Attempt {
 
     async fn look(&self) -> Result<()> {
         let mut commands = pipe();
-        for counter in &self.counters {
-            counter.ask(&mut commands);
-        }
-        self.judge(&commands, 1).await
+        self.counters().for_each(|counter| counter.ask(&mut commands));
+        self.judge(commands, Stage::Before).await
     }
 
-    /// One transaction, so that of many at once each is counted and knows its place. A failure has a name, so that it counts
-    /// once if it is sent again.
+    /// One transaction, so that of many at once each is counted and knows its place.
     async fn count(&self) -> Result<()> {
-        let (name, now) = (ObjectId::new().to_hex(), DateTime::now().timestamp_millis());
         let mut commands = pipe();
         commands.atomic();
-        for counter in &self.counters {
-            commands.zadd(&counter.key, &name, now).ignore();
-            commands.zrembyscore(&counter.key, "-inf", now - window()).ignore();
-            commands.pexpire(&counter.key, window()).ignore();
-            counter.ask(&mut commands);
-        }
-        self.judge(&commands, 2).await
+        self.counters().for_each(|counter| counter.count(&mut commands));
+        self.judge(commands, Stage::Counted).await
     }
 
-    /// Refuses where a counter answers with so many failures.
-    async fn judge(&self, commands: &Pipeline, too_many: usize) -> Result<()> {
-        let answers: Vec<Vec<(String, i64)>> = self.redis.ask_all(commands).await?;
-        let since = DateTime::now().timestamp_millis() - window();
-        let waits = answers.iter().filter_map(|failures| {
-            let recent = failures.iter().filter(|(_, at)| *at > since).count();
-            let (_, at) = failures.first().filter(|_| recent >= too_many)?;
-            u64::try_from(at - since).ok()
-        });
-        match waits.max() {
-            Some(milliseconds) => Err(Error::TooManyFailures { seconds: milliseconds.div_ceil(1000) }),
-            None => Ok(()),
+    fn counters(&self) -> impl Iterator<Item = &Counter> {
+        [&self.own].into_iter().chain(&self.shared)
+    }
+
+    /// Sends the commands, which have one answer for each counter, and refuses until every counter that binds has room.
+    async fn judge(&self, mut commands: Pipeline, stage: Stage) -> Result<()> {
+        if let Some(networks) = &self.networks {
+            networks.ask(&mut commands);
         }
+        let mut answers = self.redis.ask_all::<Vec<Value>>(&commands).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
+        let mut wait = self.own.wait(next(), stage)?;
+        let mut for_strangers = 0;
+        for counter in &self.shared {
+            for_strangers = counter.wait(next(), stage)?.max(for_strangers);
+        }
+        if !Networks::is_known(next())? {
+            wait = wait.max(for_strangers);
+        }
+        if wait == 0 { Ok(()) } else { Err(Error::TooManyFailures { seconds: wait.div_ceil(1000) }) }
     }
 }
 
-/// In milliseconds.
+fn read<T: FromRedisValue>(answer: Value) -> Result<T> {
+    Ok(T::from_redis_value(answer).map_err(redis::RedisError::from)?)
+}
+
 fn window() -> i64 {
-    i64::try_from(limits::FAILURES_WITHIN.as_millis()).unwrap_or(i64::MAX)
+    millis(limits::FAILURES_WITHIN)
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn key(kind: &str, name: &str) -> String {
@@ -186,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_key_shows_nothing_of_what_it_counts() {
-        let (account, address) = (key("account", "bob@example.org"), key("address", "bob@example.org"));
+        let (account, address) = (key("account", "bob@example.org"), key("network", "bob@example.org"));
         assert_ne!(account, address);
         assert!(account.starts_with("rate_") && account.len() == 5 + 64 && !account.contains("bob"), "{account}");
     }

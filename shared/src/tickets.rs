@@ -10,6 +10,7 @@ use axum::{
     http::request::Parts,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures_util::TryStreamExt;
 use hmac::{Hmac, KeyInit, Mac};
 use mongodb::{
     Collection, Database, IndexModel,
@@ -24,6 +25,7 @@ use crate::{
     Config, Error, Result,
     error::WithMessage,
     files::{FileId, Name, Parent},
+    limits,
     mongo::answer,
     objects::Key,
     users::UserId,
@@ -80,6 +82,28 @@ struct Row {
     expires_at: DateTime,
 }
 
+impl From<Row> for Scope {
+    fn from(row: Row) -> Self {
+        Self {
+            owner: UserId(row.user_id),
+            parent: row.parent_id.map_or(Parent::Root, |id| Parent::Folder(FileId(id))),
+            is_public: row.is_public,
+            max_bytes: row.max_bytes.try_into().unwrap_or_default(),
+            types: row.types,
+        }
+    }
+}
+
+/// A ticket as its user may see it: nothing of it uploads.
+pub struct Issued {
+    /// What [`Tickets::revoke`] takes too.
+    pub id: ObjectId,
+    pub scope: Scope,
+    /// How many uploads may still begin; `None` for any number.
+    pub files_left: Option<u32>,
+    pub expires_at: DateTime,
+}
+
 #[derive(Clone)]
 pub struct Tickets {
     rows: Collection<Row>,
@@ -127,13 +151,24 @@ impl Tickets {
     /// What a ticket allows, if it has not been revoked.
     pub async fn scope(&self, ticket: Ticket) -> Result<Scope> {
         let row = answer(self.rows.find_one(doc! { "_id": ticket.id })).await?.ok_or(Error::Unauthorized)?;
-        Ok(Scope {
-            owner: UserId(row.user_id),
-            parent: row.parent_id.map_or(Parent::Root, |id| Parent::Folder(FileId(id))),
-            is_public: row.is_public,
-            max_bytes: row.max_bytes.try_into().unwrap_or_default(),
-            types: row.types,
-        })
+        Ok(row.into())
+    }
+
+    /// The tickets that a user has issued and that are still good, newest first, at most [`limits::TICKETS`].
+    pub async fn issued_by(&self, UserId(owner): UserId) -> Result<Vec<Issued>> {
+        let good = doc! { "userId": owner, "expiresAt": { "$gt": DateTime::now() } };
+        let rows = async {
+            let rows = self.rows.find(good).sort(doc! { "_id": -1 }).limit(limits::TICKETS).await?;
+            rows.try_collect::<Vec<Row>>().await
+        };
+        let issued = answer(rows).await?.into_iter().map(|row| Issued {
+            id: row.id,
+            // A ticket without a limit has a number that does not fit.
+            files_left: row.files_left.try_into().ok(),
+            expires_at: row.expires_at,
+            scope: row.into(),
+        });
+        Ok(issued.collect())
     }
 
     /// Counts an upload that begins.
@@ -152,10 +187,11 @@ impl Tickets {
         Ok(())
     }
 
-    /// Takes the leave away again. `NotFound` if this user has given none with such a ticket.
+    /// Takes the leave away again, by the ticket or by its id. `NotFound` if this user has issued none that is called so.
     pub async fn revoke(&self, owner: UserId, ticket: &str) -> Result<()> {
-        let ticket = self.read(ticket).ok_or(Error::NotFound)?;
-        let done = answer(self.rows.delete_one(doc! { "_id": ticket.id, "userId": owner.0 })).await?;
+        let by_id = || ObjectId::parse_str(ticket).ok().filter(|id| id.to_hex() == ticket);
+        let id = self.read(ticket).map(|ticket| ticket.id).or_else(by_id).ok_or(Error::NotFound)?;
+        let done = answer(self.rows.delete_one(doc! { "_id": id, "userId": owner.0 })).await?;
         if done.deleted_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
@@ -214,7 +250,7 @@ impl Tickets {
     async fn ensure_indexes(&self) -> Result<()> {
         let once_expired = IndexOptions::builder().expire_after(Duration::ZERO).build();
         let expiry = IndexModel::builder().keys(doc! { "expiresAt": 1 }).options(once_expired).build();
-        let owner = IndexModel::builder().keys(doc! { "userId": 1 }).build();
+        let owner = IndexModel::builder().keys(doc! { "userId": 1, "_id": 1 }).build();
         answer(self.rows.create_indexes([expiry, owner])).await?;
         Ok(())
     }

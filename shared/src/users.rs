@@ -1,26 +1,50 @@
 //! The accounts: collection `users`, one document for each e-mail.
 
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
+use anyhow::anyhow;
 use mongodb::{
     Collection, Database, IndexModel,
-    bson::{doc, oid::ObjectId},
+    bson::{DateTime, Document, doc, oid::ObjectId},
     options::IndexOptions,
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::OnceCell;
+use tokio::{join, sync::OnceCell};
 
 use crate::{
-    Error, Result,
+    Error, Result, limits,
     mongo::{answer, is_duplicate},
+    sessions::Token,
 };
 
 /// Who somebody is. As a handler's argument it proves that they are: see [`crate::sessions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserId(pub ObjectId);
 
+/// The e-mail of a new account: its exact bytes, at most [`limits::EMAIL_BYTES`]. `Authorization: Basic` ends an e-mail at the
+/// first colon, so it has no colon; nor has it control characters. E-mails of existing accounts are not checked.
+pub struct Email(String);
+
+impl Email {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Email {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text.len() > limits::EMAIL_BYTES || text.contains(|c: char| c == ':' || c.is_control()) {
+            return Err(Error::Invalid("Invalid email"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
 /// An account as it is stored.
 #[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct User {
     #[serde(rename = "_id")]
     id: ObjectId,
@@ -29,18 +53,42 @@ pub struct User {
     /// In one of the forms of [`crate::passwords`].
     #[serde(default)]
     pub password: String,
+    /// When the user last ended all sessions but one, by changing the password or by request. Redis finds those sessions by a
+    /// list; where it has evicted the list and not a session, this ends the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sessions_since: Option<DateTime>,
+    /// The id of the one session that stayed: see [`crate::sessions::Session::id`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session_kept: Option<String>,
 }
 
 impl User {
     pub fn id(&self) -> UserId {
         UserId(self.id)
     }
+
+    /// Whether the user has ended this session, which was opened then. Clocks differ, so a session that was opened up to
+    /// [`limits::CLOCKS`] before the others ended counts as opened after.
+    pub(crate) fn has_ended(&self, session: &Token, opened_at: DateTime) -> bool {
+        let Some(since) = self.sessions_since else { return false };
+        let clocks = i64::try_from(limits::CLOCKS.as_millis()).unwrap_or(i64::MAX);
+        opened_at.timestamp_millis().saturating_add(clocks) < since.timestamp_millis()
+            && self.session_kept.as_deref() != Some(&*session.session())
+    }
 }
 
 #[derive(Clone)]
 pub struct Users {
     users: Collection<User>,
-    unique_email: Arc<OnceCell<()>>,
+    unique_email: Arc<UniqueEmail>,
+}
+
+/// How far this instance is with the index.
+#[derive(Default)]
+struct UniqueEmail {
+    is_there: OnceCell<()>,
+    /// Set once [`Users::with_email`] has tried to make it, whether or not it could.
+    tried: OnceCell<()>,
 }
 
 impl Users {
@@ -52,9 +100,9 @@ impl Users {
     ///
     /// # Errors
     /// `Already exist` for an e-mail that has one; a unique index decides, so also when many ask at once.
-    pub async fn create(&self, email: String, password: String) -> Result<User> {
-        self.unique_email.get_or_try_init(|| self.ensure_unique_email()).await?;
-        let user = User { id: ObjectId::new(), email, password };
+    pub async fn create(&self, Email(email): Email, password: String) -> Result<User> {
+        self.ensure_unique_email().await?;
+        let user = User { id: ObjectId::new(), email, password, sessions_since: None, session_kept: None };
         match answer(self.users.insert_one(&user)).await {
             Ok(_) => Ok(user),
             Err(error) if is_duplicate(&error) => Err(Error::Invalid("Already exist")),
@@ -62,8 +110,17 @@ impl Users {
         }
     }
 
+    /// A database that the original made has no index for this, so the first call of an instance makes it. If MongoDB cannot,
+    /// that is logged, and the account is found without an index.
     pub async fn with_email(&self, email: &str) -> Result<Option<User>> {
-        answer(self.users.find_one(doc! { "email": email })).await
+        let indexed = self.unique_email.tried.get_or_init(async || {
+            if let Err(error) = self.ensure_unique_email().await {
+                tracing::warn!(error = error.cause(), "users.email has no index");
+            }
+        });
+        // Both at once, because making the index of many accounts may take longer than a login may.
+        let (found, &()) = join!(answer(self.users.find_one(doc! { "email": email })), indexed);
+        found
     }
 
     pub async fn with_id(&self, UserId(id): UserId) -> Result<Option<User>> {
@@ -77,6 +134,21 @@ impl Users {
         Ok(done.matched_count == 1)
     }
 
+    /// The same for a password that the user has changed; it ends all sessions but this one.
+    pub async fn change_password(&self, user: &User, new: &str, kept: &Token) -> Result<bool> {
+        let unchanged = doc! { "_id": user.id, "password": &user.password };
+        let mut set = since_now(kept);
+        set.insert("password", new);
+        let done = answer(self.users.update_one(unchanged, doc! { "$set": set })).await?;
+        Ok(done.matched_count == 1)
+    }
+
+    /// Notes that all sessions have ended but this one.
+    pub async fn sessions_ended(&self, user: UserId, kept: &Token) -> Result<()> {
+        answer(self.users.update_one(doc! { "_id": user.0 }, doc! { "$set": since_now(kept) })).await?;
+        Ok(())
+    }
+
     /// Ends an account, from where it is nobody's: see [`crate::departures`] for what goes with it.
     pub async fn delete(&self, UserId(id): UserId) -> Result<()> {
         answer(self.users.delete_one(doc! { "_id": id })).await?;
@@ -88,16 +160,40 @@ impl Users {
         answer(self.users.estimated_document_count()).await
     }
 
-    /// Once for each instance, before its first sign-up; `MongoDB` does it once for all.
+    /// Once for each instance; `MongoDB` does it once for all.
     async fn ensure_unique_email(&self) -> Result<()> {
+        self.unique_email.is_there.get_or_try_init(|| self.make_email_unique()).await.copied()
+    }
+
+    async fn make_email_unique(&self) -> Result<()> {
         let options = IndexOptions::builder().unique(true).build();
         let index = IndexModel::builder().keys(doc! { "email": 1 }).options(options).build();
-        answer(self.users.create_index(index)).await.map_err(|error| match error {
-            Error::Internal(cause) => Error::Internal(
-                cause.context("users.email cannot be made unique; are there two accounts of one e-mail?"),
-            ),
-            other => other,
-        })?;
-        Ok(())
+        match answer(self.users.create_index(index)).await {
+            // MongoDB's own message has the e-mail in it, which must not reach a log.
+            Err(error) if is_duplicate(&error) => {
+                Err(Error::Internal(anyhow!("users.email cannot be made unique: there are two accounts of one e-mail")))
+            }
+            Err(Error::Internal(cause)) => Err(Error::Internal(cause.context("users.email cannot be made unique"))),
+            made => made.map(drop),
+        }
+    }
+}
+
+fn since_now(kept: &Token) -> Document {
+    doc! { "sessionsSince": DateTime::now(), "sessionKept": kept.session() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_email_has_at_most_320_bytes_and_no_colon_or_control_character() {
+        for good in ["a", " bob ", "naïve@example.org", "\u{202e}", &"x".repeat(320), &"é".repeat(160)] {
+            assert!(good.parse::<Email>().is_ok(), "{good:?}");
+        }
+        for bad in ["a:b", ":", "a\n", "\0", "\u{7f}", "\u{85}", &"x".repeat(321), &"é".repeat(161)] {
+            assert!(bad.parse::<Email>().is_err(), "{bad:?}");
+        }
     }
 }

@@ -6,13 +6,12 @@ use axum::{
     Router,
     extract::{FromRef, State},
     http::{HeaderMap, StatusCode, header},
-    routing::get,
 };
 use base64::{Engine, engine::DecodePaddingMode, engine::general_purpose::GeneralPurpose};
 use serde::Serialize;
 use shared::{
     Config, Error, Result,
-    api::Json,
+    api::{Json, get_only},
     error::ErrorView,
     mongo,
     openapi::{Failures, OfPasswords, OfUsers},
@@ -34,7 +33,7 @@ pub struct App {
 }
 
 pub fn router(app: App) -> Router {
-    Router::new().route("/connect", get(connect)).route("/disconnect", get(disconnect)).with_state(app)
+    Router::new().route("/connect", get_only(connect)).route("/disconnect", get_only(disconnect)).with_state(app)
 }
 
 impl App {
@@ -116,14 +115,14 @@ async fn connect(address: Address, State(app): State<App>, headers: HeaderMap) -
         (Some(user), Verdict::RightWith(hash)) => (user, Some(hash)),
         (None, _) | (Some(_), Verdict::Wrong) => return Err(attempt.failed().await),
     };
-    attempt.succeeded().await?;
+    let admitted = attempt.succeeded().await?;
     if let Some(hash) = &replacement
         // The next login tries again if this write fails.
         && let Err(error) = app.users.replace_password(&user, hash).await
     {
         tracing::warn!(error = error.cause(), "a legacy password was not replaced");
     }
-    let token = app.sessions.open(user.id()).await?;
+    let token = app.sessions.open(user.id(), admitted).await?;
     if let Err(refused) = app.still_opens(&user, password, replacement.as_deref()).await {
         // Should this fail, nobody has been told the token.
         app.sessions.end(user.id(), &token).await?;

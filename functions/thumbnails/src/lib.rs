@@ -58,7 +58,8 @@ impl From<Error> for Failure {
             | Error::TooLarge(_)
             | Error::Conflict(_)
             | Error::Unprocessable(_)
-            | Error::TooManyFailures { .. } => Self::Permanent(error.to_string()),
+            | Error::TooManyFailures { .. }
+            | Error::TooManySignUps { .. } => Self::Permanent(error.to_string()),
         }
     }
 }

@@ -30,7 +30,7 @@ mod sign;
 mod ticket;
 
 use sign::{SignRequest, SignedRequest};
-use ticket::{Issued, Wanted};
+use ticket::{Issued, IssuedView, Wanted};
 
 #[derive(Clone, FromRef)]
 pub struct App {
@@ -46,7 +46,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/files/{id}/parts", get(parts))
         .route("/files/{id}/complete", post(complete))
-        .route("/uploads/tickets", post(issue))
+        .route("/uploads/tickets", get(issued).post(issue))
         .route("/uploads/tickets/{ticket}", delete(revoke))
         .route("/uploads/sign", post(sign))
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
@@ -152,13 +152,25 @@ async fn issue(
     Ok((StatusCode::CREATED, Json(Issued::new(issued, &api))))
 }
 
+/// The tickets that are good, newest first
+#[utoipa::path(
+    get,
+    path = "/uploads/tickets",
+    tag = "Uploads",
+    operation_id = "listTickets",
+    responses((status = 200, description = "Of all tickets at most a thousand", body = Vec<IssuedView>), OfUsers),
+)]
+async fn issued(owner: UserId, State(tickets): State<Tickets>) -> Result<Json<Vec<IssuedView>>> {
+    Ok(Json(tickets.issued_by(owner).await?.into_iter().map(IssuedView::from).collect()))
+}
+
 /// Ends a ticket
 #[utoipa::path(
     delete,
     path = "/uploads/tickets/{ticket}",
     tag = "Uploads",
     operation_id = "revokeTicket",
-    params(openapi::OfTicket),
+    params(openapi::TicketOrId),
     responses((status = 204, description = "It allows nothing any more"), OfUsers, NotFound),
 )]
 async fn revoke(

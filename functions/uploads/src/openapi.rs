@@ -18,7 +18,7 @@ use crate::companion::{self, CompletedPart};
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(crate::parts, crate::complete, crate::issue, crate::revoke, crate::sign),
+    paths(crate::parts, crate::complete, crate::issue, crate::issued, crate::revoke, crate::sign),
     nest((path = "/uploads/{ticket}/s3", api = companion::Api)),
 )]
 pub struct Api;
@@ -197,6 +197,14 @@ pub struct DescribedByQuery {
 #[into_params(parameter_in = Path)]
 pub struct OfTicket {
     #[param(pattern = "^[A-Za-z0-9_-]{64}$")]
+    pub ticket: String,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct TicketOrId {
+    /// The ticket, or its id as the list of tickets has it.
+    #[param(pattern = "^([A-Za-z0-9_-]{64}|[0-9a-f]{24})$")]
     pub ticket: String,
 }
 

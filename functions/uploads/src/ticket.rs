@@ -3,7 +3,15 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared::{Error, Result, body::Scalar, files::Parent, limits, openapi::Moment, tickets::Scope, users::UserId};
+use shared::{
+    Error, Result,
+    body::Scalar,
+    files::{Parent, ParentView},
+    limits,
+    openapi::{Id, Moment},
+    tickets::{self, Scope},
+    users::UserId,
+};
 use utoipa::ToSchema;
 
 /// The body of `POST /uploads/tickets`.
@@ -82,6 +90,45 @@ pub struct Issued {
 impl Issued {
     pub fn new((ticket, expires_at): (String, String), api: &str) -> Self {
         Self { companion_endpoint: format!("{api}/uploads/{ticket}"), ticket, expires_at }
+    }
+}
+
+/// A ticket that was issued, without its secret.
+#[derive(Serialize, ToSchema)]
+#[schema(as = IssuedTicket)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedView {
+    #[schema(value_type = Id)]
+    id: String,
+    parent_id: ParentView,
+    is_public: bool,
+    /// Of each file.
+    max_bytes: u64,
+    /// How many uploads may still begin; absent where any number may.
+    #[schema(value_type = u32)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files_left: Option<u32>,
+    /// Media types, or classes of them; empty for any.
+    types: Vec<String>,
+    #[schema(value_type = Moment)]
+    created_at: Option<String>,
+    #[schema(value_type = Moment)]
+    expires_at: Option<String>,
+}
+
+impl From<tickets::Issued> for IssuedView {
+    fn from(ticket: tickets::Issued) -> Self {
+        let Scope { owner: _, parent, is_public, max_bytes, types } = ticket.scope;
+        Self {
+            id: ticket.id.to_hex(),
+            parent_id: parent.into(),
+            is_public,
+            max_bytes,
+            files_left: ticket.files_left,
+            types,
+            created_at: ticket.id.timestamp().try_to_rfc3339_string().ok(),
+            expires_at: ticket.expires_at.try_to_rfc3339_string().ok(),
+        }
     }
 }
 

@@ -18,8 +18,9 @@ use shared::{
     openapi::{Failures, Id, NotFound, OfPasswords, OfUsers, TooLarge},
     passwords::{Password, Passwords, Verdict},
     sessions::{Redis, SessionId, Sessions, Token},
-    throttle::Throttle,
-    users::{User, UserId, Users},
+    throttle::{Address, Throttle},
+    tickets::Grants,
+    users::{Email, User, UserId, Users},
 };
 
 pub mod openapi;
@@ -33,6 +34,7 @@ pub struct App {
     sessions: Sessions,
     passwords: Passwords,
     throttle: Throttle,
+    grants: Grants,
     departures: Departures,
 }
 
@@ -57,6 +59,7 @@ impl App {
             users,
             passwords: Passwords::new(config.password_hash),
             throttle: Throttle::new(redis, config),
+            grants: Grants::of(&database),
             departures: Departures::of(&database, config),
         })
     }
@@ -64,7 +67,7 @@ impl App {
 
 /// Who wants to join.
 struct SignUp {
-    email: String,
+    email: Email,
     password: Password,
 }
 
@@ -74,7 +77,7 @@ impl TryFrom<Fields> for SignUp {
     fn try_from(mut fields: Fields) -> Result<Self> {
         let email = fields.text("email").ok_or(Error::Invalid("Missing email"))?;
         let password = fields.text("password").ok_or(Error::Invalid("Missing password"))?;
-        Ok(Self { email, password: password.parse()? })
+        Ok(Self { email: email.parse()?, password: password.parse()? })
     }
 }
 
@@ -117,25 +120,25 @@ impl TryFrom<&mut Fields> for Current {
         (status = 201, description = "The account", body = UserView),
         (
             status = 400,
-            description = "`Missing email`, `Missing password`, `Invalid password`: it is too long, `Already exist`, `Invalid JSON`",
+            description = "`Missing email`, `Missing password`, `Invalid email`: it is too long, or has a colon or a control \
+                           character, `Invalid password`: it is too long, `Already exist`, `Invalid JSON`",
             body = ErrorView
         ),
         TooLarge,
+        openapi::OfSignUps,
         Failures,
     ),
     security(()),
 )]
-async fn sign_up(
-    State(users): State<Users>,
-    State(passwords): State<Passwords>,
-    fields: Fields,
-) -> Result<(StatusCode, Json<UserView>)> {
+async fn sign_up(address: Address, State(app): State<App>, fields: Fields) -> Result<(StatusCode, Json<UserView>)> {
     let SignUp { email, password } = fields.try_into()?;
+    let (counted, known) = tokio::join!(app.throttle.sign_up(&address), app.users.with_email(email.as_str()));
+    counted?;
     // Refused before the costly hash where that is possible; the unique index is what decides.
-    if users.with_email(&email).await?.is_some() {
+    if known?.is_some() {
         return Err(Error::Invalid("Already exist"));
     }
-    let user = users.create(email, passwords.hash(password).await?).await?;
+    let user = app.users.create(email, app.passwords.hash(password).await?).await?;
     Ok((StatusCode::CREATED, Json(user.into())))
 }
 
@@ -169,18 +172,18 @@ async fn me(user: User) -> Json<UserView> {
     ),
 )]
 async fn leave(user: User, token: Token, State(app): State<App>, mut fields: Fields) -> Result<StatusCode> {
-    app.prove(&user, Current::try_from(&mut fields)?).await?;
+    app.prove(&token, &user, Current::try_from(&mut fields)?).await?;
     let id = user.id();
     tokio::try_join!(app.departures.strip(id), app.sessions.end_others(id, &token))?;
     app.departures.remove(id).await?;
-    // Without their user they are worth nothing; they need only not lie about for a day.
-    if let Err(error) = app.sessions.end_all(id).await {
-        tracing::warn!(error = error.cause(), "sessions of an account that has gone are left to expire");
+    // Without their user they are worth nothing; they need only not lie about until they expire.
+    if let Err(error) = tokio::try_join!(app.sessions.end_all(id), app.throttle.forget(&user.email)) {
+        tracing::warn!(error = error.cause(), "sessions or networks of an account that has gone are left to expire");
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Changes the password, and ends all other sessions
+/// Changes the password, and ends all other sessions and all tickets
 #[utoipa::path(
     put,
     path = "/users/me/password",
@@ -202,14 +205,14 @@ async fn leave(user: User, token: Token, State(app): State<App>, mut fields: Fie
 )]
 async fn change_password(user: User, token: Token, State(app): State<App>, fields: Fields) -> Result<StatusCode> {
     let Change { current, new } = fields.try_into()?;
-    app.prove(&user, current).await?;
+    app.prove(&token, &user, current).await?;
     let hash = app.passwords.hash(new).await?;
-    // Once before, so that no session stays behind if the second time fails: the old password would not do to ask again.
-    app.sessions.end_others(user.id(), &token).await?;
-    if !app.users.replace_password(&user, &hash).await? {
+    // Once before, so that nothing stays behind if the second time fails: the old password would not do to ask again.
+    app.end_what_others_have(user.id(), &token).await?;
+    if !app.users.change_password(&user, &hash, &token).await? {
         return Err(Error::Conflict("The password has been changed meanwhile"));
     }
-    app.sessions.end_others(user.id(), &token).await?;
+    app.end_what_others_have(user.id(), &token).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -234,8 +237,8 @@ async fn sessions(user: UserId, token: Token, State(sessions): State<Sessions>) 
     operation_id = "endOtherSessions",
     responses((status = 204, description = "Their tokens are good for nothing any more"), OfUsers),
 )]
-async fn end_other_sessions(user: UserId, token: Token, State(sessions): State<Sessions>) -> Result<StatusCode> {
-    sessions.end_others(user, &token).await?;
+async fn end_other_sessions(user: UserId, token: Token, State(app): State<App>) -> Result<StatusCode> {
+    tokio::try_join!(app.sessions.end_others(user, &token), app.users.sessions_ended(user, &token))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -255,12 +258,18 @@ async fn end_session(user: UserId, id: SessionId, State(sessions): State<Session
 
 impl App {
     /// That who has the token knows the password too.
-    async fn prove(&self, user: &User, Current(password): Current) -> Result<()> {
-        let attempt = self.throttle.check(&user.email).await?;
+    async fn prove(&self, token: &Token, user: &User, Current(password): Current) -> Result<()> {
+        let attempt = self.throttle.check(token).await?;
         let Some(password) = password else { return Err(attempt.failed().await) };
         match self.passwords.check(password, Some(user.password.clone())).await? {
-            Verdict::Right | Verdict::RightWith(_) => attempt.succeeded().await,
+            Verdict::Right | Verdict::RightWith(_) => attempt.succeeded().await.map(drop),
             Verdict::Wrong => Err(attempt.failed().await),
         }
+    }
+
+    /// Ends all sessions but this one, and all tickets: whoever knew the old password may have issued some.
+    async fn end_what_others_have(&self, user: UserId, token: &Token) -> Result<()> {
+        tokio::try_join!(self.sessions.end_others(user, token), self.grants.revoke_all_of(user))?;
+        Ok(())
     }
 }

@@ -1,7 +1,10 @@
 //! The description of this function's routes, and of the bodies that they take apart field by field.
 
-use shared::openapi::new_password;
-use utoipa::{OpenApi, ToSchema};
+use shared::{error::ErrorView, limits, openapi::new_password};
+use utoipa::{
+    IntoResponses, OpenApi, ToSchema,
+    openapi::{Object, ObjectBuilder, schema::Type},
+};
 
 #[derive(OpenApi)]
 #[openapi(paths(
@@ -17,11 +20,32 @@ pub struct Api;
 
 #[derive(ToSchema)]
 pub struct SignUp {
-    /// Compared byte for byte, and not looked at otherwise.
-    #[schema(min_length = 1, example = "bob@example.com")]
+    #[schema(schema_with = new_email)]
     pub email: String,
     #[schema(schema_with = new_password)]
     pub password: String,
+}
+
+fn new_email() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(format!(
+            "Compared byte for byte. At most {} bytes of UTF-8, without `:` and control characters.",
+            limits::EMAIL_BYTES
+        )))
+        .min_length(Some(1))
+        .max_length(Some(limits::EMAIL_BYTES))
+        .pattern(Some(r"^[^:\x00-\x1f\x7f-\x9f]+$"))
+        .examples(["bob@example.com"])
+        .build()
+}
+
+/// What a sign-up may be answered beside.
+#[derive(IntoResponses)]
+pub enum OfSignUps {
+    /// `Too many sign-ups from your network: try again later`
+    #[response(status = 429, headers(("Retry-After" = u64, description = "In so many seconds")))]
+    TooMany(ErrorView),
 }
 
 #[derive(ToSchema)]

@@ -68,7 +68,7 @@ enum ThumbnailsView {
 /// `0` for the root, else 24 hex digits.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum ParentView {
+pub enum ParentView {
     Root(u8),
     Text(String),
 }
@@ -94,6 +94,16 @@ impl ToSchema for ParentView {
     }
 }
 
+impl From<Parent> for ParentView {
+    fn from(parent: Parent) -> Self {
+        match parent {
+            Parent::Root => Self::Root(0),
+            Parent::LegacyRoot => Self::Text("0".into()),
+            Parent::Folder(FileId(id)) => Self::Text(id.to_hex()),
+        }
+    }
+}
+
 impl From<File> for FileView {
     fn from(file: File) -> Self {
         let (r#type, content, thumbnails) = match file.kind {
@@ -114,11 +124,7 @@ impl From<File> for FileView {
             name: file.name.as_str().to_owned(),
             r#type,
             is_public: file.is_public,
-            parent_id: match file.parent {
-                Parent::Root => ParentView::Root(0),
-                Parent::LegacyRoot => ParentView::Text("0".into()),
-                Parent::Folder(FileId(id)) => ParentView::Text(id.to_hex()),
-            },
+            parent_id: file.parent.into(),
             size: match content {
                 Some(Content::Stored { size, .. }) => Some(size),
                 Some(Content::Elsewhere) | None => None,

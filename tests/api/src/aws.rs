@@ -8,7 +8,7 @@ use aws_sigv4::{
 };
 use serde_json::{Value, json};
 
-use crate::{Stack, eventually};
+use crate::{PASSWORD, Stack, encoded, eventually};
 
 impl Stack {
     /// Runs a function and waits for what it returns.
@@ -38,7 +38,32 @@ impl Stack {
 
     /// The same from anywhere in the world.
     pub async fn hand_from(&self, source_ip: &str, function: &str, method: &str, path: &str, headers: Value) -> Value {
-        let event = gateway_event(source_ip, method, path, &headers);
+        self.hand_over(source_ip, function, method, path, headers, Value::Null).await
+    }
+
+    /// What a login from somewhere is answered.
+    pub async fn connect_from(&self, source_ip: &str, email: &str, password: &str) -> Value {
+        let authorization = format!("Basic {}", encoded(format!("{email}:{password}").as_bytes()));
+        self.hand_from(source_ip, "auth", "GET", "/connect", json!({ "authorization": authorization })).await
+    }
+
+    /// What a sign-up from somewhere is answered.
+    pub async fn sign_up_from(&self, source_ip: &str, email: &str, headers: Value) -> Value {
+        let body = json!({ "email": email, "password": PASSWORD }).to_string();
+        self.hand_over(source_ip, "users", "POST", "/users", headers, body.into()).await
+    }
+
+    async fn hand_over(
+        &self,
+        source_ip: &str,
+        function: &str,
+        method: &str,
+        path: &str,
+        headers: Value,
+        body: Value,
+    ) -> Value {
+        let mut event = gateway_event(source_ip, method, path, &headers);
+        event["body"] = body;
         self.invoke(function, &event).await
     }
 

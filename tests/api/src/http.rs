@@ -28,6 +28,12 @@ impl Client {
         Self { token: Some(token.into()), ..self.clone() }
     }
 
+    /// # Panics
+    /// If there is none.
+    pub fn token(&self) -> &str {
+        self.token.as_deref().expect("somebody with a token")
+    }
+
     pub fn request(&self, method: &str, path: &str) -> Request {
         let method = method.parse().expect("an HTTP method");
         let request = Request(self.http.request(method, format!("{}{path}", self.api)));

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub use figures::{Times, figure};
 pub use http::{Answer, Client, Request};
 pub use people::{PASSWORD, SHA1_OF_PASSWORD, User, decoded, document, encoded};
-pub use stack::{Stack, session_key};
+pub use stack::{Stack, network, networks_key, session_key};
 
 /// What was asked for, as soon as it is there.
 ///

@@ -171,6 +171,19 @@ impl Stack {
 
 /// The Redis key of a token's session.
 pub fn session_key(token: &str) -> String {
-    let hex = Sha256::digest(token).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-    format!("auth_{hex}")
+    format!("auth_{}", sha256_hex(token))
+}
+
+/// The Redis key of the networks that logged in to an account.
+pub fn networks_key(email: &str) -> String {
+    format!("networks_{}", sha256_hex(email))
+}
+
+/// What Redis calls such a network.
+pub fn network(address: &str, email: &str) -> String {
+    sha256_hex(&format!("{address} {email}"))
+}
+
+fn sha256_hex(text: &str) -> String {
+    Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }

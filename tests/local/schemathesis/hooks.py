@@ -114,10 +114,12 @@ def is_how_things_stand(failure, case, response):
 
 def is_counted_in_bytes(failure, case, response):
     """JSON Schema limits the characters of a text, the contract its bytes in UTF-8."""
-    if not isinstance(failure, RejectedPositiveData) or error_of(response) not in {"Invalid name", "Invalid password"}:
+    texts = {"Invalid name", "Invalid email", "Invalid password"}
+    if not isinstance(failure, RejectedPositiveData) or error_of(response) not in texts:
         return False
     values = [*case.query.values(), *(case.body.values() if isinstance(case.body, dict) else [])]
-    return any(isinstance(value, str) and len(value.encode()) > 255 > len(value) for value in values)
+    texts = [value for value in values if isinstance(value, str)]
+    return any(len(text.encode()) > 255 and len(text.encode()) > len(text) for text in texts)
 
 
 def is_of_another_path(failure, case, response):

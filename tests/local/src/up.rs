@@ -23,8 +23,13 @@ use crate::{Project, UpOptions, corpora, fsck, http, interrupted, objects, proce
 /// So that a test sees the sweeper at work without waiting for minutes. An upload keeps long enough that a sweep of one
 /// test does not take the slow upload of another; a test that wants it expired says so in the row. And everybody in a test
 /// comes from the loopback: what other addresses may do, a test finds out by telling the function of them.
-const FOR_TESTS: [&str; 4] =
-    ["UploadGraceSeconds=30", "DirectUploadGraceSeconds=300", "ThumbnailGraceSeconds=1", "FailuresPerAddress=1000000"];
+const FOR_TESTS: [&str; 5] = [
+    "UploadGraceSeconds=30",
+    "DirectUploadGraceSeconds=300",
+    "ThumbnailGraceSeconds=1",
+    "FailuresPerAddress=1000000",
+    "SignUpsPerAddress=1000000",
+];
 
 pub async fn up(project: &Project, options: &UpOptions) -> Result<ExitCode> {
     let stack = match Stack::open(project.local("up")).await? {

@@ -44,6 +44,7 @@ fn limits_are_what_the_words_say() {
     let words = openapi::description();
     for (said, is_so) in [
         ("At most a thousand", limits::SESSIONS == 1000),
+        ("Of all tickets at most a thousand", limits::TICKETS == 1000),
         ("Twenty a page", limits::PAGE == 20),
         ("The next hundred, signed for 15 minutes", limits::SIGNED_PARTS == 100),
         ("signed for 15 minutes", limits::UPLOAD_URL == Duration::from_mins(15)),
@@ -52,7 +53,8 @@ fn limits_are_what_the_words_say() {
         ("Good for a minute", limits::DOWNLOAD_URL == Duration::from_mins(1)),
         ("A session for 24 hours", limits::SESSION == Duration::from_hours(24)),
         ("More than 4 MiB", limits::INLINE_BYTES == 4 << 20),
-        ("ten for this account", limits::FAILURES == 10),
+        ("ten within a minute for this account", limits::FAILURES == 10),
+        ("has not logged in to this account for 30 days", limits::KNOWN_FOR == Duration::from_hours(30 * 24)),
         ("`500`, `250` or `100` pixels wide", limits::THUMBNAIL_WIDTHS == [500, 250, 100]),
         ("Invalid part number: 1 to 10000", limits::PARTS == 10_000),
         ("^([1-9][0-9]{0,3}|10000)", limits::PARTS == 10_000),

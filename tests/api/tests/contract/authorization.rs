@@ -7,6 +7,7 @@ use api::{
     Answer, Client, PASSWORD, Stack, User, encoded, eventually, figure, images::thumbnail, pictures::jpeg, session_key,
     unique,
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::{StreamExt, stream};
 use mongodb::bson::oid::ObjectId;
 use redis::AsyncCommands;
@@ -87,7 +88,7 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("DELETE /users/me/sessions", nothing.clone()),
         ("DELETE /users/me/sessions/{id}", only(&["the owner's session", "unknown id", "malformed id"])),
         ("GET /connect", passwords),
-        ("GET /disconnect", nothing),
+        ("GET /disconnect", nothing.clone()),
         ("GET /files", places.clone()),
         ("POST /files", places.clone()),
         ("GET /files/{id}", things.clone()),
@@ -97,8 +98,18 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("GET /files/{id}/data", contents.collect()),
         ("GET /files/{id}/parts", things.clone()),
         ("POST /files/{id}/complete", things),
+        ("GET /uploads/tickets", nothing),
         ("POST /uploads/tickets", places),
-        ("DELETE /uploads/tickets/{ticket}", only(&["the owner's ticket", "unknown ticket", "malformed ticket"])),
+        (
+            "DELETE /uploads/tickets/{ticket}",
+            only(&[
+                "the owner's ticket",
+                "id of the owner's ticket",
+                "unknown ticket",
+                "unknown id",
+                "malformed ticket",
+            ]),
+        ),
         ("POST /uploads/sign", signed),
         ("GET /uploads/{ticket}/s3/params", tickets.clone()),
         ("POST /uploads/{ticket}/s3/multipart", tickets),
@@ -260,6 +271,7 @@ impl World {
                 let place = self.make(thing).await;
                 send(path, json!({ "name": "new", "type": "folder", "parentId": place })).await
             }
+            "/uploads/tickets" if method == "GET" => send(path, Value::Null).await,
             "/uploads/tickets" => send(path, json!({ "parentId": self.make(thing).await })).await,
             "/uploads/sign" => match thing.split_once(' ').unwrap() {
                 ("into", place) => {
@@ -276,11 +288,7 @@ impl World {
                 }
             },
             "/uploads/tickets/{ticket}" => {
-                let ticket = match thing {
-                    "the owner's ticket" => self.ticket(&self.owner).await,
-                    "unknown ticket" => "a".repeat(64),
-                    _ => "malformed".into(),
-                };
+                let ticket = self.called(thing).await;
                 send(&path.replace("{ticket}", &ticket), Value::Null).await
             }
             "/files/{id}/data" => {
@@ -357,6 +365,25 @@ impl World {
         let issued = of.post("/uploads/tickets", scope).await;
         assert_eq!(issued.status, 201, "{issued}");
         issued.json()["ticket"].as_str().unwrap().to_owned()
+    }
+
+    /// A ticket as who ends it calls it.
+    async fn called(&self, thing: &str) -> String {
+        match thing {
+            "the owner's ticket" => self.ticket(&self.owner).await,
+            "id of the owner's ticket" => {
+                // Other lines issue tickets at the same time: of those that are listed it is the one that the ticket begins
+                // with.
+                let ticket = self.ticket(&self.owner).await;
+                let begins: [u8; 12] = URL_SAFE_NO_PAD.decode(&ticket[..16]).unwrap().try_into().unwrap();
+                let listed = self.owner.get("/uploads/tickets").await.json();
+                let mut ids = listed.as_array().unwrap().iter().map(id);
+                ids.find(|id| *id == ObjectId::from_bytes(begins).to_hex()).unwrap()
+            }
+            "unknown ticket" => "a".repeat(64),
+            "malformed ticket" => "malformed".into(),
+            thing => nobodys(thing),
+        }
     }
 
     async fn companion(&self, method: &str, path: &str, thing: &str, client: &Client) -> Answer {

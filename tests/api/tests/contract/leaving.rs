@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use api::{Answer, Client, PASSWORD, Stack, User, eventually, images::thumbnail, pictures::jpeg, session_key, unique};
+use api::{
+    Answer, Client, PASSWORD, Stack, User, eventually, images::thumbnail, networks_key, pictures::jpeg, session_key,
+    unique,
+};
 use mongodb::{
     Collection,
     bson::{DateTime, Document, doc, oid::ObjectId},
@@ -66,7 +69,9 @@ async fn of_an_account_that_ends_nothing_is_left() {
         stack.anyone().with_token(token).get("/users/me").await.fails(401, "Unauthorized");
         assert!(!stack.redis().await.exists::<_, bool>(session_key(token)).await.unwrap());
     }
-    assert!(!stack.redis().await.exists::<_, bool>(format!("sessions_{}", bob.id)).await.unwrap());
+    for key in [format!("sessions_{}", bob.id), networks_key(&bob.email)] {
+        assert!(!stack.redis().await.exists::<_, bool>(&key).await.unwrap(), "{key}");
+    }
     stack.anyone().connect(&bob.email, PASSWORD).await.fails(401, "Unauthorized");
     for path in [format!("/files/{image}/data"), format!("/files/{image}/data?size=100")] {
         stack.anyone().get(&path).await.fails(404, "Not found");

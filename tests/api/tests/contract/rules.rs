@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const UNKNOWN: &str = "5f1e7d35c7ba06511e683b21";
 
 /// Every endpoint that wants a token, `{id}` standing for a file.
-const AUTHENTICATED: [(&str, &str); 18] = [
+const AUTHENTICATED: [(&str, &str); 19] = [
     ("GET", "/users/me"),
     ("DELETE", "/users/me"),
     ("PUT", "/users/me/password"),
@@ -24,6 +24,7 @@ const AUTHENTICATED: [(&str, &str); 18] = [
     ("DELETE", "/files/{id}"),
     ("GET", "/files/{id}/parts"),
     ("POST", "/files/{id}/complete"),
+    ("GET", "/uploads/tickets"),
     ("POST", "/uploads/tickets"),
     ("DELETE", "/uploads/tickets/{id}"),
     ("POST", "/uploads/sign"),
@@ -72,6 +73,9 @@ async fn a_bearer_token_means_the_same_as_an_x_token() {
         let answer = request.header("Authorization", &format!("{scheme} {}", bob.token)).send().await;
         answer.is(200, json!({ "id": bob.id, "email": bob.email }));
     }
+    // A header that some clients always send.
+    let empty = stack.anyone().request("GET", "/users/me").header("X-Token", "");
+    assert_eq!(empty.header("Authorization", &format!("Bearer {}", bob.token)).send().await.status, 200);
     let request = stack.anyone().request("POST", "/files").header("Authorization", &format!("Bearer {}", bob.token));
     request.json(json!({ "name": "a", "type": "folder" })).send().await.document(201);
 }
@@ -221,7 +225,7 @@ async fn r24_another_method_is_not_allowed_and_the_answer_names_those_that_are()
         ("/files/{id}/data", vec!["GET"], ["PUT", "POST"]),
         ("/files/{id}/parts", vec!["GET"], ["PUT", "POST"]),
         ("/files/{id}/complete", vec!["POST"], ["GET", "DELETE"]),
-        ("/uploads/tickets", vec!["POST"], ["GET", "PUT"]),
+        ("/uploads/tickets", vec!["GET", "POST"], ["PUT", "DELETE"]),
         ("/uploads/tickets/x", vec!["DELETE"], ["GET", "POST"]),
         ("/uploads/sign", vec!["POST"], ["GET", "PUT"]),
         ("/uploads/x/s3/params", vec!["GET"], ["POST", "PUT"]),
@@ -333,7 +337,8 @@ async fn s12_what_is_somebody_elses_looks_as_if_it_were_not_there() {
         eve.get(&format!("/files?parentId={parent}")).await.is(200, json!([]));
     }
     let ticket = bob.post("/uploads/tickets", json!({})).await.json()["ticket"].as_str().unwrap().to_owned();
-    for ticket in [&ticket, UNKNOWN, "malformed"] {
+    let id = bob.get("/uploads/tickets").await.json()[0]["id"].as_str().unwrap().to_owned();
+    for ticket in [&ticket, &id, UNKNOWN, "malformed"] {
         eve.request("DELETE", &format!("/uploads/tickets/{ticket}")).send().await.fails(404, "Not found");
     }
     // None of that did anything.

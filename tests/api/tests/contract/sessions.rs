@@ -103,6 +103,29 @@ async fn all_other_sessions_can_be_ended_at_once() {
 }
 
 #[tokio::test]
+async fn other_sessions_end_even_if_redis_has_lost_their_list() {
+    let stack = Stack::running().await;
+    let mut redis = stack.redis().await;
+    for (method, path) in [("PUT", "/users/me/password"), ("DELETE", "/users/me/sessions")] {
+        let bob = stack.user("bob").await;
+        let other = stack.anyone().with_token(bob.another_token().await);
+        let body = json!({ "password": PASSWORD, "newPassword": PASSWORD });
+        // An hour old, both.
+        for token in [&bob.token, other.token()] {
+            assert!(redis.expire::<_, bool>(session_key(token), 82_800).await.unwrap());
+        }
+        assert!(redis.del::<_, bool>(index(&bob)).await.unwrap());
+        assert_eq!(bob.request(method, path).json(body).send().await.status, 204);
+        assert!(redis.exists::<_, bool>(session_key(other.token())).await.unwrap());
+        other.get("/users/me").await.fails(401, "Unauthorized");
+        // But this one, and those that are opened from here on.
+        assert_eq!(bob.get("/users/me").await.status, 200);
+        let next = stack.anyone().with_token(bob.another_token().await);
+        assert_eq!(next.get("/users/me").await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_session_that_is_over_is_not_listed() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
@@ -129,18 +152,44 @@ async fn the_list_of_sessions_lasts_as_long_as_they_do_and_forgets_those_that_ex
     assert!((86_390..=86_400).contains(&seconds), "{seconds}");
 }
 
+/// So many open sessions that are older than those that were opened, the oldest first; their keys in Redis.
+async fn plant(stack: &Stack, bob: &User, count: i64) -> Vec<String> {
+    let (mut planted, mut keys) = (redis::pipe(), Vec::new());
+    for n in 0..count {
+        let digest = format!("{}{n:040}", bob.id);
+        let key = format!("auth_{digest}");
+        planted.set_ex(&key, &bob.id, 600).ignore();
+        planted.zadd(index(bob), digest, DateTime::now().timestamp_millis() + 600_000 + n).ignore();
+        keys.push(key);
+    }
+    let () = planted.query_async(&mut stack.redis().await).await.unwrap();
+    keys
+}
+
+#[tokio::test]
+async fn a_login_beyond_a_thousand_sessions_ends_the_oldest() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let mut redis = stack.redis().await;
+    let planted = plant(&stack, &bob, 1000).await;
+    for ended in [2, 3] {
+        let token = bob.another_token().await;
+        assert_eq!(stack.anyone().with_token(token).get("/users/me").await.status, 200);
+        let there: Vec<bool> =
+            redis::pipe().exists(&planted[ended - 1]).exists(&planted[ended]).query_async(&mut redis).await.unwrap();
+        assert_eq!(there, [false, true], "{ended}");
+        assert_eq!(redis.zcard::<_, u32>(index(&bob)).await.unwrap(), 1000);
+    }
+    assert_eq!(list(&bob).await.len(), 1000);
+    assert_eq!(bob.get("/users/me").await.status, 200);
+}
+
 #[tokio::test]
 async fn thousands_of_sessions_are_no_trouble() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
-    let mut planted = redis::pipe();
-    for n in 0..2500 {
-        let digest = format!("{}{n:040}", bob.id);
-        planted.set_ex(format!("auth_{digest}"), &bob.id, 600).ignore();
-        planted.zadd(index(&bob), digest, DateTime::now().timestamp_millis() + 600_000 + n).ignore();
-    }
+    plant(&stack, &bob, 2500).await;
     let mut redis = stack.redis().await;
-    let () = planted.query_async(&mut redis).await.unwrap();
     let listed = list(&bob).await;
     assert_eq!((listed.len(), &listed[0]["current"]), (1000, &json!(true)));
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use api::{Answer, Stack, User, eventually, images::thumbnail, pictures::jpeg};
+use api::{Answer, PASSWORD, Stack, User, eventually, images::thumbnail, pictures::jpeg};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use mongodb::bson::{doc, oid::ObjectId};
+use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
 use reqwest::{Response, multipart};
 use serde_json::{Value, json};
 
@@ -431,6 +431,89 @@ async fn a_ticket_that_is_none_of_ours_or_no_longer_is_unauthorized() {
     bob.request("DELETE", &revoke).send().await.fails(404, "Not found");
     good.params("filename=a.txt").await.fails_with_message(401, "Unauthorized");
     good.complete(&parts, &["x"]).await.fails_with_message(401, "Unauthorized");
+}
+
+#[tokio::test]
+async fn the_tickets_of_a_user_are_listed_without_what_they_are_used_by() {
+    let stack = Stack::running().await;
+    let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
+    let folder = bob.folder("inbox").await;
+    let limited = json!({
+        "parentId": folder, "isPublic": true, "maxBytes": 1000, "maxFiles": 3, "types": ["image/*", "Text/Plain"],
+        "expiresIn": 60,
+    });
+    let (limited, unlimited) = (holder(&stack, &bob, limited).await, holder(&stack, &bob, json!({})).await);
+    assert_eq!(limited.params("filename=a.png").await.status, 200);
+    // One that has expired, and that MongoDB takes away within a minute.
+    let expired = doc! {
+        "userId": bob.object_id(), "isPublic": false, "maxBytes": 1_i64, "types": [], "filesLeft": 1_i64,
+        "expiresAt": DateTime::from_millis(DateTime::now().timestamp_millis() - 1000),
+    };
+    let database = stack.users.client().database(&stack.users.namespace().db);
+    database.collection::<Document>("tickets").insert_one(expired).await.unwrap();
+
+    let answer = bob.get("/uploads/tickets").await;
+    for secret in [&limited.ticket, &unlimited.ticket] {
+        assert!(!answer.text().contains(&**secret));
+    }
+    let listed = answer.json();
+    let ids: Vec<&str> = listed.as_array().unwrap().iter().map(|ticket| ticket["id"].as_str().unwrap()).collect();
+    let time = |ticket: usize, key: &str| {
+        DateTime::parse_rfc3339_str(listed[ticket][key].as_str().unwrap()).unwrap().timestamp_millis() / 1000
+    };
+    answer.is(
+        200,
+        json!([
+            {
+                "id": ids[0], "parentId": 0, "isPublic": false, "maxBytes": 5_497_558_138_880_u64, "types": [],
+                "createdAt": listed[0]["createdAt"], "expiresAt": listed[0]["expiresAt"],
+            },
+            {
+                "id": ids[1], "parentId": folder, "isPublic": true, "maxBytes": 1000, "filesLeft": 2,
+                "types": ["image/*", "text/plain"],
+                "createdAt": listed[1]["createdAt"], "expiresAt": listed[1]["expiresAt"],
+            },
+        ]),
+    );
+    for (ticket, lifetime) in [(0, 3600), (1, 60)] {
+        assert!((lifetime - 1..=lifetime + 1).contains(&(time(ticket, "expiresAt") - time(ticket, "createdAt"))));
+        assert!((time(ticket, "createdAt") - DateTime::now().timestamp_millis() / 1000).abs() < 60);
+    }
+    eve.get("/uploads/tickets").await.is(200, json!([]));
+
+    // By its id it ends, and uploads nothing.
+    let path = format!("/uploads/tickets/{}", ids[1]);
+    stack
+        .anyone()
+        .get(&format!("/uploads/{}/s3/params?filename=a.png", ids[1]))
+        .await
+        .fails_with_message(401, "Unauthorized");
+    eve.request("DELETE", &path).send().await.fails(404, "Not found");
+    assert_eq!(bob.request("DELETE", &path).send().await.status, 204);
+    bob.request("DELETE", &path).send().await.fails(404, "Not found");
+    limited.params("filename=a.png").await.fails_with_message(401, "Unauthorized");
+    assert_eq!(unlimited.params("filename=a.png").await.status, 200);
+    assert_eq!(bob.get("/uploads/tickets").await.json().as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_all_tickets_of_the_user_and_no_others() {
+    let stack = Stack::running().await;
+    let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
+    let tickets = [holder(&stack, &bob, json!({})).await, holder(&stack, &bob, json!({})).await];
+    let eves = holder(&stack, &eve, json!({})).await;
+    let change = async |password: &str| {
+        let body = json!({ "password": password, "newPassword": "another" });
+        bob.request("PUT", "/users/me/password").json(body).send().await.status
+    };
+    assert_eq!(change("wrong").await, 401);
+    assert_eq!(tickets[0].params("filename=a.txt").await.status, 200);
+    assert_eq!(change(PASSWORD).await, 204);
+    for ticket in &tickets {
+        ticket.params("filename=a.txt").await.fails_with_message(401, "Unauthorized");
+    }
+    assert_eq!(eves.params("filename=a.txt").await.status, 200);
+    bob.get("/uploads/tickets").await.is(200, json!([]));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Accounts.
 
-use api::{PASSWORD, Stack, unique};
+use api::{PASSWORD, SHA1_OF_PASSWORD, Stack, unique};
 use futures_util::future::join_all;
 use mongodb::bson::doc;
 use serde_json::json;
@@ -26,6 +26,43 @@ async fn the_first_thing_that_is_wrong_is_named() {
     anyone.post("/users", json!({ "email": bob.email })).await.fails(400, "Missing password");
     anyone.post("/users", json!({ "email": bob.email, "password": "" })).await.fails(400, "Missing password");
     anyone.sign_up(&bob.email, "another").await.fails(400, "Already exist");
+    anyone.post("/users", json!({ "email": "a:b" })).await.fails(400, "Missing password");
+    anyone.sign_up("a:b", &"x".repeat(1025)).await.fails(400, "Invalid email");
+}
+
+#[tokio::test]
+async fn an_email_is_at_most_320_bytes_without_colon_and_control_characters() {
+    let stack = Stack::running().await;
+    let name = unique("bob");
+    let rest = 320 - name.len();
+    for good in [format!("{name}{}", "x".repeat(rest)), format!("{name}{}", "é".repeat(rest / 2)), format!("{name} 🌍")]
+    {
+        assert_eq!(stack.anyone().sign_up(&good, PASSWORD).await.status, 201, "{good:?}");
+        assert_eq!(stack.anyone().connect(&good, PASSWORD).await.status, 200, "{good:?}");
+    }
+    for bad in [
+        format!("{name}{}", "x".repeat(rest + 1)),
+        format!("{name}{}", "é".repeat(rest)),
+        "x".repeat(60_000),
+        format!("{name}:"),
+        format!(":{name}"),
+        format!("{name}\n"),
+        format!("{name}\0"),
+        format!("{name}\u{7f}"),
+        format!("{name}\u{85}"),
+    ] {
+        stack.anyone().sign_up(&bad, PASSWORD).await.fails(400, "Invalid email");
+        assert_eq!(stack.users.count_documents(doc! { "email": bad }).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_account_of_the_original_logs_in_whatever_its_email_is() {
+    let stack = Stack::running().await;
+    for email in [format!("{}{}", unique("veteran"), "x".repeat(1000)), format!("{}\n\u{1}", unique("veteran"))] {
+        stack.users.insert_one(doc! { "email": &email, "password": SHA1_OF_PASSWORD }).await.unwrap();
+        assert_eq!(stack.anyone().connect(&email, PASSWORD).await.status, 200, "{email:?}");
+    }
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ mod redis;
 mod s3;
 mod silence;
 mod starting;
-mod tls;
 mod sweeper;
+mod tls;
 mod uploads;
 mod worker;
 

@@ -72,6 +72,7 @@ async fn sessions_unavailable(stack: &Stack, bob: &User, private: &str, times: &
         ("publish", bob.request("PUT", &format!("/files/{private}/publish"))),
         ("unpublish", bob.request("PUT", &format!("/files/{private}/unpublish"))),
         ("private content", bob.request("GET", &format!("/files/{private}/data"))),
+        ("unknown content", bob.request("GET", "/files/5f1e7d35c7ba06511e683b21/data")),
     ];
     for (what, answer) in join_all(requests.map(async |(what, request)| (what, request.send().await))).await {
         is_unavailable(what, &answer);
@@ -91,5 +92,30 @@ async fn the_rest_works(stack: &Stack, bob: &User, private: &str, public: &str) 
     anyone.get(&format!("/files/{private}/data")).await.fails(404, "Not found");
     anyone.get("/users/me").await.fails(401, "Unauthorized");
     assert_eq!(anyone.get("/stats").await.status, 200);
-    assert_eq!(anyone.sign_up(&unique("bob"), "x").await.status, 201);
+    let joined = anyone.sign_up(&unique("bob"), "x").await;
+    assert_eq!(joined.status, 201, "{joined}");
+    assert!(joined.took < Duration::from_millis(2500), "a sign-up took {:?}", joined.took);
+}
+
+/// So often Redis was asked for one key.
+async fn gets(stack: &Stack) -> u64 {
+    let mut redis = stack.redis().await;
+    let told: String = redis::cmd("INFO").arg("commandstats").query_async(&mut redis).await.unwrap();
+    let line = told.lines().find_map(|line| line.strip_prefix("cmdstat_get:calls=")).unwrap_or("0,");
+    line.split(',').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn s12_the_viewer_is_asked_of_what_is_private_and_of_what_is_not_there() {
+    let (_alone, stack) = alone().await;
+    let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
+    let (private, public) = (bob.upload("private.txt", b"hi").await, bob.upload("public.txt", b"hi").await);
+    bob.publish(&public).await;
+    for viewer in [&*eve, &stack.anyone().with_token("unknown")] {
+        for (id, status, asked) in [(&*private, 404, 1), ("5f1e7d35c7ba06511e683b21", 404, 1), (&*public, 200, 0)] {
+            let before = gets(&stack).await;
+            assert_eq!(viewer.get(&format!("/files/{id}/data")).await.status, status);
+            assert_eq!(gets(&stack).await - before, asked, "of {id}");
+        }
+    }
 }
