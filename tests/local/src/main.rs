@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aws;
 mod bench;
 mod build;
 mod command;
