@@ -131,7 +131,8 @@ impl Visit for Measured {
     fn record_u64(&mut self, field: &Field, value: u64) {
         match field.name() {
             "status" => self.status = value,
-            "expired" => self.has_counts = true,
+            // A sweep that finds nothing sends no metrics, so that a stack that nobody uses has none to pay for.
+            "expired" | "overdue" => self.has_counts |= value > 0,
             _ => {}
         }
     }
@@ -284,11 +285,12 @@ mod tests {
             tracing::info!(outcome = "ignored", format = None::<&str>, duration_ms = 0.1, "job");
             tracing::info!(expired = 3_usize, overdue = 0_usize, "sweep");
             tracing::error!(error = "MongoDB", "sweep");
+            tracing::info!(expired = 0_usize, overdue = 0_usize, "sweep");
             tracing::warn!("something else");
         });
         assert_eq!(metrics(&lines[0]), [(json!(["outcome", "format"]), vec!["duration_ms"])]);
         assert_eq!(metrics(&lines[2]), [(json!([]), vec!["expired", "overdue"])]);
-        for line in [&lines[1], &lines[3], &lines[4]] {
+        for line in [&lines[1], &lines[3], &lines[4], &lines[5]] {
             assert!(line["_aws"].is_null(), "{line}");
         }
         let without = logged(None, || tracing::info!(expired = 3_usize, overdue = 0_usize, "sweep"));

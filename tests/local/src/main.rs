@@ -4,10 +4,12 @@
 
 #![forbid(unsafe_code)]
 
+mod aws;
 mod bench;
 mod build;
 mod command;
 mod corpora;
+mod cost;
 mod deploy;
 mod front;
 mod fsck;
@@ -31,6 +33,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use command::Group;
+use cost::Readme;
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
@@ -55,6 +58,9 @@ Files Manager on this machine, without AWS and without Docker.
   cargo local schemathesis [--minutes 2]   ask a throw-away stack whether it answers as that says
   cargo local lint                         check template.yaml, as it stands and as AWS expands it, and
                                            the licences, sources and versions of the dependencies
+  cargo local cost [--write]               what the stack costs unused, and what requests cost; fails where something
+                                           costs while nobody uses it, or README.md says something else
+                                           --write takes over what `bench api` measured, and writes README.md
   cargo local bench                        size, start and memory of each function
   cargo local bench thumbnails [--only TEXT]
                                            time, memory and likeness of thumbnails, beside those of sharp
@@ -102,6 +108,11 @@ async fn run(mut args: Vec<String>) -> Result<ExitCode> {
             None => Ok(usage()),
         },
         "lint" if args.is_empty() => lint::lint(&project).await,
+        "cost" => match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [] => cost::cost(&project, Readme::Compare).await,
+            ["--write"] => cost::cost(&project, Readme::Write).await,
+            _ => Ok(usage()),
+        },
         "bench" => tokio::select! {
             measured = bench(&project, &args) => measured,
             // Ends what is being built or measured.

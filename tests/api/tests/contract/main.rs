@@ -10,6 +10,7 @@ mod deleting;
 mod downloads;
 mod files;
 mod fsck;
+mod gateway;
 mod input;
 mod leaving;
 mod listing;

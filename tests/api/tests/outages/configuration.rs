@@ -11,7 +11,10 @@ use mongodb::{
 };
 use serde_json::{Value, json};
 
-use crate::{alone, faults::environment as with};
+use crate::{
+    alone,
+    faults::{Undo, environment as with},
+};
 
 #[tokio::test]
 async fn with_password_hash_sha1_a_password_is_stored_as_the_original_does_it() {

@@ -73,6 +73,14 @@ fn s20_who_is_no_role_may_do_one_thing_for_this_stack_alone() {
         let (api, _) = permission_of(permission);
         assert_eq!(api, "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}", "{name}");
     }
+    let policy = template().only("AWS::SNS::TopicPolicy");
+    assert_eq!(texts(&policy["Topics"]), ["${AlarmTopic}"]);
+    let [statement] = list(&policy["PolicyDocument"]["Statement"]) else { panic!("one thing is allowed") };
+    assert_eq!(texts(&statement["Principal"]["Service"]), ["cloudwatch.amazonaws.com"]);
+    assert_eq!(texts(&statement["Action"]), ["sns:Publish"]);
+    assert_eq!(texts(&statement["Resource"]), ["${AlarmTopic}"]);
+    assert_eq!(text(&statement["Condition"]["ArnEquals"]["aws:SourceArn"]), "${DeadLetterAlarm.Arn}");
+    assert_eq!(text(&statement["Condition"]["StringEquals"]["aws:SourceAccount"]), "${AWS::AccountId}");
     let default = owners().remove(DEFAULT);
     let everything = template().of("AWS::Lambda::Permission").find(|(_, of)| permission_of(of).1 == DEFAULT);
     assert_eq!(everything.map(|(_, of)| text(&of["FunctionName"])), default.map(|owner| format!("${{{owner}}}")));

@@ -76,6 +76,13 @@ fn s21_whose_pages_may_upload_is_a_parameter() {
 }
 
 #[test]
+fn the_bucket_outlives_its_stack_but_not_a_deployment_that_failed() {
+    let bucket = &template().0["Resources"]["Bucket"];
+    assert_eq!(bucket["DeletionPolicy"], "RetainExceptOnCreate");
+    assert_eq!(bucket["UpdateReplacePolicy"], "Retain");
+}
+
+#[test]
 fn s22_the_queues_encrypt_what_they_hold() {
     let queues: Vec<_> = template().of("AWS::SQS::Queue").collect();
     let names: Vec<_> = queues.iter().map(|(name, _)| *name).collect();
@@ -136,4 +143,20 @@ fn s22_an_alarm_tells_of_the_first_job_that_failed_for_good() {
     let [dimension] = list(&alarm["Dimensions"]) else { panic!("of one queue") };
     assert_eq!(dimension["Name"], "QueueName");
     assert_eq!(text(&dimension["Value"]), "${DeadLetterQueue.QueueName}");
+}
+
+#[test]
+fn the_alarm_tells_whom_a_parameter_names_and_nobody_without_it() {
+    let parameter = &template().0["Parameters"]["AlarmEmail"];
+    assert_eq!(parameter["Default"], "");
+    let is_given = "SomebodyHearsAlarms";
+    let condition = json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "AlarmEmail" }, ""] }] });
+    assert_eq!(template().0["Conditions"][is_given], condition);
+    for name in ["AlarmTopic", "AlarmTopicPolicy"] {
+        assert_eq!(template().0["Resources"][name]["Condition"], is_given, "{name}");
+    }
+    let subscription = &template().named("AlarmTopic")["Subscription"];
+    assert_eq!(subscription, &json!([{ "Protocol": "email", "Endpoint": { "Ref": "AlarmEmail" } }]));
+    let actions = &template().only("AWS::CloudWatch::Alarm")["AlarmActions"];
+    assert_eq!(actions, &json!({ "Fn::If": [is_given, [{ "Ref": "AlarmTopic" }], { "Ref": "AWS::NoValue" }] }));
 }

@@ -1,0 +1,101 @@
+//! `cargo local cost`: what the stack costs while nobody uses it, by its template, and what requests cost, by what they use.
+//! A resource that costs while nobody uses it fails the command, and so does a README that says something else.
+
+mod idle;
+mod prices;
+mod requests;
+
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tokio::process::Command;
+
+use self::idle::Idle;
+use self::requests::{Bench, Figures, Month};
+use crate::progress::line;
+use crate::tools::Tools;
+use crate::{Project, command};
+
+const FIGURES: &str = "tests/local/cost.json";
+const README: &str = "README.md";
+
+/// What `cargo local bench api` leaves behind.
+const BENCH: &str = "figures/bench-api.json";
+
+/// Between these lines README.md has what the command prints.
+const BEGIN: &str = "<!-- `cargo local cost --write` writes this. -->\n";
+const END: &str = "<!-- So far from `cargo local cost`. -->\n";
+
+/// What to do with README.md.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Readme {
+    Compare,
+    /// And take over what the bench has measured before.
+    Write,
+}
+
+pub async fn cost(project: &Project, readme: Readme) -> Result<ExitCode> {
+    let tools = Tools::install(project).await?;
+    let mut expand = Command::new(tools.sam("python"));
+    expand.arg(project.path("tests/local/expand.py")).arg(project.path("template.yaml"));
+    let template: Value = serde_json::from_str(&command::output(&mut expand).await?)?;
+    let figures = figures(project, readme)?;
+    let idle = Idle::of(&template)?;
+    let text = text(&template, &idle, &figures)?;
+    line(format!("\n{}\n{text}", idle.types()));
+
+    let path = project.path(README);
+    let old = fs::read_to_string(&path).with_context(|| format!("cannot read {README}"))?;
+    let new = with(&old, &text)?;
+    if readme == Readme::Write {
+        fs::write(&path, new).with_context(|| format!("cannot write {README}"))?;
+    } else {
+        ensure!(old == new, "{README} says something else: `cargo local cost --write` writes it anew");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn figures(project: &Project, readme: Readme) -> Result<Figures> {
+    let path = project.path(FIGURES);
+    let figures = fs::read(&path).with_context(|| format!("cannot read {FIGURES}"))?;
+    let mut figures: Figures = serde_json::from_slice(&figures).with_context(|| format!("cannot read {FIGURES}"))?;
+    if readme == Readme::Write
+        && let Ok(bench) = fs::read(project.local(BENCH))
+    {
+        let bench: Bench = serde_json::from_slice(&bench).with_context(|| format!("cannot read .local/{BENCH}"))?;
+        let taken = figures.take_over(&bench);
+        line(format!("  {taken} figures from .local/{BENCH}; set date and machine in {FIGURES} if they are others"));
+        fs::write(&path, serde_json::to_string_pretty(&figures)? + "\n")?;
+    }
+    Ok(figures)
+}
+
+/// What stands in README.md.
+fn text(template: &Value, idle: &Idle, figures: &Figures) -> Result<String> {
+    let month = Month::of(template, idle, figures)?;
+    let tables = [idle.table(), month.table(), month.comparison(), Month::assumptions(figures)];
+    Ok(tables.join("\n"))
+}
+
+/// A README with this text between its two lines.
+fn with(readme: &str, text: &str) -> Result<String> {
+    let (before, rest) = readme.split_once(BEGIN).with_context(|| format!("{README} has no line {BEGIN}"))?;
+    let (_, after) = rest.split_once(END).with_context(|| format!("{README} has no line {END}"))?;
+    Ok(format!("{before}{BEGIN}\n{text}\n{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_between_the_lines_of_the_readme_changes() {
+        let readme = format!("a\n{BEGIN}old\n{END}b\n");
+        let new = with(&readme, "new").unwrap();
+        assert_eq!(new, format!("a\n{BEGIN}\nnew\n{END}b\n"));
+        assert_eq!(with(&new, "new").unwrap(), new);
+        assert!(with("a\n", "new").is_err());
+    }
+}
