@@ -2,6 +2,8 @@
 //! environment variables, so nothing is looked up on the way.
 
 use std::{
+    error::Error,
+    io,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -10,7 +12,8 @@ use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_s3::{
     config::{
         BehaviorVersion, ConfigBag, RuntimeComponents, RuntimeComponentsBuilder,
-        retry::{RetryConfig, RetryPartition, TokenBucket},
+        interceptors::InterceptorContext,
+        retry::{ClassifyRetry, RetryAction, RetryConfig, RetryPartition, TokenBucket},
         timeout::TimeoutConfig,
     },
     error::BoxError,
@@ -19,6 +22,7 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provi
 use aws_smithy_runtime_api::client::{
     connector_metadata::ConnectorMetadata,
     http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+    orchestrator::OrchestratorError,
 };
 use aws_types::{SdkConfig, region::Region};
 
@@ -105,7 +109,7 @@ impl Aws {
             .with_max_backoff(longest);
         let timeouts = within(limits::SSM).to_builder().operation_attempt_timeout(limits::SSM_ATTEMPT).build();
         let config = aws_sdk_ssm::config::Builder::from(&self.shared).retry_config(retries).timeout_config(timeouts);
-        aws_sdk_ssm::Client::from_conf(config.build())
+        aws_sdk_ssm::Client::from_conf(config.retry_classifier(RefusedCertificates).build())
     }
 
     /// The next request of each client is sent on a new connection.
@@ -122,6 +126,33 @@ pub(crate) fn in_quick_attempts() -> aws_sdk_s3::config::Builder {
 
 fn within(total: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(limits::AWS_CONNECT).operation_timeout(total).build()
+}
+
+/// Not again, where the certificate of the other side is refused: it would be refused again, and in the end the reason
+/// would be that there was no time left.
+#[derive(Debug)]
+struct RefusedCertificates;
+
+impl ClassifyRetry for RefusedCertificates {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = context.output_or_error().and_then(Result::err).and_then(OrchestratorError::as_connector_error);
+        match error {
+            Some(error) if is_refusal(error) => RetryAction::RetryForbidden,
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "refused certificates"
+    }
+}
+
+/// Whether an error comes of a certificate. An I/O error has what it comes of inside, and not as its source.
+fn is_refusal(error: &(dyn Error + 'static)) -> bool {
+    let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    matches!(error.downcast_ref::<rustls::Error>(), Some(rustls::Error::InvalidCertificate(_)))
+        || inside.is_some_and(|inside| is_refusal(inside))
+        || error.source().is_some_and(is_refusal)
 }
 
 /// The HTTP client of all clients: it has their connections, and can forget them.
