@@ -11,7 +11,7 @@ use status::{App, router};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = Config::load().await?;
-    logging::init(config.log_level);
+    logging::init("panics", &config);
     let routes = async |config| {
         let routes = router(App::new(config).await?);
         Ok(routes.route("/panic", get(panics)).route("/panic/elsewhere", get(a_thread_panics)))
