@@ -142,6 +142,14 @@ pub const SHRUNK_PIXELS: u64 = 6_300_000;
 /// Most scans of a JPEG. Progressive ones have about ten; each costs time, however little data it has.
 pub const JPEG_SCANS: u32 = 100;
 
+/// Most scans of a progressive JPEG that code one coefficient: a scan for each of its bits, which ITU-T T.81 numbers
+/// from 0 to 13. A scan that codes the bits of an earlier one adds nothing, and costs as much time.
+pub const JPEG_COEFFICIENT_SCANS: u32 = 14;
+
+/// Most Huffman tables that a JPEG defines for one scan. A scan uses eight at most; the rest is room for files that define
+/// the same tables again and again.
+pub const JPEG_HUFFMAN_TABLES: u32 = 64;
+
 /// Longest colour profile of a PNG, decompressed, in bytes: those of RGB and grey have some hundred kB at most.
 pub const PNG_PROFILE_BYTES: usize = 2 << 20;
 
