@@ -156,7 +156,11 @@ pub const PNG_PROFILE_BYTES: usize = 2 << 20;
 /// Most memory for other chunks of a PNG, in bytes; nothing in them is wanted.
 pub const PNG_CHUNK_BYTES: usize = 4 << 20;
 
-/// Most entries of two bytes in all tables of codes of a lossless WebP, which may have 65536 groups of five.
+/// Most prefix code groups of a lossless WebP. libwebp, which writes nearly all of them, uses 2600 at most; the format
+/// allows 65536, and choosing among so many for every block of [`SOURCE_PIXELS`] takes seconds, for no cache holds them.
+pub const WEBP_GROUPS: usize = 8192;
+
+/// Most entries of two bytes in all tables of codes of a lossless WebP.
 pub const WEBP_CODE_ENTRIES: usize = 16 << 20;
 
 /// How often a job may come while its image kills the worker: from this receive on it fails without being decoded,
