@@ -156,6 +156,21 @@ pub const PNG_PROFILE_BYTES: usize = 2 << 20;
 /// Most memory for other chunks of a PNG, in bytes; nothing in them is wanted.
 pub const PNG_CHUNK_BYTES: usize = 4 << 20;
 
+/// Bytes of a PNG or a GIF that may be read beyond what its rows so far can take: tables, and headers of blocks and chunks.
+pub const SPARE_BYTES: usize = 1 << 10;
+
+/// The same for each row of a PNG: an encoder may end a block and a chunk with every row.
+pub const PNG_ROW_SPARE_BYTES: usize = 64;
+
+/// Bytes of a PNG that may be read ahead of its rows: its decoder keeps the last 32 KiB back, because data that follows may
+/// refer to them. Twice that, for data that does not compress.
+pub const PNG_AHEAD_BYTES: usize = 64 << 10;
+
+/// How long the rows of a PNG may take. The slowest picture of [`SOURCE_PIXELS`] takes about a second. Deflate data that
+/// begins a new block every few bytes takes up to half a microsecond a byte, so 30 s in a file of [`SOURCE_BYTES`], and no
+/// limit on sizes tells it from other data. Five jobs of a batch together stay within the worker's 60 s.
+pub const PNG_ROWS: Duration = Duration::from_secs(10);
+
 /// Most prefix code groups of a lossless WebP. libwebp, which writes nearly all of them, uses 2600 at most; the format
 /// allows 65536, and choosing among so many for every block of [`SOURCE_PIXELS`] takes seconds, for no cache holds them.
 pub const WEBP_GROUPS: usize = 8192;

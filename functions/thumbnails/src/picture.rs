@@ -1,5 +1,6 @@
-//! From the bytes of an image to the bytes of its thumbnails. Pure: no store, no clock. An image is shrunk while it is
-//! decoded, so that what it costs depends on its thumbnails' pixels as far as its format allows.
+//! From the bytes of an image to the bytes of its thumbnails. Pure: no store, and no clock but for the time that the rows
+//! of a PNG may take. An image is shrunk while it is decoded, so that what it costs depends on its thumbnails' pixels as
+//! far as its format allows.
 
 #![allow(clippy::many_single_char_names, reason = "colour components have the names that their standards give them")]
 #![allow(
@@ -20,6 +21,7 @@ mod planes;
 mod png;
 mod resize;
 mod shrink;
+mod supply;
 mod webp;
 
 pub struct Thumbnail {
