@@ -150,6 +150,13 @@ pub const JPEG_COEFFICIENT_SCANS: u32 = 14;
 /// the same tables again and again.
 pub const JPEG_HUFFMAN_TABLES: u32 = 64;
 
+/// Longest colour profile that is applied, in bytes: those of printing presses have up to 9 MB. A longer one is ignored.
+pub const PROFILE_BYTES: usize = 10 << 20;
+
+/// Most tags of a colour profile that is applied: as many as Little CMS reads. The same data may stand under any number
+/// of tags, and is copied for each.
+pub const PROFILE_TAGS: u32 = 100;
+
 /// Longest colour profile of a PNG, decompressed, in bytes: those of RGB and grey have some hundred kB at most.
 pub const PNG_PROFILE_BYTES: usize = 2 << 20;
 

@@ -4,7 +4,7 @@
 //! job takes about half the time that libvips takes with libjpeg-turbo (see the README), without a line that is not safe.
 
 use image::metadata::Orientation;
-use shared::limits::{JPEG_HUFFMAN_TABLES, JPEG_SCANS};
+use shared::limits::{JPEG_HUFFMAN_TABLES, JPEG_SCANS, PROFILE_BYTES};
 
 use super::{
     Colors, Format, Refusal, Target, Widest, checked_size, damaged,
@@ -309,13 +309,20 @@ struct Icc<'a> {
 }
 
 impl<'a> Icc<'a> {
+    /// Pieces after the 255th are ignored: no number is left for them.
     fn add(&mut self, body: &'a [u8]) {
-        if let Some([number, _, piece @ ..]) = body.strip_prefix(b"ICC_PROFILE\0") {
+        if let Some([number, _, piece @ ..]) = body.strip_prefix(b"ICC_PROFILE\0")
+            && self.pieces.len() < usize::from(u8::MAX)
+        {
             self.pieces.push((*number, piece));
         }
     }
 
+    /// The profile, or none where its pieces are empty or have more than [`PROFILE_BYTES`].
     fn whole(mut self) -> Option<Vec<u8>> {
+        if self.pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>() > PROFILE_BYTES {
+            return None;
+        }
         self.pieces.sort_by_key(|(number, _)| *number);
         let whole: Vec<u8> = self.pieces.into_iter().flat_map(|(_, piece)| piece).copied().collect();
         (!whole.is_empty()).then_some(whole)

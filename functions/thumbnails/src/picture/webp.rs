@@ -3,6 +3,7 @@
 
 use image::metadata::Orientation;
 use image_webp::vp8::{Frame as Yuv, Vp8Decoder};
+use shared::limits::PROFILE_BYTES;
 
 use super::{
     Colors, Format, Refusal, Target, Widest, checked_size, damaged,
@@ -63,7 +64,7 @@ impl<'a> Container<'a> {
         for (name, body) in chunks(source.get(12..).unwrap_or_default()) {
             match (name, body) {
                 (b"VP8X", [_, _, _, _, size @ ..]) => canvas = two_of_24_bits(size).map(|(w, h)| (w + 1, h + 1)),
-                (b"ICCP", _) => icc = Some(body),
+                (b"ICCP", _) => icc = Some(body).filter(|icc| icc.len() <= PROFILE_BYTES),
                 // Of several chunks the first orientation counts, as in JPEG.
                 (b"EXIF", _) if orientation.is_none() => {
                     orientation = Orientation::from_exif_chunk(body.strip_prefix(b"Exif\0\0").unwrap_or(body));
