@@ -1,8 +1,9 @@
-"""Makes the pictures that the tests of thumbnails look at, into a folder: bombs, large and hollow ones, seeds to be
-mutated, and one of each kind that must be shown right, with the colours that Pillow sees in them."""
+"""Makes the pictures that the tests of thumbnails look at, into a folder: bombs, costly, narrow, large and hollow ones,
+seeds to be mutated, and one of each kind that must be shown right, with the colours that Pillow sees in them."""
 
 import io
 import json
+import random
 import struct
 import sys
 import zlib
@@ -127,8 +128,8 @@ def vp8(width, height, rest=bytes(64)):
     return struct.pack("<I", 0x10 | len(rest) << 5)[:3] + b"\x9d\x01\x2a" + struct.pack("<HH", width, height) + rest
 
 
-def vp8l(width, height, rest=bytes(64)):
-    return b"\x2f" + struct.pack("<I", (width - 1) | (height - 1) << 14) + rest
+def vp8l(width, height, rest=bytes(64), has_alpha=False):
+    return b"\x2f" + struct.pack("<I", (width - 1) | (height - 1) << 14 | has_alpha << 28) + rest
 
 
 def vp8x(width, height):
@@ -161,6 +162,161 @@ def bombs():
     save("bombs/vp8l.webp", riff((b"VP8L", vp8l(16_384, 16_384))))
     save("bombs/vp8x.webp", riff((b"VP8X", vp8x(16_384, 16_384)), (b"VP8L", vp8l(16_384, 16_384))))
     save("bombs/vp8x-16-million.webp", riff((b"VP8X", vp8x(1 << 24, 1 << 24)), (b"VP8L", vp8l(16_384, 16_384))))
+
+
+# Bombs of time: small files that have a decoder prepare, or go through, far more than their pixels need.
+
+
+class Bits:
+    """Bits in the order of deflate, GIF and WebP: the lowest of a byte first, and a Huffman code by its first bit."""
+
+    def __init__(self):
+        self.value, self.count = 0, 0
+
+    def put(self, value, count):
+        self.value |= value << self.count
+        self.count += count
+        return self
+
+    def code(self, code):
+        return self.put(int(code[::-1], 2), len(code))
+
+    def repeated(self, times):
+        """A multiple of eight times, so that whole bytes repeat."""
+        eight = sum(self.value << (at * self.count) for at in range(8))
+        return eight.to_bytes(self.count, "little") * (times // 8)
+
+    def bytes(self):
+        return self.value.to_bytes(-(-self.count // 8), "little")
+
+
+def segment(marker, body):
+    return bytes([0xFF, marker]) + struct.pack(">H", 2 + len(body)) + body
+
+
+def huffman_table(kind, codes):
+    """`codes`: symbols by the length of their codes."""
+    counts = bytes(len(codes.get(length, b"")) for length in range(1, 17))
+    return bytes([kind]) + counts + b"".join(symbols for _, symbols in sorted(codes.items()))
+
+
+def with_tables(jpeg, table, count):
+    """A JPEG with DHT segments, of many tables each, before all others."""
+    each = 65_000 // len(table)
+    return jpeg[:2] + segment(0xC4, table * each) * (count // each) + jpeg[2:]
+
+
+def repeated_scan():
+    """A sequential CMYK JPEG of 12 megapixels without chroma subsampling, whose blocks take two bits, 100 times."""
+    width, height, components = 760, 16_384, range(1, 5)
+    frame = b"".join(bytes([component, 0x11, 0]) for component in components)
+    header = b"".join(
+        [
+            b"\xff\xd8",
+            segment(0xDB, b"\0" + bytes([1] * 64)),
+            segment(0xC0, struct.pack(">BHHB", 8, height, width, 4) + frame),
+            segment(0xC4, huffman_table(0x00, {1: b"\0"}) + huffman_table(0x10, {1: b"\0"})),
+        ]
+    )
+    scan = segment(0xDA, b"\x04" + b"".join(bytes([component, 0]) for component in components) + b"\0\x3f\0")
+    blocks = 4 * -(-width // 8) * -(-height // 8)
+    return header + (scan + bytes(blocks // 4)) * 100 + b"\xff\xd9"
+
+
+def deflate_blocks(count):
+    """Blocks that define 64 codes of six bits and use one of them, the end of the block: 13 bytes each."""
+    block = Bits().put(0, 1).put(2, 2).put(0, 5).put(0, 5).put(8 - 4, 4)
+    # In the order of the format: lengths of the codes for 16, 17, 18, 0, 8, 7, 9, 6.
+    for length in (1, 0, 3, 3, 0, 0, 0, 2):
+        block.put(length, 3)
+    six, again, zeros, zero = "10", "0", "111", "110"
+    block.code(six)
+    for times in (6, 6, 6, 6, 6, 6, 6, 6, 6, 5, 3):
+        block.code(again).put(times - 3, 2)
+    block.code(zeros).put(138 - 11, 7).code(zeros).put(256 - 63 - 138 - 11, 7).code(six)
+    block.code(zero).code("111111")
+    last = b"\1" + struct.pack("<HH", 4, 0xFFFF ^ 4) + bytes(4)
+    return b"\x78\x01" + block.repeated(count) + last + struct.pack(">I", zlib.adler32(bytes(4)))
+
+
+def clear_codes(count):
+    """A GIF of one pixel that clears its table of 257 codes again and again before it."""
+    codes = Bits().put(256, 9).repeated(count)
+    blocks = b"".join(bytes([len(codes[at : at + 255])]) + codes[at : at + 255] for at in range(0, len(codes), 255))
+    screen = struct.pack("<HHBBB", 1, 1, 0xF7, 0, 0) + bytes(3 * 256)
+    return b"GIF89a" + screen + b"\x2c" + struct.pack("<4HB", 0, 0, 1, 1, 0) + b"\x08" + blocks + b"\0;"
+
+
+def prefix_code_groups(side):
+    """A lossless WebP of black pixels in blocks of 4 x 4, the last of which says that there are 65536 groups of codes."""
+
+    def one(symbol):
+        return Bits().put(1, 1).put(0, 1).put(1, 1).put(symbol, 8)
+
+    def add(bits, *others):
+        for other in others:
+            bits.put(other.value, other.count)
+        return bits
+
+    # No transform, no colour cache of 11 bits in the entropy image, but in the picture.
+    head = Bits().put(0, 1).put(1, 1).put(11, 4).put(1, 1).put(0, 3).put(0, 1)
+    # Codes of green and red for 0 and 255, of one bit each; then the pixels, the last of them 255 in both.
+    zero_or_255 = Bits().put(1, 1).put(1, 1).put(1, 1).put(0, 8).put(255, 8)
+    add(head, zero_or_255, zero_or_255, one(0), one(0), one(0))
+    head.put(3 << 2 * ((side // 4) ** 2 - 1), 2 * (side // 4) ** 2)
+    # A group: green has 280 + 2048 symbols, of which the first and the last have codes of one bit.
+    green = Bits().put(0, 1).put(0, 4)
+    for length in (0, 1, 0, 1):
+        green.put(length, 3)
+    green.put(0, 1).code("0")
+    for times in (*[138] * 16, 118):
+        green.code("1").put(times - 11, 7)
+    green.code("0")
+    group = add(green, one(0), one(0), one(255), one(0))
+    groups = group.repeated(65_536)
+    data = add(head, Bits().put(int.from_bytes(groups, "little"), 8 * len(groups))).bytes()
+    return riff((b"VP8L", vp8l(side, side, data + bytes(side * side // 8 + 8))))
+
+
+def noise(width, height):
+    """A lossless WebP that takes as many bytes as its pixels, whose width is hardly reduced: that takes most memory."""
+    head = Bits().put(0, 1).put(0, 1).put(0, 1)
+    # Green, red, blue and alpha: 256 codes of eight bits. Green has symbols for copies, too, which are not used.
+    for symbols in (280, 256, 256, 256):
+        head.put(0, 1).put(12 - 4, 4)
+        for length in (0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1):
+            head.put(length, 3)
+        head.put(0, 1).put((1 << 256) - 1, symbols)
+    head.put(1, 1).put(0, 1).put(1, 1).put(0, 8)
+    data = head.bytes() + random.Random(1).randbytes(4 * width * height + 8)
+    return riff((b"VP8L", vp8l(width, height, data, has_alpha=True)))
+
+
+def with_tags(space, count):
+    """A profile that names the same table of colours, of half a megabyte, under one tag again and again."""
+    grid = 55
+    table = b"mft1" + bytes(4) + bytes([3, 3, grid, 0]) + struct.pack(">9i", *[65_536, 0, 0, 0] * 2, 65_536)
+    table += bytes(range(256)) * 3 + bytes(3 * grid**3) + bytes(range(256)) * 3
+    start = 128 + 4 + 12 * count
+    tags = struct.pack(">I", count) + (b"A2B0" + struct.pack(">II", start, len(table))) * count
+    header = struct.pack(">I", start + len(table)) + space[4:12] + b"prtrRGB Lab " + space[24:128]
+    return header + tags + table
+
+
+def bombs_of_time():
+    red = Image.new("RGB", (16, 16), "red")
+    # Of two codes, of one bit each.
+    table = huffman_table(0x10, {1: b"\1\1"})
+    save("bombs/huffman-tables.jpg", with_tables(encoded(red, "JPEG"), table, 54_000))
+    save("bombs/deflate-blocks.png", png(1, 1, 8, RGB, deflate_blocks(80_000)))
+    save("bombs/empty-idat.png", png(1, 1, 8, RGB, deflated([bytes(4)]), chunk(b"IDAT") * 80_000))
+    save("bombs/clear-codes.gif", clear_codes(800_000))
+    save("bombs/prefix-code-groups.webp", prefix_code_groups(16))
+    save("bombs/prefix-code-groups-1024.webp", prefix_code_groups(1024))
+    icc = with_tags(profile(SRGB, SRGB_CURVE), 40_000)
+    save("bombs/profile-tags.jpg", encoded(red, "JPEG", icc_profile=icc))
+    save("costly/repeated-scan.jpg", repeated_scan())
+    save("narrow/noise.webp", noise(999, 16_384))
 
 
 # Hollow: a size that is allowed, and nothing behind it.
@@ -279,6 +435,10 @@ def jpegs():
     picture = patches()
     for orientation in range(1, 9):
         expect(f"exif-{orientation}.jpg", encoded(picture, "JPEG", quality=95, exif=exif(orientation)))
+    jpeg = encoded(picture, "JPEG", quality=95, exif=exif(6))
+    at = jpeg.index(b"\xff\xe1")
+    end = at + 2 + struct.unpack(">H", jpeg[at + 2 : at + 4])[0]
+    expect("exif-6-and-3.jpg", jpeg[:end] + segment(0xE1, exif(3).tobytes()) + jpeg[end:])
     for name, options in {
         "444": {"subsampling": 0},
         "422": {"subsampling": 1},
@@ -304,8 +464,12 @@ def jpegs():
         luma = Image.merge("RGB", [ImageOps.invert(band) for band in cmyk.split()[:3]]).convert("YCbCr").split()
         bands = [*[ImageOps.invert(band) for band in luma], black]
         ycck = bytearray(encoded(Image.merge("CMYK", bands), "JPEG", quality=95, **options))
-        ycck[ycck.index(b"Adobe") + 11] = 2
+        transform = ycck.index(b"Adobe") + 11
+        ycck[transform] = 2
         expect(f"ycck{name}.jpg", bytes(ycck))
+        # Meant for three components; libjpeg takes it for the same with four.
+        ycck[transform] = 1
+        expect(f"ycck-1{name}.jpg", bytes(ycck))
     for name, (columns, curve) in {
         "display-p3": (DISPLAY_P3, SRGB_CURVE),
         "adobe-rgb": (ADOBE_RGB, GAMMA_2_2),
@@ -513,6 +677,6 @@ def seeds():
     save("seeds/rgba16-interlaced.png", png(width, height, 16, RGBA, deep, interlaced=True))
 
 
-for part in (bombs, hollow, large, jpegs, pngs, gifs, webps, secrets, seeds):
+for part in (bombs, bombs_of_time, hollow, large, jpegs, pngs, gifs, webps, secrets, seeds):
     part()
 save("formats/expected.json", json.dumps(EXPECTED).encode())

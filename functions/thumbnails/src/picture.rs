@@ -1,5 +1,6 @@
-//! From the bytes of an image to the bytes of its thumbnails. Pure: no store, no clock. An image is shrunk while it is
-//! decoded, so that what it costs depends on its thumbnails' pixels as far as its format allows.
+//! From the bytes of an image to the bytes of its thumbnails. Pure: no store, and no clock but for the time that the rows
+//! of a PNG may take. An image is shrunk while it is decoded, so that what it costs depends on its thumbnails' pixels as
+//! far as its format allows.
 
 #![allow(clippy::many_single_char_names, reason = "colour components have the names that their standards give them")]
 #![allow(
@@ -20,6 +21,7 @@ mod planes;
 mod png;
 mod resize;
 mod shrink;
+mod supply;
 mod webp;
 
 pub struct Thumbnail {
@@ -233,14 +235,62 @@ mod tests {
                     encoder.set_sampling_factor(sampling);
                     encoder.set_progressive(true);
                 });
+                let by_component = jpeg(width, 301, |encoder| {
+                    encoder.set_sampling_factor(sampling);
+                    encoder.set_optimized_huffman_tables(true);
+                });
                 let with_restarts = jpeg(width, 301, |encoder| {
                     encoder.set_sampling_factor(sampling);
                     encoder.set_restart_interval(7);
                 });
                 assert!(at_once == bytes(&by_frequency), "{width} {sampling:?}");
+                assert!(at_once == bytes(&by_component), "{width} {sampling:?}");
                 assert!(at_once == bytes(&with_restarts), "{width} {sampling:?}");
             }
         }
+    }
+
+    /// A JPEG whose first scan comes a number of times.
+    fn with_scans(jpeg: &[u8], times: usize) -> Vec<u8> {
+        let at = |from: usize, is_it: fn(u8) -> bool| {
+            from + jpeg[from..].windows(2).position(|two| two[0] == 0xff && is_it(two[1])).unwrap()
+        };
+        let start = at(0, |marker| marker == 0xda);
+        let end = at(start + 2, |marker| !matches!(marker, 0 | 0xd0..=0xd7));
+        [&jpeg[..start], &jpeg[start..end].repeat(times), &jpeg[end..]].concat()
+    }
+
+    #[test]
+    fn a_jpeg_that_repeats_a_scan_is_damaged() {
+        let at_once = jpeg(640, 480, |_| {});
+        let by_component = jpeg(640, 480, |encoder| {
+            encoder.set_optimized_huffman_tables(true);
+        });
+        let by_frequency = jpeg(640, 480, |encoder| {
+            encoder.set_progressive(true);
+        });
+        // A coefficient has 14 bits, each of which may have a progressive scan.
+        for (jpeg, most) in [(at_once, 1), (by_component, 1), (by_frequency, 14)] {
+            assert!(thumbnails(&with_scans(&jpeg, most)).is_ok());
+            let refusal = thumbnails(&with_scans(&jpeg, most + 1)).err().unwrap();
+            assert_eq!(refusal.to_string(), "damaged image: a component is repeated");
+        }
+    }
+
+    #[test]
+    fn a_jpeg_may_define_tables_that_no_scan_needs() {
+        let jpeg = jpeg(640, 480, |_| {});
+        // DHT: AC table 3, of one code that would have to be longer, for symbol 1.
+        let table = [&[0x13, 3][..], &[0; 15], &[1, 2, 3]].concat();
+        let with_tables = |count: usize| {
+            let length = u16::try_from(2 + table.len()).unwrap().to_be_bytes();
+            let segment = [&[0xff, 0xc4][..], &length, &table].concat();
+            [&jpeg[..2], &segment.repeat(count), &jpeg[2..]].concat()
+        };
+        // The encoder defines four.
+        assert!(bytes(&with_tables(60)) == bytes(&jpeg));
+        let refusal = thumbnails(&with_tables(61)).err().unwrap();
+        assert_eq!(refusal.to_string(), "damaged image: more than 64 Huffman tables for a scan");
     }
 
     #[test]

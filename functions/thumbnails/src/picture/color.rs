@@ -1,13 +1,14 @@
 //! Colours as the web expects them: sRGB.
 
-use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
+use moxcms::{ColorProfile, DataColorSpace, Layout, ParsingOptions, TransformOptions};
+use shared::limits::{PROFILE_BYTES, PROFILE_TAGS};
 
 use super::{Colors, Pixels, Refusal, Widest, damaged};
 
 /// The pixels in sRGB. A profile that is broken, or made for other colours, is ignored, as browsers do.
 pub fn srgb(widest: Widest) -> Result<Pixels, Refusal> {
     let Widest { target, mut pixels, colors, icc, .. } = widest;
-    let profile = icc.and_then(|icc| ColorProfile::new_from_slice(&icc).ok());
+    let profile = icc.and_then(|icc| profile(&icc));
     let profile = profile.filter(|profile| {
         profile.color_space
             == match colors {
@@ -32,6 +33,14 @@ pub fn srgb(widest: Widest) -> Result<Pixels, Refusal> {
         return Err(damaged("its pixels do not fit its size"));
     }
     Ok(Pixels { width, height, extent: (width.into(), height.into()), rgba: pixels })
+}
+
+/// A profile that can be read, and whose size is that of a profile in use.
+fn profile(icc: &[u8]) -> Option<ColorProfile> {
+    // The table of tags stands behind a header of 128 bytes, and begins with their number.
+    let tags = u32::from_be_bytes(*icc.get(128..)?.first_chunk()?);
+    let options = ParsingOptions { max_profile_size: PROFILE_BYTES, ..ParsingOptions::default() };
+    if tags > PROFILE_TAGS { None } else { ColorProfile::new_from_slice_with_options(icc, options).ok() }
 }
 
 fn converted(profile: &ColorProfile, colors: Colors, pixels: &mut [[u8; 4]]) -> Result<(), moxcms::CmsError> {

@@ -3,7 +3,11 @@
 use ::gif::{ColorOutput, DecodeOptions};
 use image::metadata::Orientation;
 
-use super::{Colors, Format, Refusal, Target, Widest, checked_size, damaged, resize, shrink::Shrinker};
+use super::{
+    Colors, Format, Refusal, Target, Widest, checked_size, damaged, resize,
+    shrink::Shrinker,
+    supply::{Supplied, Supply},
+};
 
 /// The lines of an interlaced frame: the first and the distance of each pass.
 const PASSES: [(usize, usize); 4] = [(0, 8), (4, 8), (2, 4), (1, 2)];
@@ -11,7 +15,8 @@ const PASSES: [(usize, usize); 4] = [(0, 8), (4, 8), (2, 4), (1, 2)];
 pub fn widest(source: &[u8]) -> Result<Widest, Refusal> {
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::Indexed);
-    let mut decoder = options.read_info(source).map_err(damaged)?;
+    let supply = Supply::of(source);
+    let mut decoder = options.read_info(Supplied::new(source, &supply)).map_err(damaged)?;
     let screen = checked_size(decoder.width().into(), decoder.height().into())?;
     let frame = decoder.next_frame_info().map_err(damaged)?.ok_or_else(|| damaged("it has no frame"))?;
     checked_size(frame.width.into(), frame.height.into())?;
@@ -29,8 +34,12 @@ pub fn widest(source: &[u8]) -> Result<Widest, Refusal> {
     let mut shrinker = Shrinker::new(&target, channels);
     let mut line = vec![0; frame_width];
     let mut row = vec![0; width * channels];
+    supply.begin_rows(None);
     for (first, distance) in if is_interlaced { &PASSES[..] } else { &[(0, 1)] }.iter().copied() {
         for y in (first..frame_height).step_by(distance) {
+            // A code of 12 bits for each pixel, and a byte before every 255 of them. Codes that only clear the table are
+            // few, or replace pixels of shorter codes.
+            supply.grant(frame_width + frame_width / 2 + frame_width / 100 + 1);
             if !decoder.fill_buffer(&mut line).map_err(damaged)? {
                 return Err(damaged("lines are missing"));
             }

@@ -4,7 +4,7 @@
 //! job takes about half the time that libvips takes with libjpeg-turbo (see the README), without a line that is not safe.
 
 use image::metadata::Orientation;
-use shared::limits::JPEG_SCANS;
+use shared::limits::{JPEG_HUFFMAN_TABLES, JPEG_SCANS, PROFILE_BYTES};
 
 use super::{
     Colors, Format, Refusal, Target, Widest, checked_size, damaged,
@@ -17,7 +17,7 @@ mod idct;
 mod scan;
 
 pub use encode::encoded;
-use huffman::Codes;
+use huffman::Table;
 use scan::Reduced;
 
 /// How many more pixels each way luma keeps than its thumbnail has. With no more, what is fine in a picture is less
@@ -40,9 +40,10 @@ struct Header {
 }
 
 pub fn widest(source: &[u8]) -> Result<Widest, Refusal> {
-    let jpeg = Jpeg::open(source)?;
-    let Header { size, model, orientation, ref icc } = jpeg.header;
-    let (target, icc) = (Target::of(size, orientation), icc.clone());
+    let mut jpeg = Jpeg::open(source)?;
+    let icc = jpeg.header.icc.take();
+    let Header { size, model, orientation, .. } = jpeg.header;
+    let target = Target::of(size, orientation);
     let colors = match model {
         Model::Grey => Colors::Grey,
         Model::Cmyk { .. } | Model::Ycck { .. } => Colors::Cmyk,
@@ -55,7 +56,7 @@ pub fn widest(source: &[u8]) -> Result<Widest, Refusal> {
 /// A JPEG on its way.
 struct Jpeg<'a> {
     header: Header,
-    tables: Tables,
+    tables: Tables<'a>,
     frame: Frame,
     segments: Segments<'a>,
     /// The body of the first scan's header.
@@ -64,10 +65,12 @@ struct Jpeg<'a> {
 
 /// What segments between scans may change.
 #[derive(Default)]
-struct Tables {
+struct Tables<'a> {
     quantization: [Option<[u16; 64]>; 4],
-    dc: [Option<Codes>; 4],
-    ac: [Option<Codes>; 4],
+    dc: [Option<Table<'a>>; 4],
+    ac: [Option<Table<'a>>; 4],
+    /// How many Huffman tables DHT segments have defined since the last scan.
+    defined: u32,
     /// Of how many MCUs.
     restart_interval: u32,
 }
@@ -150,7 +153,7 @@ impl<'a> Jpeg<'a> {
         let mut segments = Segments { source, at: 2 };
         let mut tables = Tables::default();
         let (mut frame, mut adobe, mut has_jfif) = (None, None, false);
-        let (mut icc, mut orientation) = (Icc::default(), Orientation::NoTransforms);
+        let (mut icc, mut orientation) = (Icc::default(), None);
         let first_scan = loop {
             let (marker, body) = segments.next()?;
             match marker {
@@ -162,10 +165,9 @@ impl<'a> Jpeg<'a> {
                 START_OF_SCAN => break body,
                 END_OF_IMAGE => return Err(damaged("it has no picture")),
                 0xe0 => has_jfif |= body.starts_with(b"JFIF\0"),
-                0xe1 => {
-                    if let Some(exif) = body.strip_prefix(b"Exif\0\0") {
-                        orientation = Orientation::from_exif_chunk(exif).unwrap_or(orientation);
-                    }
+                // Of several Exif segments the first orientation counts, as in other decoders.
+                0xe1 if orientation.is_none() => {
+                    orientation = body.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk);
                 }
                 0xe2 => icc.add(body),
                 0xee => adobe = body.strip_prefix(b"Adobe").and_then(|adobe| adobe.get(6)).copied().or(adobe),
@@ -174,6 +176,7 @@ impl<'a> Jpeg<'a> {
         };
         let frame = frame.ok_or_else(|| damaged("a scan before its frame"))?;
         let model = frame.model(adobe, has_jfif)?;
+        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
         let header = Header { size: (frame.width, frame.height), model, orientation, icc: icc.whole() };
         Ok(Self { header, tables, frame, segments, first_scan })
     }
@@ -195,7 +198,7 @@ impl<'a> Jpeg<'a> {
         let mut scan_header = self.first_scan;
         for _ in 0..JPEG_SCANS {
             let (data, at) = (self.segments.source, self.segments.at);
-            self.segments.at = scan::read(scan_header, &mut self.frame, &self.tables, &mut reduced, data, at)?;
+            self.segments.at = scan::read(scan_header, &mut self.frame, &mut self.tables, &mut reduced, data, at)?;
             scan_header = loop {
                 let (marker, body) = self.segments.next()?;
                 match marker {
@@ -250,15 +253,15 @@ impl Frame {
             (3, Some(0)) => Model::Rgb,
             (3, None) if ids == *b"RGB" => Model::Rgb,
             (3, _) => Model::YCbCr,
-            (4, Some(2)) => Model::Ycck { inverted },
-            (4, _) => Model::Cmyk { inverted },
+            (4, None | Some(0)) => Model::Cmyk { inverted },
+            (4, Some(_)) => Model::Ycck { inverted },
             _ => return Err(Refusal::UnsupportedFormat),
         })
     }
 }
 
-impl Tables {
-    fn read(&mut self, marker: u8, mut body: &[u8]) -> Result<(), Refusal> {
+impl<'a> Tables<'a> {
+    fn read(&mut self, marker: u8, mut body: &'a [u8]) -> Result<(), Refusal> {
         match marker {
             QUANTIZATION => {
                 while let [kind, rest @ ..] = body {
@@ -275,15 +278,16 @@ impl Tables {
             }
             HUFFMAN => {
                 while let [kind, rest @ ..] = body {
+                    self.defined += 1;
+                    if self.defined > JPEG_HUFFMAN_TABLES {
+                        return Err(damaged(format_args!("more than {JPEG_HUFFMAN_TABLES} Huffman tables for a scan")));
+                    }
                     let (counts, rest) = rest.split_first_chunk().ok_or_else(|| damaged("a Huffman table"))?;
                     let count = counts.iter().map(|&count| usize::from(count)).sum();
                     let symbols = rest.get(..count).ok_or_else(|| damaged("a Huffman table"))?;
-                    let codes = Codes::new(counts, symbols)?;
-                    let (table, codes) = match kind >> 4 {
-                        0 => (self.dc.get_mut(usize::from(kind & 15)), codes),
-                        _ => (self.ac.get_mut(usize::from(kind & 15)), codes.with_passes()),
-                    };
-                    *table.ok_or_else(|| damaged("a Huffman table"))? = Some(codes);
+                    let tables = if kind >> 4 == 0 { &mut self.dc } else { &mut self.ac };
+                    let table = tables.get_mut(usize::from(kind & 15));
+                    *table.ok_or_else(|| damaged("a Huffman table"))? = Some(Table::new(counts, symbols));
                     body = &rest[count..];
                 }
             }
@@ -305,13 +309,20 @@ struct Icc<'a> {
 }
 
 impl<'a> Icc<'a> {
+    /// Pieces after the 255th are ignored: no number is left for them.
     fn add(&mut self, body: &'a [u8]) {
-        if let Some([number, _, piece @ ..]) = body.strip_prefix(b"ICC_PROFILE\0") {
+        if let Some([number, _, piece @ ..]) = body.strip_prefix(b"ICC_PROFILE\0")
+            && self.pieces.len() < usize::from(u8::MAX)
+        {
             self.pieces.push((*number, piece));
         }
     }
 
+    /// The profile, or none where its pieces are empty or have more than [`PROFILE_BYTES`].
     fn whole(mut self) -> Option<Vec<u8>> {
+        if self.pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>() > PROFILE_BYTES {
+            return None;
+        }
         self.pieces.sort_by_key(|(number, _)| *number);
         let whole: Vec<u8> = self.pieces.into_iter().flat_map(|(_, piece)| piece).copied().collect();
         (!whole.is_empty()).then_some(whole)

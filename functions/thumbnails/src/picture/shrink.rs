@@ -16,7 +16,9 @@ pub struct Shrinker {
     factor: usize,
     /// Of what is left.
     size: (usize, usize),
-    /// Sums of the boxes; of a box of 16 x 16 pixels they just fit. Colours are weighted by their alpha.
+    /// The pixels, where a box is one of them.
+    whole: Vec<u8>,
+    /// Sums of larger boxes; of a box of 16 x 16 pixels they just fit. Colours are weighted by their alpha.
     sums: Vec<u16>,
     /// Sums down the columns of the source, of rows that belong to the same boxes.
     band: Vec<u16>,
@@ -33,20 +35,27 @@ impl Shrinker {
         }
         let size = (width.div_ceil(factor) as usize, height.div_ceil(factor) as usize);
         let (width, factor) = (width as usize, factor as usize);
+        let values = size.0 * size.1 * channels;
+        let (whole, sums, band) = if factor == 1 { (values, 0, 0) } else { (0, values, width * channels) };
         Self {
             width,
             height: height as usize,
             channels,
             factor,
             size,
-            sums: vec![0; size.0 * size.1 * channels],
-            band: vec![0; width * channels],
+            whole: vec![0; whole],
+            sums: vec![0; sums],
+            band: vec![0; band],
             band_of: 0,
         }
     }
 
     /// A whole row of the source.
     pub fn row(&mut self, y: usize, row: &mut [u8]) {
+        if self.factor == 1 {
+            self.whole[y * row.len()..][..row.len()].copy_from_slice(row);
+            return;
+        }
         if y / self.factor != self.band_of {
             self.end_band();
             self.band_of = y / self.factor;
@@ -63,6 +72,10 @@ impl Shrinker {
         let top = y / self.factor * self.size.0;
         for (index, pixel) in row.chunks_exact(self.channels).enumerate() {
             let at = (top + (start + index * step) / self.factor) * self.channels;
+            if self.factor == 1 {
+                self.whole[at..at + self.channels].copy_from_slice(pixel);
+                continue;
+            }
             for (sum, value) in self.sums[at..].iter_mut().zip(pixel) {
                 *sum += u16::from(*value);
             }
@@ -84,6 +97,9 @@ impl Shrinker {
     }
 
     fn end_band(&mut self) {
+        if self.factor == 1 {
+            return;
+        }
         match self.channels {
             1 => self.add_band::<1>(),
             2 => self.add_band::<2>(),
@@ -125,7 +141,7 @@ impl Shrinker {
     /// What is left of one component.
     pub fn plane(mut self) -> Plane {
         self.end_band();
-        let mut pixels = Vec::with_capacity(self.sums.len());
+        let mut pixels = Vec::with_capacity(self.size.0 * self.size.1 * self.channels);
         self.average(|average: &[u8]| pixels.extend_from_slice(average));
         Plane { width: self.size.0 as u32, height: self.size.1 as u32, extent: self.extent(), pixels }
     }
@@ -135,6 +151,10 @@ impl Shrinker {
     }
 
     fn average(&self, mut each: impl FnMut(&[u8])) {
+        if self.factor == 1 {
+            self.whole.chunks_exact(self.channels).for_each(each);
+            return;
+        }
         let rows = self.sums.chunks_exact(self.size.0 * self.channels);
         for (y, sums) in rows.enumerate() {
             // The last boxes may be cut.

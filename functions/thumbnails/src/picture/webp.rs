@@ -3,6 +3,7 @@
 
 use image::metadata::Orientation;
 use image_webp::vp8::{Frame as Yuv, Vp8Decoder};
+use shared::limits::PROFILE_BYTES;
 
 use super::{
     Colors, Format, Refusal, Target, Widest, checked_size, damaged,
@@ -58,15 +59,15 @@ enum Data<'a> {
 
 impl<'a> Container<'a> {
     fn of(source: &'a [u8]) -> Result<Self, Refusal> {
-        let (mut canvas, mut icc, mut orientation) = (None, None, Orientation::NoTransforms);
+        let (mut canvas, mut icc, mut orientation) = (None, None, None);
         let (mut picture, mut offset, mut alpha) = (None, (0, 0), None);
         for (name, body) in chunks(source.get(12..).unwrap_or_default()) {
             match (name, body) {
                 (b"VP8X", [_, _, _, _, size @ ..]) => canvas = two_of_24_bits(size).map(|(w, h)| (w + 1, h + 1)),
-                (b"ICCP", _) => icc = Some(body),
-                (b"EXIF", _) => {
-                    let exif = body.strip_prefix(b"Exif\0\0").unwrap_or(body);
-                    orientation = Orientation::from_exif_chunk(exif).unwrap_or(orientation);
+                (b"ICCP", _) => icc = Some(body).filter(|icc| icc.len() <= PROFILE_BYTES),
+                // Of several chunks the first orientation counts, as in JPEG.
+                (b"EXIF", _) if orientation.is_none() => {
+                    orientation = Orientation::from_exif_chunk(body.strip_prefix(b"Exif\0\0").unwrap_or(body));
                 }
                 (b"ALPH", _) => alpha = Some(body),
                 (b"VP8 " | b"VP8L", _) if picture.is_none() => picture = Some(coded(*name, body, alpha)?),
@@ -96,6 +97,7 @@ impl<'a> Container<'a> {
         if offset.0 + size.0 > canvas.0 || offset.1 + size.1 > canvas.1 {
             return Err(damaged("a frame beside its canvas"));
         }
+        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
         Ok(Self { canvas, offset, size, data, icc, orientation })
     }
 }

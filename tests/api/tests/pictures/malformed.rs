@@ -138,6 +138,12 @@ fn r22_malformed_files_never_crash_nor_do_hollow_ones() {
     is_harmless("hollow", &tally, 20, 0);
 }
 
+#[test]
+fn r22_malformed_files_never_crash_nor_do_costly_ones() {
+    let tally = all_of(&files(&local("gallery/costly")));
+    is_harmless("costly", &tally, 1, 0);
+}
+
 /// The same numbers each time.
 struct Dice(u64);
 

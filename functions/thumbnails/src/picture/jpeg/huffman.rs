@@ -8,7 +8,40 @@ const LOOK: u32 = 10;
 /// How far the table looks that passes over coefficients.
 const PASS: u32 = 12;
 
-/// One table of codes, for coefficients of either sort.
+/// A Huffman table: what its DHT segment says. Its codes are built for the first scan that needs the table, because a
+/// file may define thousands of tables that no scan needs.
+pub struct Table<'a> {
+    /// BITS of ITU-T T.81: how many codes there are of each length from 1 to 16.
+    counts: &'a [u8; 16],
+    /// HUFFVAL of ITU-T T.81: what the codes stand for, from the shortest code to the longest.
+    symbols: &'a [u8],
+    codes: Option<Codes>,
+}
+
+impl<'a> Table<'a> {
+    pub fn new(counts: &'a [u8; 16], symbols: &'a [u8]) -> Self {
+        Self { counts, symbols, codes: None }
+    }
+
+    /// Builds the codes, unless a scan before has built them. `with_passes`: for [`Bits::pass`], too.
+    ///
+    /// # Errors
+    /// `Damaged` where the lengths are not those of a code.
+    pub fn build(&mut self, with_passes: bool) -> Result<(), Refusal> {
+        if self.codes.is_none() {
+            let codes = Codes::new(self.counts, self.symbols)?;
+            self.codes = Some(if with_passes { codes.with_passes() } else { codes });
+        }
+        Ok(())
+    }
+
+    /// The codes, if they are built.
+    pub fn codes(&self) -> Option<&Codes> {
+        self.codes.as_ref()
+    }
+}
+
+/// The codes of one table, for coefficients of either sort.
 pub struct Codes {
     /// By the next [`LOOK`] bits: the length of the code in the high byte, its symbol in the low one; 0 for a longer code.
     short: Box<[u16; 1 << LOOK]>,
@@ -36,7 +69,7 @@ const END: u8 = 0x80;
 
 impl Codes {
     /// From the body of a DHT segment: how many codes there are of each length from 1 to 16, and their symbols.
-    pub fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Self, Refusal> {
+    fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Self, Refusal> {
         let mut codes = Self {
             short: Box::new([0; 1 << LOOK]),
             pass: Box::new([Pass::default(); 1 << PASS]),
@@ -66,8 +99,8 @@ impl Codes {
         Ok(codes)
     }
 
-    /// Prepares [`Bits::pass`]; needed only for coefficients that are not DC.
-    pub fn with_passes(mut self) -> Self {
+    /// Prepares [`Bits::pass`]; needed only for coefficients that are not DC, in sequential scans.
+    fn with_passes(mut self) -> Self {
         for window in 0..1 << PASS {
             self.pass[window] = self.chain(window as u32);
         }

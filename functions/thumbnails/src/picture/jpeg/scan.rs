@@ -1,8 +1,10 @@
 //! Scans: the coded blocks of one or more components, as a whole or some frequencies and bits of them.
 
+use shared::limits::JPEG_COEFFICIENT_SCANS;
+
 use super::{
     Component, Frame, Plane, Refusal, Tables, ZIGZAG, damaged,
-    huffman::{Bits, Codes},
+    huffman::{Bits, Codes, Table},
     idct::Waves,
 };
 
@@ -22,7 +24,8 @@ pub struct Reduced {
     /// not zero.
     coefficients: Vec<i16>,
     nonzero: Vec<u64>,
-    is_begun: bool,
+    /// How many scans have coded each coefficient, by its order.
+    scans: [u32; 64],
 }
 
 /// The place in a block's [f32; 64] where a coefficient is put that nobody reads; N x N of them end before it unless
@@ -51,7 +54,7 @@ impl Reduced {
             plane: Plane { width: extent.0.ceil() as u32, height: extent.1.ceil() as u32, extent, pixels: Vec::new() },
             coefficients: Vec::new(),
             nonzero: Vec::new(),
-            is_begun: false,
+            scans: [0; 64],
         };
         if frame.is_progressive {
             let blocks = padded.0 as usize * padded.1 as usize;
@@ -65,9 +68,25 @@ impl Reduced {
         reduced
     }
 
+    /// Counts a scan that codes a band of coefficients of this component.
+    ///
+    /// # Errors
+    /// `Damaged` for scans that add nothing, for each costs the time of a whole picture: a second one of a component
+    /// that is not progressive, or more of a coefficient than it has bits.
+    fn count_scan(&mut self, band: (u32, u32), is_progressive: bool) -> Result<(), Refusal> {
+        let most = if is_progressive { JPEG_COEFFICIENT_SCANS } else { 1 };
+        for scans in &mut self.scans[band.0 as usize..=band.1 as usize] {
+            *scans += 1;
+            if *scans > most {
+                return Err(damaged("a component is repeated"));
+            }
+        }
+        Ok(())
+    }
+
     /// The plane, when all scans are read.
     pub fn end(mut self, component: &Component) -> Result<Plane, Refusal> {
-        let Some(quantization) = component.quantization.filter(|_| self.is_begun) else {
+        let Some(quantization) = component.quantization.filter(|_| self.scans[0] > 0) else {
             return Err(damaged("a component is missing"));
         };
         if !self.coefficients.is_empty() {
@@ -171,7 +190,7 @@ impl Parameters {
 pub fn read(
     header: &[u8],
     frame: &mut Frame,
-    tables: &Tables,
+    tables: &mut Tables,
     all: &mut [Reduced],
     data: &[u8],
     at: usize,
@@ -182,8 +201,9 @@ pub fn read(
         if component.quantization.is_none() {
             component.quantization = tables.quantization[component.quantization_table];
         }
-        all[*index].is_begun |= parameters.band.0 == 0;
+        all[*index].count_scan(parameters.band, frame.is_progressive)?;
     }
+    tables.defined = 0;
     if let [(index, ..)] = parameters.components[..]
         && parameters.band.0 > 0
         && all[index].size == 1
@@ -191,6 +211,7 @@ pub fn read(
         // Nothing in it is wanted.
         return Ok(at);
     }
+    tables.build(&parameters, frame.is_progressive)?;
     let mut reader = Reader { bits: Bits::new(data, at), data, tables, left: tables.restart_interval, restarts: 0 };
     if frame.is_progressive {
         reader.progressive(&parameters, frame, all)?;
@@ -203,14 +224,36 @@ pub fn read(
 struct Reader<'a> {
     bits: Bits<'a>,
     data: &'a [u8],
-    tables: &'a Tables,
+    tables: &'a Tables<'a>,
     /// MCUs until the next restart; 0 where there are none.
     left: u32,
     restarts: u8,
 }
 
-fn table(tables: &[Option<Codes>; 4], index: usize) -> Result<&Codes, Refusal> {
-    tables.get(index).and_then(Option::as_ref).ok_or_else(|| damaged("a Huffman table is missing"))
+impl Tables<'_> {
+    /// Builds the codes that a scan needs.
+    fn build(&mut self, parameters: &Parameters, is_progressive: bool) -> Result<(), Refusal> {
+        for &(_, dc, ac) in &parameters.components {
+            // Only the first scan of progressive DC has codes; the others have bits.
+            if parameters.band.0 == 0
+                && parameters.bits.0 == 0
+                && let Some(Some(table)) = self.dc.get_mut(dc)
+            {
+                table.build(false)?;
+            }
+            if parameters.band.1 > 0
+                && let Some(Some(table)) = self.ac.get_mut(ac)
+            {
+                table.build(!is_progressive)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn table<'a>(tables: &'a [Option<Table>; 4], index: usize) -> Result<&'a Codes, Refusal> {
+    let table = tables.get(index).and_then(Option::as_ref).and_then(Table::codes);
+    table.ok_or_else(|| damaged("a Huffman table is missing"))
 }
 
 /// What one component of a sequential scan needs.

@@ -1,7 +1,7 @@
 //! Lossless WebP, row by row: what a picture refers back to reaches a million pixels at most, so that only those stand
 //! in memory, and never the picture. Names are those of the format's specification.
 
-use shared::limits::WEBP_CODE_ENTRIES;
+use shared::limits::{WEBP_CODE_ENTRIES, WEBP_GROUPS};
 
 use crate::picture::{Refusal, damaged};
 
@@ -127,6 +127,11 @@ struct Code {
     /// By the next bits: a symbol, and the length of its code below; 0 for a longer one.
     table: Vec<u16>,
     mask: u32,
+    /// Only where codes are too long for the table. Apart from it, so that the tables of many groups are close together.
+    long: Option<Box<LongCodes>>,
+}
+
+struct LongCodes {
     /// How many codes there are of each length, and the symbols, from the shortest code to the longest.
     counts: [u16; 16],
     symbols: Vec<u16>,
@@ -177,23 +182,15 @@ impl Code {
 
     fn new(lengths: &[u8]) -> Result<Self, Refusal> {
         let mut code = Self::default();
-        for length in lengths {
-            code.counts[usize::from(*length & 15)] += 1;
-        }
-        code.counts[0] = 0;
-        let used: u16 = code.counts.iter().sum();
-        if used == 0 {
-            return Err(damaged("a code without symbols"));
-        }
         let mut all: Vec<(u8, u16)> = lengths.iter().copied().zip(0..).filter(|(length, _)| *length > 0).collect();
         all.sort_unstable();
         if let [(_, only)] = all[..] {
             // It takes no bits.
             code.table = vec![only << 4];
-            code.symbols = vec![only];
             return Ok(code);
         }
-        let longest = all.last().map_or(0, |(length, _)| u32::from(*length));
+        let longest = all.last().map(|(length, _)| u32::from(*length));
+        let longest = longest.ok_or_else(|| damaged("a code without symbols"))?;
         let look = longest.min(LOOK);
         code.mask = (1 << look) - 1;
         code.table = vec![0; 1 << look];
@@ -216,12 +213,19 @@ impl Code {
         if next != 1 << length_before {
             return Err(damaged("codes are missing"));
         }
-        code.symbols = all.into_iter().map(|(_, symbol)| symbol).collect();
+        if longest > LOOK {
+            let mut counts = [0; 16];
+            for &(length, _) in &all {
+                counts[usize::from(length & 15)] += 1;
+            }
+            let symbols = all.into_iter().map(|(_, symbol)| symbol).collect();
+            code.long = Some(Box::new(LongCodes { counts, symbols }));
+        }
         Ok(code)
     }
 
     fn entries(&self) -> usize {
-        self.table.len() + self.symbols.len()
+        self.table.len() + self.long.as_ref().map_or(0, |long| long.symbols.len())
     }
 
     #[inline]
@@ -237,12 +241,12 @@ impl Code {
 
     #[cold]
     fn long_symbol(&self, bits: &mut Bits) -> Result<u16, Refusal> {
+        let LongCodes { counts, symbols } = self.long.as_deref().ok_or_else(|| damaged("a code"))?;
         let (mut code, mut first, mut index) = (0_usize, 0_usize, 0_usize);
-        for length in 1..16 {
-            let count = usize::from(self.counts[length]);
+        for count in counts[1..].iter().copied().map(usize::from) {
             code |= bits.take(1) as usize;
             if code < first + count {
-                return self.symbols.get(index + code - first).copied().ok_or_else(|| damaged("a code"));
+                return symbols.get(index + code - first).copied().ok_or_else(|| damaged("a code"));
             }
             (index, first, code) = (index + count, (first + count) << 1, code << 1);
         }
@@ -285,8 +289,13 @@ impl<'a> EntropyCoded<'a> {
             group_of = all.into_iter().map(|pixel| (pixel >> 8) as u16).collect();
         }
         let cache = if cache_bits > 0 { vec![0; 1 << cache_bits] } else { Vec::new() };
-        let (mut groups, mut entries) = (Vec::new(), 0);
-        for _ in 0..=group_of.iter().copied().max().unwrap_or(0) {
+        let count = usize::from(group_of.iter().copied().max().unwrap_or(0)) + 1;
+        // A block has one group, so that of more groups than blocks some are never used.
+        if count > WEBP_GROUPS || count > group_of.len().max(1) {
+            return Err(damaged(format_args!("too many groups of codes: {count}")));
+        }
+        let (mut groups, mut entries) = (Vec::with_capacity(count), 0);
+        for _ in 0..count {
             let mut group = Group(Default::default());
             for (code, alphabet) in group.0.iter_mut().zip([280 + cache.len(), 256, 256, 256, 40]) {
                 *code = Code::read(&mut bits, alphabet)?;
