@@ -1,14 +1,17 @@
 //! `cargo local bench`: how large each function is, how long it takes from exec to its first request for work, and how
 //! much memory it has then; all of it is paid on every cold start. A broken limit fails the command.
 
+pub mod api;
 mod contest;
 pub mod thumbnails;
 mod worker;
 
 use std::convert::Infallible;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -24,6 +27,7 @@ use tokio::time::timeout;
 
 use crate::build::build;
 use crate::progress::line;
+use crate::stack::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use crate::tools::Tools;
 use crate::{Project, command, progress};
 
@@ -135,16 +139,8 @@ impl Bench {
     }
 
     async fn run(&self, name: &str, bootstrap: &Path, secrets: Secrets) -> Result<Measurement> {
-        let mut function = Command::new(bootstrap);
+        let mut function = function(name, bootstrap, self.runtime.local_addr()?);
         function
-            .env_clear()
-            .env("AWS_LAMBDA_RUNTIME_API", self.runtime.local_addr()?.to_string())
-            .env("AWS_LAMBDA_FUNCTION_NAME", name)
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024")
-            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-            .env("AWS_REGION", "us-east-1")
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_ENDPOINT_URL", &self.ssm)
             .env("BUCKET", "bucket")
             .env("QUEUE_URL", "http://127.0.0.1:1/000000000000/queue")
@@ -172,10 +168,25 @@ impl Bench {
         if !first.starts_with("GET /2018-06-01/runtime/invocation/next") {
             bail!("{name} does not start; its first words are {first:?}");
         }
-        let rss = megabytes(resident(child.id().context("it has ended")?)?);
+        let rss = megabytes(memory(child.id().context("it has ended")?, "VmRSS")?);
         child.kill().await?;
         Ok(Measurement { start, rss })
     }
+}
+
+/// A function as Lambda starts it, but for what it is told of its stores.
+fn function(name: &str, bootstrap: &Path, runtime_api: SocketAddr) -> Command {
+    let mut function = Command::new(bootstrap);
+    function
+        .env_clear()
+        .env("AWS_LAMBDA_RUNTIME_API", runtime_api.to_string())
+        .env("AWS_LAMBDA_FUNCTION_NAME", name)
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+        .env("AWS_REGION", REGION)
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
+    function
 }
 
 /// Nothing listens there: a function connects only when it has work.
@@ -205,12 +216,42 @@ async fn answer_get_parameters(listener: TcpListener) {
     }
 }
 
-/// The resident memory of a process in bytes.
-fn resident(pid: u32) -> Result<u64> {
+/// A field of `/proc/<pid>/status` in bytes: `VmRSS` is the resident memory of a process, `VmHWM` the most that it had.
+fn memory(pid: u32, field: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).context("cannot read /proc")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in /proc")?;
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("no number in VmRSS")?;
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let value = value.with_context(|| format!("no {field} in /proc"))?;
+    let kilobytes: u64 =
+        value.trim().trim_end_matches(" kB").parse().with_context(|| format!("no number in {field}"))?;
     Ok(kilobytes * 1024)
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn geometric_mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (mut sum, mut count) = (0.0, 0.0);
+    for value in values {
+        sum += value.ln();
+        count += 1.0;
+    }
+    f64::exp(sum / count)
+}
+
+/// Today, as 2026-03-10.
+async fn date() -> Result<String> {
+    Ok(command::output(Command::new("date").arg("+%F")).await?.trim().to_owned())
+}
+
+/// The processor that this runs on.
+fn machine() -> Result<String> {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").context("cannot read /proc")?;
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let cores = available_parallelism()?;
+    Ok(format!("{cores} cores of {}", model.trim_start_matches(['\t', ' ', ':'])))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a few million bytes are exact")]
@@ -220,4 +261,14 @@ fn megabytes(bytes: u64) -> f64 {
 
 fn ms(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::geometric_mean;
+
+    #[test]
+    fn twice_and_half_are_one_in_the_geometric_mean() {
+        assert!((geometric_mean([2.0, 0.5].into_iter()) - 1.0).abs() < 1e-9);
+    }
 }

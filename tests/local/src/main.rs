@@ -62,6 +62,9 @@ Files Manager on this machine, without AWS and without Docker.
                                            costs while nobody uses it, or README.md says something else
                                            --write takes over what `bench api` measured, and writes README.md
   cargo local bench                        size, start and memory of each function
+  cargo local bench api [--only TEXT]      processor time, time and memory of requests, beside those to a server as the
+                                           original's, made with Express
+                                           --only takes the routes with TEXT in their names or paths
   cargo local bench thumbnails [--only TEXT]
                                            time, memory and likeness of thumbnails, beside those of sharp
                                            --only takes the pictures with TEXT in their names";
@@ -113,6 +116,10 @@ async fn run(mut args: Vec<String>) -> Result<ExitCode> {
             ["--write"] => cost::cost(&project, Readme::Write).await,
             _ => Ok(usage()),
         },
+        "bench" if args.first().is_some_and(|of| of == "api") => match only(&args[1..]) {
+            Some(only) => up::bench_requests(&project, only).await,
+            None => Ok(usage()),
+        },
         "bench" => tokio::select! {
             measured = bench(&project, &args) => measured,
             // Ends what is being built or measured.
@@ -129,9 +136,20 @@ async fn run(mut args: Vec<String>) -> Result<ExitCode> {
 async fn bench(project: &Project, args: &[String]) -> Result<ExitCode> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => bench::bench(project).await,
-        ["thumbnails"] => bench::thumbnails::bench(project, "").await,
-        ["thumbnails", "--only", text] => bench::thumbnails::bench(project, text).await,
+        ["thumbnails", ..] => match only(&args[1..]) {
+            Some(only) => bench::thumbnails::bench(project, only).await,
+            None => Ok(usage()),
+        },
         _ => Ok(usage()),
+    }
+}
+
+/// What a bench is to measure; an empty text for everything.
+fn only(args: &[String]) -> Option<&str> {
+    match args {
+        [] => Some(""),
+        [option, text] if option == "--only" => Some(text),
+        _ => None,
     }
 }
 

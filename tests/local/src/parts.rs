@@ -21,6 +21,8 @@ pub const FAULTS: &str = "faults";
 pub enum Purpose {
     /// For a person: data is kept.
     Use,
+    /// For a bench: nothing is kept, and there is nothing between it and the stores.
+    Bench,
     /// For the tests: nothing is kept, IAM is enforced, faults can be injected between the functions and S3 or SQS.
     Test,
 }
@@ -89,6 +91,7 @@ pub fn emulator(
             set("S3_PERSIST", "1");
             set("S3_DATA_DIR", &path(stack, objects::OBJECTS));
         }
+        Purpose::Bench => {}
         Purpose::Test => {
             set("AUTH", "true");
         }

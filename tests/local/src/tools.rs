@@ -1,5 +1,5 @@
 //! The tools that a fresh machine lacks, from Python's package index, pinned, in two virtual environments: the emulator
-//! and SAM need different versions of one package. What only `bench thumbnails`, `lint` or the tests in a browser need
+//! and SAM need different versions of one package. What only `bench …`, `lint` or the tests in a browser need
 //! comes when they do.
 
 use std::ffi::OsString;
@@ -115,6 +115,12 @@ pub async fn schemathesis(project: &Project) -> Result<PathBuf> {
 pub async fn sharp(project: &Project) -> Result<PathBuf> {
     check_node().await?;
     Packages { name: "sharp", source: "tests/local/sharp" }.install(project).await
+}
+
+/// The folder with Express in it, for `NODE_PATH`.
+pub async fn express(project: &Project) -> Result<PathBuf> {
+    check_node().await?;
+    Packages { name: "express", source: "tests/local/express" }.install(project).await
 }
 
 /// The folder with Uppy and what drives a browser, for `NODE_PATH`; none where there is no Node.js or no browser, since

@@ -1,5 +1,5 @@
-//! The commands that have a stack: `up` keeps one for a person, `test` and `faults` make one for themselves, `down` ends
-//! one.
+//! The commands that have a stack: `up` keeps one for a person, `test`, `faults` and `bench api` make one for themselves,
+//! `down` ends one.
 
 use std::fs;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ use crate::parts::{self, EMULATOR, FAULTS, MONGODB, Purpose, REDIS, port_of};
 use crate::progress::{line, notice, seconds, step};
 use crate::stack::{ACCESS_KEY_ID, Opened, REGION, Record, SECRET_ACCESS_KEY, Stack, clear_old_tests, free_port};
 use crate::tools::{self, Tools};
-use crate::{Project, UpOptions, corpora, fsck, http, interrupted, objects, process, promises, schemathesis};
+use crate::{Project, UpOptions, bench, corpora, fsck, http, interrupted, objects, process, promises, schemathesis};
 
 /// So that a test sees the sweeper at work without waiting for minutes. An upload keeps long enough that a sweep of one
 /// test does not take the slow upload of another; a test that wants it expired says so in the row. And everybody in a test
@@ -87,6 +87,23 @@ pub async fn schemathesis(project: &Project, time: Duration) -> Result<ExitCode>
         let build = build(project, &tools).await?;
         let record = start_for_tests(project, stack, &tools, build).await?;
         schemathesis::run(project, &programs, stack, &record, time).await
+    })
+    .await
+}
+
+/// What requests cost, beside those to the original: see [`bench::api`].
+pub async fn bench_requests(project: &Project, only: &str) -> Result<ExitCode> {
+    throw_away(project, async |stack| {
+        let tools = Tools::install(project).await?;
+        let modules = tools::express(project).await?;
+        drop(build(project, &tools).await?);
+        let mut record = record(stack, &Door::open(0).await?, Purpose::Bench)?;
+        start(project, stack, &tools, &mut record, Purpose::Bench).await?;
+        "files".clone_into(&mut record.bucket);
+        // A function must know one; nothing is sent there.
+        record.queue_url = format!("{}/000000000000/jobs", record.aws_endpoint);
+        http::create_bucket(&record.aws_endpoint, &record.bucket).await?;
+        bench::api::bench(project, stack, &record, &modules, only).await
     })
     .await
 }
@@ -210,7 +227,7 @@ fn record(stack: &Stack, door: &Door, purpose: Purpose) -> Result<Record> {
         Ok(address)
     };
     let faults = match purpose {
-        Purpose::Use => None,
+        Purpose::Use | Purpose::Bench => None,
         Purpose::Test => Some(format!("http://{}", address("")?)),
     };
     Ok(Record {

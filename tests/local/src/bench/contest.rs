@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
+use super::median;
 use super::worker::Worker;
 use crate::tools::Tools;
 use crate::{Project, command, progress};
@@ -201,12 +202,6 @@ impl Figures {
             bytes: alone.bytes.iter().sum(),
         }
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<_> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// What the contenders are run from.

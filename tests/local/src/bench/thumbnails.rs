@@ -4,13 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use tokio::process::Command;
 
 use super::contest::{Contest, Figures, Outcome};
+use super::{date, geometric_mean, machine};
 use crate::progress::line;
 use crate::{Project, command, progress, tools};
 
@@ -225,38 +225,12 @@ fn summary(rows: &[Row]) -> Vec<String> {
     broken
 }
 
-fn geometric_mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (mut sum, mut count) = (0.0, 0.0);
-    for value in values {
-        sum += value.ln();
-        count += 1.0;
-    }
-    f64::exp(sum / count)
-}
-
 /// When and on what this ran.
 async fn circumstances(contest: &Contest) -> Result<String> {
-    let date = command::output(Command::new("date").arg("+%F")).await?;
-    let cpuinfo = fs::read_to_string("/proc/cpuinfo").context("cannot read /proc")?;
-    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-    let model = model.trim_start_matches(['\t', ' ', ':']);
-    let cores = available_parallelism()?;
+    let (date, machine) = (date().await?, machine()?);
     let versions = contest.versions().await?;
     Ok(format!(
-        "{}, {cores} cores of {model}, sharp {} with libvips {} on Node.js {}",
-        date.trim(),
-        versions.sharp,
-        versions.libvips,
-        versions.node
+        "{date}, {machine}, sharp {} with libvips {} on Node.js {}",
+        versions.sharp, versions.libvips, versions.node
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::geometric_mean;
-
-    #[test]
-    fn twice_and_half_are_one_in_the_geometric_mean() {
-        assert!((geometric_mean([2.0, 0.5].into_iter()) - 1.0).abs() < 1e-9);
-    }
 }
