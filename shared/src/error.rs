@@ -31,6 +31,9 @@ pub enum Error {
     /// What was asked for does not fit to how things stand.
     #[error("{0}")]
     Conflict(&'static str),
+    /// The client has made its request depend on something that is not so.
+    #[error("Precondition failed")]
+    PreconditionFailed,
     /// What is asked contradicts what was asked before under the same name.
     #[error("{0}")]
     Unprocessable(&'static str),
@@ -56,6 +59,7 @@ impl Error {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyFailures { .. } | Self::TooManySignUps { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -73,6 +77,7 @@ impl Error {
             | Self::Invalid(_)
             | Self::TooLarge(_)
             | Self::Conflict(_)
+            | Self::PreconditionFailed
             | Self::Unprocessable(_)
             | Self::TooManyFailures { .. }
             | Self::TooManySignUps { .. } => None,
@@ -90,6 +95,7 @@ impl Error {
             | Self::Invalid(_)
             | Self::TooLarge(_)
             | Self::Conflict(_)
+            | Self::PreconditionFailed
             | Self::Unprocessable(_)
             | Self::Internal(_) => None,
         }
@@ -100,6 +106,10 @@ impl Error {
         Self::Unavailable(anyhow::anyhow!("{store} did not answer in time"))
     }
 }
+
+/// What a client is told whose parts S3 does not join, or would not.
+pub const INVALID_PARTS: &str = "Invalid parts";
+pub const SMALL_PARTS: &str = "Invalid parts: all but the last must have 5 MiB or more";
 
 /// Travels in the extensions of an answer from here to the log line of the request.
 #[derive(Clone)]
@@ -189,12 +199,16 @@ where
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     fn from(error: SdkError<E, R>) -> Self {
-        // Refusals are ours to repair; everything else (no answer, 5xx, throttling) passes.
-        let refused = matches!(
-            error.code(),
-            Some("AccessDenied" | "NoSuchBucket" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken")
-        );
-        let cause = anyhow::Error::new(error);
-        if refused { Self::Internal(cause) } else { Self::Unavailable(cause) }
+        match error.code() {
+            // S3 says the same of the same parts whenever it is asked: the client has to send others.
+            Some("EntityTooSmall") => Self::Invalid(SMALL_PARTS),
+            Some("InvalidPart" | "InvalidPartOrder" | "EntityTooLarge") => Self::Invalid(INVALID_PARTS),
+            // Refusals are ours to repair.
+            Some("AccessDenied" | "NoSuchBucket" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken") => {
+                Self::Internal(anyhow::Error::new(error))
+            }
+            // Everything else (no answer, 5xx, throttling) passes.
+            _ => Self::Unavailable(anyhow::Error::new(error)),
+        }
     }
 }

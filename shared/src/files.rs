@@ -72,6 +72,10 @@ impl FromStr for FileId {
     }
 }
 
+/// The identity of the ticket that an upload came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TicketId(pub ObjectId);
+
 /// The `{id}` of a route. A malformed one is not told apart from an unknown one.
 impl<S: Send + Sync> FromRequestParts<S> for FileId {
     type Rejection = Error;
@@ -249,6 +253,38 @@ impl Announced {
     }
 }
 
+/// How the bytes of an upload are to come.
+#[derive(Clone, Copy)]
+pub struct Incoming {
+    announced: Announced,
+    /// Whether S3 may be asked to take them in parts.
+    in_parts: bool,
+    /// The ticket that counts the upload, and has its file back if nothing comes of it.
+    ticket: Option<TicketId>,
+}
+
+impl Incoming {
+    /// So many bytes, in parts if S3 is not to take them whole.
+    pub fn exactly(size: u64) -> Self {
+        Self { announced: Announced::Exactly(size), in_parts: size > limits::SINGLE_BYTES, ticket: None }
+    }
+
+    /// At most so many bytes, by a form.
+    pub fn by_form(max_bytes: u64) -> Self {
+        Self { announced: Announced::AtMost(max_bytes), in_parts: false, ticket: None }
+    }
+
+    /// At most so many bytes, in parts.
+    pub fn in_parts(max_bytes: u64) -> Self {
+        Self { announced: Announced::AtMost(max_bytes), in_parts: true, ticket: None }
+    }
+
+    #[must_use]
+    pub fn counted_by(self, ticket: TicketId) -> Self {
+        Self { ticket: Some(ticket), ..self }
+    }
+}
+
 /// An upload whose bytes are not there yet, or not known to be.
 pub struct Pending {
     /// As it will be; without a size where none was announced.
@@ -256,7 +292,9 @@ pub struct Pending {
     /// Where the bytes go.
     pub key: Key,
     pub announced: Announced,
-    /// S3's id of the upload, where it comes in parts.
+    /// Whether S3 may have been asked to take it in parts.
+    pub in_parts: bool,
+    /// S3's id of the upload, where it comes in parts and a function has begun it.
     pub upload_id: Option<String>,
 }
 
@@ -397,13 +435,33 @@ impl Files {
     /// the same id stays.
     pub async fn begin(&self, new: NewFile, bytes: Bytes, size: u64) -> Result<Found> {
         let key = Key::random()?;
-        self.begin_at(key, new, bytes, Announced::Exactly(size), self.upload_grace).await
+        self.begin_at(key, new, bytes, Incoming::exactly(size), self.upload_grace).await
     }
 
     /// The same for an upload that its client brings to S3, by a function's leave.
-    pub async fn begin_direct(&self, new: NewFile, bytes: Bytes, announced: Announced) -> Result<Found> {
+    ///
+    /// # Errors
+    /// `Conflict` if too many of the owner's uploads are incomplete, and this one has not begun before.
+    pub async fn begin_direct(&self, new: NewFile, bytes: Bytes, incoming: Incoming) -> Result<Found> {
+        if self.has_too_many_incomplete(new.owner).await? {
+            self.find_own(new.owner, new.id).await.map_err(|error| match error {
+                Error::NotFound => {
+                    Error::Conflict("1000 uploads are not complete: complete or delete some, or wait until they expire")
+                }
+                other => other,
+            })?;
+        }
         let key = Key::of_upload(new.id)?;
-        self.begin_at(key, new, bytes, announced, self.direct_upload_grace).await
+        self.begin_at(key, new, bytes, incoming, self.direct_upload_grace).await
+    }
+
+    /// Counts on an index, as far as the limit and no further. Uploads that begin at the same moment may exceed the limit
+    /// by their number.
+    async fn has_too_many_incomplete(&self, UserId(owner): UserId) -> Result<bool> {
+        self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
+        let incomplete = self.rows.count_documents(doc! { "userId": owner, "state": "pending" });
+        let most = u64::from(limits::INCOMPLETE_UPLOADS);
+        Ok(answer(incomplete.limit(most)).await? >= most)
     }
 
     async fn begin_at(
@@ -411,11 +469,11 @@ impl Files {
         key: Key,
         new: NewFile,
         bytes: Bytes,
-        announced: Announced,
+        incoming: Incoming,
         grace: Duration,
     ) -> Result<Found> {
         let (owner, id) = (new.owner, new.id);
-        let row = Row::pending(new, bytes, key, announced, from_now(grace));
+        let row = Row::pending(new, bytes, key, incoming, from_now(grace));
         if self.insert(&row).await? {
             return row.try_into();
         }
@@ -436,12 +494,13 @@ impl Files {
         }
     }
 
-    /// Remembers S3's id of an upload that comes in parts.
-    pub async fn comes_in_parts(&self, pending: &mut Pending, upload_id: String) -> Result<()> {
-        let remembered = doc! { "$set": { "uploadId": &upload_id } };
-        let done = answer(self.rows.update_one(still_pending(pending.file.id), remembered)).await?;
-        pending.upload_id = Some(upload_id);
-        if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
+    /// Remembers S3's id of an upload that comes in parts. `false` if the row has the id of another attempt already, or is
+    /// not pending any more.
+    pub async fn comes_in_parts(&self, pending: &Pending, upload_id: &str) -> Result<bool> {
+        let mut first = still_pending(pending.file.id);
+        first.insert("uploadId", doc! { "$exists": false });
+        let done = answer(self.rows.update_one(first, doc! { "$set": { "uploadId": upload_id } })).await?;
+        Ok(done.matched_count == 1)
     }
 
     /// Step 3 of an upload: the bytes are there, so many of them, and the row becomes visible; an image's thumbnails become
@@ -454,7 +513,7 @@ impl Files {
         if let Kind::Image(..) = pending.file.kind {
             set.extend(doc! { "thumbnails": "due", "thumbnailsDueAt": from_now(self.thumbnail_grace) });
         }
-        let unset = doc! { "state": "", "expiresAt": "", "maxBytes": "", "uploadId": "" };
+        let unset = doc! { "state": "", "expiresAt": "", "maxBytes": "", "uploadId": "", "ticketId": "" };
         let visible = doc! { "$set": set, "$unset": unset };
         let still_pending = still_pending(pending.file.id);
         let update = self.rows.find_one_and_update(still_pending, visible).return_document(ReturnDocument::After);
@@ -601,12 +660,14 @@ impl Files {
         let listing = IndexModel::builder().keys(doc! { "userId": 1, "parentId": 1, "_id": 1 }).build();
         let invisible =
             IndexModel::builder().keys(doc! { "state": 1, "expiresAt": 1 }).options(only_where("state")).build();
+        let incomplete =
+            IndexModel::builder().keys(doc! { "userId": 1, "state": 1 }).options(only_where("state")).build();
         let overdue =
             IndexModel::builder().keys(doc! { "thumbnailsDueAt": 1 }).options(only_where("thumbnailsDueAt")).build();
         let mut unique = only_where("key");
         unique.unique = Some(true);
         let objects = IndexModel::builder().keys(doc! { "key": 1 }).options(unique).build();
-        answer(self.rows.create_indexes([listing, invisible, overdue, objects])).await?;
+        answer(self.rows.create_indexes([listing, invisible, incomplete, overdue, objects])).await?;
         Ok(())
     }
 }

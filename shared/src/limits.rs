@@ -6,15 +6,21 @@ use std::time::Duration;
 /// way with binary as base64, so 4.5 MiB raw at most; the rest is room for the envelope.
 pub const INLINE_BYTES: usize = 4 << 20;
 
-/// Largest file: what S3 takes.
+/// Largest file, in bytes: 5 TiB, our own limit. S3 takes 48.8 TiB by now; [`PARTS`] parts of [`LARGEST_PART_BYTES`] each
+/// would do for either.
 pub const FILE_BYTES: u64 = 5 << 40;
 
 /// Largest file that is put into S3 whole, in bytes: what stock clients send so. Above it comes in parts.
 pub const SINGLE_BYTES: u64 = 100 << 20;
 
-/// How large the parts of a larger file are, unless there would be more than [`PARTS`] of them. S3 takes none below
-/// 5 MiB but the last.
+/// How large the parts of a larger file are, in bytes, unless there would be more than [`PARTS`] of them.
 pub const PART_BYTES: u64 = 16 << 20;
+
+/// Smallest part that S3 joins to an object, in bytes; the last part may be smaller. Uppy sends parts of this size.
+pub const LEAST_PART_BYTES: u64 = 5 << 20;
+
+/// Largest part that S3 takes, in bytes.
+pub const LARGEST_PART_BYTES: u64 = 5 << 30;
 
 /// Most parts of one file: what S3 takes.
 pub const PARTS: u16 = 10_000;
@@ -24,6 +30,11 @@ pub const SIGNED_PARTS: usize = 100;
 
 /// Largest body that names the parts of a file, in bytes: [`PARTS`] of them.
 pub const PARTS_BODY_BYTES: usize = 1 << 20;
+
+/// Uploads of one user, to S3, that may be incomplete at the same time. Each leaves a row that the sweeper has to remove
+/// if nobody completes the upload, and rows go in the order of their expiry: without a limit one user could make the
+/// deletions of all others wait. Uppy sends six files at a time.
+pub const INCOMPLETE_UPLOADS: u32 = 1000;
 
 /// Longest list of media types that a ticket may be limited to.
 pub const TICKET_TYPES: usize = 64;
@@ -306,8 +317,9 @@ pub const QUEUE_BATCH: usize = 10;
 /// Rows that the sweeper finishes at once.
 pub const SWEEP_ROWS: i64 = 500;
 
-/// How long one run of the sweeper goes on with deleting, and then with lost jobs; the next goes on from there.
-pub const SWEEP: Duration = Duration::from_secs(30);
+/// How long one run of the sweeper goes on with deleting; the next goes on from there. Lambda ends the function, and the
+/// schedule starts the next run, after 15 minutes: the rest is for the batch that is under way then, and for lost jobs.
+pub const SWEEP: Duration = Duration::from_mins(10);
 
 /// Documents of the original that are read at once when their files are brought into the bucket.
 pub const ADOPTION_ROWS: i64 = 500;
@@ -330,6 +342,10 @@ pub const UNREADABLE: Duration = Duration::from_hours(24);
 
 /// Objects that S3 deletes at once.
 pub const DELETED_AT_ONCE: usize = 1000;
+
+/// Multipart uploads that are looked for, and that are aborted, at the same time: one after the other, 500 rows would take
+/// S3 some 20 s.
+pub const ABORTED_AT_ONCE: usize = 16;
 
 /// Rows that are read at once when ledger and bucket are compared; S3 gives up to 1000 objects at once.
 pub const FSCK_ROWS: u32 = 500;

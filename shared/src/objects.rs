@@ -7,7 +7,7 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
     operation::get_object::GetObjectError,
     primitives::{ByteStream, Length},
-    types::{Delete, ObjectIdentifier},
+    types::{AnnotationDirective, Delete, ObjectIdentifier},
 };
 use axum::body::Bytes;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -25,7 +25,7 @@ use crate::{
 mod parts;
 mod signed;
 
-pub use parts::{Part, part_size};
+pub use parts::{Part, most_parts, part_size};
 pub(crate) use signed::Signer;
 pub use signed::{Answering, Form, Signed};
 
@@ -177,7 +177,8 @@ impl Objects {
         let copy = self.s3.copy_object().bucket(&self.bucket).key(to.as_str()).if_none_match("*");
         let copy =
             copy.copy_source(format!("{}/{}", self.bucket, from.as_str())).copy_source_if_match(format!("\"{etag}\""));
-        match copy.send().await {
+        // By default S3 copies annotations too, and may ask for rights to read and write them. Uploads have none.
+        match copy.annotation_directive(AnnotationDirective::Exclude).send().await {
             Ok(_) => Ok(true),
             // 409: somebody else is writing there.
             Err(error)

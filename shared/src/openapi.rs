@@ -104,7 +104,7 @@ pub fn new_password() -> Object {
 pub fn file_size() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Integer)
-        .description(Some("In bytes; at most what S3 takes."))
+        .description(Some("In bytes; at most 5 TiB."))
         .minimum(Some(0))
         .maximum(Some(limits::FILE_BYTES))
         .build()

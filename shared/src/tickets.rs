@@ -24,7 +24,7 @@ use tokio::sync::OnceCell;
 use crate::{
     Config, Error, Result,
     error::WithMessage,
-    files::{FileId, Name, Parent},
+    files::{FileId, Name, Parent, TicketId},
     limits,
     mongo::answer,
     objects::Key,
@@ -79,6 +79,10 @@ struct Row {
     types: Vec<String>,
     /// How many uploads may still begin.
     files_left: i64,
+    /// The newest [`limits::INCOMPLETE_UPLOADS`] of the uploads that are counted, complete or not. An upload that comes to
+    /// nothing gives its file back if it is among them, and leaves the list, so that it does so once.
+    #[serde(default)]
+    begun: Vec<ObjectId>,
     expires_at: DateTime,
 }
 
@@ -140,6 +144,7 @@ impl Tickets {
             max_bytes: scope.max_bytes.try_into().unwrap_or(i64::MAX),
             types: scope.types,
             files_left: max_files.map_or(i64::MAX / 2, i64::from),
+            begun: Vec::new(),
             expires_at: DateTime::from_millis(expires_at * 1000),
         };
         answer(self.rows.insert_one(&row)).await?;
@@ -150,7 +155,7 @@ impl Tickets {
 
     /// What a ticket allows, if it has not been revoked.
     pub async fn scope(&self, ticket: Ticket) -> Result<Scope> {
-        let row = answer(self.rows.find_one(doc! { "_id": ticket.id })).await?.ok_or(Error::Unauthorized)?;
+        let row = answer(self.rows.find_one(doc! { "_id": ticket.id }).projection(doc! { "begun": 0 })).await?.ok_or(Error::Unauthorized)?;
         Ok(row.into())
     }
 
@@ -171,20 +176,16 @@ impl Tickets {
         Ok(issued.collect())
     }
 
-    /// Counts an upload that begins.
+    /// Counts an upload that begins. See [`FilesLeft`] for what becomes of it.
     ///
     /// # Errors
     /// `Conflict` if there have been as many as there may.
-    pub async fn count(&self, ticket: Ticket) -> Result<()> {
-        let one_left = doc! { "_id": ticket.id, "filesLeft": { "$gt": 0 } };
-        let done = answer(self.rows.update_one(one_left, doc! { "$inc": { "filesLeft": -1 } })).await?;
+    pub async fn count(&self, TicketId(ticket): TicketId, FileId(file): FileId) -> Result<()> {
+        let one_left = doc! { "_id": ticket, "filesLeft": { "$gt": 0 } };
+        let newest = doc! { "$each": [file], "$slice": -i64::from(limits::INCOMPLETE_UPLOADS) };
+        let counted = doc! { "$inc": { "filesLeft": -1 }, "$push": { "begun": newest } };
+        let done = answer(self.rows.update_one(one_left, counted)).await?;
         if done.matched_count == 0 { Err(Error::Conflict("This ticket is good for no more files")) } else { Ok(()) }
-    }
-
-    /// Takes that back, for an upload that was given up.
-    pub async fn uncount(&self, ticket: Ticket) -> Result<()> {
-        answer(self.rows.update_one(doc! { "_id": ticket.id }, doc! { "$inc": { "filesLeft": 1 } })).await?;
-        Ok(())
     }
 
     /// Takes the leave away again, by the ticket or by its id. `NotFound` if this user has issued none that is called so.
@@ -195,9 +196,13 @@ impl Tickets {
         if done.deleted_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
-    /// S3's id of an upload in parts, for the holder of this ticket to name it by, with this key and no other.
-    pub fn seal(&self, ticket: Ticket, key: &Key, upload_id: &str) -> String {
-        let mut sealed = self.upload_mac(ticket, key, upload_id.as_bytes()).finalize().into_bytes().to_vec();
+    /// An upload in parts, for the holder of this ticket to name it by, with this key and no other: a MAC of 32 bytes, the
+    /// most bytes that the file may have in 8, and S3's id. So a part can be refused without a store being asked.
+    pub fn seal(&self, ticket: Ticket, key: &Key, upload: &SealedUpload) -> String {
+        let SealedUpload { upload_id, max_bytes } = upload;
+        let mac = self.upload_mac(ticket, key, *max_bytes, upload_id.as_bytes());
+        let mut sealed = mac.finalize().into_bytes().to_vec();
+        sealed.extend(max_bytes.to_be_bytes());
         sealed.extend(upload_id.as_bytes());
         URL_SAFE_NO_PAD.encode(sealed)
     }
@@ -206,11 +211,13 @@ impl Tickets {
     ///
     /// # Errors
     /// `NotFound` if it was not, or for another ticket or key.
-    pub fn unseal(&self, ticket: Ticket, key: &Key, sealed: &str) -> Result<String> {
+    pub fn unseal(&self, ticket: Ticket, key: &Key, sealed: &str) -> Result<SealedUpload> {
         let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| Error::NotFound)?;
-        let (mac, upload_id) = sealed.split_at_checked(32).ok_or(Error::NotFound)?;
-        self.upload_mac(ticket, key, upload_id).verify_slice(mac).map_err(|_| Error::NotFound)?;
-        String::from_utf8(upload_id.to_vec()).map_err(|_| Error::NotFound)
+        let (mac, upload) = sealed.split_at_checked(32).ok_or(Error::NotFound)?;
+        let (max_bytes, upload_id) = upload.split_first_chunk().ok_or(Error::NotFound)?;
+        let max_bytes = u64::from_be_bytes(*max_bytes);
+        self.upload_mac(ticket, key, max_bytes, upload_id).verify_slice(mac).map_err(|_| Error::NotFound)?;
+        Ok(SealedUpload { upload_id: String::from_utf8(upload_id.to_vec()).map_err(|_| Error::NotFound)?, max_bytes })
     }
 
     /// Id, expiry and their MAC: 12, 4 and 32 bytes.
@@ -233,8 +240,8 @@ impl Tickets {
         self.mac(&[b"ticket", &ticket.bytes()])
     }
 
-    fn upload_mac(&self, ticket: Ticket, key: &Key, upload_id: &[u8]) -> Hmac<Sha256> {
-        self.mac(&[b"upload", &ticket.bytes(), key.as_str().as_bytes(), upload_id])
+    fn upload_mac(&self, ticket: Ticket, key: &Key, max_bytes: u64, upload_id: &[u8]) -> Hmac<Sha256> {
+        self.mac(&[b"upload", &ticket.bytes(), key.as_str().as_bytes(), &max_bytes.to_be_bytes(), upload_id])
     }
 
     /// Each piece with its length before it, so that no two lists are the same bytes.
@@ -256,6 +263,39 @@ impl Tickets {
     }
 }
 
+/// An upload in parts that was begun with a ticket.
+pub struct SealedUpload {
+    /// S3's.
+    pub upload_id: String,
+    /// Of the file.
+    pub max_bytes: u64,
+}
+
+/// How many files tickets have left, for who has no key to read a ticket with.
+#[derive(Clone)]
+pub struct FilesLeft(Collection<Row>);
+
+impl FilesLeft {
+    pub fn of(database: &Database) -> Self {
+        Self(database.collection("tickets"))
+    }
+
+    /// Gives a ticket back the files of uploads that came to nothing. An upload that is not counted, or has given its file
+    /// back, gives none.
+    pub async fn give_back(&self, TicketId(ticket): TicketId, files: Vec<FileId>) -> Result<()> {
+        let files: Vec<ObjectId> = files.into_iter().map(|FileId(id)| id).collect();
+        let begun = doc! { "$ifNull": ["$begun", []] };
+        let counted = doc! { "$setIntersection": [&begun, &files] };
+        let others = doc! { "input": &begun, "cond": { "$not": [{ "$in": ["$$this", &files] }] } };
+        let update = doc! { "$set": {
+            "filesLeft": { "$add": ["$filesLeft", { "$size": counted }] },
+            "begun": { "$filter": others },
+        } };
+        answer(self.0.update_one(doc! { "_id": ticket }, vec![update])).await?;
+        Ok(())
+    }
+}
+
 /// All tickets of somebody, for who has to take them back without having the key to read one.
 #[derive(Clone)]
 pub struct Grants(Collection<Row>);
@@ -272,6 +312,10 @@ impl Grants {
 }
 
 impl Ticket {
+    pub fn id(self) -> TicketId {
+        TicketId(self.id)
+    }
+
     fn bytes(self) -> [u8; 16] {
         let mut bytes = [0; 16];
         bytes[..12].copy_from_slice(&self.id.bytes());

@@ -1,17 +1,23 @@
 //! Uploads that clients bring to S3 themselves, by a function's leave: what they are to send, how an upload ends, how it
 //! is given up. Only leave passes through a function, never a byte.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
 use mongodb::bson::DateTime;
 use serde::Serialize;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::{
     Error, Result,
     api::ApiUrl,
-    files::{Announced, Doomed, File, Files, Pending},
+    error::{INVALID_PARTS, SMALL_PARTS},
+    files::{Announced, Doomed, File, FileId, Files, Pending, TicketId},
     limits,
     objects::{Key, Objects, Part, Signed, part_size},
     openapi::Moment,
+    tickets::FilesLeft,
 };
 
 /// What a client is to send to S3.
@@ -75,6 +81,9 @@ struct SignedPart {
     url: String,
 }
 
+/// What a client is told that has more bytes than it may.
+pub const TOO_LARGE: &str = "The upload is larger than it may be: begin again with less";
+
 /// A part as a client names it that has seen S3's answer: its number and its tag, in quotes or not.
 pub type NamedPart = (u16, String);
 
@@ -82,22 +91,29 @@ pub type NamedPart = (u16, String);
 pub struct Uploads {
     files: Files,
     objects: Objects,
+    files_left: FilesLeft,
 }
 
 impl Uploads {
-    pub fn new(files: Files, objects: Objects) -> Self {
-        Self { files, objects }
+    pub fn new(files: Files, objects: Objects, files_left: FilesLeft) -> Self {
+        Self { files, objects, files_left }
     }
 
-    /// Has S3 expect the bytes in parts.
+    /// Has S3 expect the bytes in parts. Attempts at the same request that come at the same time all have the upload of
+    /// the first of them.
+    ///
+    /// # Errors
+    /// `NotFound` if the upload has been given up meanwhile.
     pub async fn in_parts(&self, pending: &mut Pending) -> Result<()> {
         let upload_id = self.objects.begin_parts(&pending.key, &pending.file.name.content_type()).await?;
-        let remembered = self.files.comes_in_parts(pending, upload_id).await;
-        if let Err(Error::NotFound) = remembered {
-            // It has been given up meanwhile, and nobody knows of the parts.
-            self.objects.abort(&pending.key).await?;
+        if self.files.comes_in_parts(pending, &upload_id).await? {
+            pending.upload_id = Some(upload_id);
+            return Ok(());
         }
-        remembered
+        // Nobody else knows of this one.
+        self.objects.abort_one(pending.key.as_str(), &upload_id).await?;
+        *pending = self.files.find_own(pending.file.owner, pending.file.id).await?.pending()?;
+        Ok(())
     }
 
     /// What the client of an upload that begins is to send.
@@ -136,9 +152,9 @@ impl Uploads {
         let upload_id = pending.upload_id.as_deref().ok_or(Error::NotFound)?;
         let part_size = part_size(size);
         let part_count = u16::try_from(size.div_ceil(part_size)).unwrap_or(limits::PARTS);
-        let is_there = |number| there.iter().flatten().any(|part| part.number == number);
+        let numbers: HashSet<u16> = there.iter().flatten().map(|part| part.number).collect();
         let mut parts = Vec::new();
-        for part_number in (1..=part_count).filter(|&number| !is_there(number)).take(limits::SIGNED_PARTS) {
+        for part_number in (1..=part_count).filter(|number| !numbers.contains(number)).take(limits::SIGNED_PARTS) {
             let offset = u64::from(part_number - 1) * part_size;
             let size = part_size.min(size - offset);
             let url = self.objects.signed_part(&pending.key, upload_id, part_number, Some(size)).await?;
@@ -162,8 +178,9 @@ impl Uploads {
     /// same.
     ///
     /// # Errors
-    /// `Conflict` if bytes are missing, which leaves the upload as it is, and if there are others than announced, which
-    /// ends it; `TooLarge` if there are more than it may have, which ends it too.
+    /// `Conflict` if bytes are missing and `Invalid` if S3 does not join these parts, which both leave the upload as it is;
+    /// `Conflict` if there are other bytes than announced, and `TooLarge` if there are more than it may have, which both end
+    /// it.
     pub async fn complete(&self, pending: &Pending, named: Option<&[NamedPart]>) -> Result<File> {
         let joined = match &pending.upload_id {
             Some(upload_id) => self.join(pending, upload_id, named).await,
@@ -181,24 +198,37 @@ impl Uploads {
         if !pending.announced.admits(size) {
             return Err(self.refuse(pending).await?);
         }
-        match self.files.finish(pending, size).await? {
-            Some(file) => Ok(file),
+        let file = match self.files.finish(pending, size).await? {
+            Some(file) => file,
             // S3's message was quicker, or the sweeper.
-            None => self.files.find(pending.file.id).await,
+            None => self.files.find(pending.file.id).await?,
+        };
+        self.end_others(pending).await;
+        Ok(file)
+    }
+
+    /// Ends what else was begun under the key of an upload in parts that is complete. What fails here is only said in the
+    /// log: the worker does the same when S3 tells it of the object.
+    async fn end_others(&self, pending: &Pending) {
+        if !pending.in_parts {
+            return;
+        }
+        let ended = timeout(limits::S3_INLINE, self.objects.abort(&pending.key)).await;
+        if let Err(error) = ended.unwrap_or_else(|_| Err(Error::timeout("S3"))) {
+            tracing::warn!(error = error.cause(), file = pending.file.id.0.to_hex(), "other parts were not looked for");
         }
     }
 
     /// Makes the object of its parts; how large it is.
     async fn join(&self, pending: &Pending, upload_id: &str, named: Option<&[NamedPart]>) -> Result<u64> {
-        let mut parts = self.objects.parts(&pending.key, upload_id).await?;
-        if let Some(named) = named {
-            let tag_of =
-                |number| named.iter().find(|(named, _)| *named == number).map(|(_, tag)| tag.trim_matches('"'));
-            parts.retain(|part| tag_of(part.number).is_some_and(|tag| tag == part.etag.trim_matches('"')));
-            if parts.len() != named.len() {
-                return Err(Error::Invalid("Invalid parts"));
-            }
+        if named.is_some_and(|named| named.len() > limits::PARTS.into()) {
+            return Err(Error::Invalid(INVALID_PARTS));
         }
+        let parts = self.objects.parts(&pending.key, upload_id).await?;
+        let parts = match named {
+            Some(named) => named_of(parts, named)?,
+            None => parts,
+        };
         let expected = match pending.announced {
             Announced::Exactly(size) => size.div_ceil(part_size(size)),
             Announced::AtMost(_) => 1,
@@ -210,6 +240,9 @@ impl Uploads {
         if !pending.announced.admits(size) {
             return Err(self.refuse(pending).await?);
         }
+        if has_small(&parts) {
+            return Err(Error::Invalid(SMALL_PARTS));
+        }
         self.objects.join(&pending.key, upload_id, &parts).await?;
         Ok(size)
     }
@@ -219,7 +252,7 @@ impl Uploads {
         self.give_up(pending).await?;
         Ok(match pending.announced {
             Announced::Exactly(_) => Error::Conflict("The size is not the one announced: begin the upload again"),
-            Announced::AtMost(_) => Error::TooLarge("The upload is larger than it may be: begin again with less"),
+            Announced::AtMost(_) => Error::TooLarge(TOO_LARGE),
         })
     }
 
@@ -233,11 +266,40 @@ impl Uploads {
         Ok(true)
     }
 
+    /// Ends an upload that could not begin, of which its client knows nothing. What may have come of it at S3, which may be
+    /// what fails, is left to the sweeper, and so is everything if this fails too.
+    pub async fn abandon(&self, pending: &Pending) {
+        let abandoned = async {
+            let Some(doomed) = self.files.bury(pending).await? else { return Ok(()) };
+            self.give_back(&[doomed]).await
+        };
+        if let Err(error) = abandoned.await {
+            tracing::warn!(error = error.cause(), file = pending.file.id.0.to_hex(), "an upload was not abandoned");
+        }
+    }
+
+    /// Gives a ticket its file back for an upload that may have been counted and may have a row. If it has one, and this
+    /// fails, the sweeper gives the file back.
+    pub async fn uncount(&self, ticket: TicketId, file: FileId) {
+        if let Err(error) = self.files_left.give_back(ticket, vec![file]).await {
+            tracing::warn!(error = error.cause(), file = file.0.to_hex(), "a ticket has not got its file back");
+        }
+    }
+
+    /// Gives the tickets of uploads that came to nothing their files back; done twice it is the same as done once.
+    async fn give_back(&self, doomed: &[Doomed]) -> Result<()> {
+        let mut by_ticket = BTreeMap::<TicketId, Vec<FileId>>::new();
+        for (ticket, file) in doomed.iter().filter_map(Doomed::counted) {
+            by_ticket.entry(ticket).or_default().push(file);
+        }
+        let given_back = by_ticket.into_iter().map(|(ticket, files)| self.files_left.give_back(ticket, files));
+        stream::iter(given_back).buffer_unordered(limits::MONGODB_CONNECTIONS as usize).try_collect().await
+    }
+
     /// Deletes the objects of rows with a tombstone, and then the rows.
     pub async fn remove(&self, doomed: &[Doomed]) -> Result<()> {
-        for key in doomed.iter().filter_map(Doomed::parts) {
-            self.objects.abort(key).await?;
-        }
+        self.give_back(doomed).await?;
+        self.objects.abort_all(doomed.iter().filter_map(Doomed::parts).cloned().collect()).await?;
         let objects: Vec<Key> = doomed.iter().flat_map(Doomed::objects).collect();
         for objects in objects.chunks(limits::DELETED_AT_ONCE) {
             self.objects.delete_all(objects).await?;
@@ -250,4 +312,72 @@ impl Uploads {
 fn url_expiry() -> Result<String> {
     let expiry = DateTime::from_system_time(std::time::SystemTime::now() + limits::UPLOAD_URL);
     expiry.try_to_rfc3339_string().map_err(|error| Error::Internal(error.into()))
+}
+
+/// Of the parts that are there those that a client names, by number and tag.
+///
+/// # Errors
+/// `Invalid` if one is named that is not there, or twice.
+fn named_of(mut there: Vec<Part>, named: &[NamedPart]) -> Result<Vec<Part>> {
+    let tags: HashMap<u16, &str> = named.iter().map(|(number, tag)| (*number, tag.trim_matches('"'))).collect();
+    there.retain(|part| tags.get(&part.number).is_some_and(|tag| *tag == part.etag.trim_matches('"')));
+    if there.len() == named.len() { Ok(there) } else { Err(Error::Invalid(INVALID_PARTS)) }
+}
+
+/// Whether S3 would refuse to join these parts, which stand in the order of their numbers, for one that is too small.
+fn has_small(parts: &[Part]) -> bool {
+    parts
+        .split_last()
+        .is_some_and(|(_, all_but_last)| all_but_last.iter().any(|part| part.size < limits::LEAST_PART_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(sizes: &[u64]) -> Vec<Part> {
+        let part = |(at, &size): (usize, &u64)| {
+            let number = u16::try_from(at + 1).unwrap();
+            Part { number, size, etag: format!("\"tag-{number}\"") }
+        };
+        sizes.iter().enumerate().map(part).collect()
+    }
+
+    fn named(named: &[(u16, &str)]) -> Vec<NamedPart> {
+        named.iter().map(|(number, tag)| (*number, (*tag).to_owned())).collect()
+    }
+
+    #[test]
+    fn s3_joins_no_part_below_5_mib_but_the_last() {
+        const LEAST: u64 = 5 << 20;
+        for (sizes, refused) in [
+            (&[][..], false),
+            (&[0], false),
+            (&[LEAST, 1], false),
+            (&[LEAST, LEAST, 0], false),
+            (&[LEAST - 1, LEAST], true),
+            (&[LEAST, LEAST - 1, LEAST], true),
+        ] {
+            assert_eq!(has_small(&parts(sizes)), refused, "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_names_parts_that_are_there_and_each_once() {
+        for (by_client, numbers) in [
+            (&[][..], Some(&[][..])),
+            (&[(1, "tag-1")], Some(&[1])),
+            (&[(3, "tag-3"), (1, "\"tag-1\"")], Some(&[1, 3])),
+            (&[(1, "tag-1"), (2, "tag-2"), (3, "tag-3")], Some(&[1, 2, 3])),
+            (&[(1, "tag-2")], None),
+            (&[(4, "tag-4")], None),
+            (&[(1, "tag-1"), (1, "tag-1")], None),
+            (&[(1, "tag-1"), (1, "tag-1"), (2, "tag-2")], None),
+            (&[(1, "x"), (1, "tag-1")], None),
+        ] {
+            let found = named_of(parts(&[1, 1, 1]), &named(by_client)).ok();
+            let found = found.map(|parts| parts.iter().map(|part| part.number).collect::<Vec<_>>());
+            assert_eq!(found.as_deref(), numbers, "{by_client:?}");
+        }
+    }
 }

@@ -25,7 +25,7 @@ use shared::{
 pub mod openapi;
 mod source;
 
-use source::{Disposition, Source};
+use source::{Disposition, Precondition, Source, wants_range};
 
 #[derive(Clone, FromRef)]
 pub struct App {
@@ -60,7 +60,9 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 
 /// The content of a file, or a thumbnail
 ///
-/// Whose file it is needs a token, for a public one nobody does; a token that is not good is ignored. `HEAD` answers alike.
+/// Whose file it is needs a token, for a public one nobody does; a token that is not good is ignored. Where the answer is a
+/// redirect, send the token as `X-Token`, or not to S3: S3 refuses a signed URL beside a header `Authorization`. `HEAD`
+/// answers alike; how large a file is its document says.
 #[utoipa::path(
     get,
     path = "/files/{id}/data",
@@ -81,12 +83,14 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
         ),
         (
             status = 302,
-            description = "More than 4 MiB, and any `Range`, come from S3",
+            description = "More than 4 MiB, and any `Range`, come from S3, with an `ETag` of S3's own. The page `/docs` cannot \
+                           follow, because it may ask this API alone",
             headers(("Location" = String, description = "Good for a minute"))
         ),
         (status = 304, description = "The client has it already", headers(("ETag" = String), ("Last-Modified" = String))),
         (status = 400, description = "`A folder doesn't have content`", body = ErrorView),
         (status = 404, description = "`Not found`: there is none, or it is somebody else's and private", body = ErrorView),
+        (status = 412, description = "`Precondition failed`: `If-Match` or `If-Unmodified-Since` says otherwise", body = ErrorView),
         Failures,
     ),
     security((), ("token" = []), ("bearer" = [])),
@@ -107,14 +111,18 @@ async fn data(
     let (caching, policy) =
         if file.is_public { ("public, max-age=60", "cross-origin") } else { ("private, no-store", "same-origin") };
 
-    if source.is_known_to(&asked) {
-        let mut response = StatusCode::NOT_MODIFIED.into_response();
-        response.headers_mut().extend(source.validators()?);
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
-        return Ok(response);
+    match source.precondition(&asked) {
+        Precondition::Holds => {}
+        Precondition::Failed => return Err(Error::PreconditionFailed),
+        Precondition::NotModified => {
+            let mut response = StatusCode::NOT_MODIFIED.into_response();
+            response.headers_mut().extend(source.validators()?);
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+            return Ok(response);
+        }
     }
     let too_large = source.size > limits::INLINE_BYTES as u64;
-    if method != Method::HEAD && (too_large || asked.contains_key(header::RANGE)) {
+    if method != Method::HEAD && (too_large || wants_range(&asked)) {
         let disposition = source.disposition_beyond_us(disposition);
         let answering = Answering { content_type: &source.content_type, disposition: &disposition, caching };
         let url = objects.signed_get(&source.key, answering).await?;

@@ -20,9 +20,15 @@ pub struct Asked {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct Conditions {
-    /// A part is what S3 has to send.
+    /// A part is what S3 has to send; a unit other than `bytes` is ignored. S3 compares `If-Range` with its own `ETag`, the one
+    /// that came with a part, and sends the whole for any other. What a file has never changes, so that a part of it always
+    /// fits.
     #[param(rename = "Range", value_type = String, required = false, example = "bytes=0-99")]
     pub range: Option<String>,
+    #[param(rename = "If-Match", value_type = String, required = false)]
+    pub if_match: Option<String>,
+    #[param(rename = "If-Unmodified-Since", value_type = String, required = false)]
+    pub if_unmodified_since: Option<String>,
     #[param(rename = "If-None-Match", value_type = String, required = false)]
     pub if_none_match: Option<String>,
     #[param(rename = "If-Modified-Since", value_type = String, required = false)]

@@ -24,6 +24,16 @@ pub struct Source {
     name: String,
 }
 
+/// What the conditions of a request come to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Precondition {
+    Holds,
+    /// The client has it already.
+    NotModified,
+    /// The client asks for something else.
+    Failed,
+}
+
 /// Whether a browser is to show or to save it.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Disposition {
@@ -100,16 +110,30 @@ impl Source {
         format!("\"{}\"", self.digest)
     }
 
-    /// Whether the client has it already. A date counts only where no tag is given.
-    pub fn is_known_to(&self, asked: &HeaderMap) -> bool {
-        let text = |name: HeaderName| asked.get(name).and_then(|value| value.to_str().ok());
-        if asked.contains_key(header::IF_NONE_MATCH) {
-            let tags = text(header::IF_NONE_MATCH).unwrap_or_default().split(',').map(str::trim);
-            let etag = self.etag();
-            return tags.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == "*" || tag == etag);
+    /// In the order of RFC 9110, section 13.2.2. A date counts only where no tag is given.
+    pub fn precondition(&self, asked: &HeaderMap) -> Precondition {
+        let etag = self.etag();
+        let is_named = |tag: &str| tag == "*" || tag == etag;
+        let date = |name: HeaderName| {
+            let date = asked.get(name).and_then(|value| value.to_str().ok());
+            date.and_then(|date| httpdate::parse_http_date(date).ok())
+        };
+        let holds = if asked.contains_key(header::IF_MATCH) {
+            // A weak tag names nothing here: two things that have the same may differ.
+            listed(asked, header::IF_MATCH).any(is_named)
+        } else {
+            date(header::IF_UNMODIFIED_SINCE).is_none_or(|since| self.modified <= since)
+        };
+        if !holds {
+            return Precondition::Failed;
         }
-        let since = text(header::IF_MODIFIED_SINCE).and_then(|date| httpdate::parse_http_date(date).ok());
-        since.is_some_and(|since| self.modified <= since)
+        let is_known = if asked.contains_key(header::IF_NONE_MATCH) {
+            let mut tags = listed(asked, header::IF_NONE_MATCH);
+            tags.any(|tag| is_named(tag.strip_prefix("W/").unwrap_or(tag)))
+        } else {
+            date(header::IF_MODIFIED_SINCE).is_some_and(|since| self.modified <= since)
+        };
+        if is_known { Precondition::NotModified } else { Precondition::Holds }
     }
 
     /// `Content-Disposition`, in ASCII for old clients, then as it is. A PDF is always saved: the viewer of a browser runs
@@ -139,9 +163,26 @@ impl Source {
     }
 }
 
+/// The members of a header that is a list, which may stand in several lines.
+fn listed(asked: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let lines = asked.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',').map(str::trim))
+}
+
+/// Whether a part is wanted. A range in a unit that is not known here is as if it were not there (RFC 9110, section
+/// 14.2).
+pub fn wants_range(asked: &HeaderMap) -> bool {
+    let range = asked.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let unit = range.and_then(|range| range.split_once('=')).map(|(unit, _)| unit);
+    unit.is_some_and(|unit| unit.eq_ignore_ascii_case("bytes"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const AT: &str = "Fri, 02 Jan 1970 00:00:00 GMT";
+    const BEFORE: &str = "Thu, 01 Jan 1970 23:59:59 GMT";
 
     fn source(name: &str, content_type: &str) -> Source {
         Source {
@@ -149,7 +190,7 @@ mod tests {
             size: 5,
             content_type: content_type.into(),
             digest: "digest".into(),
-            modified: SystemTime::UNIX_EPOCH,
+            modified: httpdate::parse_http_date(AT).unwrap(),
             name: name.into(),
         }
     }
@@ -194,6 +235,14 @@ mod tests {
         }
     }
 
+    fn asked(headers: &[(HeaderName, &str)]) -> HeaderMap {
+        let mut asked = HeaderMap::new();
+        for (name, text) in headers {
+            asked.append(name, HeaderValue::from_str(text).unwrap());
+        }
+        asked
+    }
+
     #[test]
     fn a_tag_counts_before_a_date() {
         let source = source("a", "text/plain");
@@ -204,19 +253,52 @@ mod tests {
             (Some("*"), None, true),
             (Some("\"x\""), None, false),
             (Some("digest"), None, false),
-            (Some("\"x\""), Some("Thu, 01 Jan 1970 00:00:00 GMT"), false),
-            (None, Some("Thu, 01 Jan 1970 00:00:00 GMT"), true),
-            (None, Some("Wed, 31 Dec 1969 23:59:59 GMT"), false),
+            (Some("\"x\""), Some(AT), false),
+            (None, Some(AT), true),
+            (None, Some(BEFORE), false),
             (None, Some("yesterday"), false),
             (None, None, false),
         ] {
-            let mut asked = HeaderMap::new();
-            for (name, text) in [(header::IF_NONE_MATCH, tag), (header::IF_MODIFIED_SINCE, date)] {
-                if let Some(text) = text {
-                    asked.insert(name, HeaderValue::from_static(text));
-                }
-            }
-            assert_eq!(source.is_known_to(&asked), known, "{tag:?} {date:?}");
+            let tag = tag.map(|tag| (header::IF_NONE_MATCH, tag));
+            let date = date.map(|date| (header::IF_MODIFIED_SINCE, date));
+            let headers: Vec<_> = tag.into_iter().chain(date).collect();
+            let expected = if known { Precondition::NotModified } else { Precondition::Holds };
+            assert_eq!(source.precondition(&asked(&headers)), expected, "{headers:?}");
         }
+    }
+
+    #[test]
+    fn what_a_client_demands_counts_before_what_it_has() {
+        use Precondition::{Failed, Holds, NotModified};
+        use header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
+        let source = source("a", "text/plain");
+        let (digest, weak, other) = ("\"digest\"", "W/\"digest\"", "\"x\"");
+        for (headers, expected) in [
+            (&[(IF_MATCH, digest)][..], Holds),
+            (&[(IF_MATCH, "*")], Holds),
+            (&[(IF_MATCH, other), (IF_MATCH, digest)], Holds),
+            (&[(IF_MATCH, weak)], Failed),
+            (&[(IF_MATCH, other)], Failed),
+            (&[(IF_MATCH, "")], Failed),
+            (&[(IF_UNMODIFIED_SINCE, AT)], Holds),
+            (&[(IF_UNMODIFIED_SINCE, "yesterday")], Holds),
+            (&[(IF_UNMODIFIED_SINCE, BEFORE)], Failed),
+            (&[(IF_MATCH, digest), (IF_UNMODIFIED_SINCE, BEFORE)], Holds),
+            (&[(IF_MATCH, other), (IF_UNMODIFIED_SINCE, AT)], Failed),
+            (&[(IF_MATCH, digest), (IF_NONE_MATCH, digest)], NotModified),
+            (&[(IF_MATCH, other), (IF_NONE_MATCH, digest)], Failed),
+            (&[(IF_UNMODIFIED_SINCE, AT), (IF_MODIFIED_SINCE, AT)], NotModified),
+            (&[(IF_UNMODIFIED_SINCE, BEFORE), (IF_MODIFIED_SINCE, AT)], Failed),
+        ] {
+            assert_eq!(source.precondition(&asked(headers)), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_range_of_bytes_is_one() {
+        for (range, wanted) in [("bytes=0-1", true), ("Bytes=-1", true), ("items=0-1", false), ("bytes", false)] {
+            assert_eq!(wants_range(&asked(&[(header::RANGE, range)])), wanted, "{range}");
+        }
+        assert!(!wants_range(&HeaderMap::new()));
     }
 }

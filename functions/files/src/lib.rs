@@ -12,13 +12,14 @@ use shared::{
     Config, Error, Result,
     api::{ApiUrl, Json},
     error::ErrorView,
-    files::{Announced, Bytes, File, FileId, FileView, Files, Found, NewFile},
+    files::{Bytes, File, FileId, FileView, Files, Found, Incoming, NewFile},
     jobs::Jobs,
     limits, mongo,
     objects::Objects,
     openapi::{Id, NotFound, OfUsers},
     repeats::Repeats,
     sessions::{Redis, Sessions},
+    tickets::FilesLeft,
     uploads::Uploads,
     users::{UserId, Users},
 };
@@ -57,7 +58,7 @@ impl App {
         let files = Files::of(&database, config);
         let objects = Objects::connect(config, limits::S3_INLINE);
         Ok(Self {
-            uploads: Uploads::new(files.clone(), objects.clone()),
+            uploads: Uploads::new(files.clone(), objects.clone(), FilesLeft::of(&database)),
             files,
             objects,
             repeats: Repeats::of(&database),
@@ -106,11 +107,16 @@ async fn list(
                            `Invalid Idempotency-Key: 1 to 255 characters of ASCII`",
             body = ErrorView
         ),
-        (status = 409, description = "`What this request made is there no more`", body = ErrorView),
+        (
+            status = 409,
+            description = "`What this request made is there no more`, \
+                           `1000 uploads are not complete: complete or delete some, or wait until they expire`",
+            body = ErrorView
+        ),
         (
             status = 413,
             description = "`data is larger than 4 MiB (4194304 bytes), the limit of an upload inside JSON: send size in place \
-                           of data`, `size is larger than 5 TiB (5497558138880 bytes), the limit of S3`",
+                           of data`, `size is larger than 5 TiB (5497558138880 bytes), the limit of a file`",
             body = ErrorView
         ),
         (status = 422, description = "`This Idempotency-Key was used for another request`", body = ErrorView),
@@ -223,7 +229,7 @@ impl App {
         match upload.payload {
             Payload::Folder => Ok(Found::Visible(self.files.create_folder(new).await?)),
             Payload::Inline(kind, data) => Ok(Found::Visible(self.store(new, kind, data).await?)),
-            Payload::Direct(kind, size) => self.files.begin_direct(new, kind, Announced::Exactly(size)).await,
+            Payload::Direct(kind, size) => self.files.begin_direct(new, kind, Incoming::exactly(size)).await,
         }
     }
 

@@ -89,7 +89,7 @@ enum Given {
 fn file_size(field: &Scalar) -> Result<u64> {
     let size = field.as_integer().ok_or(Error::Invalid("Invalid size"))?;
     if size > limits::FILE_BYTES {
-        return Err(Error::TooLarge("size is larger than 5 TiB (5497558138880 bytes), the limit of S3"));
+        return Err(Error::TooLarge("size is larger than 5 TiB (5497558138880 bytes), the limit of a file"));
     }
     Ok(size)
 }
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_a_number_of_bytes_that_s3_takes() {
+    fn a_size_is_a_number_of_bytes_up_to_the_limit_of_a_file() {
         for (size, expected) in [(0.0, 0), (7.0, 7), (5_497_558_138_880.0, limits::FILE_BYTES)] {
             assert_eq!(file_size(&Scalar::Number(size)).unwrap(), expected);
         }

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use serde::Serialize;
 use shared::{
     Config, Result, departures::Departures, files::Files, jobs::Jobs, limits, mongo, objects::Objects, sessions::Redis,
-    uploads::Uploads,
+    tickets::FilesLeft, uploads::Uploads,
 };
 
 pub mod fsck;
@@ -39,7 +39,7 @@ impl App {
         let files = Files::of(&database, config);
         let objects = Objects::connect(config, limits::S3_INLINE);
         Ok(Self {
-            uploads: Uploads::new(files.clone(), objects),
+            uploads: Uploads::new(files.clone(), objects, FilesLeft::of(&database)),
             fsck: Fsck::new(files.clone(), config),
             files,
             jobs: Jobs::connect(config),

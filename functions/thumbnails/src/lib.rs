@@ -57,6 +57,7 @@ impl From<Error> for Failure {
             | Error::Invalid(_)
             | Error::TooLarge(_)
             | Error::Conflict(_)
+            | Error::PreconditionFailed
             | Error::Unprocessable(_)
             | Error::TooManyFailures { .. }
             | Error::TooManySignUps { .. } => Self::Permanent(error.to_string()),
@@ -219,6 +220,10 @@ impl App {
         };
         if is_form {
             self.objects.delete(&put).await?;
+        }
+        // What else was begun under the key: a client that has lost the answer to its beginning begins again.
+        if object.is_of_parts() {
+            self.objects.abort(&key).await?;
         }
         match file.kind {
             Kind::Image(_, Thumbnails::Due) => self.image(file, receive).await,

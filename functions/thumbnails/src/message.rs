@@ -21,6 +21,14 @@ pub struct Object {
     pub etag: String,
 }
 
+impl Object {
+    /// Whether S3 has made it of parts: the tag of such an object ends with a dash and their number, and only such a tag has
+    /// a dash.
+    pub fn is_of_parts(&self) -> bool {
+        self.etag.contains('-')
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Job {

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Path, Query, State},
+    http::header,
+    response::IntoResponse,
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
@@ -14,19 +16,22 @@ use shared::{
     api::{ApiUrl, Json},
     body::{Object, Scalar},
     error::{ErrorWithMessage, WithMessage},
-    files::{Announced, Bytes, FileId, Found, Name, NewFile, Parent, Pending},
+    files::{Bytes, FileId, Found, Incoming, Name, NewFile, Parent, Pending},
     limits,
-    objects::{Form, Key},
+    objects::{Form, Key, most_parts},
     openapi::OfTickets,
-    tickets::{Scope, Ticket},
-    uploads::NamedPart,
+    tickets::{Scope, SealedUpload, Ticket},
+    uploads::{NamedPart, TOO_LARGE},
 };
 
 use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     App,
-    openapi::{self, ByKey, ByKeyAndNumbers, DescribedByQuery, NoUpload, OfTicket, OfUpload, PartNumber, TooLarge},
+    openapi::{
+        self, ByKey, ByKeyAndNumbers, ByKeyAndSize, DescribedByQuery, NoUpload, OfTicket, OfUpload, PartNumber,
+        TooLarge,
+    },
 };
 
 type Result<T, E = WithMessage> = std::result::Result<T, E>;
@@ -37,13 +42,18 @@ pub struct Api;
 
 pub fn router() -> Router<App> {
     Router::new()
-        .route("/params", get(params))
+        // axum would answer HEAD with `params`, which counts a file of the ticket.
+        .route("/params", get(params).head(only_get).fallback(only_get))
         .route("/multipart", post(begin))
         .route("/multipart/{upload}", get(list).delete(give_up))
         .route("/multipart/{upload}/batch", get(sign_parts))
         .route("/multipart/{upload}/complete", post(complete))
         .route("/multipart/{upload}/{part}", get(sign_part))
         .layer(DefaultBodyLimit::max(limits::PARTS_BODY_BYTES))
+}
+
+async fn only_get() -> impl IntoResponse {
+    ([(header::ALLOW, "GET")], Error::MethodNotAllowed)
 }
 
 /// A file that is to be uploaded, as Uppy describes it.
@@ -78,7 +88,12 @@ struct FormAnswer {
                            `Parent is not a folder`, `Too deep: 100 levels at most`",
             body = ErrorWithMessage
         ),
-        (status = 409, description = "`This ticket is good for no more files`", body = ErrorWithMessage),
+        (
+            status = 409,
+            description = "`This ticket is good for no more files`, \
+                           `1000 uploads are not complete: complete or delete some, or wait until they expire`, the owner's",
+            body = ErrorWithMessage
+        ),
         OfTickets,
     ),
     security(()),
@@ -97,7 +112,7 @@ async fn params(
             _ => {}
         }
     }
-    let (pending, scope) = app.begin(ticket, file).await?;
+    let (pending, scope) = app.begin(ticket, file, Incoming::by_form).await?;
     let content_type = pending.file.name.content_type();
     let max_bytes = scope.max_bytes.min(limits::SINGLE_BYTES);
     let form = app.objects.form(&pending.key.of_form(), &content_type, max_bytes).await?;
@@ -128,7 +143,12 @@ struct Begun {
                            `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`",
             body = ErrorWithMessage
         ),
-        (status = 409, description = "`This ticket is good for no more files`", body = ErrorWithMessage),
+        (
+            status = 409,
+            description = "`This ticket is good for no more files`, \
+                           `1000 uploads are not complete: complete or delete some, or wait until they expire`, the owner's",
+            body = ErrorWithMessage
+        ),
         TooLarge,
         OfTickets,
     ),
@@ -136,15 +156,24 @@ struct Begun {
 )]
 async fn begin(ticket: Ticket, State(app): State<App>, file: Result<Object<Described>, Error>) -> Result<Json<Begun>> {
     let Object(file) = file?;
-    let (mut pending, _) = app.begin(ticket, file).await?;
-    app.uploads.in_parts(&mut pending).await?;
-    let upload_id = app.tickets.seal(ticket, &pending.key, pending.upload_id.as_deref().unwrap_or_default());
+    let (mut pending, scope) = app.begin(ticket, file, Incoming::in_parts).await?;
+    if let Err(error) = app.uploads.in_parts(&mut pending).await {
+        app.uploads.abandon(&pending).await;
+        return Err(error.into());
+    }
+    let upload = SealedUpload { upload_id: pending.upload_id.unwrap_or_default(), max_bytes: scope.max_bytes };
+    let upload_id = app.tickets.seal(ticket, &pending.key, &upload);
     Ok(Json(Begun { key: pending.key, upload_id, bucket: app.objects.bucket().to_owned() }))
 }
 
 impl App {
-    /// The row of a new upload, if the ticket admits it.
-    async fn begin(&self, ticket: Ticket, mut file: Described) -> Result<(Pending, Scope), Error> {
+    /// The row of a new upload, if the ticket admits it, whose bytes come in this way.
+    async fn begin(
+        &self,
+        ticket: Ticket,
+        mut file: Described,
+        incoming: fn(u64) -> Incoming,
+    ) -> Result<(Pending, Scope), Error> {
         let scope = self.scope(ticket).await?;
         let mut metadata = |name| match file.metadata.remove(name) {
             // Uppy writes what a file has not.
@@ -166,12 +195,21 @@ impl App {
             return Err(Error::Invalid("Files of this type are not allowed here"));
         }
         self.files.check_parent(scope.owner, scope.parent).await?;
-        self.tickets.count(ticket).await?;
-        let kind = Bytes::of(&name);
         let (id, owner, parent) = (FileId::new(), scope.owner, scope.parent);
+        let kind = Bytes::of(&name);
         let new = NewFile { id, owner, name, is_public: scope.is_public, parent, is_repeatable: false };
-        let begun = self.files.begin_direct(new, kind, Announced::AtMost(scope.max_bytes)).await?;
-        Ok((begun.pending()?, scope))
+        let incoming = incoming(scope.max_bytes).counted_by(ticket.id());
+        let begun = async {
+            self.tickets.count(ticket.id(), id).await?;
+            self.files.begin_direct(new, kind, incoming).await?.pending()
+        };
+        match begun.await {
+            Ok(pending) => Ok((pending, scope)),
+            Err(error) => {
+                self.uploads.uncount(ticket.id(), id).await;
+                Err(error)
+            }
+        }
     }
 
     /// What a ticket allows, now: its user may have gone.
@@ -188,31 +226,54 @@ struct Named {
     key: Key,
     /// S3's.
     upload_id: String,
+    /// Of the file.
+    max_bytes: u64,
 }
 
-/// `?key=&partNumbers=`. Of a parameter that is there twice the last counts.
+/// `?key=&partNumbers=&size=`. Of a parameter that is there twice the last counts.
 #[derive(Deserialize)]
 #[serde(from = "Vec<(String, String)>")]
 struct NamedBy {
     key: String,
     part_numbers: String,
+    size: Option<String>,
 }
 
 impl From<Vec<(String, String)>> for NamedBy {
     fn from(mut query: Vec<(String, String)>) -> Self {
         let mut take = |name| {
             let at = query.iter().rposition(|(key, _)| key == name);
-            at.map(|at| query.remove(at).1).unwrap_or_default()
+            at.map(|at| query.remove(at).1)
         };
-        Self { key: take("key"), part_numbers: take("partNumbers") }
+        Self {
+            key: take("key").unwrap_or_default(),
+            part_numbers: take("partNumbers").unwrap_or_default(),
+            size: take("size"),
+        }
     }
 }
 
 impl Named {
     fn read(app: &App, ticket: Ticket, upload: &str, by: &NamedBy) -> Result<Self, Error> {
         let Some((id, key, false)) = Key::parse_upload(&by.key) else { return Err(Error::NotFound) };
-        let upload_id = app.tickets.unseal(ticket, &key, upload)?;
-        Ok(Self { id, key, upload_id })
+        let SealedUpload { upload_id, max_bytes } = app.tickets.unseal(ticket, &key, upload)?;
+        Ok(Self { id, key, upload_id, max_bytes })
+    }
+
+    /// A part that a file of the ticket can have.
+    ///
+    /// S3 can be told how many bytes a part has, but not how many it has at most. So a part whose size is not said may have
+    /// up to [`limits::LARGEST_PART_BYTES`], and who means harm can store 1,024 times the `maxBytes` of a ticket, or 5 GiB if
+    /// that is more, until the upload is completed, which refuses it, or expires.
+    fn part_number(&self, text: &str) -> Result<u16, Error> {
+        let number = text.parse().ok().filter(|number| (1..=limits::PARTS).contains(number));
+        let number = number.ok_or(Error::Invalid("Invalid part number: 1 to 10000"))?;
+        if u64::from(number) > most_parts(self.max_bytes) {
+            return Err(Error::TooLarge(
+                "maxBytes of this ticket is less than so many parts have: all but the last have 5 MiB or more",
+            ));
+        }
+        Ok(number)
     }
 }
 
@@ -260,10 +321,20 @@ struct PartAnswer {
     path = "/multipart/{upload}/{part}",
     tag = "Companion",
     operation_id = "signPart",
-    params(OfUpload, ("part" = PartNumber, Path), ByKey),
+    params(OfUpload, ("part" = PartNumber, Path), ByKeyAndSize),
     responses(
         (status = 200, description = "To be sent to S3 with the bytes", body = PartAnswer),
-        (status = 400, description = "`Invalid part number: 1 to 10000`", body = ErrorWithMessage),
+        (
+            status = 400,
+            description = "`Invalid part number: 1 to 10000`, `Invalid size: 0 to 5368709120 bytes`",
+            body = ErrorWithMessage
+        ),
+        (
+            status = 413,
+            description = "`maxBytes of this ticket is less than so many parts have: all but the last have 5 MiB or more`, \
+                           `The upload is larger than it may be: begin again with less`",
+            body = ErrorWithMessage
+        ),
         NoUpload,
         OfTickets,
     ),
@@ -276,8 +347,12 @@ async fn sign_part(
     State(app): State<App>,
 ) -> Result<Json<PartAnswer>> {
     let named = Named::read(&app, ticket, &path["upload"], &by)?;
-    let number = part_number(&path["part"])?;
-    let url = app.objects.signed_part(&named.key, &named.upload_id, number, None).await?;
+    let number = named.part_number(&path["part"])?;
+    let size = by.size.as_deref().map(part_size).transpose()?;
+    if size.is_some_and(|size| size > named.max_bytes) {
+        return Err(Error::TooLarge(TOO_LARGE).into());
+    }
+    let url = app.objects.signed_part(&named.key, &named.upload_id, number, size).await?;
     Ok(Json(PartAnswer { url, expires: limits::UPLOAD_URL.as_secs() }))
 }
 
@@ -298,6 +373,11 @@ struct PartsAnswer {
     responses(
         (status = 200, description = "By the numbers of their parts; of the first hundred", body = PartsAnswer),
         (status = 400, description = "`Invalid part number: 1 to 10000`", body = ErrorWithMessage),
+        (
+            status = 413,
+            description = "`maxBytes of this ticket is less than so many parts have: all but the last have 5 MiB or more`",
+            body = ErrorWithMessage
+        ),
         NoUpload,
         OfTickets,
     ),
@@ -312,15 +392,16 @@ async fn sign_parts(
     let named = Named::read(&app, ticket, &path["upload"], &by)?;
     let mut presigned_urls = HashMap::new();
     for number in by.part_numbers.split(',').take(limits::SIGNED_PARTS) {
-        let number = part_number(number)?;
+        let number = named.part_number(number)?;
         presigned_urls.insert(number, app.objects.signed_part(&named.key, &named.upload_id, number, None).await?);
     }
     Ok(Json(PartsAnswer { presigned_urls }))
 }
 
-fn part_number(text: &str) -> Result<u16, Error> {
-    let number = text.parse().ok().filter(|number| (1..=limits::PARTS).contains(number));
-    number.ok_or(Error::Invalid("Invalid part number: 1 to 10000"))
+/// The size of a part, in bytes.
+fn part_size(text: &str) -> Result<u64, Error> {
+    let size = text.parse().ok().filter(|size| (0..=limits::LARGEST_PART_BYTES).contains(size));
+    size.ok_or(Error::Invalid("Invalid size: 0 to 5368709120 bytes"))
 }
 
 #[derive(Deserialize, Default)]
@@ -355,7 +436,12 @@ struct Completed {
     request_body = Option<openapi::Parts>,
     responses(
         (status = 200, description = "The file is there", body = Completed),
-        (status = 400, description = "`Invalid parts`: S3 has others, `Invalid JSON`", body = ErrorWithMessage),
+        (
+            status = 400,
+            description = "`Invalid parts: all but the last must have 5 MiB or more`, `Invalid parts`: S3 has others, \
+                           `Invalid JSON`",
+            body = ErrorWithMessage
+        ),
         (
             status = 409,
             description = "`Parts are missing: send them, then complete`, `The bytes are not there: send them, then complete`",
@@ -417,11 +503,7 @@ async fn give_up(
 ) -> Result<Json<Nothing>> {
     let named = Named::read(&app, ticket, &path["upload"], &by)?;
     match app.files.find_any(named.id).await {
-        Ok(Found::Pending(pending)) => {
-            if app.uploads.give_up(&pending).await? {
-                app.tickets.uncount(ticket).await?;
-            }
-        }
+        Ok(Found::Pending(pending)) => drop(app.uploads.give_up(&pending).await?),
         Ok(Found::Visible(_)) | Err(Error::NotFound) => {}
         Err(error) => return Err(error.into()),
     }

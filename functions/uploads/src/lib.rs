@@ -19,7 +19,7 @@ use shared::{
     objects::Objects,
     openapi::{Id, NotFound, OfUsers, TooLarge},
     sessions::{Redis, Sessions},
-    tickets::Tickets,
+    tickets::{FilesLeft, Tickets},
     uploads::{InParts, Uploads},
     users::{UserId, Users},
 };
@@ -60,7 +60,7 @@ impl App {
         let (files, users) = (Files::of(&database, config), Users::of(&database));
         let objects = Objects::connect(config, limits::S3_INLINE);
         Ok(Self {
-            uploads: Uploads::new(files.clone(), objects.clone()),
+            uploads: Uploads::new(files.clone(), objects.clone(), FilesLeft::of(&database)),
             files,
             objects,
             tickets: Tickets::of(&database, config)?,
@@ -100,6 +100,11 @@ async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -
     params(("id" = Id, Path)),
     responses(
         (status = 200, description = "The file is there", body = FileView),
+        (
+            status = 400,
+            description = "`Invalid parts: all but the last must have 5 MiB or more`, `Invalid parts`: S3 does not join them",
+            body = ErrorView
+        ),
         (
             status = 409,
             description = "`The bytes are not there: send them, then complete`, `Parts are missing: send them, then complete`, \
@@ -202,6 +207,7 @@ async fn revoke(
                            `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`",
             body = ErrorView
         ),
+        (status = 409, description = "`1000 uploads are not complete: complete or delete some, or wait until they expire`", body = ErrorView),
         TooLarge,
         OfUsers,
         NotFound,

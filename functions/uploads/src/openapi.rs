@@ -33,7 +33,7 @@ pub struct NoUpload(pub ErrorWithMessage);
 #[response(status = 413)]
 pub struct TooLarge(pub ErrorWithMessage);
 
-/// What somebody else may upload. Whatever is not said is limited by S3 alone.
+/// What somebody else may upload. Whatever is not said is not limited, but that a file has at most 5 TiB.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct NewTicket {
@@ -54,14 +54,18 @@ pub struct NewTicket {
 fn max_bytes() -> Object {
     let mut bytes = file_size();
     bytes.schema_type = SchemaType::from_iter([Type::Integer, Type::Null]);
-    bytes.description = Some("Of each file.".into());
+    bytes.description = Some(
+        "Of each file. S3 checks it for a file that is put whole; for a file in parts the request that completes it does, and \
+         until then S3 may have taken a part of up to 5 GiB for every 5 MiB of it."
+            .into(),
+    );
     bytes
 }
 
 fn max_files() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Integer, Type::Null]))
-        .description(Some("How many uploads may begin, less those that are cancelled."))
+        .description(Some("How many uploads may begin, less those that come to nothing."))
         .minimum(Some(1))
         .maximum(Some(u32::MAX))
         .build()
@@ -223,6 +227,16 @@ pub struct OfUpload {
 pub struct ByKey {
     /// As the answer to its beginning had it.
     pub key: Key,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ByKeyAndSize {
+    /// As the answer to its beginning had it.
+    pub key: Key,
+    /// How many bytes the part has: S3 takes no other part then.
+    #[param(value_type = u64, minimum = 0, maximum = 5_368_709_120_i64, required = false)]
+    pub size: Option<u64>,
 }
 
 #[derive(IntoParams)]

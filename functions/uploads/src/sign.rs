@@ -5,7 +5,7 @@ use serde::Serialize;
 use shared::{
     Error, Result,
     body::{Fields, Scalar},
-    files::{Announced, Bytes, FileId, Found, Name, NewFile, Parent, Pending},
+    files::{Bytes, FileId, Found, Incoming, Name, NewFile, Parent, Pending},
     limits,
     objects::{Form, Key, Signed},
     users::UserId,
@@ -109,13 +109,13 @@ impl App {
     pub async fn sign(&self, owner: UserId, request: SignRequest) -> Result<SignedRequest> {
         let (signed, key) = match request {
             SignRequest::Put(wished) => {
-                let pending = self.wish(owner, wished, limits::SINGLE_BYTES).await?;
+                let pending = self.wish(owner, wished, Incoming::by_form(limits::SINGLE_BYTES)).await?;
                 let content_type = pending.file.name.content_type();
                 let form = self.objects.form(&pending.key.of_form(), &content_type, limits::SINGLE_BYTES).await?;
                 return Ok(SignedRequest::Form(form));
             }
             SignRequest::Begin(wished) => {
-                let pending = self.wish(owner, wished, limits::FILE_BYTES).await?;
+                let pending = self.wish(owner, wished, Incoming::in_parts(limits::FILE_BYTES)).await?;
                 let content_type = pending.file.name.content_type();
                 (self.objects.signed_begin(&pending.key, &content_type).await?, pending.key)
             }
@@ -142,12 +142,12 @@ impl App {
         Ok(SignedRequest::Url { signed, key })
     }
 
-    async fn wish(&self, owner: UserId, wished: Wished, max_bytes: u64) -> Result<Pending> {
+    async fn wish(&self, owner: UserId, wished: Wished, incoming: Incoming) -> Result<Pending> {
         let Wished { name, is_public, parent } = wished;
         self.files.check_parent(owner, parent).await?;
         let kind = Bytes::of(&name);
         let new = NewFile { id: FileId::new(), owner, name, is_public, parent, is_repeatable: false };
-        self.files.begin_direct(new, kind, Announced::AtMost(max_bytes)).await?.pending()
+        self.files.begin_direct(new, kind, incoming).await?.pending()
     }
 
     /// The upload that this user began under that key and has not ended.

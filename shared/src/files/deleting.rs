@@ -7,7 +7,7 @@ use mongodb::bson::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{FileId, Files, Found, Parent, Pending, Row, from_now, owned, still_pending};
+use super::{FileId, Files, Found, Parent, Pending, Row, TicketId, from_now, owned, still_pending};
 use crate::{
     Error, Result, limits,
     mongo::{answer, answer_within, id, in_words},
@@ -22,6 +22,8 @@ pub struct Doomed {
     key: Option<Key>,
     /// Where its bytes may have begun to come to S3 in parts.
     parts: Option<Key>,
+    /// The ticket that counts an upload which never became visible.
+    ticket: Option<TicketId>,
     is_folder: bool,
     is_image: bool,
     /// Another attempt at making it may be under way.
@@ -42,6 +44,11 @@ impl Doomed {
     /// Where parts may have come.
     pub fn parts(&self) -> Option<&Key> {
         self.parts.as_ref()
+    }
+
+    /// The ticket that has to have its file back, and the upload that it counts.
+    pub fn counted(&self) -> Option<(TicketId, FileId)> {
+        self.ticket.map(|ticket| (ticket, self.id))
     }
 }
 
@@ -69,6 +76,7 @@ impl From<Row> for Doomed {
             id: FileId(row.id),
             owner: UserId(row.user_id),
             parts: row.key.clone().filter(|_| row.may_be_in_parts()),
+            ticket: row.ticket_id.map(TicketId),
             is_folder: row.may_be_folder(),
             is_image: row.may_be_image(),
             may_come_again: row.is_repeatable,

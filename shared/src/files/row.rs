@@ -8,7 +8,8 @@ use mongodb::bson::{Bson, DateTime, deserialize_from_bson, oid::ObjectId};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::{
-    Announced, Bytes, Content, File, FileId, Found, Kind, Name, NewFile, Parent, Pending, ThumbnailFile, Thumbnails,
+    Announced, Bytes, Content, File, FileId, Found, Incoming, Kind, Name, NewFile, Parent, Pending, ThumbnailFile,
+    Thumbnails, TicketId,
 };
 use crate::{Error, limits, objects::Key, users::UserId};
 
@@ -54,6 +55,13 @@ pub struct Row {
     /// S3's id of a pending upload that comes in parts.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     upload_id: Option<String>,
+    /// Whether S3 may have been asked to take an upload in parts, before it was asked; it stays when the file is visible. A
+    /// row that is older than this field does not say.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    in_parts: Option<bool>,
+    /// The ticket that counts a pending upload.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub ticket_id: Option<ObjectId>,
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     thumbnails: Option<Progress>,
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
@@ -117,6 +125,8 @@ impl Row {
             is_repeatable: new.is_repeatable,
             max_bytes: None,
             upload_id: None,
+            in_parts: None,
+            ticket_id: None,
             thumbnails: None,
             thumbnail_files: Vec::new(),
             thumbnail_error: None,
@@ -125,8 +135,8 @@ impl Row {
         }
     }
 
-    pub fn pending(new: NewFile, bytes: Bytes, key: Key, announced: Announced, expires_at: DateTime) -> Self {
-        let (size, max_bytes) = match announced {
+    pub fn pending(new: NewFile, bytes: Bytes, key: Key, incoming: Incoming, expires_at: DateTime) -> Self {
+        let (size, max_bytes) = match incoming.announced {
             Announced::Exactly(size) => (Some(size), None),
             Announced::AtMost(max) => (None, Some(max)),
         };
@@ -135,6 +145,8 @@ impl Row {
                 Bytes::OfFile => Type::File,
                 Bytes::OfImage => Type::Image,
             },
+            in_parts: key.is_of_upload().then_some(incoming.in_parts),
+            ticket_id: incoming.ticket.map(|TicketId(id)| id),
             key: Some(key),
             size: size.and_then(|size| size.try_into().ok()),
             max_bytes: max_bytes.and_then(|max| max.try_into().ok()),
@@ -159,9 +171,10 @@ impl Row {
         matches!(self.r#type, Type::Image | Type::Unknown)
     }
 
-    /// Whether it is, or was when it was buried, an upload of which S3 may have parts.
+    /// Whether S3 may have parts under its key, also of a file that is visible or was: a beginning that was signed can be
+    /// sent again.
     pub fn may_be_in_parts(&self) -> bool {
-        self.upload_id.is_some() || self.max_bytes.is_some()
+        self.key.as_ref().is_some_and(Key::is_of_upload) && self.in_parts != Some(false)
     }
 }
 
@@ -179,6 +192,7 @@ impl TryFrom<Row> for Found {
                         Some(size) => Announced::Exactly(number(size)),
                         None => Announced::AtMost(row.max_bytes.map_or(limits::FILE_BYTES, number)),
                     },
+                    in_parts: row.may_be_in_parts(),
                     upload_id: row.upload_id.clone(),
                     file: row.into(),
                 }))

@@ -46,20 +46,23 @@ impl Objects {
     }
 
     /// The multipart uploads to keys that begin with `prefix`.
-    pub fn multiparts(&self, prefix: &str) -> impl Stream<Item = Result<Multipart>> {
-        pages(move |mark: Option<(String, String)>| async move {
+    pub fn multiparts<'a>(&'a self, prefix: &str) -> impl Stream<Item = Result<Multipart>> + use<'a> {
+        let prefix = prefix.to_owned();
+        pages(move |mark: Option<(String, String)>| {
             let (key, upload_id) = mark.unzip();
             let list = self.s3.list_multipart_uploads().bucket(&self.bucket).encoding_type(EncodingType::Url);
-            let list = list.prefix(prefix).set_key_marker(key).set_upload_id_marker(upload_id);
-            let page = list.send().await?;
-            let encoding = page.encoding_type;
-            let uploads = page.uploads.unwrap_or_default().into_iter().filter_map(|upload| {
-                Some(Multipart { key: plain(upload.key?, encoding.as_ref()), upload_id: upload.upload_id? })
-            });
-            // On the last page the marks may be there and empty.
-            let more = page.is_truncated == Some(true);
-            let mark = page.next_key_marker.zip(page.next_upload_id_marker).filter(|_| more);
-            Ok((uploads.collect(), mark.map(|(key, upload_id)| (plain(key, encoding.as_ref()), upload_id))))
+            let list = list.prefix(&prefix).set_key_marker(key).set_upload_id_marker(upload_id);
+            async move {
+                let page = list.send().await?;
+                let encoding = page.encoding_type;
+                let uploads = page.uploads.unwrap_or_default().into_iter().filter_map(|upload| {
+                    Some(Multipart { key: plain(upload.key?, encoding.as_ref()), upload_id: upload.upload_id? })
+                });
+                // On the last page the marks may be there and empty.
+                let more = page.is_truncated == Some(true);
+                let mark = page.next_key_marker.zip(page.next_upload_id_marker).filter(|_| more);
+                Ok((uploads.collect(), mark.map(|(key, upload_id)| (plain(key, encoding.as_ref()), upload_id))))
+            }
         })
     }
 }

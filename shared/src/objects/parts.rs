@@ -1,17 +1,15 @@
 //! Objects that are put in parts: S3's multipart uploads.
 
-use std::pin::pin;
-
 use aws_sdk_s3::{
     Config,
     config::timeout::TimeoutConfig,
     error::ProvideErrorMetadata,
     types::{CompletedMultipartUpload, CompletedPart},
 };
-use futures_util::TryStreamExt;
+use futures_util::{Stream, StreamExt, TryStreamExt, future, stream};
 use tokio::time::timeout;
 
-use super::{Key, Objects};
+use super::{Key, Multipart, Objects};
 use crate::{Error, Result, limits};
 
 /// A part that S3 has.
@@ -29,6 +27,11 @@ pub fn part_size(size: u64) -> u64 {
     const MIB: u64 = 1 << 20;
     let least = size.div_ceil(limits::PARTS.into()).div_ceil(MIB) * MIB;
     least.max(limits::PART_BYTES)
+}
+
+/// How many parts a file of at most so many bytes can have. A client sends one part of a file without bytes.
+pub fn most_parts(max_bytes: u64) -> u64 {
+    max_bytes.div_ceil(limits::LEAST_PART_BYTES).clamp(1, limits::PARTS.into())
 }
 
 impl Objects {
@@ -85,18 +88,32 @@ impl Objects {
 
     /// Gives up every upload by parts under this key, and what had come of it.
     pub async fn abort(&self, key: &Key) -> Result<()> {
-        let mut uploads = pin!(self.multiparts(key.as_str()));
-        while let Some(upload) = uploads.try_next().await? {
-            if upload.key != key.as_str() {
-                continue;
-            }
-            let abort = self.s3.abort_multipart_upload().bucket(&self.bucket).key(key.as_str());
-            match abort.upload_id(upload.upload_id).send().await {
-                Err(error) if error.code() == Some("NoSuchUpload") => {}
-                aborted => drop(aborted?),
+        self.abort_all(vec![key.clone()]).await
+    }
+
+    /// The same under many keys.
+    pub async fn abort_all(&self, keys: Vec<Key>) -> Result<()> {
+        let begun = stream::iter(keys).map(|key| Box::pin(self.begun(key)));
+        let begun = begun.flatten_unordered(limits::ABORTED_AT_ONCE);
+        let abort = |upload: Multipart| async move { self.abort_one(&upload.key, &upload.upload_id).await };
+        begun.try_for_each_concurrent(limits::ABORTED_AT_ONCE, abort).await
+    }
+
+    /// The uploads by parts under a key. What S3 lists only begins with it.
+    fn begun(&self, key: Key) -> impl Stream<Item = Result<Multipart>> {
+        self.multiparts(key.as_str()).try_filter(move |upload| future::ready(upload.key == key.as_str()))
+    }
+
+    /// Gives up one upload by parts; one that is not there is given up already.
+    pub async fn abort_one(&self, key: &str, upload_id: &str) -> Result<()> {
+        let abort = self.s3.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload_id);
+        match abort.send().await {
+            Err(error) if error.code() == Some("NoSuchUpload") => Ok(()),
+            aborted => {
+                aborted?;
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 
@@ -113,5 +130,19 @@ mod tests {
             assert!(size.div_ceil(part) <= limits::PARTS.into(), "{size}: {part}");
         }
         assert_eq!(part_size(GIB), limits::PART_BYTES);
+    }
+
+    #[test]
+    fn a_file_has_as_many_parts_as_uppy_makes_of_it_and_no_more() {
+        const LEAST: u64 = limits::LEAST_PART_BYTES;
+        let of_uppy = |size: u64| size.div_ceil(LEAST.max(size.div_ceil(10_000)));
+        for (size, parts) in [(0, 1), (1, 1), (LEAST, 1), (LEAST + 1, 2), (LEAST * 10_000, 10_000)] {
+            assert_eq!(most_parts(size), parts, "{size}");
+            assert_eq!(of_uppy(size).max(1), parts, "{size}");
+        }
+        for size in [LEAST * 10_000 + 1, 1 << 40, limits::FILE_BYTES] {
+            assert_eq!(most_parts(size), 10_000, "{size}");
+            assert!(of_uppy(size) <= 10_000, "{size}");
+        }
     }
 }

@@ -61,6 +61,11 @@ fn limits_are_what_the_words_say() {
         ("Invalid expiresIn: 1 to 86400 seconds", limits::TICKET_SECONDS == 86_400),
         ("1 to 255 characters of ASCII", limits::IDEMPOTENCY_KEY_BYTES == 255),
         ("5 TiB (5497558138880 bytes)", limits::FILE_BYTES == 5_497_558_138_880),
+        ("`1000 uploads are not complete: ", limits::INCOMPLETE_UPLOADS == 1000),
+        ("all but the last must have 5 MiB or more", limits::LEAST_PART_BYTES == 5 << 20),
+        ("of up to 5 GiB for every 5 MiB of it", limits::LEAST_PART_BYTES == 5 << 20),
+        ("0 to 5368709120 bytes", limits::LARGEST_PART_BYTES == 5_368_709_120),
+        ("at most 5 TiB", limits::FILE_BYTES == 5 << 40),
         ("64 KiB, or 1 MiB", limits::BODY_BYTES == 64 << 10 && limits::PARTS_BODY_BYTES == 1 << 20),
     ] {
         assert!(words.contains(said), "nothing says {said:?}");

@@ -22,6 +22,9 @@ async fn a_page_may_send_what_the_api_reads() {
         ("DELETE", "/uploads/x/s3/multipart/y", "x-token"),
         ("GET", "/files/5f1e7d35c7ba06511e683b21/data", "range"),
         ("GET", "/files/5f1e7d35c7ba06511e683b21/data", "if-none-match"),
+        ("GET", "/files/5f1e7d35c7ba06511e683b21/data", "if-match"),
+        ("GET", "/files/5f1e7d35c7ba06511e683b21/data", "if-unmodified-since"),
+        ("GET", "/files/5f1e7d35c7ba06511e683b21/data", "if-range"),
     ] {
         let preflight = stack.anyone().request("OPTIONS", path).header("Origin", ORIGIN);
         let preflight = preflight.header("Access-Control-Request-Method", method);

@@ -218,3 +218,66 @@ async fn a_thumbnail_too_large_for_an_answer_comes_from_s3() {
     assert_eq!(header(&thumbnail, "content-type"), "image/png");
     assert!(thumbnail.bytes().await.unwrap().len() > 4 << 20);
 }
+
+#[tokio::test]
+async fn a_condition_that_does_not_hold_is_refused_before_all_else() {
+    let stack = Stack::running().await;
+    let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
+    let (small, large) = (bob.upload("a.txt", b"hi").await, planted(&stack, &bob, "b.txt", large()).await);
+    for (id, sent) in [(&small, 200), (&large, 302)] {
+        let path = format!("/files/{id}/data");
+        let head = bob.request("HEAD", &path).send().await;
+        let (etag, modified) = (head.header("etag"), head.header("last-modified"));
+        let (weak, past, future) =
+            (format!("W/{etag}"), "Thu, 01 Jan 2015 00:00:00 GMT", "Sat, 01 Jan 2101 00:00:00 GMT");
+        let (listed, none, changed) = (format!("\"x\", {etag}"), "\"x\"", 412);
+        for (conditions, expected) in [
+            (vec![("If-Match", etag)], sent),
+            (vec![("If-Match", "*")], sent),
+            (vec![("If-Match", &listed)], sent),
+            (vec![("If-Match", none), ("If-Match", etag)], sent),
+            (vec![("If-Match", none)], changed),
+            // Two that are only much the same are not the same.
+            (vec![("If-Match", &weak)], changed),
+            (vec![("If-Unmodified-Since", modified)], sent),
+            (vec![("If-Unmodified-Since", future)], sent),
+            (vec![("If-Unmodified-Since", "yesterday")], sent),
+            (vec![("If-Unmodified-Since", past)], changed),
+            // The tag counts before the date, and both before what asks for less.
+            (vec![("If-Match", etag), ("If-Unmodified-Since", past)], sent),
+            (vec![("If-Match", none), ("If-Unmodified-Since", future)], changed),
+            (vec![("If-Match", etag), ("If-None-Match", etag)], 304),
+            (vec![("If-Match", none), ("If-None-Match", etag)], changed),
+            (vec![("If-Unmodified-Since", past), ("If-None-Match", etag)], changed),
+            (vec![("If-Match", etag), ("Range", "bytes=0-0")], 302),
+            (vec![("If-Match", none), ("Range", "bytes=0-0")], changed),
+        ] {
+            for method in ["GET", "HEAD"] {
+                let request = bob.request(method, &path);
+                let request = conditions.iter().fold(request, |request, (name, value)| request.header(name, value));
+                let answer = request.send().await;
+                let expected = if method == "HEAD" && expected == 302 { 200 } else { expected };
+                assert_eq!(answer.status, expected, "{method} with {conditions:?}: {answer}");
+                if method == "GET" && expected == changed {
+                    answer.fails(412, "Precondition failed");
+                }
+            }
+        }
+        eve.request("GET", &path).header("If-Match", none).send().await.fails(404, "Not found");
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_does_not_count_bytes_is_no_range() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let path = format!("/files/{}/data", bob.upload("a.txt", b"hello").await);
+    for range in ["items=0-1", "bytes", "", "0-1", "kilobytes=0-1"] {
+        let answer = bob.request("GET", &path).header("Range", range).send().await;
+        answer.is_content("text/plain; charset=utf-8", b"hello");
+    }
+    for range in ["bytes=0-1", "Bytes=0-1"] {
+        let answer = bob.request("GET", &path).header("Range", range).send().await;
+        assert_eq!(answer.status, 302, "{range}: {answer}");
+    }
+}

@@ -6,6 +6,9 @@ use api::{Answer, Stack};
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
+/// Where a `GET` changes something, so that `HEAD` is refused.
+const WITHOUT_HEAD: [&str; 1] = ["/uploads/{ticket}/s3/params"];
+
 #[tokio::test]
 async fn the_api_describes_itself() {
     let stack = Stack::running().await;
@@ -30,7 +33,7 @@ async fn every_path_takes_the_methods_that_are_described_and_no_others() {
         let known = |method: &String| METHODS.contains(&method.as_str());
         assert!(described.iter().all(known), "{described:?} of {path}");
         let refused: Vec<_> = METHODS.into_iter().filter(|method| !described.contains(*method)).collect();
-        if described.contains("GET") {
+        if described.contains("GET") && !WITHOUT_HEAD.contains(&path.as_str()) {
             described.insert("HEAD".into());
         }
         for method in refused {

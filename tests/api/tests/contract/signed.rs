@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use api::{Stack, User};
+use api::{Stack, User, eventually};
 use aws_sdk_s3::presigning::PresigningConfig;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use mongodb::bson::{doc, oid::ObjectId};
@@ -198,4 +198,88 @@ async fn s11_a_form_says_when_it_ends_and_is_held_to_it() {
     let posted = posted.part("file", reqwest::multipart::Part::bytes(&b"hello"[..]));
     let refused = stack.http.post(form["url"].as_str().unwrap()).multipart(posted).send().await.unwrap();
     assert_eq!(refused.status(), 403);
+}
+
+/// The multipart uploads under a key.
+async fn begun(stack: &Stack, key: &str) -> Vec<String> {
+    let listed = stack.s3.list_multipart_uploads().bucket(&stack.bucket).prefix(key).send().await.unwrap();
+    listed.uploads.unwrap_or_default().into_iter().filter_map(|upload| upload.upload_id).collect()
+}
+
+/// Sends a request as it was signed; the body of S3's answer.
+async fn sent(stack: &Stack, method: &str, signed: &Value, body: &str) -> String {
+    let mut request = stack.http.request(method.parse().unwrap(), signed["url"].as_str().unwrap());
+    for (name, value) in signed["headers"].as_object().unwrap() {
+        request = request.header(name, value.as_str().unwrap());
+    }
+    let answer = request.body(body.to_owned()).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.text().await.unwrap()
+}
+
+fn element(xml: &str, name: &str) -> String {
+    xml.split(['<', '>']).skip_while(|tag| *tag != name).nth(1).unwrap().to_owned()
+}
+
+/// A client sends the beginning again where it has lost the answer.
+#[tokio::test]
+async fn what_was_begun_twice_under_a_key_does_not_outlive_the_file() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let beginning = sign(&bob, json!({ "method": "POST", "key": "a.bin" })).await;
+    let key = beginning["key"].as_str().unwrap().to_owned();
+    let id = key.split('/').nth(1).unwrap().to_owned();
+    let begin = async || {
+        let upload = element(&sent(&stack, "POST", &beginning, "").await, "UploadId");
+        let part = json!({ "method": "PUT", "key": key, "uploadId": upload, "partNumber": 1 });
+        sent(&stack, "PUT", &sign(&bob, part).await, "hello").await;
+        upload
+    };
+    let (lost, answered) = (begin().await, begin().await);
+    assert_ne!(lost, answered);
+    let of = |method: &str| json!({ "method": method, "key": key, "uploadId": answered });
+    let tag = element(&sent(&stack, "GET", &sign(&bob, of("GET")).await, "").await, "ETag");
+    let parts = format!("<Part><PartNumber>1</PartNumber><ETag>{tag}</ETag></Part>");
+    let parts = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+    sent(&stack, "POST", &sign(&bob, of("POST")).await, &parts).await;
+    let soon = Duration::from_secs(10);
+    eventually("the file alone", soon, async || {
+        let is_visible = bob.get(&format!("/files/{id}")).await.status == 200;
+        (is_visible && begun(&stack, &key).await.is_empty()).then_some(())
+    })
+    .await;
+
+    // What was signed is good for a while more.
+    let late = element(&sent(&stack, "POST", &beginning, "").await, "UploadId");
+    assert_eq!(begun(&stack, &key).await, [late]);
+    assert_eq!(bob.request("DELETE", &format!("/files/{id}")).send().await.status, 204);
+    eventually("nothing is left", soon, async || {
+        stack.invoke("sweeper", &json!({})).await;
+        let row = stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap();
+        row.is_none().then_some(())
+    })
+    .await;
+    assert_eq!(begun(&stack, &key).await, [""; 0]);
+    assert_eq!(stack.objects(&format!("uploads/{id}/")).await, [""; 0]);
+}
+
+/// The same where the client says that it is done.
+#[tokio::test]
+async fn who_completes_a_file_leaves_no_other_upload_under_its_key() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let created = bob.create(json!({ "name": "a.bin", "type": "file", "size": (100 << 20) + 1 })).await.json();
+    let id = created["id"].as_str().unwrap().to_owned();
+    let key = key_of(&stack, &id).await;
+    // As an attempt leaves it that died before it could say which upload it had begun.
+    stack.s3.create_multipart_upload().bucket(&stack.bucket).key(&key).send().await.unwrap();
+    assert_eq!(begun(&stack, &key).await.len(), 2);
+    for part in created["upload"]["parts"].as_array().unwrap() {
+        let bytes = vec![7; usize::try_from(part["size"].as_u64().unwrap()).unwrap()];
+        assert_eq!(stack.http.put(part["url"].as_str().unwrap()).body(bytes).send().await.unwrap().status(), 200);
+    }
+    bob.request("POST", &format!("/files/{id}/complete")).send().await.document(200);
+    eventually("the file alone", Duration::from_secs(10), async || begun(&stack, &key).await.is_empty().then_some(()))
+        .await;
+    assert_eq!(bob.request("DELETE", &format!("/files/{id}")).send().await.status, 204);
 }

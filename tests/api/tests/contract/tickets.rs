@@ -602,3 +602,182 @@ async fn a_page_has_its_own_requests_signed() {
     }
     stack.anyone().post("/uploads/sign", json!({})).await.fails(401, "Unauthorized");
 }
+
+/// Waits until the sweeper has taken a row.
+async fn is_swept(stack: &Stack, id: ObjectId) {
+    eventually("the row is gone", Duration::from_secs(20), async || {
+        stack.invoke("sweeper", &json!({})).await;
+        stack.files.find_one(doc! { "_id": id }).await.unwrap().is_none().then_some(())
+    })
+    .await;
+}
+
+const FULL: &str = "This ticket is good for no more files";
+
+#[tokio::test]
+async fn an_upload_that_comes_to_nothing_gives_its_file_back_once() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({ "maxFiles": 2 })).await;
+    let (left, finished) = (holder.params("filename=a.txt").await.json(), holder.params("filename=b.txt").await.json());
+    holder.params("filename=c.txt").await.fails_with_message(409, FULL);
+
+    // Nobody posts the first form.
+    let id: ObjectId = id_of(&left).parse().unwrap();
+    let expired = doc! { "$set": { "expiresAt": DateTime::from_millis(0) } };
+    let row = stack.files.find_one_and_update(doc! { "_id": id }, expired).await.unwrap().unwrap();
+    is_swept(&stack, id).await;
+    // As a sweeper leaves it that dies before it has forgotten the row.
+    let mut tombstone: Document = row.clone();
+    tombstone.extend(doc! { "state": "deleted", "expiresAt": DateTime::from_millis(0) });
+    stack.files.insert_one(tombstone).await.unwrap();
+    is_swept(&stack, id).await;
+    let parts = holder.parts("c.txt").await;
+    holder.params("filename=d.txt").await.fails_with_message(409, FULL);
+
+    // A file that was there and was deleted stays counted.
+    assert_eq!(post(&stack, &finished, b"hi".to_vec()).await.status(), 201);
+    let id = id_of(&finished);
+    visible(&bob, &id).await;
+    assert_eq!(bob.request("DELETE", &format!("/files/{id}")).send().await.status, 204);
+    is_swept(&stack, id.parse().unwrap()).await;
+    holder.params("filename=d.txt").await.fails_with_message(409, FULL);
+
+    // The owner gives the last one up.
+    assert_eq!(bob.request("DELETE", &format!("/files/{}", parts.id)).send().await.status, 204);
+    assert_eq!(holder.params("filename=d.txt").await.status, 200);
+    holder.params("filename=e.txt").await.fails_with_message(409, FULL);
+}
+
+#[tokio::test]
+async fn an_upload_that_was_too_large_gives_its_file_back() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({ "maxFiles": 1, "maxBytes": 4 })).await;
+    let parts = holder.parts("big.bin").await;
+    let tag = holder.send(&parts, 1, b"hello".to_vec()).await;
+    let larger = "The upload is larger than it may be: begin again with less";
+    holder.complete(&parts, &[&tag]).await.fails_with_message(413, larger);
+    let parts = holder.parts("big.bin").await;
+    holder.params("filename=a.txt").await.fails_with_message(409, FULL);
+    let tag = holder.send(&parts, 1, b"hell".to_vec()).await;
+    assert_eq!(holder.complete(&parts, &[&tag]).await.status, 200);
+    holder.params("filename=a.txt").await.fails_with_message(409, FULL);
+}
+
+/// Who only looks at a link, as a previewer does, sends it.
+#[tokio::test]
+async fn head_uses_up_no_file_of_a_ticket() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({ "maxFiles": 1 })).await;
+    let path = holder.path("params?filename=a.txt");
+    let head = stack.anyone().request("HEAD", &path).send().await;
+    assert_eq!((head.status, head.header("allow"), head.body.len()), (405, "GET", 0), "{head}");
+    assert_eq!(stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap(), 0);
+    assert_eq!(stack.anyone().get(&path).await.status, 200);
+    let put = stack.anyone().request("PUT", &path).send().await;
+    assert_eq!((put.status, put.header("allow")), (405, "GET"));
+}
+
+#[tokio::test]
+async fn no_part_is_signed_that_a_ticket_has_no_bytes_for() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let beyond = "maxBytes of this ticket is less than so many parts have: all but the last have 5 MiB or more";
+    for (scope, last) in [
+        (json!({ "maxBytes": 0 }), 1),
+        (json!({ "maxBytes": 1000 }), 1),
+        (json!({ "maxBytes": PART }), 1),
+        (json!({ "maxBytes": PART + 1 }), 2),
+        (json!({ "maxBytes": 100 * PART }), 100),
+        (json!({}), 10_000),
+    ] {
+        let holder = holder(&stack, &bob, scope.clone()).await;
+        let parts = holder.parts("big.bin").await;
+        let batch = async |numbers: &str| {
+            let path =
+                holder.path(&format!("multipart/{}/batch?key={}&partNumbers={numbers}", parts.upload, parts.key));
+            stack.anyone().get(&path).await
+        };
+        for number in [1, last] {
+            let signed = holder.of("GET", &parts, &format!("/{number}"), Value::Null).await;
+            assert_eq!(signed.status, 200, "part {number} of {scope}: {signed}");
+        }
+        assert_eq!(batch(&format!("1,{last}")).await.status, 200, "{scope}");
+        let invalid = "Invalid part number: 1 to 10000";
+        holder.of("GET", &parts, "/10001", Value::Null).await.fails_with_message(400, invalid);
+        if last < 10_000 {
+            for number in [last + 1, 10_000] {
+                let signed = holder.of("GET", &parts, &format!("/{number}"), Value::Null).await;
+                signed.fails_with_message(413, beyond);
+                batch(&format!("1,{number}")).await.fails_with_message(413, beyond);
+            }
+        }
+        holder.of("DELETE", &parts, "", Value::Null).await.is(200, json!({}));
+    }
+}
+
+#[tokio::test]
+async fn a_part_whose_size_is_said_is_signed_for_that_size() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({ "maxBytes": 1000 })).await;
+    let parts = holder.parts("a.bin").await;
+    let sign = async |size: &str| {
+        let path = holder.path(&format!("multipart/{}/1?key={}&size={size}", parts.upload, parts.key));
+        stack.anyone().get(&path).await
+    };
+    let signed = sign("5").await.json();
+    let put = async |bytes: &'static str| {
+        stack.http.put(signed["url"].as_str().unwrap()).body(bytes).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((put("hello!").await, put("hell").await, put("hello").await), (403, 403, 200));
+    assert_eq!(sign("1000").await.status, 200);
+    sign("1001").await.fails_with_message(413, "The upload is larger than it may be: begin again with less");
+    for size in ["", "x", "-1", "1.5", "5368709121", "99999999999999999999"] {
+        sign(size).await.fails_with_message(400, "Invalid size: 0 to 5368709120 bytes");
+    }
+    holder.of("DELETE", &parts, "", Value::Null).await.is(200, json!({}));
+}
+
+/// S3 says so when it is to join them, and the emulator does not.
+#[tokio::test]
+async fn a_small_part_before_the_last_is_refused_and_may_be_sent_anew() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({})).await;
+    let parts = holder.parts("big.bin").await;
+    let small = holder.send(&parts, 1, vec![1; PART - 1]).await;
+    let last = holder.send(&parts, 2, vec![2; 1]).await;
+    let invalid = "Invalid parts: all but the last must have 5 MiB or more";
+    holder.complete(&parts, &[&small, &last]).await.fails_with_message(400, invalid);
+    bob.request("POST", &format!("/files/{}/complete", parts.id)).send().await.fails(400, invalid);
+    bob.get(&format!("/files/{}", parts.id)).await.fails(404, "Not found");
+
+    let whole = holder.send(&parts, 1, vec![1; PART]).await;
+    assert_eq!(holder.complete(&parts, &[&whole, &last]).await.status, 200);
+    assert_eq!(bob.get(&format!("/files/{}", parts.id)).await.document(200)["size"], PART + 1);
+}
+
+#[tokio::test]
+async fn more_parts_than_there_can_be_are_refused() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let holder = holder(&stack, &bob, json!({})).await;
+    let parts = holder.parts("big.bin").await;
+    let tag = holder.send(&parts, 1, b"hello".to_vec()).await;
+    let invalid = "Invalid parts";
+    for numbers in [0..10_001, 1..10_002] {
+        let named: Vec<Value> = numbers.map(|n| json!({ "PartNumber": n, "ETag": "x" })).collect();
+        let answer = holder.of("POST", &parts, "/complete", json!({ "parts": named })).await;
+        answer.fails_with_message(400, invalid);
+    }
+    for named in [json!([[1, tag], [1, tag]]), json!([[2, tag]]), json!([[1, tag], [2, tag]]), json!([[1, "x"]])] {
+        let named: Vec<Value> =
+            named.as_array().unwrap().iter().map(|part| json!({ "PartNumber": part[0], "ETag": part[1] })).collect();
+        let answer = holder.of("POST", &parts, "/complete", json!({ "parts": named })).await;
+        answer.fails_with_message(400, invalid);
+    }
+    assert_eq!(holder.complete(&parts, &[&tag]).await.status, 200);
+}

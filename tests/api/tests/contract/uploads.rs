@@ -6,8 +6,10 @@ use api::{
     Answer, Stack, User, document, eventually,
     images::thumbnail,
     pictures::{jpeg, seen},
+    unique,
     worker::work,
 };
+use futures_util::future::join_all;
 use mongodb::bson::{DateTime, doc, oid::ObjectId};
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -211,7 +213,7 @@ async fn everything_is_checked_before_anything_is_signed() {
         (
             with(json!({ "size": 5_497_558_138_881_u64 })),
             413,
-            "size is larger than 5 TiB (5497558138880 bytes), the limit of S3",
+            "size is larger than 5 TiB (5497558138880 bytes), the limit of a file",
         ),
         (with(json!({ "name": "a/b" })), 400, "Invalid name"),
         (with(json!({ "parentId": folder })), 400, "Parent not found"),
@@ -404,4 +406,77 @@ async fn what_s3_says_late_twice_or_out_of_turn_changes_nothing() {
     assert_eq!(work(&stack, &said).await.0, json!([]));
     assert_eq!(row().await, before);
     bob.get(&format!("/files/{}/data", begun.id)).await.is_content("text/plain; charset=utf-8", b"hello");
+}
+
+/// The value of a query parameter.
+fn parameter<'a>(url: &'a str, name: &str) -> &'a str {
+    url.split(['?', '&']).find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).unwrap()
+}
+
+#[tokio::test]
+async fn attempts_at_once_begin_one_upload_in_parts() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    for _ in 0..20 {
+        let key = unique("key");
+        let attempts = join_all((0..6).map(async |_| {
+            let request = bob.request("POST", "/files").header("Idempotency-Key", &key);
+            let asked = json!({ "name": "big.bin", "type": "file", "size": 200 << 20 });
+            let created = request.json(asked).send().await.document(201);
+            let url = created["upload"]["parts"][0]["url"].as_str().unwrap().to_owned();
+            (created["id"].as_str().unwrap().to_owned(), parameter(&url, "uploadId").to_owned())
+        }))
+        .await;
+        let (id, _) = &attempts[0];
+        assert!(attempts.iter().all(|attempt| attempt == &attempts[0]), "{attempts:?}");
+        let begun = Begun { id: id.clone(), upload: json!(null) };
+        assert_eq!(begun.remains(&stack).await, 1, "no other upload is left at S3");
+        assert_eq!(bob.request("DELETE", &format!("/files/{id}")).send().await.status, 204);
+        assert_eq!(begun.remains(&stack).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_user_has_at_most_a_thousand_uploads_that_are_not_complete() {
+    let stack = Stack::running().await;
+    let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
+    let row = || {
+        doc! {
+            "userId": bob.object_id(), "name": "a.txt", "type": "file", "isPublic": false, "parentId": 0, "size": 5_i64,
+            "state": "pending", "expiresAt": DateTime::MAX,
+        }
+    };
+    stack.files.insert_many((0..999).map(|_| row())).await.unwrap();
+    let asked = json!({ "name": "a.txt", "type": "file", "size": 5 });
+    let (first, second) = (unique("key"), unique("key"));
+    let begin =
+        async |key: &str| bob.request("POST", "/files").header("Idempotency-Key", key).json(asked.clone()).send().await;
+    let id = begin(&first).await.document(201)["id"].as_str().unwrap().to_owned();
+
+    let full = "1000 uploads are not complete: complete or delete some, or wait until they expire";
+    bob.create(asked.clone()).await.fails(409, full);
+    begin(&second).await.fails(409, full);
+    for method in ["PUT", "POST"] {
+        bob.post("/uploads/sign", json!({ "method": method, "key": "a.txt" })).await.fails(409, full);
+    }
+    let ticket = bob.post("/uploads/tickets", json!({ "maxFiles": 1 })).await.json();
+    let companion = format!("/uploads/{}/s3", ticket["ticket"].as_str().unwrap());
+    let params = format!("{companion}/params?filename=a.txt");
+    stack.anyone().get(&params).await.fails_with_message(409, full);
+    let multipart = stack.anyone().post(&format!("{companion}/multipart"), json!({ "filename": "a.txt" })).await;
+    multipart.fails_with_message(409, full);
+    let pending = doc! { "userId": bob.object_id(), "state": "pending" };
+    assert_eq!(stack.files.count_documents(pending.clone()).await.unwrap(), 1000);
+
+    // What has begun goes on, what comes through a function is not counted, and others have uploads of their own.
+    assert_eq!(begin(&first).await.document(201)["id"], *id);
+    bob.upload("a.txt", b"hi").await;
+    bob.folder("photos").await;
+    assert_eq!(eve.create(asked.clone()).await.status, 201);
+
+    assert_eq!(bob.request("DELETE", &format!("/files/{id}")).send().await.status, 204);
+    // The file of the ticket was not used up.
+    assert_eq!(stack.anyone().get(&params).await.status, 200);
+    assert_eq!(stack.files.delete_many(pending).await.unwrap().deleted_count, 1000);
+    assert_eq!(begin(&second).await.status, 201);
 }

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use api::{Stack, User, eventually};
 use futures_util::StreamExt;
 use mongodb::bson::{DateTime, doc};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     alone,
-    faults::{peak, processes, s3},
+    faults::{met, peak, processes, s3},
     is_unavailable, works_again,
 };
 
@@ -101,4 +101,87 @@ async fn while_s3_fails_no_upload_begins_and_what_did_goes_on_after() {
         (left == 0).then_some(())
     })
     .await;
+}
+
+/// A ticket of this user; where its holder finds what Uppy asks for.
+async fn companion(user: &User, scope: Value) -> String {
+    let issued = user.post("/uploads/tickets", scope).await.json();
+    format!("/uploads/{}/s3", issued["ticket"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_beginning_that_fails_uses_up_no_file_of_its_ticket() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let companion = companion(&bob, json!({ "maxFiles": 1 })).await;
+    let begin = async || stack.anyone().post(&format!("{companion}/multipart"), json!({ "filename": "big.bin" })).await;
+    let failing = json!({ "code": "ServiceUnavailable", "status": 503 });
+    let undo = s3(&stack, json!({ "service": "s3", "operation": "CreateMultipartUpload", "error": failing })).await;
+    for _ in 0..2 {
+        begin().await.fails_with_message(503, "Service unavailable");
+    }
+    assert!(met(&stack).await > 0);
+    drop(undo);
+    assert_eq!(works_again(begin).await.status, 200);
+    begin().await.fails_with_message(409, "This ticket is good for no more files");
+}
+
+#[tokio::test]
+async fn what_s3_finds_wrong_with_parts_their_client_is_told() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let companion = companion(&bob, json!({})).await;
+    let begun = stack.anyone().post(&format!("{companion}/multipart"), json!({ "filename": "a.bin" })).await.json();
+    let (upload, key) = (begun["uploadId"].as_str().unwrap(), begun["key"].as_str().unwrap());
+    let signed = stack.anyone().get(&format!("{companion}/multipart/{upload}/1?key={key}")).await.json();
+    let put = stack.http.put(signed["url"].as_str().unwrap()).body("hello").send().await.unwrap();
+    let part = json!({ "PartNumber": 1, "ETag": put.headers()["etag"].to_str().unwrap() });
+    let complete = async || {
+        let path = format!("{companion}/multipart/{upload}/complete?key={key}");
+        stack.anyone().post(&path, json!({ "parts": [part] })).await
+    };
+    for (code, error) in [
+        ("EntityTooSmall", "Invalid parts: all but the last must have 5 MiB or more"),
+        ("InvalidPart", "Invalid parts"),
+        ("InvalidPartOrder", "Invalid parts"),
+        ("EntityTooLarge", "Invalid parts"),
+    ] {
+        let wrong = json!({ "code": code, "status": 400 });
+        // The proxy takes a completion for a creation, for each is a `POST` to a key with XML in its body.
+        let undo = s3(&stack, json!({ "service": "s3", "operation": "CreateMultipartUpload", "error": wrong })).await;
+        complete().await.fails_with_message(400, error);
+        assert_eq!(met(&stack).await, 1, "{code} is not tried again");
+        drop(undo);
+    }
+    assert_eq!(complete().await.status, 200);
+}
+
+#[tokio::test]
+async fn forms_that_nobody_posts_are_swept_without_a_look_for_parts() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let companion = companion(&bob, json!({})).await;
+    let theirs = doc! { "userId": bob.object_id() };
+    let sweep = async || {
+        let past = doc! { "$set": { "expiresAt": DateTime::from_millis(0) } };
+        stack.files.update_many(theirs.clone(), past).await.unwrap();
+        let swept = stack.try_invoke("sweeper", &json!({})).await;
+        (swept.is_ok(), stack.files.count_documents(theirs.clone()).await.unwrap())
+    };
+    for _ in 0..3 {
+        assert_eq!(stack.anyone().get(&format!("{companion}/params?filename=a.txt")).await.status, 200);
+    }
+    let whole = json!({ "name": "a.txt", "type": "file", "size": 5 });
+    assert_eq!(bob.create(whole).await.status, 201);
+    assert_eq!(bob.post("/uploads/sign", json!({ "method": "PUT", "key": "a.txt" })).await.status, 200);
+    let failing = json!({ "code": "ServiceUnavailable", "status": 503 });
+    let undo = s3(&stack, json!({ "service": "s3", "operation": "ListMultipartUploads", "error": failing })).await;
+    assert_eq!(sweep().await, (true, 0));
+    assert_eq!(met(&stack).await, 0);
+    // Of what may come in parts they are looked for.
+    assert_eq!(bob.post("/uploads/sign", json!({ "method": "POST", "key": "a.bin" })).await.status, 200);
+    assert_eq!(sweep().await.1, 1);
+    assert!(met(&stack).await > 0);
+    drop(undo);
+    eventually("no row", Duration::from_secs(10), async || (sweep().await == (true, 0)).then_some(())).await;
 }

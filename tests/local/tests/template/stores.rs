@@ -46,11 +46,11 @@ fn s21_the_bucket_refuses_whoever_does_not_encrypt_the_connection() {
 }
 
 #[test]
-fn s21_an_upload_in_parts_that_is_forgotten_ends_after_a_day() {
+fn s21_an_upload_in_parts_that_is_forgotten_ends_after_a_week() {
     let rules = template().only("AWS::S3::Bucket")["LifecycleConfiguration"]["Rules"].as_array().unwrap();
     let ends = |rule: &Value| {
         rule["Status"] == "Enabled"
-            && rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 1
+            && rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 7
             // Of any key.
             && ["Prefix", "Filter", "TagFilters"].iter().all(|key| rule.get(key).is_none())
     };
