@@ -35,8 +35,8 @@ impl Jobs {
                 SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(job(user, file)).build()
             });
             let entries = entries.collect::<Result<_, _>>().map_err(|error| Error::Internal(error.into()))?;
-            let send = self.sqs.send_message_batch().queue_url(&self.queue_url).set_entries(Some(entries));
-            let outcome = send.send().await?;
+            let batch = self.sqs.send_message_batch().queue_url(&self.queue_url).set_entries(Some(entries));
+            let outcome = batch.send().await?;
             let taken = outcome.successful().iter().filter_map(|entry| some.get(entry.id().parse::<usize>().ok()?));
             sent.extend(taken.map(|&(_, file)| file));
             none_failed(outcome.failed())?;

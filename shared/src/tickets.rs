@@ -155,7 +155,9 @@ impl Tickets {
 
     /// What a ticket allows, if it has not been revoked.
     pub async fn scope(&self, ticket: Ticket) -> Result<Scope> {
-        let row = answer(self.rows.find_one(doc! { "_id": ticket.id }).projection(doc! { "begun": 0 })).await?.ok_or(Error::Unauthorized)?;
+        let row = answer(self.rows.find_one(doc! { "_id": ticket.id }).projection(doc! { "begun": 0 }))
+            .await?
+            .ok_or(Error::Unauthorized)?;
         Ok(row.into())
     }
 

@@ -115,7 +115,7 @@ impl App {
                 }
                 Err(Failure::PutOff) => return Attempt::PutOff,
             };
-            log(&context.request_id, message, outcome, error, started.elapsed());
+            log(&context.request_id, message, outcome, error.as_deref(), started.elapsed());
             Attempt::Over
         })
         .await;
@@ -167,7 +167,8 @@ impl App {
         if left < limits::JOB + limits::LAST_WORDS {
             return Err(Failure::Transient(Error::Unavailable(anyhow::anyhow!("no time is left in this batch"))));
         }
-        match within(limits::JOB_FETCH, fetch).await? {
+        // A call of an SDK is a large future; boxed, it makes no larger ones of what it is part of.
+        match within(limits::JOB_FETCH, Box::pin(fetch)).await? {
             Fetched::Done(outcome) => Ok(outcome),
             Fetched::Image(file, source) => self.thumbnails(&file, source, receive).await,
         }
@@ -294,13 +295,13 @@ impl App {
             Ok(decoded) => decoded.map_err(|refusal| refusal.to_string()),
             Err(panic) => Err(format!("damaged image: {panic}")),
         };
-        within(limits::JOB_STORE, async {
+        let recorded = Box::pin(async {
             match decoded {
                 Ok(thumbnails) => self.store(file, thumbnails).await.map(|()| "ready"),
                 Err(reason) => Err(self.failed(file, reason).await),
             }
-        })
-        .await
+        });
+        within(limits::JOB_STORE, recorded).await
     }
 
     async fn store(&self, file: &File, thumbnails: Vec<Thumbnail>) -> Result<(), Failure> {
@@ -340,7 +341,7 @@ fn comes_again_after(retry: Duration, receives: u32, place: usize) -> Duration {
     retry.saturating_mul(1 << doublings).saturating_add(apart)
 }
 
-fn log(request_id: &str, message: &SqsMessage, outcome: &str, error: Option<String>, took: Duration) {
+fn log(request_id: &str, message: &SqsMessage, outcome: &str, error: Option<&str>, took: Duration) {
     tracing::info!(
         request_id,
         message_id = message.message_id,
