@@ -104,7 +104,7 @@ impl App {
         let left_over = in_turns(batch, is_last_receive, async |message, unfinished| {
             let started = Instant::now();
             let receive = Receive { number: receives(message), unfinished, deadline };
-            let (outcome, error) = match self.done(message, receive).await {
+            let (outcome, error) = match Box::pin(self.done(message, receive)).await {
                 Ok(outcome) => (outcome, None),
                 Err(Failure::Permanent(reason)) => ("failed", Some(reason)),
                 Err(Failure::Transient(error)) => {

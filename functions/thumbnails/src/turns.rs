@@ -57,7 +57,7 @@ mod tests {
         cell::RefCell,
         collections::BTreeSet,
         pin::pin,
-        task::{Context, Poll, Waker},
+        task::{Context, Waker},
     };
 
     use super::*;
@@ -122,7 +122,7 @@ mod tests {
         };
         let survives = {
             let work = pin!(in_turns(batch.to_vec(), receive == limits::RECEIVES, attempt));
-            matches!(work.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(_))
+            work.poll(&mut Context::from_waker(Waker::noop())).is_ready()
         };
         let mut images = world.into_inner();
         for &at in batch {
@@ -147,7 +147,7 @@ mod tests {
             (0_u32..1 << order.len().saturating_sub(1)).map(move |cuts| {
                 let mut batches = vec![Vec::new()];
                 for (n, &at) in order.iter().enumerate() {
-                    if n > 0 && cuts >> (n - 1) & 1 == 1 {
+                    if n > 0 && (cuts >> (n - 1)) & 1 == 1 {
                         batches.push(Vec::new());
                     }
                     batches.last_mut().unwrap().push(at);

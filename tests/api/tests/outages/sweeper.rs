@@ -20,20 +20,20 @@ async fn a_sweep_keeps_redis_in_use() {
     let (_alone, stack) = alone().await;
     let before = pings(&stack).await;
     stack.invoke("sweeper", &json!({})).await;
-    assert_eq!(pings(&stack).await, before + 1);
+    assert!(pings(&stack).await > before);
 }
 
 #[tokio::test]
 async fn without_redis_a_sweep_is_a_sweep() {
     let (_alone, stack) = alone().await;
-    for outage in [Outage::Hang, Outage::Crash] {
-        let since = SystemTime::now() - Duration::from_secs(1);
+    let since = SystemTime::now();
+    for (outages, outage) in (1..).zip([Outage::Hang, Outage::Crash]) {
         let _undo = outage.of(&stack, "redis").await;
         let swept = stack.invoke("sweeper", &json!({})).await;
         assert!(swept["expired"].is_u64() && swept["overdue"].is_u64(), "{swept}");
         eventually("the log says so", Duration::from_secs(10), async || {
             let lines = stack.log_lines(since).await;
-            lines.iter().any(|line| line.contains("Redis does not answer")).then_some(())
+            (lines.iter().filter(|line| line.contains("Redis does not answer")).count() == outages).then_some(())
         })
         .await;
     }
