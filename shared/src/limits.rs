@@ -65,7 +65,7 @@ pub const FAILURES: u32 = 10;
 pub const FAILURES_WITHIN: Duration = Duration::from_mins(1);
 
 /// Levels of folders: what lies in the root is at level 1, and nothing is made below this one. A read looks at each folder
-/// above what it reads, so that their number is what a read costs: some 30 µs of MongoDB's time each. People nest ten.
+/// above what it reads, so that their number is what a read costs: some 30 µs of `MongoDB`'s time each. People nest ten.
 pub const LEVELS: u32 = 100;
 
 /// Wrong passwords from one network within [`FAILURES_WITHIN`], for any accounts, after which the network may only log in to

@@ -350,7 +350,7 @@ async fn r24_what_cannot_be_read_is_refused_in_json() {
 }
 
 #[tokio::test]
-async fn s19_a_field_counts_wherever_it_stands() {
+async fn a_field_counts_wherever_it_stands() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let others: String = (0..10_000).map(|n| format!(r#""k{n}":"x","#)).collect::<Vec<_>>().concat();

@@ -149,7 +149,7 @@ async fn what_is_not_visible_is_counted_without_reading_it() {
     stack.files.delete_many(doc! { "userId": bob.object_id() }).await.unwrap();
 }
 
-/// What MongoDB did in collection `files` meanwhile.
+/// What `MongoDB` did in collection `files` meanwhile.
 async fn profile(stack: &Stack, work: impl AsyncFnOnce()) -> Vec<Document> {
     let database = database(stack);
     let profile = async |level: i32| database.run_command(doc! { "profile": level }).await.unwrap();
