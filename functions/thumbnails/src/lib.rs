@@ -5,6 +5,7 @@
 
 use std::{
     cmp::Reverse,
+    sync::OnceLock,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -73,13 +74,15 @@ enum Fetched {
 
 /// A message as it came this time.
 #[derive(Clone, Copy)]
-struct Receive {
+struct Receive<'a> {
     /// How often the queue has handed it out, this time included.
     number: u32,
     /// Decodings of its image that may have begun and not ended. See [`turns`].
     unfinished: u32,
     /// When Lambda ends the worker.
     deadline: SystemTime,
+    /// The format of its image, once the image has been read, for the metrics.
+    format: &'a OnceLock<&'static str>,
 }
 
 impl App {
@@ -103,7 +106,8 @@ impl App {
         let (deadline, mut response) = (context.deadline(), SqsBatchResponse::default());
         let left_over = in_turns(batch, is_last_receive, async |message, unfinished| {
             let started = Instant::now();
-            let receive = Receive { number: receives(message), unfinished, deadline };
+            let format = OnceLock::new();
+            let receive = Receive { number: receives(message), unfinished, deadline, format: &format };
             let (outcome, error) = match Box::pin(self.done(message, receive)).await {
                 Ok(outcome) => (outcome, None),
                 Err(Failure::Permanent(reason)) => ("failed", Some(reason)),
@@ -115,12 +119,12 @@ impl App {
                 }
                 Err(Failure::PutOff) => return Attempt::PutOff,
             };
-            log(&context.request_id, message, outcome, error.as_deref(), started.elapsed());
+            log(&context.request_id, message, outcome, format.get().copied(), error.as_deref(), started.elapsed());
             Attempt::Over
         })
         .await;
         for message in left_over {
-            log(&context.request_id, &message, "left to the sweeper", None, Duration::ZERO);
+            log(&context.request_id, &message, "left to the sweeper", None, None, Duration::ZERO);
         }
         response
     }
@@ -137,7 +141,7 @@ impl App {
         }
     }
 
-    async fn done(&self, message: &SqsMessage, receive: Receive) -> Result<&'static str, Failure> {
+    async fn done(&self, message: &SqsMessage, receive: Receive<'_>) -> Result<&'static str, Failure> {
         let body = message.body.as_deref().unwrap_or_default();
         match Message::parse(body).map_err(|reason| Failure::Permanent(reason.into()))? {
             Message::Test => Ok("ignored"),
@@ -161,7 +165,7 @@ impl App {
     async fn job(
         &self,
         fetch: impl Future<Output = Result<Fetched, Failure>>,
-        receive: Receive,
+        receive: Receive<'_>,
     ) -> Result<&'static str, Failure> {
         let left = receive.deadline.duration_since(SystemTime::now()).unwrap_or_default();
         if left < limits::JOB + limits::LAST_WORDS {
@@ -174,7 +178,7 @@ impl App {
         }
     }
 
-    async fn wanted(&self, owner: UserId, id: FileId, receive: Receive) -> Result<Fetched, Failure> {
+    async fn wanted(&self, owner: UserId, id: FileId, receive: Receive<'_>) -> Result<Fetched, Failure> {
         match self.files.owned_by(owner, id).await {
             Ok(file) => self.image(file, receive).await,
             Err(Error::NotFound) => {
@@ -186,7 +190,7 @@ impl App {
     }
 
     /// An object has come, perhaps long ago, or again, or for nobody: what no row asks for is deleted.
-    async fn arrived(&self, object: &Object, receive: Receive) -> Result<Fetched, Failure> {
+    async fn arrived(&self, object: &Object, receive: Receive<'_>) -> Result<Fetched, Failure> {
         let Some((id, key, is_form)) = Key::parse_upload(&object.key) else {
             return Err(Failure::Permanent("an object that is no upload".into()));
         };
@@ -233,7 +237,7 @@ impl App {
     }
 
     /// The source of an image that is to be decoded.
-    async fn image(&self, file: File, receive: Receive) -> Result<Fetched, Failure> {
+    async fn image(&self, file: File, receive: Receive<'_>) -> Result<Fetched, Failure> {
         let Kind::Image(Content::Stored { key, size }, thumbnails) = &file.kind else {
             return Err(Failure::Permanent("File not found".into()));
         };
@@ -278,7 +282,7 @@ impl App {
 
     /// Decodes an image and stores its thumbnails. The image is marked for as long as it is decoded and no longer: a worker
     /// that dies while it waits for a store has not died of the image.
-    async fn thumbnails(&self, file: &File, source: Bytes, receive: Receive) -> Result<&'static str, Failure> {
+    async fn thumbnails(&self, file: &File, source: Bytes, receive: Receive<'_>) -> Result<&'static str, Failure> {
         match self.files.decoding_begins(file, receive.unfinished).await {
             Ok(Decoding::Begins) => {}
             Ok(Decoding::Unfinished(some)) if may_come_later(some) => return Err(Failure::PutOff),
@@ -290,6 +294,7 @@ impl App {
             Err(Error::NotFound) => return Err(Failure::Permanent("File not found".into())),
             Err(error) => return Err(error.into()),
         }
+        receive.format.get_or_init(|| picture::format(&source));
         let decoded = tokio::task::spawn_blocking(move || picture::thumbnails(&source)).await;
         let decoded = match decoded {
             Ok(decoded) => decoded.map_err(|refusal| refusal.to_string()),
@@ -341,12 +346,20 @@ fn comes_again_after(retry: Duration, receives: u32, place: usize) -> Duration {
     retry.saturating_mul(1 << doublings).saturating_add(apart)
 }
 
-fn log(request_id: &str, message: &SqsMessage, outcome: &str, error: Option<&str>, took: Duration) {
+fn log(
+    request_id: &str,
+    message: &SqsMessage,
+    outcome: &str,
+    format: Option<&str>,
+    error: Option<&str>,
+    took: Duration,
+) {
     tracing::info!(
         request_id,
         message_id = message.message_id,
         receives = receives(message),
         outcome,
+        format,
         error,
         duration_ms = took.as_secs_f64() * 1000.0,
         "job"

@@ -42,6 +42,17 @@ pub enum Refusal {
     Damaged(String),
 }
 
+/// What an image is by its first bytes, in a word for the metrics.
+pub fn format(source: &[u8]) -> &'static str {
+    match image::guess_format(source) {
+        Ok(ImageFormat::Jpeg) => "jpeg",
+        Ok(ImageFormat::Png) => "png",
+        Ok(ImageFormat::Gif) => "gif",
+        Ok(ImageFormat::WebP) => "webp",
+        _ => "other",
+    }
+}
+
 /// One thumbnail for each width, the largest first.
 ///
 /// # Errors

@@ -256,6 +256,48 @@ async fn s24_nothing_that_is_typed_breaks_a_line() {
     is_in_none(&word, &stack.log_lines(since).await);
 }
 
+/// CloudWatch reads them by its specification of the embedded metric format, and says nothing of what it cannot read.
+#[tokio::test]
+async fn lines_carry_metrics_that_cloudwatch_can_read() {
+    let stack = Stack::running().await;
+    let since = SystemTime::now() - Duration::from_secs(1);
+    let bob = stack.user("bob").await;
+    let deleted = bob.upload("notes.txt", b"hi").await;
+    let image = bob.upload_image("photo.jpg", &api::pictures::jpeg(600, 400)).await;
+    api::images::thumbnail(&bob, &image, 100).await;
+    bob.request("DELETE", &format!("/files/{deleted}")).send().await;
+    bob.request("BREW", "/files").send().await;
+    let swept = stack.invoke("sweeper", &json!({})).await;
+    let of = |line: &Value, names: &[&str]| {
+        line["_aws"]["CloudWatchMetrics"].as_array().unwrap().iter().any(|directive| {
+            let metrics = directive["Metrics"].as_array().unwrap();
+            names.iter().all(|name| metrics.iter().any(|metric| metric["Name"] == *name))
+        })
+    };
+    let lines = eventually("lines of requests, a job and a sweep", WITHIN, async || {
+        let lines: Vec<Value> =
+            stack.log_lines(since).await.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let measured: Vec<Value> = lines.into_iter().filter(|line: &Value| line["_aws"].is_object()).collect();
+        let has_job = measured.iter().any(|line| line["outcome"] == "ready" && line["format"] == "jpeg");
+        let has_sweep = swept["expired"] == 0 || measured.iter().any(|line| of(line, &["expired", "overdue"]));
+        let has_request = measured.iter().any(|line| line["route"] == "/files" && of(line, &["duration_ms"]));
+        (has_job && has_sweep && has_request).then_some(measured)
+    })
+    .await;
+    for line in &lines {
+        assert!(line["_aws"]["Timestamp"].is_u64(), "{line}");
+        for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
+            assert_eq!(directive["Namespace"], "files-manager", "{line}");
+            let dimensions = directive["Dimensions"][0].as_array().unwrap();
+            assert!(dimensions.iter().all(|name| line[name.as_str().unwrap()].is_string()), "{line}");
+            for metric in directive["Metrics"].as_array().unwrap() {
+                assert!(line[metric["Name"].as_str().unwrap()].is_number(), "{line}");
+            }
+        }
+        assert_ne!(line["method"], "BREW", "a client makes metrics of its own: {line}");
+    }
+}
+
 async fn lines_of(stack: &Stack, user: &str, since: SystemTime) -> Vec<String> {
     stack.log_lines(since).await.into_iter().filter(|line| line.contains(user)).collect()
 }
