@@ -185,7 +185,11 @@ fn function(name: &str, bootstrap: &Path, runtime_api: SocketAddr) -> Command {
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
         .env("AWS_REGION", REGION)
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
-        .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+        // As in template.yaml.
+        .env("MALLOC_ARENA_MAX", "1")
+        .env("MALLOC_MMAP_THRESHOLD_", "16777216")
+        .env("MALLOC_TRIM_THRESHOLD_", "33554432");
     function
 }
 
