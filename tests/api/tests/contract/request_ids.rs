@@ -18,7 +18,7 @@ async fn s24_every_answer_has_the_id_of_its_line_in_the_log() {
         (anyone.request("GET", "/status"), 200),
         (bob.request("POST", "/files").json(json!({ "name": "a", "type": "folder" })), 201),
         (bob.request("GET", "/disconnect"), 204),
-        (bob.request("GET", &content).header("Range", "bytes=0-0"), 401),
+        (bob.request("GET", &content).header("Range", "bytes=0-0"), 404),
         (anyone.request("POST", "/users").body("application/json", "{"), 400),
         (anyone.request("POST", "/users").body("application/json", " ".repeat(100_000)), 413),
         (anyone.request("GET", "/unknown"), 404),
