@@ -20,6 +20,9 @@ pub const S3_PUT: f64 = 0.005 / 1e3;
 pub const S3_GET: f64 = 0.0004 / 1e3;
 pub const S3_GB_MONTH: f64 = 0.023;
 
+/// A custom metric of CloudWatch that is sent in each hour of a month: <https://aws.amazon.com/cloudwatch/pricing/>.
+pub const METRIC_MONTH: f64 = 0.3;
+
 /// SQS: <https://aws.amazon.com/sqs/pricing/>.
 pub const SQS_REQUEST: f64 = 0.40 / 1e6;
 
@@ -37,6 +40,7 @@ pub mod free {
     pub const LOGS_GB: f64 = 5.0;
     pub const ALARMS: f64 = 10.0;
     pub const DASHBOARDS: f64 = 3.0;
+    pub const METRICS: f64 = 10.0;
     /// <https://aws.amazon.com/eventbridge/pricing/>
     pub const SCHEDULES: f64 = 14e6;
     /// Requests to keys that AWS manages: <https://aws.amazon.com/kms/pricing/>

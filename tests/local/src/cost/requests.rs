@@ -404,7 +404,8 @@ impl Month {
              Of a hundred requests of a month these are {}. What AWS gives for nothing is taken off. The task of Fargate has {} \
              CPU and {} GB, a load balancer and public addresses, and nobody answers while it is replaced; it needs the same S3. \
              Storage (${} per GB and month), data out (free up to {} GB a month), MongoDB and Redis come to all of this, but \
-             Supabase's price has a database, 100 GB of storage and 250 GB of data out in it.",
+             Supabase's price has a database, 100 GB of storage and 250 GB of data out in it. So do CloudWatch's metrics by \
+             route, ${} for each that is sent all month beyond the first {}; `Metrics=off` sends none.",
             prices::DATE,
             figures.date,
             figures.machine,
@@ -417,6 +418,8 @@ impl Month {
             fargate::GB,
             prices::S3_GB_MONTH,
             free::OUT_GB,
+            prices::METRIC_MONTH,
+            free::METRICS,
         );
         text.split("\n\n").map(wrapped).collect::<Vec<_>>().join("\n")
     }
