@@ -73,8 +73,8 @@ async fn a_failed_login_writes_nothing_to_redis_but_that_it_failed() {
     assert_eq!(all_but_failures(&mut redis).await, before);
 
     assert_eq!(stack.anyone().connect(&email, PASSWORD).await.status, 200);
-    // A session, and the list of them.
-    assert_eq!(all_but_failures(&mut redis).await.len(), before.len() + 2);
+    // A session, the list of them, and the networks that the account knows.
+    assert_eq!(all_but_failures(&mut redis).await.len(), before.len() + 3);
 }
 
 #[tokio::test]
