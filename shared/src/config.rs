@@ -35,7 +35,8 @@ pub struct Config {
     pub sign_ups_per_address: u32,
     /// Least level that is logged: `LOG_LEVEL`, default `info`; a level below that is not compiled in.
     pub log_level: LevelFilter,
-    /// CloudWatch's namespace of the metrics in the log lines: `METRICS_NAMESPACE`; no metrics without one.
+    /// CloudWatch's namespace of the metrics in the log lines: `METRICS_NAMESPACE`; no metrics without one, or where
+    /// `METRICS` is `off`.
     pub metrics_namespace: Option<String>,
     /// How long an upload may stay pending before the sweeper removes it: `UPLOAD_GRACE`, seconds, default 900.
     pub upload_grace: Duration,
@@ -75,7 +76,7 @@ impl Config {
             failures_per_address: at_least_one("FAILURES_PER_ADDRESS", limits::FAILURES_PER_ADDRESS)?,
             sign_ups_per_address: at_least_one("SIGN_UPS_PER_ADDRESS", limits::SIGN_UPS_PER_ADDRESS)?,
             log_level: parsed("LOG_LEVEL", LevelFilter::INFO)?,
-            metrics_namespace: optional("METRICS_NAMESPACE"),
+            metrics_namespace: optional("METRICS_NAMESPACE").filter(|_| optional("METRICS").as_deref() != Some("off")),
             upload_grace: seconds("UPLOAD_GRACE", 900)?,
             direct_upload_grace: seconds("DIRECT_UPLOAD_GRACE", 86_400)?,
             thumbnail_grace: seconds("THUMBNAIL_GRACE", 900)?,
