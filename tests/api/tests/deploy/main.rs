@@ -55,7 +55,7 @@ async fn a_stack_that_is_deleted_and_made_again_takes_its_bucket_over() {
     account.run("sam delete --no-prompts").await;
     assert_eq!(account.objects().await, objects);
     let refused = account.try_run(&built(again.lines().last().unwrap())).await.unwrap_err();
-    assert!(refused.contains("already exists"), "{refused}");
+    assert!(refused.contains("VALIDATION_FAILED"), "{refused}");
     account.run("sam delete --no-prompts").await;
     assert_eq!(account.objects().await, objects);
 
