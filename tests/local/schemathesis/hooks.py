@@ -106,6 +106,10 @@ def is_how_things_stand(failure, case, response):
         "Files of this type are not allowed here",
         # S3 has other parts than those.
         "Invalid parts",
+        # A condition may be of another version of the file.
+        "Precondition failed",
+        # The API makes nothing below a hundred levels of folders.
+        "Too deep: 100 levels at most",
         # What is generated may have been sent before.
         "This Idempotency-Key was used for another request",
     }
