@@ -317,8 +317,9 @@ pub const QUEUE_BATCH: usize = 10;
 /// Rows that the sweeper finishes at once.
 pub const SWEEP_ROWS: i64 = 500;
 
-/// How long one run of the sweeper goes on with deleting; the next goes on from there. Lambda ends the function, and the
-/// schedule starts the next run, after 15 minutes: the rest is for the batch that is under way then, and for lost jobs.
+/// How long one run of the sweeper begins new batches, of lost jobs and of deletions together; the next run goes on from
+/// there. Lambda ends the function, and the schedule starts the next run, after 15 minutes: the rest is for the batch that is
+/// under way then.
 pub const SWEEP: Duration = Duration::from_mins(10);
 
 /// Documents of the original that are read at once when their files are brought into the bucket.

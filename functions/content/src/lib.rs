@@ -60,7 +60,7 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 
 /// The content of a file, or a thumbnail
 ///
-/// Whose file it is needs a token, for a public one nobody does; a token that is not good is ignored. Where the answer is a
+/// A private file needs its owner's token. A public file needs none; an invalid token is ignored. Where the answer is a
 /// redirect, send the token as `X-Token`, or not to S3: S3 refuses a signed URL beside a header `Authorization`. `HEAD`
 /// answers alike; how large a file is its document says.
 #[utoipa::path(

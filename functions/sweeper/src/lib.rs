@@ -55,8 +55,10 @@ impl App {
     /// The first failure of a part, most often of a store that is down. The log has all of them, and the schedule is the retry.
     pub async fn sweep(&self, request_id: &str) -> Result<Swept> {
         self.use_redis().await;
-        let (expired, overdue) = (self.expired().await, self.overdue().await);
-        let departures = self.departures.sweep().await;
+        // A backlog of deletions may take all the time of a run, so it comes last.
+        let started = Instant::now();
+        let (overdue, departures) = (self.overdue(started).await, self.departures.sweep().await);
+        let expired = self.expired(started).await;
         let failures = [expired.as_ref().err(), overdue.as_ref().err(), departures.as_ref().err()];
         for (part, error) in ["expired", "overdue", "departures"].into_iter().zip(failures) {
             if let Some(error) = error {
@@ -69,8 +71,7 @@ impl App {
         Ok(swept)
     }
 
-    async fn expired(&self) -> Result<usize> {
-        let started = Instant::now();
+    async fn expired(&self, started: Instant) -> Result<usize> {
         let mut count = 0;
         // What is in a folder follows the folder, so there may be more after the last.
         while started.elapsed() < limits::SWEEP {
@@ -85,8 +86,8 @@ impl App {
     }
 
     /// Sends the jobs again that are overdue now, each once, as many as there is time for.
-    async fn overdue(&self) -> Result<usize> {
-        let (started, now) = (Instant::now(), SystemTime::now());
+    async fn overdue(&self, started: Instant) -> Result<usize> {
+        let now = SystemTime::now();
         self.files.give_up_overdue(now).await?;
         let mut count = 0;
         while started.elapsed() < limits::SWEEP {
@@ -96,7 +97,7 @@ impl App {
             }
             let mut sent = Vec::with_capacity(overdue.len());
             let outcome = self.jobs.send_all(&overdue, &mut sent).await;
-            // What the queue did not take does not count: the image is not given up for the queue's fault.
+            // Only jobs that the queue took count: an image is not given up for the queue's fault.
             self.files.resent(&sent).await?;
             count += sent.len();
             outcome?;
