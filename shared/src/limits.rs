@@ -171,14 +171,15 @@ pub const S3_WORKER: Duration = Duration::from_secs(8);
 /// source.
 pub const JOB_FETCH: Duration = Duration::from_secs(10);
 
-/// How long decoding one image takes at most. Nothing stops a decoder but the end of the function, which leaves the mark.
-pub const JOB_DECODE: Duration = Duration::from_secs(2);
+/// How long decoding one image takes at most, unless the image was made to be slow. Only the end of the function stops the
+/// decoder of such an image, which leaves the mark: after the second time the image fails.
+pub const JOB_DECODE: Duration = PNG_ROWS;
 
 /// How long one job may wait for the stores after its image is decoded.
 pub const JOB_STORE: Duration = Duration::from_secs(6);
 
 /// How long one job takes at most, with the mark that its image is being decoded. The worker begins no job with less time
-/// left, so that Lambda does not end it in the middle of one. The worker's timeout in `template.yaml` leaves 9 s beside it,
+/// left, so that Lambda does not end it in the middle of one. The worker's timeout in `template.yaml` leaves 6 s beside it,
 /// in which a batch of usual jobs is begun.
 pub const JOB: Duration = JOB_FETCH.saturating_add(MONGODB).saturating_add(JOB_DECODE).saturating_add(JOB_STORE);
 
@@ -281,8 +282,8 @@ pub const PNG_AHEAD_BYTES: usize = 64 << 10;
 
 /// How long the rows of a PNG may take. The slowest picture of [`SOURCE_PIXELS`] takes about a second. Deflate data that
 /// begins a new block every few bytes takes up to half a microsecond a byte, so 30 s in a file of [`SOURCE_BYTES`], and no
-/// limit on sizes tells it from other data. Five jobs of a batch together stay within the worker's 60 s.
-pub const PNG_ROWS: Duration = Duration::from_secs(10);
+/// limit on sizes tells it from other data.
+pub const PNG_ROWS: Duration = Duration::from_secs(5);
 
 /// Most prefix code groups of a lossless WebP. libwebp, which writes nearly all of them, uses 2600 at most; the format
 /// allows 65536, and choosing among so many for every block of [`SOURCE_PIXELS`] takes seconds, for no cache holds them.

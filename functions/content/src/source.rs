@@ -24,7 +24,7 @@ pub struct Source {
     name: String,
 }
 
-/// What the conditions of a request come to.
+/// The outcome of a request's conditions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Precondition {
     Holds,
@@ -169,8 +169,7 @@ fn listed(asked: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     lines.flat_map(|line| line.split(',').map(str::trim))
 }
 
-/// Whether a part is wanted. A range in a unit that is not known here is as if it were not there (RFC 9110, section
-/// 14.2).
+/// True if the request asks for a range of bytes. A `Range` in another unit is ignored (RFC 9110, section 14.2).
 pub fn wants_range(asked: &HeaderMap) -> bool {
     let range = asked.get(header::RANGE).and_then(|value| value.to_str().ok());
     let unit = range.and_then(|range| range.split_once('=')).map(|(unit, _)| unit);

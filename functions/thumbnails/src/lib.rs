@@ -136,7 +136,7 @@ impl App {
             Some((message.receipt_handle.as_deref()?, after))
         });
         if let Err(error) = self.jobs.come_again(&handles.collect::<Vec<_>>()).await {
-            // They come after the queue's own time.
+            // The messages come again after the queue's visibility timeout.
             tracing::warn!(error = error.cause(), "the queue's time stays");
         }
     }
@@ -226,7 +226,7 @@ impl App {
         if is_form {
             self.objects.delete(&put).await?;
         }
-        // What else was begun under the key: a client that has lost the answer to its beginning begins again.
+        // Other uploads may be open under the key: a client that has lost the answer to its begin begins again.
         if object.is_of_parts() {
             self.objects.abort(&key).await?;
         }

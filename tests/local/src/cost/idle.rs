@@ -26,7 +26,7 @@ const SWEEP_LOG_GB: f64 = 2e-6;
 const SECRETS: f64 = 2.0;
 
 /// Settings of a resource that make it cost by the hour or by the month, or keep Lambda from asking a queue less often.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
     "FileSystemConfigs",
     "KMSMasterKeyID",
     "KmsKeyArn",
@@ -35,6 +35,7 @@ const SETTINGS: [&str; 10] = [
     "MaximumConcurrency",
     "ProvisionedConcurrencyConfig",
     "ProvisionedPollerConfig",
+    "ScalingConfig",
     "SnapStart",
     "VpcConfig",
 ];

@@ -401,7 +401,7 @@ impl Month {
              function is billed for the CPU time that was measured on {} on {}, at the share of a CPU that its memory brings, \
              and for waiting for the stores, which are assumed to answer in {} ms (MongoDB), {} ms (Redis), {} ms (S3, to read) \
              and {} ms (S3, to write). A new instance is billed for some 0.1 s once.\n\n\
-             Of a hundred requests of a month these are {}. What AWS gives for nothing is taken off. The task of Fargate has {} \
+             A hundred requests of a month are {}. The free tier is taken off. The task of Fargate has {} \
              CPU and {} GB, a load balancer and public addresses, and nobody answers while it is replaced; it needs the same S3. \
              Storage (${} per GB and month), data out (free up to {} GB a month), MongoDB and Redis come to all of this, but \
              Supabase's price has a database, 100 GB of storage and 250 GB of data out in it. So do CloudWatch's metrics by \
