@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::{Config, Error, error::Cause, limits, reconnecting::Reconnecting, sessions::Seen};
 
-/// What Lambda calls a request. Its line in the log has the same name.
+/// Lambda's id of a request, which the line of the request in the log has too.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Serves a function's routes until Lambda ends the instance. `routes` makes them, with connections to the stores; it is

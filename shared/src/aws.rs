@@ -196,7 +196,7 @@ impl HttpClient for Connections {
         components: &RuntimeComponentsBuilder,
         config: &ConfigBag,
     ) -> Result<(), BoxError> {
-        // It loads the system's authorities, so that the first request does not wait for that.
+        // The call loads the system's authorities, so that the first request does not wait for them.
         HttpClient::validate_base_client_config(&self.current(), components, config)
     }
 

@@ -95,7 +95,7 @@ pub fn mongodb_uri() -> Result<String> {
     required("MONGODB_URI")
 }
 
-/// What the program needs that brings the files of the original into the bucket: `MONGODB_URI`, `BUCKET` and the
+/// The settings of the program that brings the files of the original into the bucket: `MONGODB_URI`, `BUCKET` and the
 /// standard variables of AWS.
 ///
 /// # Errors

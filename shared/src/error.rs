@@ -107,7 +107,7 @@ impl Error {
     }
 }
 
-/// What a client is told whose parts S3 does not join, or would not.
+/// The error of a client whose parts S3 does not join, or would not join.
 pub const INVALID_PARTS: &str = "Invalid parts";
 pub const SMALL_PARTS: &str = "Invalid parts: all but the last must have 5 MiB or more";
 

@@ -530,7 +530,7 @@ impl Files {
     }
 
     pub async fn set_public(&self, owner: UserId, id: FileId, is_public: bool) -> Result<File> {
-        // What lies in a deleted folder is there no more, though the sweeper may not have come to it.
+        // A file in a deleted folder does not exist any more, even before the sweeper comes to it.
         self.reachable(owned(owner, id)).await?.ok_or(Error::NotFound)?;
         let set = doc! { "$set": { "isPublic": is_public, "updatedAt": DateTime::now() } };
         let update = self.rows.find_one_and_update(owned(owner, id), set).return_document(ReturnDocument::After);
@@ -638,7 +638,7 @@ impl Files {
             "thumbnailsResent": { "$add": [resent, 1] },
             "thumbnailsDueAt": { "$add": [DateTime::now(), wait] },
         } };
-        // Those that the worker has not done yet.
+        // Only images that the worker has not done yet.
         let still_due = doc! { "_id": { "$in": ids }, "thumbnailsDueAt": { "$exists": true } };
         answer(self.rows.update_many(still_due, vec![counted])).await?;
         Ok(())

@@ -73,7 +73,7 @@ pub const LEVELS: u32 = 100;
 /// [`FAILURES`]. Whoever tries stolen passwords of many accounts gets 144,000 tries a day from one network.
 pub const FAILURES_PER_ADDRESS: u32 = 100;
 
-/// What one wrong password for an account, from any network, adds to the debt of the account; time pays the debt back. One
+/// The debt that one wrong password for an account, from any network, adds to the account; time pays the debt back. One
 /// network may fail [`FAILURES`] times a minute, which makes 60 s of debt a minute and never adds up: one network alone does
 /// not hold up another.
 pub const ACCOUNT_FAILURE: Duration = Duration::from_secs(6);

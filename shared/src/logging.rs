@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    /// What is written while `log` runs.
+    /// The lines that are written while `log` runs.
     fn logged(namespace: Option<&str>, log: impl FnOnce()) -> Vec<Value> {
         #[derive(Clone, Default)]
         struct Lines(Arc<Mutex<Vec<u8>>>);

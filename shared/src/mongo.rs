@@ -37,7 +37,7 @@ impl Mongodb {
     }
 
     async fn connect(&self) -> Result<Database> {
-        // What a name resolves to is asked once, so that connecting again waits for nobody.
+        // The name is resolved once, so that connecting again does not wait for DNS.
         let options = self.options.get_or_try_init(|| options(&self.uri, self.authorities.as_ref())).await?;
         let client = Client::with_options(options.clone()).context("MONGODB_URI")?;
         let database = database_of(&client);

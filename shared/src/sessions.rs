@@ -51,7 +51,7 @@ impl Token {
         sha256_hex(self.0.as_bytes())
     }
 
-    /// What its session is called, as in [`Session::id`].
+    /// The id of its session, as in [`Session::id`].
     pub(crate) fn session(&self) -> String {
         id_of(&self.digest()).to_owned()
     }

@@ -143,7 +143,7 @@ impl Throttle {
     }
 }
 
-/// What is counted in Redis, and how much of it is too much.
+/// A count in Redis, and its limit.
 enum Counter {
     /// At most so many failures within [`limits::FAILURES_WITHIN`]. The key is a sorted set of their names, by their time in
     /// milliseconds.

@@ -100,7 +100,7 @@ impl From<Row> for Scope {
 
 /// A ticket as its user may see it: nothing of it uploads.
 pub struct Issued {
-    /// What [`Tickets::revoke`] takes too.
+    /// The id by which [`Tickets::revoke`] finds the ticket too.
     pub id: ObjectId,
     pub scope: Scope,
     /// How many uploads may still begin; `None` for any number.

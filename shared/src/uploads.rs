@@ -81,7 +81,7 @@ struct SignedPart {
     url: String,
 }
 
-/// What a client is told that has more bytes than it may.
+/// The error of a client that has sent more bytes than it may.
 pub const TOO_LARGE: &str = "The upload is larger than it may be: begin again with less";
 
 /// A part as a client names it that has seen S3's answer: its number and its tag, in quotes or not.
@@ -314,7 +314,7 @@ fn url_expiry() -> Result<String> {
     expiry.try_to_rfc3339_string().map_err(|error| Error::Internal(error.into()))
 }
 
-/// Of the parts that are there those that a client names, by number and tag.
+/// The parts at S3 that a client names, by number and tag.
 ///
 /// # Errors
 /// `Invalid` if one is named that is not there, or twice.

@@ -78,7 +78,7 @@ impl Original {
         program
     }
 
-    /// What the program printed, and the code it ended with.
+    /// The output of the program, and its exit code.
     async fn run(&self, more: &[&str]) -> (String, i32) {
         let output = self.program(&self.folder, more).output().await.unwrap();
         let printed = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();

@@ -73,7 +73,7 @@ impl App {
 
     async fn expired(&self, started: Instant) -> Result<usize> {
         let mut count = 0;
-        // What is in a folder follows the folder, so there may be more after the last.
+        // Files in a folder follow their folder, so there may be more after the last batch.
         while started.elapsed() < limits::SWEEP {
             let doomed = self.files.take_expired().await?;
             if doomed.is_empty() {

@@ -98,7 +98,7 @@ impl App {
     /// One batch. Only transient failures are reported, so that only they come again.
     pub async fn work(&self, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
         let LambdaEvent { payload: SqsEvent { records: mut batch, .. }, context } = event;
-        // Those with the fewest receives left first: the worker may die of one that follows.
+        // Messages with the fewest receives left come first: the worker may die of a message that follows.
         batch.sort_by_key(|message| Reverse(receives(message)));
         self.come_again(&batch).await;
         let is_last_receive = batch.iter().any(|message| receives(message) >= limits::RECEIVES);
@@ -241,7 +241,7 @@ impl App {
         let Kind::Image(Content::Stored { key, size }, thumbnails) = &file.kind else {
             return Err(Failure::Permanent("File not found".into()));
         };
-        // What another job has made, or this one before its worker died of a neighbour, stays as it is.
+        // Thumbnails and failures of an earlier attempt stay: another job made them, or this job before its worker died.
         match thumbnails {
             Thumbnails::Ready(_) if receive.number > 1 => return Ok(Fetched::Done("ready")),
             Thumbnails::Failed(reason) if receive.number > 1 => return Err(Failure::Permanent(reason.clone())),

@@ -42,7 +42,7 @@ pub enum Refusal {
     Damaged(String),
 }
 
-/// What an image is by its first bytes, in a word for the metrics.
+/// The format of an image by its first bytes, as the metrics name it.
 pub fn format(source: &[u8]) -> &'static str {
     match image::guess_format(source) {
         Ok(ImageFormat::Jpeg) => "jpeg",

@@ -17,10 +17,10 @@
 
 use shared::limits;
 
-/// What came of an attempt at a message.
+/// The outcome of an attempt at a message.
 #[derive(PartialEq)]
 pub enum Attempt {
-    /// It is done, or has failed, or will come again.
+    /// The message is done, or has failed, or will come again.
     Over,
     /// More decodings of its image have begun and not ended than may have in this turn.
     PutOff,

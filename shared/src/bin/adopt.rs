@@ -83,7 +83,7 @@ async fn main() -> Result<ExitCode> {
     Ok(report.print("adopted", files, bytes))
 }
 
-/// What a first look at all documents found. It costs one `stat` a document, and makes it possible to say how much is
+/// The result of a first look at all documents. The look costs one `stat` a document, and makes it possible to say how much is
 /// left.
 #[derive(Default)]
 struct Survey {
@@ -123,7 +123,7 @@ enum Found {
 }
 
 /// The original's path may be that of another machine or of a folder that has moved, so only the last name of it counts.
-/// That also keeps a document from naming a file outside of the folder.
+/// So no document can name a file outside of the folder.
 ///
 /// # Errors
 /// The folder cannot be read: whether a file is there is not known then.
@@ -268,13 +268,13 @@ impl Run {
     }
 }
 
-/// What is left to do, in units of what was done.
+/// The rest, as a multiple of the part that is done.
 #[allow(clippy::cast_precision_loss, reason = "an estimate")]
 fn remaining(done: u64, all: u64) -> f64 {
     if done == 0 { 0.0 } else { all.saturating_sub(done) as f64 / done as f64 }
 }
 
-/// What the stores say is for whoever runs this program, not for a client.
+/// The text of a store's error is for the person who runs this program; a client would not see it.
 fn explained(error: Error) -> anyhow::Error {
     match error.cause() {
         Some(cause) => anyhow::anyhow!("{cause}; start the program again, it goes on with what is left"),

@@ -38,7 +38,7 @@ pub struct Page {
     pub last: Option<Bson>,
 }
 
-/// What became of a document whose bytes were put.
+/// The outcome for a document whose bytes were put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Adopted,
@@ -124,7 +124,7 @@ impl Unadopted {
     }
 }
 
-/// What matches the documents that lack an object. A folder has no bytes, whatever its fields say.
+/// The filter for documents without an object. A folder has no bytes, whatever its fields say.
 fn without_object() -> Document {
     doc! {
         "localPath": { "$exists": true },

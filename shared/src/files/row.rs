@@ -23,7 +23,7 @@ pub struct Row {
     /// [`NO_ID`] if it is no `ObjectId`: the row is nobody's then.
     #[serde(default = "no_id", deserialize_with = "id")]
     pub user_id: ObjectId,
-    /// What is no string is shown as text.
+    /// A value that is no string is shown as text.
     #[serde(default, deserialize_with = "text")]
     name: String,
     #[serde(default, deserialize_with = "lenient")]

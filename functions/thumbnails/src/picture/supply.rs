@@ -33,7 +33,7 @@ impl Supply {
         self.until.set(time.map(|time| Instant::now() + time));
     }
 
-    /// That many bytes more, for the next row.
+    /// Grants so many bytes more, for the next row.
     pub fn grant(&self, bytes: usize) {
         self.left.set(self.left.get().saturating_add(bytes));
     }

@@ -25,13 +25,19 @@ async fn sweep(stack: &Stack) {
 
 /// A row that somebody left behind, with its object.
 async fn left_behind(stack: &Stack, state: &str, expires_at: DateTime) -> (ObjectId, String) {
-    let (id, key) = (ObjectId::new(), format!("files/{}", unique("planted")));
+    left_behind_as(stack, ObjectId::new(), state, expires_at).await
+}
+
+/// [`left_behind`] under an `_id`. The object comes before the row: another test's run of the sweeper may take the row, with
+/// the objects that it finds, as soon as the row is there.
+async fn left_behind_as(stack: &Stack, id: ObjectId, state: &str, expires_at: DateTime) -> (ObjectId, String) {
+    let key = format!("files/{}", unique("planted"));
+    stack.put_object(&key, b"hi".to_vec()).await;
     let row = doc! {
         "_id": id, "userId": ObjectId::new(), "name": "unfinished", "type": "image", "isPublic": false, "parentId": 0,
         "key": &key, "size": 2_i64, "state": state, "expiresAt": expires_at,
     };
     stack.files.insert_one(row).await.unwrap();
-    stack.put_object(&key, b"hi".to_vec()).await;
     (id, key)
 }
 
@@ -39,9 +45,10 @@ async fn left_behind(stack: &Stack, state: &str, expires_at: DateTime) -> (Objec
 async fn of_an_upload_that_nobody_finished_nothing_is_left_after_its_grace_period() {
     let stack = Stack::running().await;
     for state in ["pending", "deleted"] {
-        let (id, key) = left_behind(&stack, state, past()).await;
+        let id = ObjectId::new();
         let thumbnail = format!("thumbnails/{id}/500");
         stack.put_object(&thumbnail, b"hi".to_vec()).await;
+        let (_, key) = left_behind_as(&stack, id, state, past()).await;
         sweep(&stack).await;
         eventually("neither row nor object", Duration::from_secs(10), async || {
             let row = stack.files.find_one(doc! { "_id": id }).await.unwrap();
