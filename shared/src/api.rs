@@ -6,17 +6,21 @@ use axum::{
     Router,
     extract::{FromRequestParts, MatchedPath, Request},
     handler::Handler,
-    http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
 use futures_util::FutureExt;
-use lambda_http::{RequestExt, Service, service_fn};
+use lambda_http::{LambdaEvent, RequestExt, Service, request::LambdaRequest, service_fn};
 use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::{Config, Error, error::Cause, limits, reconnecting::Reconnecting, sessions::Seen};
+
+mod returned;
+
+use returned::Returned;
 
 /// Lambda's id of a request, which the line of the request in the log has too.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,11 +36,12 @@ where
         async { Ok(answering(routes.await?)) }
     };
     let routes = &Reconnecting::new(config, routes).await?;
-    lambda_http::run(service_fn(|request: lambda_http::Request| async {
+    let answer = async |LambdaEvent { payload, context }: LambdaEvent<LambdaRequest>| {
+        let request = lambda_http::Request::from(payload).with_lambda_context(context);
         let mut routes = Router::clone(&*routes.get().await);
-        Service::call(&mut routes, request).await
-    }))
-    .await
+        Returned::of(Service::call(&mut routes, request).await?).await
+    };
+    lambda_http::lambda_runtime::run(service_fn(answer)).await
 }
 
 fn answering(routes: Router) -> Router {
@@ -76,7 +81,7 @@ async fn answer(mut request: Request, next: Next) -> Response {
         let panic = panic.downcast_ref::<&str>().copied().unwrap_or("a panic");
         Error::Internal(anyhow::anyhow!("{panic}")).into_response()
     });
-    if response.status().is_client_error() && !is_json(&response) {
+    if response.status().is_client_error() && !is_json(response.headers()) {
         // The framework's own words about a path or a query that it cannot read.
         response = Error::Invalid("Invalid request").into_response();
     }
@@ -100,8 +105,8 @@ async fn answer(mut request: Request, next: Next) -> Response {
     response
 }
 
-fn is_json(response: &Response) -> bool {
-    let content_type = response.headers().get(header::CONTENT_TYPE);
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
     content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
 }
 

@@ -18,10 +18,12 @@ use aws_sdk_s3::{
     },
     error::BoxError,
 };
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{
+    Connector,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
 use aws_smithy_runtime_api::client::{
-    connector_metadata::ConnectorMetadata,
-    http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+    http::{HttpClient, HttpConnectorSettings, SharedHttpConnector},
     orchestrator::OrchestratorError,
 };
 use aws_types::{SdkConfig, region::Region};
@@ -112,6 +114,11 @@ impl Aws {
         aws_sdk_ssm::Client::from_conf(config.retry_classifier(RefusedCertificates).build())
     }
 
+    /// For requests without an SDK, on the connections of the SDKs.
+    pub(crate) fn connections(&self) -> Connections {
+        self.connections.clone()
+    }
+
     /// The next request of each client is sent on a new connection.
     pub(crate) fn forget_connections(&self) {
         self.connections.forget();
@@ -155,11 +162,14 @@ fn is_refusal(error: &(dyn Error + 'static)) -> bool {
         || error.source().is_some_and(is_refusal)
 }
 
-/// The HTTP client of all clients: it has their connections, and can forget them.
+/// The HTTP client of all clients, and of the requests to S3 that are sent without an SDK: it has their connections, and can
+/// forget them.
 #[derive(Clone, Debug)]
-struct Connections {
+pub(crate) struct Connections {
     trusted: TlsContext,
-    current: Arc<Mutex<SharedHttpClient>>,
+    /// It is made for the first client, because it loads the system's authorities: a function without a client does not wait
+    /// for these.
+    current: Arc<Mutex<Option<SharedHttpConnector>>>,
 }
 
 impl Connections {
@@ -168,39 +178,35 @@ impl Connections {
         if let Some(authorities) = authorities {
             store.add_pem_certificate(authorities.pem.clone());
         }
-        let trusted = TlsContext::builder().with_trust_store(store).build()?;
-        Ok(Self { current: Arc::new(Mutex::new(client(&trusted))), trusted })
+        Ok(Self { trusted: TlsContext::builder().with_trust_store(store).build()?, current: Arc::default() })
     }
 
     fn forget(&self) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = client(&self.trusted);
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn current(&self) -> SharedHttpClient {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// To be asked for again for each request, so that no request goes out on a connection that was forgotten.
+    pub(crate) fn connector(&self) -> SharedHttpConnector {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.get_or_insert_with(|| connector(&self.trusted)).clone()
     }
 }
 
-fn client(trusted: &TlsContext) -> SharedHttpClient {
-    let builder = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
-    builder.tls_context(trusted.clone()).build_https()
+fn connector(trusted: &TlsContext) -> SharedHttpConnector {
+    let settings = HttpConnectorSettings::builder().connect_timeout(limits::AWS_CONNECT).build();
+    let connector = Connector::builder().connector_settings(settings).enable_tcp_nodelay(true);
+    let connector = connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(trusted.clone());
+    SharedHttpConnector::new(connector.build())
 }
 
 impl HttpClient for Connections {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        self.current().http_connector(settings, components)
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        self.connector()
     }
 
-    fn validate_base_client_config(
-        &self,
-        components: &RuntimeComponentsBuilder,
-        config: &ConfigBag,
-    ) -> Result<(), BoxError> {
-        // The call loads the system's authorities, so that the first request does not wait for them.
-        HttpClient::validate_base_client_config(&self.current(), components, config)
-    }
-
-    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
-        self.current().connector_metadata()
+    fn validate_base_client_config(&self, _: &RuntimeComponentsBuilder, _: &ConfigBag) -> Result<(), BoxError> {
+        // The first request does not wait for the system's authorities.
+        self.connector();
+        Ok(())
     }
 }

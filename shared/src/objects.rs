@@ -18,11 +18,12 @@ use utoipa::ToSchema;
 
 use crate::{
     Config, Error, Result,
-    aws::{Aws, in_quick_attempts},
+    aws::{Aws, Connections, in_quick_attempts},
     files::FileId,
 };
 
 mod parts;
+mod plain;
 mod signed;
 
 pub use parts::{Part, most_parts, part_size};
@@ -102,6 +103,7 @@ pub fn digest(bytes: &[u8]) -> String {
 #[derive(Clone)]
 pub struct Objects {
     s3: Client,
+    connections: Connections,
     signer: Arc<Signer>,
     bucket: String,
     timeout: Duration,
@@ -115,7 +117,13 @@ impl Objects {
 
     /// The same for a program that needs nothing else of the configuration.
     pub fn of(aws: &Aws, bucket: String, timeout: Duration) -> Self {
-        Self { s3: aws.s3(timeout), signer: Arc::new(aws.signer(&bucket)), bucket, timeout }
+        Self {
+            s3: aws.s3(timeout),
+            connections: aws.connections(),
+            signer: Arc::new(aws.signer(&bucket)),
+            bucket,
+            timeout,
+        }
     }
 
     pub fn bucket(&self) -> &str {
@@ -123,9 +131,15 @@ impl Objects {
     }
 
     pub async fn put(&self, key: &Key, bytes: Bytes, content_type: &str) -> Result<()> {
-        let put = self.s3.put_object().bucket(&self.bucket).key(key.as_str());
-        put.content_type(content_type).body(ByteStream::from(bytes)).send().await?;
-        Ok(())
+        let put = async {
+            if self.put_plainly(key, bytes.clone(), content_type).await {
+                return Ok(());
+            }
+            let put = self.s3.put_object().bucket(&self.bucket).key(key.as_str());
+            put.content_type(content_type).body(ByteStream::from(bytes)).send().await?;
+            Ok(())
+        };
+        tokio::time::timeout(self.timeout, put).await.map_err(|_| Error::timeout("S3"))?
     }
 
     /// Puts the bytes of a file on this machine's disk, without holding them in memory; how many they are.
@@ -147,20 +161,17 @@ impl Objects {
     /// # Errors
     /// `NotFound` if it is not there, `TooLarge` if it has more than `limit` bytes, of which none is read then.
     pub async fn get(&self, key: &Key, limit: u64) -> Result<Bytes> {
-        let get = self.s3.get_object().bucket(&self.bucket).key(key.as_str());
         let read = async {
-            let get = get.customize().config_override(in_quick_attempts());
-            let mut object = get.send().await.map_err(not_found)?;
+            if let Some(bytes) = self.get_plainly(key, limit).await {
+                return Ok(bytes);
+            }
+            let get = self.s3.get_object().bucket(&self.bucket).key(key.as_str());
+            let object = get.customize().config_override(in_quick_attempts()).send().await.map_err(not_found)?;
             let size = object.content_length.unwrap_or(0).unsigned_abs();
             if size > limit {
                 return Err(Error::TooLarge("too large"));
             }
-            // Gathered by the SDK, the bytes would stand in memory twice for a moment.
-            let mut bytes = BytesMut::with_capacity(size.try_into().unwrap_or_default());
-            while let Some(some) = object.body.next().await {
-                bytes.extend_from_slice(&some.map_err(|error| Error::Unavailable(error.into()))?);
-            }
-            Ok(bytes.freeze())
+            gather(object.body, size).await
         };
         // The SDK's own timeout ends with the headers.
         tokio::time::timeout(self.timeout, read).await.map_err(|_| Error::timeout("S3"))?
@@ -210,6 +221,15 @@ impl Objects {
         delete.customize().config_override(in_quick_attempts()).send().await?;
         Ok(())
     }
+}
+
+/// So many bytes as they come: gathered by the SDK, they would stand in memory twice for a moment.
+async fn gather(mut body: ByteStream, size: u64) -> Result<Bytes> {
+    let mut bytes = BytesMut::with_capacity(size.try_into().unwrap_or_default());
+    while let Some(some) = body.next().await {
+        bytes.extend_from_slice(&some.map_err(|error| Error::Unavailable(error.into()))?);
+    }
+    Ok(bytes.freeze())
 }
 
 fn not_found(error: SdkError<GetObjectError>) -> Error {

@@ -152,7 +152,7 @@ impl Signer {
     }
 
     /// A URL for one request with these headers, whatever its body.
-    async fn url(
+    pub(super) async fn url(
         &self,
         method: &str,
         key: &Key,

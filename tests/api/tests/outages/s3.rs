@@ -61,6 +61,19 @@ async fn r08_an_upload_whose_confirmation_is_lost_is_unavailable_and_leaves_noth
     nothing_is_left(&stack, &bob, &before).await;
 }
 
+/// A plain request that S3 refuses is not noticed by a client, because the SDK repeats it: so the requests are counted.
+#[tokio::test]
+async fn one_request_to_s3_stores_an_object_and_one_reads_it() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let harmless = json!({ "service": "s3", "response": { "set_headers": { "x-met": "1" } } });
+    let _undo = s3(&stack, harmless).await;
+    let file = bob.upload("notes.txt", b"bytes").await;
+    assert_eq!(met(&stack).await, 1);
+    bob.get(&format!("/files/{file}/data")).await.is_content("text/plain; charset=utf-8", b"bytes");
+    assert_eq!(met(&stack).await, 2);
+}
+
 #[tokio::test]
 async fn r09_s3_that_fails_once_in_a_while_is_not_noticed() {
     let (_alone, stack) = alone().await;
