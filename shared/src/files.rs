@@ -28,6 +28,7 @@ use crate::{
     limits,
     mongo::{answer, is_duplicate},
     objects::Key,
+    sessions::Claimant,
     users::UserId,
 };
 
@@ -40,6 +41,7 @@ mod view;
 pub use audit::{Claim, Expected};
 pub use deleting::Doomed;
 use deleting::Standing;
+pub use deleting::WithOwner;
 use row::Row;
 pub use view::{FileView, ParentView};
 
@@ -361,13 +363,31 @@ impl Files {
         }
     }
 
-    /// Whoever may see it.
+    /// A file, whoever owns it, with the account of its owner.
+    pub async fn find_with_owner(&self, FileId(id): FileId) -> Result<WithOwner> {
+        self.reachable_with_owner(doc! { "_id": id, "state": null }).await?.ok_or(Error::NotFound)
+    }
+
+    /// A file, whoever owns it.
     pub async fn find(&self, FileId(id): FileId) -> Result<File> {
         self.reachable(doc! { "_id": id, "state": null }).await?.map(File::from).ok_or(Error::NotFound)
     }
 
-    pub async fn owned_by(&self, owner: UserId, id: FileId) -> Result<File> {
-        self.reachable(owned(owner, id)).await?.map(File::from).ok_or(Error::NotFound)
+    /// A file of somebody who claims to be its owner. Their account comes with the file.
+    ///
+    /// # Errors
+    /// `Unauthorized` if the claim does not hold, whether or not there is such a file.
+    pub async fn owned_by(&self, claimant: &Claimant, id: FileId) -> Result<File> {
+        match self.reachable_with_owner(owned(claimant.claimed(), id)).await? {
+            Some(found) => {
+                claimant.confirm(found.owner()?)?;
+                Ok(found.file)
+            }
+            None => {
+                claimant.look_up().await?;
+                Err(Error::NotFound)
+            }
+        }
     }
 
     /// The file, or the upload that is to become it, whoever owns it.
@@ -529,9 +549,11 @@ impl Files {
         Ok(())
     }
 
-    pub async fn set_public(&self, owner: UserId, id: FileId, is_public: bool) -> Result<File> {
+    /// # Errors
+    /// Those of [`Self::owned_by`].
+    pub async fn set_public(&self, claimant: &Claimant, id: FileId, is_public: bool) -> Result<File> {
         // A file in a deleted folder does not exist any more, even before the sweeper comes to it.
-        self.reachable(owned(owner, id)).await?.ok_or(Error::NotFound)?;
+        let owner = self.owned_by(claimant, id).await?.owner;
         let set = doc! { "$set": { "isPublic": is_public, "updatedAt": DateTime::now() } };
         let update = self.rows.find_one_and_update(owned(owner, id), set).return_document(ReturnDocument::After);
         answer(update).await?.map(File::from).ok_or(Error::NotFound)

@@ -162,13 +162,36 @@ impl Sessions {
     /// `Unauthorized` for a token that is unknown, expired, of a user who is no more, or of a session that the user has ended
     /// with all others.
     pub async fn user(&self, token: &Token) -> Result<User> {
+        let claim = self.claim(token).await?;
+        claim.hold_against(self.users.with_id(claim.user).await?)
+    }
+
+    /// Whose session it is as far as Redis knows.
+    ///
+    /// # Errors
+    /// `Unauthorized` for a token that is unknown or expired.
+    async fn claim(&self, token: &Token) -> Result<Claim> {
         let key = key(&token.digest());
         // A session is never prolonged, so its time to live tells when it was opened.
         let (id, left): (Option<String>, i64) = self.redis.ask_all(pipe().get(&key).pttl(&key)).await?;
         let id = id.and_then(|hex| hex.parse().ok()).ok_or(Error::Unauthorized)?;
-        let user = self.users.with_id(UserId(id)).await?.ok_or(Error::Unauthorized)?;
         let opened_at = DateTime::from_millis(DateTime::now().timestamp_millis() - lifetime() + left);
-        if user.has_ended(token, opened_at) { Err(Error::Unauthorized) } else { Ok(user) }
+        Ok(Claim { user: UserId(id), session: token.session(), opened_at })
+    }
+}
+
+/// What Redis says of a session. Whether the user is still there, and has not ended the session, the account says.
+struct Claim {
+    user: UserId,
+    /// As in [`Session::id`].
+    session: String,
+    opened_at: DateTime,
+}
+
+impl Claim {
+    fn hold_against(&self, account: Option<User>) -> Result<User> {
+        let user = account.filter(|user| user.id() == self.user).ok_or(Error::Unauthorized)?;
+        if user.has_ended(&self.session, self.opened_at) { Err(Error::Unauthorized) } else { Ok(user) }
     }
 }
 
@@ -364,6 +387,54 @@ where
     }
 }
 
+/// Somebody whose session Redis knows. Their account has not been looked at: who looks at it together with something else
+/// saves a question to MongoDB.
+pub struct Claimant {
+    claim: Claim,
+    users: Users,
+    seen: Option<Seen>,
+}
+
+impl Claimant {
+    /// Who they are, if they are who they claim to be.
+    pub fn claimed(&self) -> UserId {
+        self.claim.user
+    }
+
+    /// Holds the claim against the account that [`Self::claimed`] has now.
+    ///
+    /// # Errors
+    /// `Unauthorized` if there is no such account, or its user has ended the session.
+    pub fn confirm(&self, account: Option<User>) -> Result<()> {
+        let user = self.claim.hold_against(account)?;
+        if let Some(seen) = &self.seen {
+            seen.0.get_or_init(|| user.id());
+        }
+        Ok(())
+    }
+
+    /// Looks for the account by itself.
+    ///
+    /// # Errors
+    /// Those of [`Self::confirm`].
+    pub async fn look_up(&self) -> Result<()> {
+        self.confirm(self.users.with_id(self.claim.user).await?)
+    }
+}
+
+impl<S> FromRequestParts<S> for Claimant
+where
+    Sessions: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let viewer = Viewer::from_request_parts(parts, state).await?;
+        viewer.claimant().await?.ok_or(Error::Unauthorized)
+    }
+}
+
 /// Somebody who need not say who they are: asked only where it matters.
 pub struct Viewer {
     token: Option<Token>,
@@ -372,16 +443,11 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// Who the viewer is; `None` without a token, or with a bad one.
-    pub async fn id(&self) -> Result<Option<UserId>> {
+    /// Who the viewer claims to be; `None` without a token, or with one that Redis does not know.
+    pub async fn claimant(self) -> Result<Option<Claimant>> {
         let Some(token) = &self.token else { return Ok(None) };
-        match self.sessions.user(token).await {
-            Ok(user) => {
-                if let Some(seen) = &self.seen {
-                    seen.0.get_or_init(|| user.id());
-                }
-                Ok(Some(user.id()))
-            }
+        match self.sessions.claim(token).await {
+            Ok(claim) => Ok(Some(Claimant { claim, users: self.sessions.users, seen: self.seen })),
             Err(Error::Unauthorized) => Ok(None),
             Err(error) => Err(error),
         }

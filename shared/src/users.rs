@@ -67,13 +67,13 @@ impl User {
         UserId(self.id)
     }
 
-    /// Whether the user has ended this session, which was opened then. Clocks differ, so a session that was opened up to
+    /// Whether the user has ended the session with this id, which was opened then. Clocks differ, so a session that was opened up to
     /// [`limits::CLOCKS`] before the others ended counts as opened after.
-    pub(crate) fn has_ended(&self, session: &Token, opened_at: DateTime) -> bool {
+    pub(crate) fn has_ended(&self, session: &str, opened_at: DateTime) -> bool {
         let Some(since) = self.sessions_since else { return false };
         let clocks = i64::try_from(limits::CLOCKS.as_millis()).unwrap_or(i64::MAX);
         opened_at.timestamp_millis().saturating_add(clocks) < since.timestamp_millis()
-            && self.session_kept.as_deref() != Some(&*session.session())
+            && self.session_kept.as_deref() != Some(session)
     }
 }
 

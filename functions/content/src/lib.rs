@@ -104,7 +104,7 @@ async fn data(
     State(files): State<Files>,
     State(objects): State<Objects>,
 ) -> Result<Response> {
-    let file = find(&files, id, &viewer).await?;
+    let file = find(&files, id, viewer).await?;
     let given = |name: &str| query.iter().rfind(|(key, _)| key == name).map_or("", |(_, value)| value);
     let source = Source::of(&file, given("size"))?;
     let disposition = if given("download") == "1" { Disposition::Attachment } else { Disposition::Inline };
@@ -149,17 +149,26 @@ async fn data(
     Ok(response)
 }
 
-/// A file that is public, or the viewer's. Who the viewer is costs Redis and MongoDB a question each, for a private file and for
-/// an unknown id alike: so neither the time of the answer nor an outage of Redis tells the two apart.
-async fn find(files: &Files, id: FileId, viewer: &Viewer) -> Result<File> {
-    let found = match files.find(id).await {
-        Ok(file) if file.is_public => return Ok(file),
-        Ok(file) => Some(file),
+/// A file that is public, or the viewer's. Who the viewer is costs Redis a question, for a private file and for an unknown id
+/// alike: so neither the time of the answer nor an outage of Redis tells the two apart. The owner's account comes with the
+/// file, and only an owner may see what is private, so that no other account is asked for.
+async fn find(files: &Files, id: FileId, viewer: Viewer) -> Result<File> {
+    let found = match files.find_with_owner(id).await {
+        Ok(found) if found.file.is_public => return Ok(found.file),
+        Ok(found) => Some(found),
         Err(Error::NotFound) => None,
         Err(error) => return Err(error),
     };
-    let viewer = viewer.id().await?;
-    found.filter(|file| viewer == Some(file.owner)).ok_or(Error::NotFound)
+    let claimant = viewer.claimant().await?;
+    let (Some(found), Some(claimant)) = (found, claimant) else { return Err(Error::NotFound) };
+    if claimant.claimed() != found.file.owner {
+        return Err(Error::NotFound);
+    }
+    match claimant.confirm(found.owner()?) {
+        Ok(()) => Ok(found.file),
+        Err(Error::Unauthorized) => Err(Error::NotFound),
+        Err(error) => Err(error),
+    }
 }
 
 fn value(text: &str) -> Result<HeaderValue> {

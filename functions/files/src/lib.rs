@@ -18,7 +18,7 @@ use shared::{
     objects::Objects,
     openapi::{Id, NotFound, OfUsers},
     repeats::Repeats,
-    sessions::{Redis, Sessions},
+    sessions::{Claimant, Redis, Sessions},
     tickets::FilesLeft,
     uploads::Uploads,
     users::{UserId, Users},
@@ -164,8 +164,8 @@ async fn create(
     params(("id" = Id, Path)),
     responses((status = 200, description = "The document", body = FileView), OfUsers, NotFound),
 )]
-async fn show(owner: UserId, id: FileId, State(files): State<Files>) -> Result<Json<FileView>> {
-    Ok(Json(files.owned_by(owner, id).await?.into()))
+async fn show(claimant: Claimant, id: FileId, State(files): State<Files>) -> Result<Json<FileView>> {
+    Ok(Json(files.owned_by(&claimant, id).await?.into()))
 }
 
 /// Lets anybody read its content
@@ -177,8 +177,8 @@ async fn show(owner: UserId, id: FileId, State(files): State<Files>) -> Result<J
     params(("id" = Id, Path)),
     responses((status = 200, description = "The document", body = FileView), OfUsers, NotFound),
 )]
-async fn publish(owner: UserId, id: FileId, State(files): State<Files>) -> Result<Json<FileView>> {
-    Ok(Json(files.set_public(owner, id, true).await?.into()))
+async fn publish(claimant: Claimant, id: FileId, State(files): State<Files>) -> Result<Json<FileView>> {
+    Ok(Json(files.set_public(&claimant, id, true).await?.into()))
 }
 
 /// Lets nobody else read its content
@@ -190,8 +190,8 @@ async fn publish(owner: UserId, id: FileId, State(files): State<Files>) -> Resul
     params(("id" = Id, Path)),
     responses((status = 200, description = "The document", body = FileView), OfUsers, NotFound),
 )]
-async fn unpublish(owner: UserId, id: FileId, State(files): State<Files>) -> Result<Json<FileView>> {
-    Ok(Json(files.set_public(owner, id, false).await?.into()))
+async fn unpublish(claimant: Claimant, id: FileId, State(files): State<Files>) -> Result<Json<FileView>> {
+    Ok(Json(files.set_public(&claimant, id, false).await?.into()))
 }
 
 /// Deletes it

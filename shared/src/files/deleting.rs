@@ -7,12 +7,12 @@ use mongodb::bson::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{FileId, Files, Found, Parent, Pending, Row, TicketId, from_now, owned, still_pending};
+use super::{File, FileId, Files, Found, Parent, Pending, Row, TicketId, from_now, owned, still_pending};
 use crate::{
     Error, Result, limits,
     mongo::{answer, answer_within, id, in_words},
     objects::Key,
-    users::UserId,
+    users::{User, UserId},
 };
 
 /// A row with a tombstone, and all that goes with it.
@@ -99,6 +99,29 @@ fn tombstone_of_any() -> Vec<Document> {
         doc! { "$and": [is_pending, { "$gte": ["$key", "files/"] }, { "$lt": ["$key", "files0"] }] };
     let expires_at = doc! { "$cond": [comes_through_a_function, from_now(limits::LATE), DateTime::now()] };
     vec![doc! { "$set": { "state": "deleted", "expiresAt": expires_at } }]
+}
+
+/// A file, and the account of its owner, as both are at the same moment.
+pub struct WithOwner {
+    pub file: File,
+    /// The file's row, with the account in it.
+    row: RawDocumentBuf,
+}
+
+impl WithOwner {
+    /// The account without its password; `None` if its user is no more. It is read only where it is asked for: an account
+    /// that cannot be read hides no public file.
+    pub fn owner(&self) -> Result<Option<User>> {
+        #[derive(Deserialize)]
+        struct Owner {
+            owner: Vec<User>,
+        }
+        Ok(read::<Owner>(&self.row)?.owner.pop())
+    }
+}
+
+fn read<T: DeserializeOwned>(row: &RawDocument) -> Result<T> {
+    deserialize_from_slice(row.as_bytes()).map_err(|error| Error::Internal(error.into()))
 }
 
 /// Where a folder stands.
@@ -234,7 +257,7 @@ impl Files {
         let standing = doc! {
             "_id": 0, "isFolder": { "$eq": ["$type", "folder"] }, "level": { "$add": [{ "$size": "$folders" }, 1] },
         };
-        self.first(matching, doc! { "$project": standing }).await
+        self.first(matching, [doc! { "$project": standing }]).await
     }
 
     /// Whether there is a tombstone of this owner's on a folder or above it.
@@ -248,7 +271,18 @@ impl Files {
 
     /// The row that this matches, unless there is a tombstone on it or above it.
     pub(super) async fn reachable(&self, matching: Document) -> Result<Option<Row>> {
-        self.first(matching, doc! { "$unset": "folders" }).await
+        self.first(matching, [doc! { "$unset": "folders" }]).await
+    }
+
+    /// The same of a file, with the account of its owner.
+    pub(super) async fn reachable_with_owner(&self, matching: Document) -> Result<Option<WithOwner>> {
+        let owner = doc! { "from": "users", "localField": "userId", "foreignField": "_id", "as": "owner" };
+        let unset = doc! { "$unset": ["folders", "owner.password"] };
+        let Some(row) = self.first::<RawDocumentBuf>(matching, [doc! { "$lookup": owner }, unset]).await? else {
+            return Ok(None);
+        };
+        let file: Row = read(&row)?;
+        Ok(Some(WithOwner { file: file.into(), row }))
     }
 
     /// The same of the file that it is or will be.
@@ -256,14 +290,17 @@ impl Files {
         self.reachable(matching).await?.ok_or(Error::NotFound)?.try_into()
     }
 
-    /// The first row that this matches, with the folders above it and then what `last` makes of it, unless there is a
+    /// The first row that this matches, with the folders above it and then what the `last` steps make of it, unless there is a
     /// tombstone on it or above it.
     ///
     /// A folder of another user, which the original allowed as a parent, ends the way up: what lies in it does not go with
     /// the folder, nor with one above it. Nothing can be made below [`limits::LEVELS`] levels; where older rows are deeper,
     /// the way up ends after as many, so that no read takes long. What is so deep can be read and deleted as anything else,
     /// but a tombstone further up hides it only when the sweeper, which goes down level by level, has come near enough.
-    async fn first<T: DeserializeOwned>(&self, matching: Document, last: Document) -> Result<Option<T>> {
+    async fn first<T>(&self, matching: Document, last: impl IntoIterator<Item = Document>) -> Result<Option<T>>
+    where
+        T: DeserializeOwned + Send + Sync + Unpin,
+    {
         // What lies in the root has no way up: nothing is looked for where the lookup begins with nothing.
         let folder = doc! { "$cond": [{ "$eq": [{ "$type": "$parentId" }, "objectId"] }, "$parentId", []] };
         // The lowest of the folders that are so, in levels above the row.
@@ -288,8 +325,8 @@ impl Files {
                 "as": "folders",
             } },
             doc! { "$match": { "$expr": { "$gte": [buried, of_others] } } },
-            last,
         ];
+        let steps = steps.into_iter().chain(last);
         answer(async { self.rows.aggregate(steps).with_type::<T>().await?.try_next().await }).await
     }
 }

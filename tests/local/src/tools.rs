@@ -227,12 +227,12 @@ async fn check_python() -> Result<()> {
 }
 
 async fn check_node() -> Result<()> {
-    const MISSING: &str = "install Node.js 20.9 or newer with npm";
+    const MISSING: &str = "install Node.js 20.19 or newer with npm";
     let version = "const [major, minor] = process.versions.node.split('.').map(Number); \
-                   console.log(major > 20 || (major === 20 && minor >= 9))";
+                   console.log(major > 20 || (major === 20 && minor >= 19))";
     match command::output(Command::new("node").args(["-e", version])).await {
         Err(_) => bail!("node is missing; {MISSING}"),
-        Ok(answer) if answer.trim() != "true" => bail!("node is older than 20.9; {MISSING}"),
+        Ok(answer) if answer.trim() != "true" => bail!("node is older than 20.19; {MISSING}"),
         Ok(_) => {}
     }
     ensure!(on_path(&["npm"]).is_some(), "npm is missing; {MISSING}");

@@ -1,7 +1,7 @@
 //! `/users/me/sessions`: who is logged in as this user, and how to end it.
 
 use api::{Client, PASSWORD, Stack, User, session_key};
-use mongodb::bson::DateTime;
+use mongodb::bson::{DateTime, doc, oid::ObjectId};
 use redis::AsyncCommands;
 use serde_json::{Value, json};
 
@@ -122,6 +122,44 @@ async fn other_sessions_end_even_if_redis_has_lost_their_list() {
         assert_eq!(bob.get("/users/me").await.status, 200);
         let next = stack.anyone().with_token(bob.another_token().await);
         assert_eq!(next.get("/users/me").await.status, 200);
+    }
+}
+
+/// Files are read together with the account of their owner.
+#[tokio::test]
+async fn a_session_that_redis_alone_knows_opens_no_file() {
+    let stack = Stack::running().await;
+    let mut redis = stack.redis().await;
+    for is_user_gone in [false, true] {
+        let bob = stack.user("bob").await;
+        let other = stack.anyone().with_token(bob.another_token().await);
+        let (private, public) = (bob.upload("notes.txt", b"hi").await, bob.upload("public.txt", b"hi").await);
+        assert_eq!(bob.put(&format!("/files/{public}/publish")).await.status, 200);
+        other.get(&format!("/files/{private}/data")).await.is_content("text/plain; charset=utf-8", b"hi");
+        if is_user_gone {
+            stack.users.delete_one(doc! { "_id": bob.object_id() }).await.unwrap();
+        } else {
+            // An hour old, so that it is older than the end of all others.
+            assert!(redis.expire::<_, bool>(session_key(other.token()), 82_800).await.unwrap());
+            assert!(redis.del::<_, bool>(index(&bob)).await.unwrap());
+            assert_eq!(end(&bob, "").await, 204);
+        }
+        assert!(redis.exists::<_, bool>(session_key(other.token())).await.unwrap());
+        for id in [&private, &ObjectId::new().to_hex()] {
+            other.get(&format!("/files/{id}")).await.fails(401, "Unauthorized");
+            other.put(&format!("/files/{id}/publish")).await.fails(401, "Unauthorized");
+            other.put(&format!("/files/{id}/unpublish")).await.fails(401, "Unauthorized");
+            other.get(&format!("/files/{id}/data")).await.fails(404, "Not found");
+        }
+        other.get(&format!("/files/{public}/data")).await.is_content("text/plain; charset=utf-8", b"hi");
+        let row = stack.files.find_one(doc! { "_id": private.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
+        assert!(!row.get_bool("isPublic").unwrap());
+        if is_user_gone {
+            // Nobody else can delete what is left.
+            let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } };
+            let rows = stack.files.update_many(doc! { "userId": bob.object_id() }, tombstone).await.unwrap();
+            assert_eq!(rows.matched_count, 2);
+        }
     }
 }
 

@@ -96,7 +96,7 @@ const KINDS: [Kind; 13] = [
         name: "show a document",
         asked: Some(("GET", "/files/{id}")),
         function: "files",
-        mongodb: 2.0,
+        mongodb: 1.0,
         share: 10.0,
         ..WITH_TOKEN
     },
@@ -131,7 +131,7 @@ const KINDS: [Kind; 13] = [
         name: "read 100 kB",
         asked: Some(("GET", "/files/{id}/data")),
         function: "content",
-        mongodb: 2.0,
+        mongodb: 1.0,
         s3_reads: 1.0,
         bytes: INLINE_BYTES,
         share: 30.0,
@@ -141,7 +141,7 @@ const KINDS: [Kind; 13] = [
         name: "read what has not changed (304)",
         asked: Some(("GET", "/files/{id}/data")),
         function: "content",
-        mongodb: 2.0,
+        mongodb: 1.0,
         share: 15.0,
         ..WITH_TOKEN
     },
@@ -149,7 +149,7 @@ const KINDS: [Kind; 13] = [
         name: "read more than 4 MiB (302 to S3)",
         asked: Some(("GET", "/files/{id}/data")),
         function: "content",
-        mongodb: 2.0,
+        mongodb: 1.0,
         client_reads: 1.0,
         share: 5.0,
         ..WITH_TOKEN
