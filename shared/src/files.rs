@@ -373,21 +373,21 @@ impl Files {
         self.reachable(doc! { "_id": id, "state": null }).await?.map(File::from).ok_or(Error::NotFound)
     }
 
+    pub async fn owned_by(&self, owner: UserId, id: FileId) -> Result<File> {
+        self.reachable(owned(owner, id)).await?.map(File::from).ok_or(Error::NotFound)
+    }
+
     /// A file of somebody who claims to be its owner. Their account comes with the file.
     ///
     /// # Errors
     /// `Unauthorized` if the claim does not hold, whether or not there is such a file.
-    pub async fn owned_by(&self, claimant: &Claimant, id: FileId) -> Result<File> {
-        match self.reachable_with_owner(owned(claimant.claimed(), id)).await? {
-            Some(found) => {
-                claimant.confirm(found.owner()?)?;
-                Ok(found.file)
-            }
-            None => {
-                claimant.look_up().await?;
-                Err(Error::NotFound)
-            }
-        }
+    pub async fn claimed_by(&self, claimant: &Claimant, id: FileId) -> Result<File> {
+        let Some(found) = self.reachable_with_owner(owned(claimant.claimed(), id)).await? else {
+            claimant.look_up().await?;
+            return Err(Error::NotFound);
+        };
+        claimant.confirm(found.owner()?)?;
+        Ok(found.file)
     }
 
     /// The file, or the upload that is to become it, whoever owns it.
@@ -550,10 +550,10 @@ impl Files {
     }
 
     /// # Errors
-    /// Those of [`Self::owned_by`].
+    /// Those of [`Self::claimed_by`].
     pub async fn set_public(&self, claimant: &Claimant, id: FileId, is_public: bool) -> Result<File> {
         // A file in a deleted folder does not exist any more, even before the sweeper comes to it.
-        let owner = self.owned_by(claimant, id).await?.owner;
+        let owner = self.claimed_by(claimant, id).await?.owner;
         let set = doc! { "$set": { "isPublic": is_public, "updatedAt": DateTime::now() } };
         let update = self.rows.find_one_and_update(owned(owner, id), set).return_document(ReturnDocument::After);
         answer(update).await?.map(File::from).ok_or(Error::NotFound)

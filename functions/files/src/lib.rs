@@ -165,7 +165,7 @@ async fn create(
     responses((status = 200, description = "The document", body = FileView), OfUsers, NotFound),
 )]
 async fn show(claimant: Claimant, id: FileId, State(files): State<Files>) -> Result<Json<FileView>> {
-    Ok(Json(files.owned_by(&claimant, id).await?.into()))
+    Ok(Json(files.claimed_by(&claimant, id).await?.into()))
 }
 
 /// Lets anybody read its content
