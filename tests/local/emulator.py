@@ -1,4 +1,4 @@
-"""The AWS emulator: ministack, with three gaps of its AUTH=true closed, and without two waits of each invocation.
+"""The AWS emulator: ministack, with three gaps of its AUTH=true closed, and without a wait of each invocation.
 
 - ministack 1.5 checks ssm:GetParameters against the resource "*" and so refuses a function whose policy names its
   parameters, as AWS wants it. Here every parameter that is asked for must be allowed, as in AWS.
@@ -8,17 +8,17 @@
   know. Here, as in AWS, who may send one message may send many.
 - ministack's Runtime API writes the headers and the body of an event in two packets, and the second waits 40 ms for the
   acknowledgement of the first. Here both are one packet.
-- ministack waits 5 ms for further lines of a function's log. Our functions write theirs before they answer: 1 ms is enough.
 
 This file can go, and `python -m ministack` be started instead, when `extract_resource_arn` there knows the field
-`Names`, `extract_iam_action` the batches of SQS, aws:SecureTransport can be set, and neither wait is there.
+`Names`, `extract_iam_action` the batches of SQS, aws:SecureTransport can be set, and that wait is not
+there.
 """
 
 import json
 import socketserver
 
 from ministack.app import main
-from ministack.core import iam_actions, iam_evaluator, lambda_runtime
+from ministack.core import iam_actions, iam_evaluator
 from ministack.core.router import extract_access_key_id
 
 extract_iam_action = iam_actions.extract_iam_action
@@ -52,7 +52,5 @@ iam_actions.extract_resource_arn = resource_arn_with_parameters
 iam_evaluator._resolve_condition_key = condition_key_with_https
 socketserver.StreamRequestHandler.wbufsize = -1
 socketserver.StreamRequestHandler.disable_nagle_algorithm = True
-# first_line_wait, idle_confirm, hard_cap: seconds.
-lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = (0.050, 0.001, 0.250)
 
 main()
