@@ -377,12 +377,17 @@ impl Files {
         self.reachable(owned(owner, id)).await?.map(File::from).ok_or(Error::NotFound)
     }
 
-    /// A file of somebody who claims to be its owner. Their account comes with the file.
+    /// A file of somebody who claims to be its owner. Their account comes with the file. `id` is the one of the path, or why
+    /// the path has none.
     ///
     /// # Errors
     /// `Unauthorized` if the claim does not hold, whether or not there is such a file.
-    pub async fn claimed_by(&self, claimant: &Claimant, id: FileId) -> Result<File> {
-        let Some(found) = self.reachable_with_owner(owned(claimant.claimed(), id)).await? else {
+    pub async fn claimed_by(&self, claimant: &Claimant, id: Result<FileId>) -> Result<File> {
+        let found = match id {
+            Ok(id) => self.reachable_with_owner(owned(claimant.claimed(), id)).await?,
+            Err(_) => None,
+        };
+        let Some(found) = found else {
             claimant.look_up().await?;
             return Err(Error::NotFound);
         };
@@ -551,9 +556,9 @@ impl Files {
 
     /// # Errors
     /// Those of [`Self::claimed_by`].
-    pub async fn set_public(&self, claimant: &Claimant, id: FileId, is_public: bool) -> Result<File> {
+    pub async fn set_public(&self, claimant: &Claimant, id: Result<FileId>, is_public: bool) -> Result<File> {
         // A file in a deleted folder does not exist any more, even before the sweeper comes to it.
-        let owner = self.claimed_by(claimant, id).await?.owner;
+        let File { owner, id, .. } = self.claimed_by(claimant, id).await?;
         let set = doc! { "$set": { "isPublic": is_public, "updatedAt": DateTime::now() } };
         let update = self.rows.find_one_and_update(owned(owner, id), set).return_document(ReturnDocument::After);
         answer(update).await?.map(File::from).ok_or(Error::NotFound)

@@ -164,7 +164,7 @@ async fn create(
     params(("id" = Id, Path)),
     responses((status = 200, description = "The document", body = FileView), OfUsers, NotFound),
 )]
-async fn show(claimant: Claimant, id: FileId, State(files): State<Files>) -> Result<Json<FileView>> {
+async fn show(claimant: Claimant, id: Result<FileId>, State(files): State<Files>) -> Result<Json<FileView>> {
     Ok(Json(files.claimed_by(&claimant, id).await?.into()))
 }
 
@@ -177,7 +177,7 @@ async fn show(claimant: Claimant, id: FileId, State(files): State<Files>) -> Res
     params(("id" = Id, Path)),
     responses((status = 200, description = "The document", body = FileView), OfUsers, NotFound),
 )]
-async fn publish(claimant: Claimant, id: FileId, State(files): State<Files>) -> Result<Json<FileView>> {
+async fn publish(claimant: Claimant, id: Result<FileId>, State(files): State<Files>) -> Result<Json<FileView>> {
     Ok(Json(files.set_public(&claimant, id, true).await?.into()))
 }
 
@@ -190,7 +190,7 @@ async fn publish(claimant: Claimant, id: FileId, State(files): State<Files>) -> 
     params(("id" = Id, Path)),
     responses((status = 200, description = "The document", body = FileView), OfUsers, NotFound),
 )]
-async fn unpublish(claimant: Claimant, id: FileId, State(files): State<Files>) -> Result<Json<FileView>> {
+async fn unpublish(claimant: Claimant, id: Result<FileId>, State(files): State<Files>) -> Result<Json<FileView>> {
     Ok(Json(files.set_public(&claimant, id, false).await?.into()))
 }
 

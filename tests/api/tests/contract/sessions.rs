@@ -145,7 +145,7 @@ async fn a_session_that_redis_alone_knows_opens_no_file() {
             assert_eq!(end(&bob, "").await, 204);
         }
         assert!(redis.exists::<_, bool>(session_key(other.token())).await.unwrap());
-        for id in [&private, &ObjectId::new().to_hex()] {
+        for id in [private.as_str(), &ObjectId::new().to_hex(), "malformed"] {
             other.get(&format!("/files/{id}")).await.fails(401, "Unauthorized");
             other.put(&format!("/files/{id}/publish")).await.fails(401, "Unauthorized");
             other.put(&format!("/files/{id}/unpublish")).await.fails(401, "Unauthorized");
