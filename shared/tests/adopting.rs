@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use api::{Stack, eventually, pictures, unique};
+use e2e::{Stack, eventually, fixtures, unique};
 use mongodb::{
     Collection,
     bson::{Bson, Document, doc, oid::ObjectId},
@@ -133,7 +133,7 @@ async fn files_of_the_original_are_served_and_get_thumbnails() {
         fields
     };
     let text = original.store(owned(file("notes.txt")), b"hello").await;
-    let photo = pictures::jpeg(600, 400);
+    let photo = fixtures::jpeg(600, 400);
     let image = original.store(owned(doc! { "name": "photo.jpg", "type": "image", "parentId": 0 }), &photo).await;
     bob.get(&format!("/files/{}/data", text.to_hex())).await.fails(404, "Not found");
     let before = original.document(text).await;

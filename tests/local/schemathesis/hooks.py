@@ -20,7 +20,7 @@ from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import RejectedPositiveData, UndefinedStatusCode
 
 sys.path.insert(0, os.path.dirname(__file__))
-from people import PASSWORD, Person
+from client import PASSWORD, Person
 
 API = os.environ["API"]
 TOKEN = os.environ.get("TOKEN")

@@ -2,9 +2,9 @@
 //! much memory it has then; all of it is paid on every cold start. A broken limit fails the command.
 
 pub mod api;
-mod contest;
+mod comparison;
+mod json_lines;
 pub mod thumbnails;
-mod worker;
 
 use std::convert::Infallible;
 use std::fs;
@@ -29,7 +29,7 @@ use crate::build::build;
 use crate::progress::line;
 use crate::stack::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use crate::tools::Tools;
-use crate::{Project, command, progress};
+use crate::{Project, progress, subprocess};
 
 const RUNS: usize = 20;
 
@@ -87,12 +87,12 @@ pub async fn bench(project: &Project) -> Result<ExitCode> {
 async fn build_hello(project: &Project, tools: &Tools) -> Result<PathBuf> {
     let step = "Hello world, to compare with";
     progress::step(step, async {
-        let mut cargo = command::cargo();
+        let mut cargo = subprocess::cargo();
         cargo
             .args(["lambda", "build", "--release", "--package", "local", "--example", "hello"])
             .current_dir(project.path(""))
             .env("PATH", tools.path());
-        command::run(&mut cargo, step, &project.local("build.log")).await
+        subprocess::run(&mut cargo, step, &project.local("build.log")).await
     })
     .await?;
     Ok(project.path("target/lambda/hello/bootstrap"))
@@ -248,7 +248,7 @@ fn geometric_mean(values: impl Iterator<Item = f64>) -> f64 {
 
 /// Today, as 2026-03-10.
 async fn date() -> Result<String> {
-    Ok(command::output(Command::new("date").arg("+%F")).await?.trim().to_owned())
+    Ok(subprocess::output(Command::new("date").arg("+%F")).await?.trim().to_owned())
 }
 
 /// The processor that this runs on.

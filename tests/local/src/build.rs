@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use tokio::process::Command;
 
 use crate::tools::Tools;
-use crate::{Project, command, progress};
+use crate::{Project, progress, subprocess};
 
 /// What the functions and the layout of the build are made of.
 const SOURCES: [&str; 6] = ["Cargo.toml", "Cargo.lock", "shared", "functions", "template.yaml", "samconfig.toml"];
@@ -47,17 +47,17 @@ pub async fn build(project: &Project, tools: &Tools) -> Result<Build> {
     let _ = fs::remove_file(&log);
     let step = "Functions (cargo lambda build)";
     progress::step(step, async {
-        let mut cargo = command::cargo();
+        let mut cargo = subprocess::cargo();
         cargo.args(["lambda", "build", "--release"]).current_dir(project.path("")).env("PATH", tools.path());
-        command::run(&mut cargo, step, &log).await
+        subprocess::run(&mut cargo, step, &log).await
     })
     .await?;
     let step = "Package (sam build)";
     progress::step(step, async {
         let mut sam = Command::new(tools.sam("sam"));
-        command::without_cargos_variables(&mut sam);
+        subprocess::without_cargos_variables(&mut sam);
         sam.args(["build"]).current_dir(project.path("")).env("PATH", tools.path()).env("SAM_CLI_TELEMETRY", "0");
-        command::run(&mut sam, step, &log).await
+        subprocess::run(&mut sam, step, &log).await
     })
     .await?;
     fs::write(&stamp, &fingerprint).context("cannot write into .local")?;
@@ -79,7 +79,7 @@ pub async fn build_programs(project: &Project, tools: &Tools, build: &Build) -> 
         return Ok(programs);
     }
     progress::step(PROGRAMS_STEP, async {
-        let mut cargo = command::cargo();
+        let mut cargo = subprocess::cargo();
         cargo.args(["lambda", "build", "--release"]);
         // With the functions beside them, which are built already, their dependencies have the features that they have there,
         // and are not compiled again.
@@ -87,7 +87,7 @@ pub async fn build_programs(project: &Project, tools: &Tools, build: &Build) -> 
             cargo.args(["--package", package]);
         }
         cargo.current_dir(project.path("")).env("PATH", tools.path());
-        command::run(&mut cargo, PROGRAMS_STEP, &project.local("build.log")).await
+        subprocess::run(&mut cargo, PROGRAMS_STEP, &project.local("build.log")).await
     })
     .await?;
     fs::write(&stamp, &fingerprint).context("cannot write into .local")?;

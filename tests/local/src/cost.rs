@@ -13,16 +13,16 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use self::idle::Idle;
-use self::requests::{Bench, Figures, Month};
+use self::requests::{Bench, Measurements, Month};
 use crate::progress::line;
 use crate::tools::Tools;
-use crate::{Project, command};
+use crate::{Project, subprocess};
 
-const FIGURES: &str = "tests/local/cost.json";
+const MEASUREMENTS: &str = "tests/local/cost.json";
 const README: &str = "README.md";
 
 /// What `cargo local bench api` leaves behind.
-const BENCH: &str = "figures/bench-api.json";
+const BENCH: &str = "measurements/bench-api.json";
 
 /// Between these lines README.md has what the command prints.
 const BEGIN: &str = "<!-- `cargo local cost --write` writes this. -->\n";
@@ -39,11 +39,11 @@ pub enum Readme {
 pub async fn cost(project: &Project, readme: Readme) -> Result<ExitCode> {
     let tools = Tools::install(project).await?;
     let mut expand = Command::new(tools.sam("python"));
-    expand.arg(project.path("tests/local/expand.py")).arg(project.path("template.yaml"));
-    let template: Value = serde_json::from_str(&command::output(&mut expand).await?)?;
-    let figures = figures(project, readme)?;
+    expand.arg(project.path("tests/local/expand_template.py")).arg(project.path("template.yaml"));
+    let template: Value = serde_json::from_str(&subprocess::output(&mut expand).await?)?;
+    let measurements = measurements(project, readme)?;
     let idle = Idle::of(&template)?;
-    let text = text(&template, &idle, &figures)?;
+    let text = text(&template, &idle, &measurements)?;
     line(format!("\n{}\n{text}", idle.types()));
 
     let path = project.path(README);
@@ -57,25 +57,28 @@ pub async fn cost(project: &Project, readme: Readme) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn figures(project: &Project, readme: Readme) -> Result<Figures> {
-    let path = project.path(FIGURES);
-    let figures = fs::read(&path).with_context(|| format!("cannot read {FIGURES}"))?;
-    let mut figures: Figures = serde_json::from_slice(&figures).with_context(|| format!("cannot read {FIGURES}"))?;
+fn measurements(project: &Project, readme: Readme) -> Result<Measurements> {
+    let path = project.path(MEASUREMENTS);
+    let measurements = fs::read(&path).with_context(|| format!("cannot read {MEASUREMENTS}"))?;
+    let mut measurements: Measurements =
+        serde_json::from_slice(&measurements).with_context(|| format!("cannot read {MEASUREMENTS}"))?;
     if readme == Readme::Write
         && let Ok(bench) = fs::read(project.local(BENCH))
     {
         let bench: Bench = serde_json::from_slice(&bench).with_context(|| format!("cannot read .local/{BENCH}"))?;
-        let taken = figures.take_over(&bench);
-        line(format!("  {taken} figures from .local/{BENCH}; set date and machine in {FIGURES} if they are others"));
-        fs::write(&path, serde_json::to_string_pretty(&figures)? + "\n")?;
+        let taken = measurements.take_over(&bench);
+        line(format!(
+            "  {taken} measurements from .local/{BENCH}; set date and machine in {MEASUREMENTS} if they are others"
+        ));
+        fs::write(&path, serde_json::to_string_pretty(&measurements)? + "\n")?;
     }
-    Ok(figures)
+    Ok(measurements)
 }
 
 /// What stands in README.md.
-fn text(template: &Value, idle: &Idle, figures: &Figures) -> Result<String> {
-    let month = Month::of(template, idle, figures)?;
-    let tables = [idle.table(), month.table(), month.comparison(), Month::assumptions(figures)];
+fn text(template: &Value, idle: &Idle, measurements: &Measurements) -> Result<String> {
+    let month = Month::of(template, idle, measurements)?;
+    let tables = [idle.table(), month.table(), month.comparison(), Month::assumptions(measurements)];
     Ok(tables.join("\n"))
 }
 

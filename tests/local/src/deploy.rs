@@ -13,7 +13,7 @@ use tokio::process::Command;
 use crate::build::Build;
 use crate::stack::{ACCESS_KEY_ID, REGION, Record, SECRET_ACCESS_KEY, Stack, write_whole};
 use crate::tools::Tools;
-use crate::{Project, command, http};
+use crate::{Project, http, subprocess};
 
 pub const STACK_NAME: &str = "files-manager";
 /// Where `sam deploy` puts the packed functions.
@@ -42,7 +42,7 @@ struct Outputs {
     dead_letter_queue_url: String,
 }
 
-/// What `describe.py` prints.
+/// What `stack_outputs.py` prints.
 #[derive(Deserialize)]
 struct Description {
     api: String,
@@ -116,11 +116,12 @@ pub async fn deploy(
     if !parameters.is_empty() {
         sam.arg("--parameter-overrides").args(parameters);
     }
-    command::run(&mut sam, STEP, &log).await?;
+    subprocess::run(&mut sam, STEP, &log).await?;
     let mut routes = aws(&tools.python(), &endpoint);
-    command::run(routes.arg(project.path("tests/local/routes.py")).arg(STACK_NAME), STEP, &log).await?;
+    subprocess::run(routes.arg(project.path("tests/local/routes.py")).arg(STACK_NAME), STEP, &log).await?;
     let mut describe = aws(&tools.python(), &endpoint);
-    let printed = command::output(describe.arg(project.path("tests/local/describe.py")).arg(STACK_NAME)).await?;
+    let printed =
+        subprocess::output(describe.arg(project.path("tests/local/stack_outputs.py")).arg(STACK_NAME)).await?;
     let Description { api, outputs, functions } =
         serde_json::from_str(&printed).with_context(|| format!("cannot read the stack's description: {printed}"))?;
     Ok(Deployment { fingerprint: build.fingerprint.clone(), endpoint, api, outputs, functions })

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::tools::{Tools, linters};
-use crate::{Project, command, progress};
+use crate::{Project, progress, subprocess};
 
 pub async fn lint(project: &Project) -> Result<ExitCode> {
     let tools = Tools::install(project).await?;
@@ -29,18 +29,19 @@ async fn check(project: &Project, tools: &Tools, linters: &Path, log: &Path) -> 
     progress::step(step, async {
         let mut sam = Command::new(tools.sam("sam"));
         sam.args(["validate", "--lint", "--region", "us-east-1", "--template-file"]).arg(&template);
-        command::run(sam.env("SAM_CLI_TELEMETRY", "0"), step, log).await
+        subprocess::run(sam.env("SAM_CLI_TELEMETRY", "0"), step, log).await
     })
     .await?;
     let expanded = project.local("expanded.json");
     let step = "Expanded template (cfn-lint)";
     progress::step(step, async {
         let mut expand = Command::new(tools.sam("python"));
-        let output = command::output(expand.arg(project.path("tests/local/expand.py")).arg(&template)).await?;
+        let output =
+            subprocess::output(expand.arg(project.path("tests/local/expand_template.py")).arg(&template)).await?;
         fs::write(&expanded, output).context("cannot write into .local")?;
         let mut lint = Command::new(tools.sam("cfn-lint"));
         lint.args(["--regions", "us-east-1", "--template"]).arg(&expanded);
-        command::run(&mut lint, step, log).await
+        subprocess::run(&mut lint, step, log).await
     })
     .await?;
     let step = "Expanded template (checkov)";
@@ -50,7 +51,7 @@ async fn check(project: &Project, tools: &Tools, linters: &Path, log: &Path) -> 
         checkov.arg("--config-file").arg(project.path("tests/local/checkov.yaml")).arg("--file").arg(&expanded);
         checkov.args(["--output", "cli", "--output", "json", "--output-file-path"]);
         checkov.arg(format!("console,{}", report.display()));
-        command::run(&mut checkov, step, log).await?;
+        subprocess::run(&mut checkov, step, log).await?;
         // A file that it does not take for a template is good to checkov.
         let report = fs::read(&report).context("checkov wrote no report")?;
         let report: Value = serde_json::from_slice(&report).context("cannot read checkov's report")?;
@@ -64,7 +65,7 @@ async fn check(project: &Project, tools: &Tools, linters: &Path, log: &Path) -> 
         let mut deny = Command::new(linters.join("cargo-deny"));
         deny.args(["--locked", "--color", "never", "check", "--hide-inclusion-graph", "--deny", "warnings"]);
         deny.args(["bans", "licenses", "sources"]).current_dir(project.path(""));
-        command::run(&mut deny, step, log).await
+        subprocess::run(&mut deny, step, log).await
     })
     .await
 }

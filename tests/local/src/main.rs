@@ -4,27 +4,27 @@
 
 #![forbid(unsafe_code)]
 
-mod aws;
+mod aws_limits;
 mod bench;
+mod bucket_backup;
 mod build;
-mod command;
-mod corpora;
 mod cost;
 mod deploy;
-mod front;
 mod fsck;
+mod gateway_proxy;
 mod http;
 mod lint;
 mod logs;
-mod objects;
-mod parts;
-mod process;
 mod progress;
 mod promises;
 mod schemathesis;
+mod service_process;
+mod services;
 mod stack;
+mod stack_commands;
+mod subprocess;
+mod test_images;
 mod tools;
-mod up;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -32,8 +32,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use command::Group;
 use cost::Readme;
+use subprocess::ProcessGroup;
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
@@ -47,12 +47,12 @@ Files Manager on this machine, without AWS and without Docker.
   cargo local logs [FUNCTION] [-f]         what the functions of the `up` that runs have logged in the last 15 minutes;
                                            -f goes on with new lines until Ctrl-C
   cargo local test [-- ARGS]               run every test on a throw-away stack; ARGS go to `cargo test`
-  cargo local faults [--seed N] [--seeds COUNT] [--writes N] [--bug NAME]
+  cargo local chaos [--seed N] [--seeds COUNT] [--writes N] [--mutation NAME]
                                            random histories with kill -9, hanging processes and a failing S3, and
                                            whether everything that was acknowledged is there in the end
                                            --seed is that of the first history, --writes what each acknowledges,
-                                           --bug plants one of the mistakes that must be noticed
-  cargo local promises                     write what the last `test`, and the last `faults`, measured into
+                                           --mutation plants one of the mistakes that must be noticed
+  cargo local promises                     write what the last `test`, and the last `chaos`, measured into
                                            tests/PROMISES.md
   cargo local openapi                      write the description of the API anew, from the sources
   cargo local schemathesis [--minutes 2]   ask a throw-away stack whether it answers as that says
@@ -86,16 +86,16 @@ async fn run(mut args: Vec<String>) -> Result<ExitCode> {
     let project = Project::here();
     match command.as_str() {
         "up" => match UpOptions::parse(&args) {
-            Some(options) => up::up(&project, &options).await,
+            Some(options) => stack_commands::up(&project, &options).await,
             None => Ok(usage()),
         },
         "test" => match args.split_first() {
-            None => up::test(&project, &[]).await,
-            Some((separator, args)) if separator == "--" => up::test(&project, args).await,
+            None => stack_commands::test(&project, &[]).await,
+            Some((separator, args)) if separator == "--" => stack_commands::test(&project, args).await,
             Some(_) => Ok(usage()),
         },
-        "faults" => up::faults(&project, &args).await,
-        "down" if args.is_empty() => up::down(&project).await,
+        "chaos" => stack_commands::chaos(&project, &args).await,
+        "down" if args.is_empty() => stack_commands::down(&project).await,
         "fsck" if args.is_empty() => fsck::fsck(&project).await,
         "logs" => match logs::Options::parse(&args) {
             Some(options) => tokio::select! {
@@ -107,7 +107,7 @@ async fn run(mut args: Vec<String>) -> Result<ExitCode> {
         "promises" if args.is_empty() => promises::promises(&project),
         "openapi" if args.is_empty() => describe(&project).await,
         "schemathesis" => match minutes(&args) {
-            Some(time) => up::schemathesis(&project, time).await,
+            Some(time) => stack_commands::schemathesis(&project, time).await,
             None => Ok(usage()),
         },
         "lint" if args.is_empty() => lint::lint(&project).await,
@@ -117,7 +117,7 @@ async fn run(mut args: Vec<String>) -> Result<ExitCode> {
             _ => Ok(usage()),
         },
         "bench" if args.first().is_some_and(|of| of == "api") => match only(&args[1..]) {
-            Some(only) => up::bench_requests(&project, only).await,
+            Some(only) => stack_commands::bench_requests(&project, only).await,
             None => Ok(usage()),
         },
         "bench" => tokio::select! {
@@ -155,9 +155,9 @@ fn only(args: &[String]) -> Option<&str> {
 
 /// Writes what the build takes for the description of the API.
 async fn describe(project: &Project) -> Result<ExitCode> {
-    let mut cargo = command::cargo();
+    let mut cargo = subprocess::cargo();
     cargo.args(["run", "--quiet", "--package", "openapi"]).current_dir(project.path(""));
-    let status = Group::spawn(&mut cargo)?.wait().await?;
+    let status = ProcessGroup::spawn(&mut cargo)?.wait().await?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -12,33 +12,33 @@ use crate::progress::line;
 
 const TABLE: &str = "tests/PROMISES.md";
 
-/// Stands beside the figures of a run in which every test has passed.
+/// Stands beside the measurements of a run in which every test has passed.
 const PASSED: &str = "passed";
 
-/// Writes what the last `cargo local test` showed, and the last `cargo local faults`.
+/// Writes what the last `cargo local test` showed, and the last `cargo local chaos`.
 pub fn promises(project: &Project) -> Result<ExitCode> {
-    let figures = project.local("figures");
-    ensure!(figures.join(PASSED).exists(), "it is not known that every test passes: run `cargo local test` first");
+    let measurements = project.local("measurements");
+    ensure!(measurements.join(PASSED).exists(), "it is not known that every test passes: run `cargo local test` first");
     let path = project.path(TABLE);
     let table = fs::read_to_string(&path).with_context(|| format!("cannot read {TABLE}"))?;
-    fs::write(&path, with(&table, &tests(project)?, Some(&figures_in(&figures)?))?)?;
+    fs::write(&path, with(&table, &tests(project)?, Some(&measurements_in(&measurements)?))?)?;
     line(format!("{TABLE} says what was measured."));
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn forget_that_every_test_has_passed(project: &Project) {
-    fs::remove_file(project.local("figures").join(PASSED)).ok();
+    fs::remove_file(project.local("measurements").join(PASSED)).ok();
 }
 
 pub fn every_test_has_passed(project: &Project) -> Result<()> {
-    Ok(fs::write(project.local("figures").join(PASSED), "")?)
+    Ok(fs::write(project.local("measurements").join(PASSED), "")?)
 }
 
 /// By promise, sorted.
 type Column = BTreeMap<String, Vec<String>>;
 
-/// The table with these tests, and these figures or those that it has.
-fn with(table: &str, tests: &Column, figures: Option<&Column>) -> Result<String> {
+/// The table with these tests, and these measurements or those that it has.
+fn with(table: &str, tests: &Column, measurements: Option<&Column>) -> Result<String> {
     let mut rows = Vec::new();
     for row in table.lines() {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
@@ -46,8 +46,9 @@ fn with(table: &str, tests: &Column, figures: Option<&Column>) -> Result<String>
             [promise, text, _, measured] if is_promise(promise) => {
                 let tests = tests.get(promise).with_context(|| format!("no test shows {promise}"))?;
                 let tests: Vec<String> = tests.iter().map(|test| format!("`{test}`")).collect();
-                let figures = figures.map(|figures| figures.get(promise).map_or(String::new(), |all| all.join("<br>")));
-                let measured = figures.as_deref().unwrap_or(measured);
+                let measurements = measurements
+                    .map(|measurements| measurements.get(promise).map_or(String::new(), |all| all.join("<br>")));
+                let measured = measurements.as_deref().unwrap_or(measured);
                 format!("| {promise} | {text} | {} | {measured} |", tests.join("<br>"))
             }
             _ => row.to_owned(),
@@ -65,21 +66,21 @@ fn is_promise(text: &str) -> bool {
     matches!(letters.next(), Some('R' | 'S')) && letters.as_str().parse::<u8>().is_ok()
 }
 
-/// A file for each: its name is the promise and what was measured, its content the figure.
-fn figures_in(folder: &Path) -> Result<Column> {
-    let mut figures = Column::new();
+/// A file for each: its name is the promise and what was measured, its content the measurement.
+fn measurements_in(folder: &Path) -> Result<Column> {
+    let mut measurements = Column::new();
     for file in fs::read_dir(folder)? {
         let path = file?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if let Some((promise, what)) = name.split_once(' ') {
-            let figure = format!("{what}: {}", fs::read_to_string(&path)?);
-            figures.entry(promise.to_owned()).or_default().push(figure);
+            let measurement = format!("{what}: {}", fs::read_to_string(&path)?);
+            measurements.entry(promise.to_owned()).or_default().push(measurement);
         }
     }
-    for of in figures.values_mut() {
+    for of in measurements.values_mut() {
         of.sort();
     }
-    Ok(figures)
+    Ok(measurements)
 }
 
 /// Every test that says in its name what it shows: `r06_…`, or `s17_s24_…` for two.

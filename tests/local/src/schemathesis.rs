@@ -10,17 +10,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 
-use crate::command::{self, Group};
 use crate::progress::line;
 use crate::stack::{Record, Stack};
+use crate::subprocess::{self, ProcessGroup};
 use crate::{Project, path_with};
 
 /// How often each status was answered, by operation.
 type Seen = BTreeMap<String, BTreeMap<u16, u64>>;
 
 pub async fn run(project: &Project, folder: &Path, stack: &Stack, record: &Record, time: Duration) -> Result<ExitCode> {
-    let people = project.path("tests/local/schemathesis/people.py");
-    let token = command::output(Command::new(folder.join("python")).arg(people).arg(&record.api)).await?;
+    let people = project.path("tests/local/schemathesis/client.py");
+    let token = subprocess::output(Command::new(folder.join("python")).arg(people).arg(&record.api)).await?;
     for token in [None, Some(token.trim())] {
         let seen = stack.path("seen.json");
         let mut schemathesis = Command::new(folder.join("schemathesis"));
@@ -42,7 +42,7 @@ pub async fn run(project: &Project, folder: &Path, stack: &Stack, record: &Recor
             if token.is_some() { "With" } else { "Without" },
             time.as_secs() / 2
         ));
-        let status = Group::spawn(&mut schemathesis)?.wait().await?;
+        let status = ProcessGroup::spawn(&mut schemathesis)?.wait().await?;
         let seen = fs::read(&seen).context("schemathesis does not say what it has seen")?;
         tell(&serde_json::from_slice(&seen)?, token.is_some())?;
         if !status.success() {

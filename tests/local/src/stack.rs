@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::Project;
-use crate::process::{Process, Stat};
+use crate::service_process::{ServiceProcess, Stat};
 
 pub const REGION: &str = "us-east-1";
 /// The emulator's root account.
@@ -40,7 +40,7 @@ pub struct Record {
     pub faults: Option<String>,
     /// The names of the deployed functions, by the names of their folders.
     pub functions: BTreeMap<String, String>,
-    pub processes: BTreeMap<String, Process>,
+    pub processes: BTreeMap<String, ServiceProcess>,
 }
 
 pub struct Stack {

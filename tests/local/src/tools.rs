@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 
-use crate::{Project, command, path_with, progress};
+use crate::{Project, path_with, progress, subprocess};
 
 const STEP: &str = "Tools (pip, the first time only)";
 
@@ -159,7 +159,7 @@ impl Packages {
             let mut npm = Command::new("npm");
             // Two majors of a package, side by side, cannot both have the peers that they ask for.
             npm.args(["ci", "--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund"]).current_dir(&folder);
-            command::run(&mut npm, &title, &project.local(&format!("{name}-npm.log"))).await.with_context(|| {
+            subprocess::run(&mut npm, &title, &project.local(&format!("{name}-npm.log"))).await.with_context(|| {
                 format!("cannot download what {name} needs; check the network (npm) and start again")
             })?;
             fs::write(&stamp, &text).context("cannot write into .local")
@@ -203,10 +203,10 @@ impl Environment {
             fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder.display()))?;
         }
         let mut venv = Command::new("python3");
-        command::run(venv.args(["-m", "venv"]).arg(&self.folder), STEP, &self.log).await?;
+        subprocess::run(venv.args(["-m", "venv"]).arg(&self.folder), STEP, &self.log).await?;
         let mut pip = Command::new(self.folder.join("bin/python"));
         pip.args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--requirement"]);
-        command::run(pip.arg(&self.requirements), STEP, &self.log)
+        subprocess::run(pip.arg(&self.requirements), STEP, &self.log)
             .await
             .context("cannot download the tools; check the network (PyPI, or PIP_INDEX_URL) and start again")?;
         fs::write(self.stamp_path(), &self.stamp).context("cannot write into .local")
@@ -215,12 +215,12 @@ impl Environment {
 
 async fn check_python() -> Result<()> {
     let version = "import sys; print(sys.version_info >= (3, 10))";
-    match command::output(Command::new("python3").args(["-c", version])).await {
+    match subprocess::output(Command::new("python3").args(["-c", version])).await {
         Err(_) => bail!("python3 is missing; install Python 3.10 or newer, for example `apt install python3-venv`"),
         Ok(answer) if answer.trim() != "True" => bail!("python3 is older than 3.10; put a newer one first on PATH"),
         Ok(_) => {}
     }
-    if command::output(Command::new("python3").args(["-c", "import venv, ensurepip"])).await.is_err() {
+    if subprocess::output(Command::new("python3").args(["-c", "import venv, ensurepip"])).await.is_err() {
         bail!("python3 has no venv module; install it, for example `apt install python3-venv`");
     }
     Ok(())
@@ -230,7 +230,7 @@ async fn check_node() -> Result<()> {
     const MISSING: &str = "install Node.js 20.19 or newer with npm";
     let version = "const [major, minor] = process.versions.node.split('.').map(Number); \
                    console.log(major > 20 || (major === 20 && minor >= 19))";
-    match command::output(Command::new("node").args(["-e", version])).await {
+    match subprocess::output(Command::new("node").args(["-e", version])).await {
         Err(_) => bail!("node is missing; {MISSING}"),
         Ok(answer) if answer.trim() != "true" => bail!("node is older than 20.19; {MISSING}"),
         Ok(_) => {}

@@ -1,6 +1,6 @@
 //! `cargo local bench api`: what a request costs in processor time, and how long it takes, beside the same request to a
 //! server as the original's, made with Express. Both use the same MongoDB and the same Redis. It prints a table and writes
-//! `.local/figures/bench-api.json`; a broken limit fails the command.
+//! `.local/measurements/bench-api.json`; a broken limit fails the command.
 
 mod express;
 mod functions;
@@ -88,19 +88,19 @@ pub async fn bench(project: &Project, stack: &Stack, record: &Record, modules: &
 
     line("\n| | route | ours, CPU ms | wall ms | Express, CPU ms | wall ms | ours / Express |");
     line("|---|---|---:|---:|---:|---:|---:|");
-    let mut figures = Vec::new();
+    let mut measurements = Vec::new();
     for route in routes {
         let measured = measure(route, (&ours.0, &ours.1), (&theirs.0, &theirs.1)).await;
-        let figure = measured.with_context(|| format!("{} {}", route.method, route.path))?;
-        line(figure.cells());
-        figures.push(figure);
+        let measurement = measured.with_context(|| format!("{} {}", route.method, route.path))?;
+        line(measurement.cells());
+        measurements.push(measurement);
     }
     let memory = Memory { ours_mb: ours.0.peak()?, theirs_mb: theirs.0.peak()? };
     let report = Report {
         date: date().await?,
         machine: machine()?,
-        geometric_mean: geometric_mean(figures.iter().map(|figure| figure.ratio)),
-        routes: figures,
+        geometric_mean: geometric_mean(measurements.iter().map(|measurement| measurement.ratio)),
+        routes: measurements,
         memory,
     };
     line(LEGEND);
@@ -113,7 +113,7 @@ pub async fn bench(project: &Project, stack: &Stack, record: &Record, modules: &
     if !only.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    let folder = project.local("figures");
+    let folder = project.local("measurements");
     fs::create_dir_all(&folder)?;
     let json = serde_json::to_vec_pretty(&report)?;
     fs::write(folder.join("bench-api.json"), json).context("cannot write into .local")?;
@@ -297,7 +297,7 @@ async fn measure<A: Service, B: Service>(
     route: &Route,
     (ours, our_account): (&A, &Account),
     (theirs, their_account): (&B, &Account),
-) -> Result<Figure> {
+) -> Result<RouteMeasurement> {
     let expected = expected(route)?;
     let (our_request, their_request) = (our_account.request(route), their_account.request(route));
     run(ours, &our_request, &expected, WARM).await.context("ours")?;
@@ -309,7 +309,7 @@ async fn measure<A: Service, B: Service>(
     }
     let of = |costs: &[Cost], part: fn(&Cost) -> f64| median(costs.iter().map(part));
     let (ours_cpu_ms, theirs_cpu_ms) = (of(&our_costs, |cost| cost.cpu), of(&their_costs, |cost| cost.cpu));
-    Ok(Figure {
+    Ok(RouteMeasurement {
         name: route.name,
         method: route.method.to_string(),
         path: route.path.replace("{small}", "{id}").replace("{large}", "{id}"),
@@ -364,13 +364,13 @@ fn peak(pid: u32) -> Result<f64> {
 struct Report {
     date: String,
     machine: String,
-    routes: Vec<Figure>,
+    routes: Vec<RouteMeasurement>,
     geometric_mean: f64,
     memory: Memory,
 }
 
 #[derive(Serialize)]
-struct Figure {
+struct RouteMeasurement {
     name: &'static str,
     method: String,
     path: String,
@@ -387,7 +387,7 @@ struct Memory {
     theirs_mb: f64,
 }
 
-impl Figure {
+impl RouteMeasurement {
     fn cells(&self) -> String {
         let Self { name, method, path, ours_cpu_ms, theirs_cpu_ms, ratio, ours_wall_ms, theirs_wall_ms } = self;
         format!(
@@ -400,7 +400,7 @@ impl Figure {
 impl Report {
     fn broken_limits(&self) -> Vec<String> {
         let mut broken = Vec::new();
-        for Figure { method, path, name, ratio, .. } in &self.routes {
+        for RouteMeasurement { method, path, name, ratio, .. } in &self.routes {
             if *ratio > MAX_OF_ANY {
                 broken.push(format!("{method} {path} ({name}): {ratio:.2} of Express' time is more than {MAX_OF_ANY}"));
             }

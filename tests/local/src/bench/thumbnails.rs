@@ -9,10 +9,10 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::contest::{Contest, Figures, Outcome};
+use super::comparison::{Comparison, Outcome, Usage};
 use super::{date, geometric_mean, machine};
 use crate::progress::line;
-use crate::{Project, command, progress, tools};
+use crate::{Project, progress, subprocess, tools};
 
 const WIDTHS: [u32; 3] = [500, 250, 100];
 
@@ -57,14 +57,14 @@ pub async fn bench(project: &Project, only: &str) -> Result<ExitCode> {
     let mut pictures = corpus(project, &python).await?;
     pictures.retain(|picture| picture.name.contains(only));
     ensure!(!pictures.is_empty(), "no picture has {only:?} in its name");
-    let mut contest = Contest::prepare(project, sharp, &python).await?;
+    let mut comparison = Comparison::prepare(project, sharp, &python).await?;
 
     let mut rows = Vec::new();
     let mut broken = Vec::new();
     line(HEADER);
     for picture in pictures {
         let source = project.local("corpus/pictures").join(&picture.file);
-        match contest.measure(&picture.name, &source).await {
+        match comparison.measure(&picture.name, &source).await {
             Ok(outcome) => {
                 let row = Row { picture, outcome };
                 line(row.cells());
@@ -78,7 +78,7 @@ pub async fn bench(project: &Project, only: &str) -> Result<ExitCode> {
         }
     }
     line(LEGEND);
-    line(format!("\n{}.\n", circumstances(&contest).await?));
+    line(format!("\n{}.\n", circumstances(&comparison).await?));
     broken.extend(summary(&rows));
 
     for limit in &broken {
@@ -105,8 +105,8 @@ async fn corpus(project: &Project, python: &Path) -> Result<Vec<Picture>> {
     fs::create_dir_all(&folder).context("cannot create .local/corpus")?;
     let step = "Pictures (two minutes the first time)";
     let mut make = Command::new(python);
-    make.arg(project.path("tests/local/corpus.py")).arg(&folder);
-    progress::step(step, command::run(&mut make, step, &project.local("corpus.log"))).await?;
+    make.arg(project.path("tests/local/bench_images.py")).arg(&folder);
+    progress::step(step, subprocess::run(&mut make, step, &project.local("corpus.log"))).await?;
     let list = fs::read_to_string(folder.join("corpus.json")).context("cannot read the list of pictures")?;
     let corpus: Corpus = serde_json::from_str(&list).context("the list of pictures is damaged")?;
     Ok(corpus.pictures)
@@ -120,8 +120,8 @@ struct Row {
 impl Row {
     fn cells(&self) -> String {
         let Picture { name, megapixels, .. } = &self.picture;
-        let Outcome { ours, sequential, once, our_likeness, .. } = &self.outcome;
-        let lowest = our_likeness.iter().copied().fold(1.0, f64::min);
+        let Outcome { ours, sequential, once, our_ssim, .. } = &self.outcome;
+        let lowest = our_ssim.iter().copied().fold(1.0, f64::min);
         let cells = [
             name.clone(),
             format!("{megapixels:.1}"),
@@ -150,8 +150,8 @@ impl Row {
 
     /// Of our SSIM from sharp's, for each of [`WIDTHS`].
     fn differences(&self) -> [f64; 3] {
-        let Outcome { our_likeness, sharps_likeness, .. } = self.outcome;
-        std::array::from_fn(|width| our_likeness[width] - sharps_likeness[width])
+        let Outcome { our_ssim, sharps_ssim, .. } = self.outcome;
+        std::array::from_fn(|width| our_ssim[width] - sharps_ssim[width])
     }
 
     fn worst_difference(&self) -> f64 {
@@ -213,8 +213,8 @@ fn summary(rows: &[Row]) -> Vec<String> {
     if rows.is_empty() {
         return broken;
     }
-    let idle = |figures: fn(&Outcome) -> &Figures| {
-        let idle = rows.iter().map(|row| figures(&row.outcome).idle);
+    let idle = |usage: fn(&Outcome) -> &Usage| {
+        let idle = rows.iter().map(|row| usage(&row.outcome).idle);
         idle.fold(0.0, f64::max)
     };
     line(format!(
@@ -226,9 +226,9 @@ fn summary(rows: &[Row]) -> Vec<String> {
 }
 
 /// When and on what this ran.
-async fn circumstances(contest: &Contest) -> Result<String> {
+async fn circumstances(comparison: &Comparison) -> Result<String> {
     let (date, machine) = (date().await?, machine()?);
-    let versions = contest.versions().await?;
+    let versions = comparison.versions().await?;
     Ok(format!(
         "{date}, {machine}, sharp {} with libvips {} on Node.js {}",
         versions.sharp, versions.libvips, versions.node

@@ -185,14 +185,14 @@ const KINDS: [Kind; 13] = [
 
 /// What was measured, and where: `tests/local/cost.json`.
 #[derive(Serialize, Deserialize)]
-pub struct Figures {
+pub struct Measurements {
     pub date: String,
     pub machine: String,
     /// CPU time by the name of the kind, in milliseconds of one core.
     pub cpu_ms: BTreeMap<String, f64>,
 }
 
-/// What `cargo local bench api` leaves in `.local/figures/bench-api.json`, as far as it is of interest here.
+/// What `cargo local bench api` leaves in `.local/measurements/bench-api.json`, as far as it is of interest here.
 #[derive(Deserialize)]
 pub struct Bench {
     routes: Vec<BenchRoute>,
@@ -206,7 +206,7 @@ struct BenchRoute {
     ours_cpu_ms: f64,
 }
 
-impl Figures {
+impl Measurements {
     /// Takes over what the bench has measured: by the kind's name, or by a route that only one kind has. How many kinds.
     pub fn take_over(&mut self, bench: &Bench) -> usize {
         let mut taken = 0;
@@ -304,13 +304,13 @@ pub struct Month {
 }
 
 impl Month {
-    pub fn of(template: &Value, idle: &Idle, figures: &Figures) -> Result<Self> {
+    pub fn of(template: &Value, idle: &Idle, measurements: &Measurements) -> Result<Self> {
         let mut each = Used::default();
         let mut rows = Vec::new();
         for kind in &KINDS {
             let memory = template["Resources"][kind.function]["Properties"]["MemorySize"].as_f64();
             let memory = memory.with_context(|| format!("the template has no function {}", kind.function))?;
-            let cpu_ms = figures.cpu_ms.get(kind.name);
+            let cpu_ms = measurements.cpu_ms.get(kind.name);
             let cpu_ms = cpu_ms.with_context(|| format!("tests/local/cost.json has no figure of {:?}", kind.name))?;
             let milliseconds = billed(kind, *cpu_ms, memory);
             let used = Used::of(kind, milliseconds, memory);
@@ -394,7 +394,7 @@ impl Month {
     }
 
     /// What the numbers rest on.
-    pub fn assumptions(figures: &Figures) -> String {
+    pub fn assumptions(measurements: &Measurements) -> String {
         let shares: Vec<String> = KINDS.iter().map(|kind| format!("{} {}", kind.share, kind.name)).collect();
         let text = format!(
             "Prices of us-east-1 and x86-64 of {}, in [prices.rs](tests/local/src/cost/prices.rs) with their sources. A \
@@ -407,8 +407,8 @@ impl Month {
              Supabase's price has a database, 100 GB of storage and 250 GB of data out in it. So do CloudWatch's metrics by \
              route, ${} for each that is sent all month beyond the first {}; `Metrics=off` sends none.",
             prices::DATE,
-            figures.date,
-            figures.machine,
+            measurements.date,
+            measurements.machine,
             answers_in::MONGODB,
             answers_in::REDIS,
             answers_in::S3_READ,
@@ -463,9 +463,9 @@ mod tests {
 
     use super::*;
 
-    fn figures() -> Figures {
+    fn measurements() -> Measurements {
         let cpu_ms = KINDS.iter().map(|kind| (kind.name.to_owned(), 1.0)).collect();
-        Figures { date: "2026-11-24".into(), machine: "two cores".into(), cpu_ms }
+        Measurements { date: "2026-11-24".into(), machine: "two cores".into(), cpu_ms }
     }
 
     fn template() -> Value {
@@ -477,7 +477,7 @@ mod tests {
 
     fn month() -> Month {
         let template = template();
-        Month::of(&template, &Idle::of(&template).unwrap(), &figures()).unwrap()
+        Month::of(&template, &Idle::of(&template).unwrap(), &measurements()).unwrap()
     }
 
     #[test]
@@ -530,20 +530,20 @@ mod tests {
             // Several kinds have this route.
             route("something", "POST", "/files"),
         ] });
-        let mut figures = figures();
-        assert_eq!(figures.take_over(&serde_json::from_value(bench).unwrap()), 2);
+        let mut measurements = measurements();
+        assert_eq!(measurements.take_over(&serde_json::from_value(bench).unwrap()), 2);
         for (name, cpu_ms) in [("read 100 kB", 7.0), ("log in", 7.0), ("make a folder", 1.0)] {
-            assert!((figures.cpu_ms[name] - cpu_ms).abs() < 1e-9, "{name}");
+            assert!((measurements.cpu_ms[name] - cpu_ms).abs() < 1e-9, "{name}");
         }
     }
 
     #[test]
     fn a_function_or_a_figure_that_is_missing_is_named() {
-        let mut figures = figures();
+        let mut measurements = measurements();
         let idle = Idle::of(&template()).unwrap();
         let nothing = json!({ "Resources": {} });
-        assert!(Month::of(&nothing, &idle, &figures).err().unwrap().to_string().contains("auth"));
-        figures.cpu_ms.remove("log in");
-        assert!(Month::of(&template(), &idle, &figures).err().unwrap().to_string().contains("log in"));
+        assert!(Month::of(&nothing, &idle, &measurements).err().unwrap().to_string().contains("auth"));
+        measurements.cpu_ms.remove("log in");
+        assert!(Month::of(&template(), &idle, &measurements).err().unwrap().to_string().contains("log in"));
     }
 }

@@ -3,9 +3,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
-#[path = "../../src/aws.rs"]
-#[allow(dead_code, reason = "the front of the local stack keeps the other limits")]
-mod aws;
+#[path = "../../src/aws_limits.rs"]
+#[allow(dead_code, reason = "the gateway proxy of the local stack enforces the other limits")]
+mod aws_limits;
 mod roles;
 mod secrets;
 mod stores;
@@ -71,7 +71,7 @@ fn r25_a_function_that_answers_ends_before_the_gateway_gives_up() {
         let is_in_background = ["sweeper", "thumbnails"].contains(&name);
         assert_ne!(answering.contains(name), is_in_background, "{name} has routes");
         let timeout = function["Timeout"].as_u64().unwrap();
-        assert!(is_in_background || timeout < aws::GATEWAY_TIMEOUT.as_secs(), "{name} has {timeout} s");
+        assert!(is_in_background || timeout < aws_limits::GATEWAY_TIMEOUT.as_secs(), "{name} has {timeout} s");
     }
 }
 
@@ -127,7 +127,7 @@ fn template() -> &'static Template {
         let python = project(".local/sam/bin/python");
         assert!(python.exists(), "run `cargo local lint` first: it installs what expands the template");
         let mut expand = Command::new(python);
-        expand.arg(project("tests/local/expand.py")).arg(project("template.yaml"));
+        expand.arg(project("tests/local/expand_template.py")).arg(project("template.yaml"));
         let expand = expand.arg(format!("AllowedOrigin={ORIGIN}")).output().unwrap();
         assert!(expand.status.success(), "{}", String::from_utf8_lossy(&expand.stderr));
         Template(serde_json::from_slice(&expand.stdout).unwrap())

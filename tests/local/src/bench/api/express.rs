@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::{Answer, Request, Service, cpu_time, peak};
 use crate::stack::{Record, Stack};
-use crate::{Project, command};
+use crate::{Project, subprocess};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -62,7 +62,7 @@ impl Express {
 
     /// Of Node.js and of the packages that matter most.
     pub async fn versions(project: &Project, modules: &Path) -> Result<String> {
-        let versions = command::output(node(project, modules).arg("versions")).await?;
+        let versions = subprocess::output(node(project, modules).arg("versions")).await?;
         let Versions { node, express, mongodb } = serde_json::from_str(&versions).context("no versions")?;
         Ok(format!("Express {express} with mongodb {mongodb} on Node.js {node}"))
     }

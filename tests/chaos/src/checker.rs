@@ -1,0 +1,359 @@
+//! What must be true when the faults are over and all that was left half done has been finished or removed: what people
+//! know, what the product says, what is in the ledger and what is in the bucket agree.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use e2e::{Answer, fixtures::decode_image, worker::messages};
+use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
+use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
+use serde_json::{Value, json};
+use tokio::time::{sleep, sleep_until};
+
+use crate::{
+    Anomaly, Run, Stack,
+    model::{Entry, Kind, Picture, Presence},
+    workload::{PATIENCE, Person, wrong},
+};
+
+/// How long all may take to come to rest. A job comes again for the fifth time some fifty seconds after the first.
+const REST: Duration = Duration::from_secs(100);
+
+/// Requests at the same time.
+const AT_ONCE: usize = 8;
+
+pub async fn check(run: &Run<'_>, people: &mut [Person<'_>], strangers: &BTreeSet<String>) -> Result<()> {
+    if !is_well(run).await {
+        return Ok(());
+    }
+    join_all(people.iter_mut().map(Person::log_in)).await;
+    let people: &[Person<'_>] = people;
+    if !rests(run, people).await? {
+        return Ok(());
+    }
+    let rows = rows(run.stack, people).await?;
+    check_ledger(run, people, &rows);
+    check_bucket(run, &rows, strangers).await?;
+    check_answers(run, people, &rows).await;
+    Ok(())
+}
+
+/// Objects of the bucket, and parts of objects, that no row knows.
+pub async fn orphans(stack: &Stack) -> Result<BTreeSet<String>> {
+    let objects = objects(stack).await?.into_keys();
+    let open = stack.s3.list_multipart_uploads().bucket(&stack.bucket).send().await?;
+    let open = open.uploads.unwrap_or_default().into_iter().filter_map(|upload| upload.key);
+    // A row comes before its object.
+    let known = ledger_keys(stack).await?;
+    let is_orphan = |key: &String| !known.contains(key.strip_suffix("/form").unwrap_or(key));
+    let mut orphans: BTreeSet<String> = objects.filter(is_orphan).collect();
+    orphans.extend(open.filter(is_orphan).map(|key| format!("parts of {key}")));
+    Ok(orphans)
+}
+
+async fn is_well(run: &Run<'_>) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let expected = json!({ "redis": true, "db": true });
+    loop {
+        let status = run.stack.anyone().request("GET", "/status").send_within(Duration::from_secs(5)).await;
+        if status.is_ok_and(|answer| serde_json::from_slice::<Value>(&answer.body).is_ok_and(|body| body == expected)) {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            run.violated(Anomaly::NotSettled, "the stores do not come back");
+            return false;
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Waits for the queue and the sweeper, then lets the grace periods of uploads pass, and waits for the sweeper again.
+async fn rests(run: &Run<'_>, people: &[Person<'_>]) -> Result<bool> {
+    let stack = run.stack;
+    let ours = |more: Document| {
+        let mut query = doc! { "userId": { "$in": ids(people) } };
+        query.extend(more);
+        query
+    };
+    let due = ours(doc! { "thumbnails": "due", "state": null });
+    let deadline = Instant::now() + REST;
+    loop {
+        sweep(stack).await;
+        let (waiting, due) = (messages(stack, &stack.queue_url).await, stack.files.count_documents(due.clone()).await?);
+        if waiting == 0 && due == 0 {
+            break;
+        }
+        if Instant::now() >= deadline {
+            run.violated(
+                Anomaly::NotSettled,
+                format!("{waiting} messages wait, and {due} images for their thumbnails"),
+            );
+            return Ok(false);
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    check_arrivals(run, people).await?;
+
+    // What nobody waited for is over before its time is said to be.
+    sleep_until((run.last_impatient.get() + PATIENCE).into()).await;
+    let unfinished = ours(doc! { "state": { "$exists": true } });
+    let past = doc! { "$set": { "expiresAt": DateTime::from_millis(0) } };
+    let deadline = Instant::now() + REST;
+    loop {
+        // Again, for what the sweeper leaves for another time.
+        stack.files.update_many(unfinished.clone(), past.clone()).await?;
+        sweep(stack).await;
+        let left = stack.files.count_documents(unfinished.clone()).await?;
+        if left == 0 {
+            return Ok(true);
+        }
+        if Instant::now() >= deadline {
+            run.violated(Anomaly::NotSettled, format!("{left} rows are not swept"));
+            return Ok(false);
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn sweep(stack: &Stack) {
+    // Until it does what is to be done is waited for, whatever it says.
+    let _ = stack.try_invoke("sweeper", &json!({})).await;
+}
+
+/// What S3 has taken becomes visible, also if its client says no more.
+async fn check_arrivals(run: &Run<'_>, people: &[Person<'_>]) -> Result<()> {
+    let stack = run.stack;
+    if messages(stack, &stack.dead_letter_queue_url).await > 0 {
+        // It may be S3's message that was given up.
+        return Ok(());
+    }
+    for person in people {
+        for (at, entry) in person.known.entries.iter().enumerate() {
+            // One that may have been deleted is not waited for.
+            let is_awaited = entry.has_arrived && !entry.may_be_deleted && person.known.presence(at) > Presence::Never;
+            let folder_stands = entry.parent.is_none_or(|parent| person.known.presence(parent) == Presence::Certain);
+            let Some(id) = entry.id.filter(|_| is_awaited && folder_stands) else { continue };
+            if stack.files.count_documents(doc! { "_id": id, "state": null }).await? == 0 {
+                run.violated(Anomaly::Lost, format!("{} ({id}) has arrived in S3 and is not visible", entry.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn ids(people: &[Person<'_>]) -> Vec<ObjectId> {
+    people.iter().map(|person| person.id).collect()
+}
+
+async fn rows(stack: &Stack, people: &[Person<'_>]) -> Result<Vec<Document>> {
+    Ok(stack.files.find(doc! { "userId": { "$in": ids(people) } }).await?.try_collect().await?)
+}
+
+/// Every row is what somebody asked for, once, as they asked for it.
+fn check_ledger(run: &Run<'_>, people: &[Person<'_>], rows: &[Document]) {
+    let mut asked: HashMap<&str, (&Person<'_>, usize)> = HashMap::new();
+    for person in people {
+        asked.extend(person.known.entries.iter().enumerate().map(|(at, entry)| (&*entry.name, (person, at))));
+    }
+    let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in rows {
+        let name = row.get_str("name").unwrap_or_default();
+        *found.entry(name).or_default() += 1;
+        match asked.get(name) {
+            Some((person, at)) => check_row(run, person, *at, row),
+            None => run.violated(Anomaly::Unrequested, format!("a row called {name:?}")),
+        }
+    }
+    for (name, count) in &found {
+        if *count > 1 {
+            run.violated(Anomaly::Duplicated, format!("{count} rows of {name}"));
+        }
+    }
+    for (name, (person, at)) in asked {
+        if person.known.presence(at) == Presence::Certain && !found.contains_key(name) {
+            run.violated(Anomaly::Lost, format!("{name} ({:?}) has no row", person.known.entries[at].id));
+        }
+    }
+}
+
+fn check_row(run: &Run<'_>, person: &Person<'_>, at: usize, row: &Document) {
+    let (entry, presence) = (&person.known.entries[at], person.known.presence(at));
+    let (name, id) = (&entry.name, row.get_object_id("_id").ok());
+    if presence == Presence::Never {
+        let anomaly = if entry.id.is_some() { Anomaly::Resurrected } else { Anomaly::Unrequested };
+        run.violated(anomaly, format!("a row of {name} ({id:?})"));
+    }
+    if entry.id.is_some() && entry.id != id {
+        run.violated(Anomaly::Duplicated, format!("{name} was acknowledged as {:?} and has a row {id:?}", entry.id));
+    }
+    let parent = match entry.parent {
+        None => Some(Bson::Int32(0)),
+        Some(parent) => person.known.entries[parent].id.map(Bson::ObjectId),
+    };
+    let is_public = row.get_bool("isPublic").ok();
+    let size = entry.content().map(|content| i64::try_from(content.size).unwrap_or(i64::MAX));
+    if row.get("parentId") != parent.as_ref()
+        || row.get_object_id("userId").ok() != Some(person.id)
+        || row.get_i64("size").ok() != size
+        || entry.is_public.is_some_and(|asked| is_public != Some(asked))
+    {
+        run.violated(Anomaly::Altered, format!("{name} should be {entry:?}, and is {row}"));
+    }
+}
+
+/// A visible row has its object, of its size; nothing else is in the bucket.
+async fn check_bucket(run: &Run<'_>, rows: &[Document], strangers: &BTreeSet<String>) -> Result<()> {
+    let stack = run.stack;
+    let objects = objects(stack).await?;
+    for row in rows {
+        let (name, size) = (row.get_str("name").unwrap_or_default(), row.get_i64("size").unwrap_or_default());
+        if let Ok(key) = row.get_str("key")
+            && objects.get(key) != Some(&size)
+        {
+            let there = objects.get(key);
+            run.violated(Anomaly::MissingObject, format!("{name}: {key} should have {size} bytes, and has {there:?}"));
+        }
+    }
+    for key in orphans(stack).await?.difference(strangers) {
+        run.violated(Anomaly::Orphan, format!("{key} has no row"));
+    }
+    Ok(())
+}
+
+/// Keys and sizes.
+async fn objects(stack: &Stack) -> Result<BTreeMap<String, i64>> {
+    let mut pages = stack.s3.list_objects_v2().bucket(&stack.bucket).into_paginator().send();
+    let mut objects = BTreeMap::new();
+    while let Some(page) = pages.next().await {
+        let page = page?.contents.unwrap_or_default().into_iter();
+        objects.extend(page.filter_map(|object| Some((object.key?, object.size.unwrap_or_default()))));
+    }
+    Ok(objects)
+}
+
+/// Every key that a row of anybody, visible or not, accounts for.
+async fn ledger_keys(stack: &Stack) -> Result<BTreeSet<String>> {
+    let mut rows = stack.files.find(doc! {}).projection(doc! { "key": 1, "type": 1 }).await?;
+    let mut keys = BTreeSet::new();
+    while let Some(row) = rows.try_next().await? {
+        keys.extend(row.get_str("key").ok().map(str::to_owned));
+        if row.get_str("type").is_ok_and(|kind| kind == "image") {
+            let id = row.get_object_id("_id").context("a row's id")?;
+            keys.extend([500, 250, 100].map(|width| format!("thumbnails/{id}/{width}")));
+        }
+    }
+    Ok(keys)
+}
+
+/// What the product itself says: each file to its owner, and what is not to be seen.
+async fn check_answers(run: &Run<'_>, people: &[Person<'_>], rows: &[Document]) {
+    let thumbnails: HashMap<ObjectId, &Document> =
+        rows.iter().filter_map(|row| Some((row.get_object_id("_id").ok()?, row))).collect();
+    let everything = people.iter().flat_map(|person| (0..person.known.entries.len()).map(move |at| (person, at)));
+    stream::iter(everything)
+        .for_each_concurrent(AT_ONCE, |(person, at)| {
+            let row = person.known.entries[at].id.and_then(|id| thumbnails.get(&id).copied());
+            check_content(run, person, at, row)
+        })
+        .await;
+    stream::iter(people).for_each_concurrent(AT_ONCE, |person| check_listings(run, person)).await;
+}
+
+async fn check_content(run: &Run<'_>, person: &Person<'_>, at: usize, row: Option<&Document>) {
+    let entry = &person.known.entries[at];
+    let Some(id) = entry.id else { return };
+    let path = match entry.kind {
+        Kind::Folder => format!("/files/{id}"),
+        Kind::File(_) | Kind::Image(..) => format!("/files/{id}/data"),
+    };
+    let Some(answer) = settled(run, person, &path).await else { return };
+    if let Some(anomaly) = wrong(&person.known, at, &answer) {
+        let presence = person.known.presence(at);
+        run.violated(anomaly, format!("{} ({id}, {presence:?}): {answer}", entry.name));
+    }
+    if let (Kind::Image(_, picture), Some(row), 200) = (&entry.kind, row, answer.status) {
+        check_thumbnails(run, person, entry, *picture, row).await;
+    }
+}
+
+async fn check_thumbnails(run: &Run<'_>, person: &Person<'_>, entry: &Entry, picture: Picture, row: &Document) {
+    let id = row.get_object_id("_id").unwrap_or_default();
+    let progress = row.get_str("thumbnails").unwrap_or_default();
+    let reason = row.get_str("thumbnailError").unwrap_or_default();
+    // Nothing is wrong with these pictures but that a worker was killed over them, or could not say that it lives.
+    let was_killed = run.tally.has_faults() && reason == "the decoder does not survive it";
+    run.tally.count(if progress == "ready" { "images with thumbnails" } else { "images without" });
+    if progress != "ready" && !(progress == "failed" && was_killed) {
+        run.violated(Anomaly::WrongThumbnails, format!("{} ({id}): {progress:?} {reason:?}", entry.name));
+    }
+    for width in [500, 250, 100] {
+        let Some(answer) = settled(run, person, &format!("/files/{id}/data?size={width}")).await else { return };
+        let is_right = if progress == "ready" { is_thumbnail(&answer, picture, width) } else { answer.status == 404 };
+        if !is_right {
+            run.violated(Anomaly::WrongThumbnails, format!("{} ({id}), {progress}, at {width}: {answer}", entry.name));
+        }
+    }
+}
+
+/// As high as its width asks for, and of the picture's colour.
+fn is_thumbnail(answer: &Answer, picture: Picture, width: u32) -> bool {
+    if answer.status != 200 {
+        return false;
+    }
+    let made = decode_image(&answer.body);
+    let width = width.min(picture.width);
+    let height = ((f64::from(width) * f64::from(picture.height) / f64::from(picture.width)).round()).max(1.0);
+    let middle = made.pixels.get_pixel(made.width / 2, made.height / 2);
+    let is_close = middle.0.iter().zip(picture.color).all(|(made, color)| made.abs_diff(color) < 12);
+    made.width == width && (f64::from(made.height) - height).abs() < 0.5 && is_close
+}
+
+/// Everything that is certainly in the root is listed there, and nothing that certainly is not.
+async fn check_listings(run: &Run<'_>, person: &Person<'_>) {
+    let known = &person.known;
+    let folders = known.places(Presence::Certain, |entry| matches!(entry.kind, Kind::Folder));
+    for parent in std::iter::once(None).chain(folders.into_iter().map(Some)) {
+        let mut listed = BTreeSet::new();
+        let folder = parent.and_then(|parent| known.entries[parent].id);
+        for page in 0.. {
+            let Ok(names) = listing(run, person, folder, page).await else {
+                return run.violated(Anomaly::NotSettled, format!("the files of {} cannot be listed", person.id));
+            };
+            let is_last = names.is_empty();
+            listed.extend(names);
+            if is_last {
+                break;
+            }
+        }
+        for (at, entry) in known.entries.iter().enumerate().filter(|(_, entry)| entry.parent == parent) {
+            match (known.presence(at), listed.contains(&entry.name)) {
+                (Presence::Certain, false) => run.violated(Anomaly::Lost, format!("{} is not listed", entry.name)),
+                (Presence::Never, true) => run.violated(Anomaly::Resurrected, format!("{} is listed", entry.name)),
+                _ => {}
+            }
+        }
+    }
+}
+
+async fn listing(run: &Run<'_>, person: &Person<'_>, folder: Option<ObjectId>, page: usize) -> Result<Vec<String>> {
+    let parent = folder.map_or_else(|| "0".to_owned(), ObjectId::to_hex);
+    let path = format!("/files?parentId={parent}&page={page}");
+    let answer = settled(run, person, &path).await.context("no answer")?;
+    let documents: Vec<Value> = serde_json::from_slice(&answer.body)?;
+    Ok(documents.iter().filter_map(|document| document["name"].as_str().map(str::to_owned)).collect())
+}
+
+/// The faults are over: a moment later at most everything is answered.
+async fn settled(run: &Run<'_>, person: &Person<'_>, path: &str) -> Option<Answer> {
+    for _ in 0..20 {
+        match person.client.request("GET", path).send_within(Duration::from_secs(16)).await {
+            Ok(answer) if answer.status < 500 => return Some(answer),
+            _ => sleep(Duration::from_millis(250)).await,
+        }
+    }
+    run.violated(Anomaly::NotSettled, format!("{path} is not answered"));
+    None
+}

@@ -1,0 +1,136 @@
+//! `cargo local chaos`: one random history after the other on the same stack, and what came of each.
+
+#![forbid(unsafe_code)]
+
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use chaos::{ACKNOWLEDGED, INDETERMINATE, Mutation, Outages, Plan, Report, any_seed, run};
+use e2e::{Stack, record_measurement};
+
+/// Violations that are printed of one history; the first ones tell most.
+const PRINTED: usize = 20;
+
+struct Options {
+    seed: u64,
+    seeds: u64,
+    writes: usize,
+    mutation: Option<Mutation>,
+}
+
+impl Options {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
+        let mut options = Self { seed: any_seed(), seeds: 1, writes: 1000, mutation: None };
+        while let Some(arg) = args.next() {
+            let value = args.next().with_context(|| format!("{arg} what?"))?;
+            let number = || value.parse().with_context(|| format!("{arg} {value} is not a number"));
+            match arg.as_str() {
+                "--seed" => options.seed = number()?,
+                "--seeds" => options.seeds = number()?,
+                "--writes" => options.writes = value.parse().context("--writes is not a number")?,
+                "--mutation" => options.mutation = Some(value.parse()?),
+                _ => bail!("no option {arg}; there are --seed N, --seeds COUNT, --writes N and --mutation NAME"),
+            }
+        }
+        Ok(options)
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<ExitCode> {
+    let options = Options::parse(std::env::args().skip(1))?;
+    let stack = Stack::running().await;
+    let mut total = Total::default();
+    for seed in options.seed..options.seed.saturating_add(options.seeds) {
+        let plan = Plan {
+            seed,
+            writes: options.writes,
+            patience: Duration::from_mins(5),
+            outages: Outages::All,
+            mutation: options.mutation,
+        };
+        let report = run(&stack, &plan).await.with_context(|| format!("seed {seed}"))?;
+        print(&report, &options);
+        total.add(&report);
+    }
+    total.print();
+    if options.mutation.is_none() {
+        total.note();
+    }
+    Ok(if total.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print(report: &Report, options: &Options) {
+    let Report { seed, took, counts, faults, violations, .. } = report;
+    let (sum, took) = (summary(counts, report.lost(), violations.len()), took.as_secs());
+    println!("seed {seed}, {took} s: {sum}; faults: {}", in_words(faults));
+    for violation in violations.iter().take(PRINTED) {
+        println!("  {violation}");
+    }
+    if violations.len() > PRINTED {
+        println!("  and {} more", violations.len() - PRINTED);
+    }
+    match options.mutation {
+        Some(mutation) => {
+            let caught = if report.has(mutation.anomaly()) { "caught" } else { "not caught" };
+            println!("  {} was planted {} times, and {caught}", mutation.name(), report.planted);
+        }
+        None if !violations.is_empty() => {
+            println!("  again: cargo local chaos --seed {seed} --writes {}", options.writes);
+        }
+        None => {}
+    }
+}
+
+#[derive(Default)]
+struct Total {
+    seeds: usize,
+    lost: usize,
+    violations: usize,
+    counts: BTreeMap<&'static str, usize>,
+    faults: BTreeMap<String, usize>,
+}
+
+impl Total {
+    fn add(&mut self, report: &Report) {
+        self.seeds += 1;
+        self.lost += report.lost();
+        self.violations += report.violations.len();
+        for (what, count) in &report.counts {
+            *self.counts.entry(what).or_default() += count;
+        }
+        for (fault, count) in &report.faults {
+            *self.faults.entry(fault.clone()).or_default() += count;
+        }
+    }
+
+    /// For the table of promises.
+    fn note(&self) {
+        let (seeds, lost) = (self.seeds, self.lost);
+        let writes = self.counts.get(ACKNOWLEDGED).copied().unwrap_or_default();
+        let faults: usize = self.faults.values().sum();
+        for promise in ["R6", "R7"] {
+            let value = format_args!("{seeds} seeds, {writes} {ACKNOWLEDGED}, {lost} lost under {faults} faults");
+            record_measurement(promise, "cargo local chaos", value);
+        }
+    }
+
+    fn print(&self) {
+        println!("seeds: {}, {}", self.seeds, summary(&self.counts, self.lost, self.violations));
+        println!("faults: {}", in_words(&self.faults));
+    }
+}
+
+/// What matters first, then what it is made of.
+fn summary(counts: &BTreeMap<&'static str, usize>, lost: usize, violations: usize) -> String {
+    let mut others = counts.clone();
+    let mut count = |what| others.remove(what).unwrap_or_default();
+    let (writes, indeterminate) = (count(ACKNOWLEDGED), count(INDETERMINATE));
+    let others = in_words(&others);
+    format!("{writes} {ACKNOWLEDGED}, {indeterminate} {INDETERMINATE}, {lost} lost, {violations} violations ({others})")
+}
+
+fn in_words(counts: &BTreeMap<impl AsRef<str>, usize>) -> String {
+    let words: Vec<_> = counts.iter().map(|(what, count)| format!("{count} {}", what.as_ref())).collect();
+    words.join(", ")
+}

@@ -1,0 +1,45 @@
+//! A short history with every kind of fault, and one for each mistake that must be noticed. They have the stack to
+//! themselves: Cargo runs one test binary after the other.
+#![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
+
+use std::time::Duration;
+
+use chaos::{Mutation, Outages, Plan, run};
+use e2e::Stack;
+use tokio::sync::Mutex;
+
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+fn plan(seed: u64, writes: usize) -> Plan {
+    Plan { seed, writes, patience: Duration::from_secs(45), outages: Outages::All, mutation: None }
+}
+
+#[tokio::test]
+async fn r06_r07_what_was_acknowledged_survives_every_fault() {
+    let _alone = ALONE.lock().await;
+    let stack = Stack::running().await;
+    let report = run(&stack, &plan(1, 400)).await.unwrap();
+    assert!(report.violations.is_empty(), "seed 1: {:#?}", report.violations);
+    assert!(report.acknowledged() > 0 && !report.faults.is_empty());
+}
+
+#[tokio::test]
+async fn r06_r07_each_mistake_is_noticed() {
+    let _alone = ALONE.lock().await;
+    let stack = Stack::running().await;
+    for mutation in Mutation::ALL {
+        let plan = Plan { outages: Outages::None, mutation: Some(mutation), ..plan(2, 40) };
+        let report = run(&stack, &plan).await.unwrap();
+        println!("{}: planted {} times, {:#?}", mutation.name(), report.planted, report.violations);
+        assert!(report.planted > 0, "{} was not planted", mutation.name());
+        assert!(report.has(mutation.anomaly()), "{} was not noticed: {:#?}", mutation.name(), report.violations);
+    }
+}
+
+#[tokio::test]
+async fn without_faults_and_mistakes_nothing_is_wrong() {
+    let _alone = ALONE.lock().await;
+    let stack = Stack::running().await;
+    let report = run(&stack, &Plan { outages: Outages::None, ..plan(3, 40) }).await.unwrap();
+    assert!(report.violations.is_empty(), "{:#?}", report.violations);
+}

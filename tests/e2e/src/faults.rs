@@ -1,0 +1,203 @@
+//! Faults, each with the guard that undoes it.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what is not there fails the test")]
+
+use std::{
+    fs::{self, File},
+    os::unix::process::CommandExt,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use aws_sdk_sqs::types::QueueAttributeName;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use crate::{Stack, eventually};
+
+/// Undoes a fault when it is dropped, also by a test that fails.
+#[must_use]
+pub struct Undo(Option<Box<dyn FnOnce() + Send>>);
+
+impl Undo {
+    pub fn by(undo: impl AsyncFnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(undo());
+        })))
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        let undo = self.0.take().expect("an Undo is dropped once");
+        // A runtime cannot be entered from within another.
+        let undone = thread::spawn(undo).join();
+        assert!(undone.is_ok() || thread::panicking(), "the fault could not be undone");
+    }
+}
+
+/// How a store stops.
+#[derive(Clone, Copy)]
+pub enum Outage {
+    /// It accepts connections and never answers.
+    Hang,
+    /// It is killed, and started again in the end.
+    Crash,
+}
+
+impl Outage {
+    pub async fn of(self, stack: &Stack, store: &'static str) -> Undo {
+        let pid = pid(&description(stack), store);
+        match self {
+            Self::Hang => {
+                kill_process(pid, Signal::STOP).unwrap();
+                Undo::by(async move || kill_process(pid, Signal::CONT).unwrap())
+            }
+            Self::Crash => {
+                let address = address(if store == "redis" { &stack.redis_url } else { &stack.mongodb_uri });
+                kill_process(pid, Signal::KILL).unwrap();
+                let undo = Undo::by({
+                    let (path, address) = (stack.path.clone(), address.clone());
+                    async move || {
+                        death(&address).await;
+                        start_again(&path, store);
+                        eventually("it runs again", Duration::from_secs(30), async || {
+                            TcpStream::connect(&address).await.ok()
+                        })
+                        .await;
+                    }
+                });
+                death(&address).await;
+                undo
+            }
+        }
+    }
+}
+
+/// Waits until nothing listens there.
+async fn death(address: &str) {
+    let is_dead = async || TcpStream::connect(address).await.is_err().then_some(());
+    eventually("it is dead", Duration::from_secs(10), is_dead).await;
+}
+
+/// The queue hands a message out again after so many seconds, if it is not done until then.
+pub async fn visibility_timeout(stack: &Stack, seconds: u32) -> Undo {
+    use QueueAttributeName::VisibilityTimeout;
+    let set = async |stack: &Stack, seconds: &str| {
+        let change = stack.sqs.set_queue_attributes().queue_url(&stack.queue_url);
+        change.attributes(VisibilityTimeout, seconds).send().await.unwrap();
+    };
+    let query = stack.sqs.get_queue_attributes().queue_url(&stack.queue_url).attribute_names(VisibilityTimeout);
+    let before = query.send().await.unwrap().attributes.unwrap()[&VisibilityTimeout].clone();
+    let undo = Undo::by(async move || set(&Stack::running().await, &before).await);
+    set(stack, &seconds.to_string()).await;
+    undo
+}
+
+/// Changes one variable of a function's environment.
+pub async fn environment(stack: &Stack, function: &'static str, variable: &str, value: &str) -> Undo {
+    let before = stack.environment(function).await;
+    let mut changed = before.clone();
+    changed[variable] = json!(value);
+    let undo = Undo::by(async move || Stack::running().await.set_environment(function, &before).await);
+    stack.set_environment(function, &changed).await;
+    undo
+}
+
+/// The processes in which the stack runs a function, as the emulator has started them.
+pub fn processes(stack: &Stack, function: &str) -> Vec<Pid> {
+    let marks = [
+        format!("AWS_LAMBDA_FUNCTION_NAME={}", stack.function(function)),
+        format!("AWS_ENDPOINT_URL={}", stack.aws_endpoint),
+    ];
+    let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &i32| {
+        // Somebody else's, or gone in the meantime: not it.
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        marks.iter().all(|mark| environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()))
+    })
+    .filter_map(Pid::from_raw)
+    .collect()
+}
+
+/// The most memory that a process has ever had, in kB; `None` if it has ended.
+pub fn peak(pid: Pid) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))?;
+    peak.parse().ok()
+}
+
+/// Makes S3 fail for the functions, and only for them.
+pub async fn s3(stack: &Stack, rule: Value) -> Undo {
+    let proxy = stack.fault_proxy.clone();
+    let undo = Undo::by({
+        let proxy = proxy.clone();
+        async move || assert_eq!(set_rules(&proxy, &json!([])).await, json!([]))
+    });
+    let echo = set_rules(&proxy, &json!([rule])).await;
+    // It drops what it does not know.
+    for (key, value) in rule.as_object().unwrap() {
+        let same = echo[0][key] == *value || echo[0][key].as_f64().is_some_and(|number| Some(number) == value.as_f64());
+        assert!(same, "the fault proxy did not take {key}: {echo}");
+    }
+    undo
+}
+
+/// How often the rule in force has met a request.
+pub async fn met(stack: &Stack) -> u64 {
+    let rules = reqwest::get(format!("{}/_microburst/rules", stack.fault_proxy)).await.unwrap().bytes().await.unwrap();
+    let rules: Value = serde_json::from_slice(&rules).unwrap();
+    rules[0]["fired_count"].as_u64().unwrap()
+}
+
+async fn set_rules(proxy: &str, rules: &Value) -> Value {
+    let request = reqwest::Client::new().post(format!("{proxy}/_microburst/rules")).body(rules.to_string());
+    let response = request.header("Content-Type", "application/json").send().await.unwrap();
+    serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
+}
+
+fn description(stack: &Stack) -> Value {
+    serde_json::from_slice(&fs::read(&stack.path).unwrap()).unwrap()
+}
+
+fn pid(description: &Value, store: &str) -> Pid {
+    let pid = description["processes"][store]["pid"].as_i64().expect("the stack runs this store itself");
+    Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
+}
+
+/// Starts a store as the stack did, and writes down its new process for whoever stops the stack.
+fn start_again(path: &std::path::Path, store: &str) {
+    let mut description: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let process = &mut description["processes"][store];
+    let argv: Vec<&str> = process["argv"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    let env = process["env"].as_object().unwrap().iter().map(|(name, value)| (name, value.as_str().unwrap()));
+    let log = File::options().append(true).create(true).open(process["log"].as_str().unwrap()).unwrap();
+    let mut child = Command::new(argv[0])
+        .args(&argv[1..])
+        .env_clear()
+        .envs(env)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    // The fields after the name, which may hold anything, are numbered from 3.
+    let start_time: u64 = stat.rsplit_once(") ").unwrap().1.split(' ').nth(22 - 3).unwrap().parse().unwrap();
+    process["pid"] = child.id().into();
+    process["start_time"] = start_time.into();
+    let draft = path.with_extension("restarted");
+    fs::write(&draft, description.to_string()).unwrap();
+    fs::rename(draft, path).unwrap();
+    // Reaped when it dies, or it would look alive.
+    thread::spawn(move || child.wait());
+}
+
+/// Host and port of a URL.
+fn address(url: &str) -> String {
+    let (_, rest) = url.split_once("://").unwrap();
+    rest.split('/').next().unwrap().to_owned()
+}

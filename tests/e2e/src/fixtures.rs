@@ -1,0 +1,89 @@
+//! Pictures to upload, and a look at those that come back.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what is not there fails the test")]
+
+use std::{fs, io::Cursor, path::Path};
+
+use image::{
+    DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage,
+    codecs::jpeg::JpegEncoder,
+};
+
+/// Something to see in every part.
+pub fn picture(width: u32, height: u32) -> DynamicImage {
+    let shade = |at: u32, of: u32| u8::try_from(at * 255 / of).unwrap();
+    RgbImage::from_fn(width, height, |x, y| Rgb([shade(x, width), shade(y, height), 128])).into()
+}
+
+/// Blue, and transparent in its right half.
+pub fn half_transparent(width: u32, height: u32) -> DynamicImage {
+    RgbaImage::from_fn(width, height, |x, _| Rgba([0, 0, 255, if x < width / 2 { 255 } else { 0 }])).into()
+}
+
+pub fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+pub fn jpeg(width: u32, height: u32) -> Vec<u8> {
+    encode(&picture(width, height), ImageFormat::Jpeg)
+}
+
+/// A JPEG that is the same everywhere.
+pub fn one_color(width: u32, height: u32, color: [u8; 3]) -> Vec<u8> {
+    encode(&RgbImage::from_pixel(width, height, Rgb(color)).into(), ImageFormat::Jpeg)
+}
+
+/// 49 megapixels of 64 bits, which take a while whatever is made of them. `cargo local test` has made it.
+pub fn slow() -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local/gallery/large/rgba16.png");
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A JPEG as a camera held upright stores it: red on its left and blue on its right, and an EXIF tag that says to
+/// turn it clockwise, so that red is on top.
+pub fn lying_on_its_side(width: u32, height: u32) -> Vec<u8> {
+    const TURN_CLOCKWISE: [u8; 26] = [
+        b'I', b'I', 42, 0, 8, 0, 0, 0, // little endian, the first directory follows
+        1, 0, // one entry:
+        0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0, // orientation, one short, 6
+        0, 0, 0, 0, // no other directory
+    ];
+    let stored =
+        RgbImage::from_fn(width, height, |x, _| if x < width / 2 { Rgb([255, 0, 0]) } else { Rgb([0, 0, 255]) });
+    let mut bytes = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 90);
+    encoder.set_exif_metadata(TURN_CLOCKWISE.to_vec()).unwrap();
+    encoder.write_image(&stored, width, height, ExtendedColorType::Rgb8).unwrap();
+    bytes
+}
+
+/// A PNG of one pixel whose header, checksum and all, promises 100,000 × 100,000.
+pub fn bomb() -> Vec<u8> {
+    let mut png = encode(&picture(1, 1), ImageFormat::Png);
+    png[16..24].copy_from_slice(&[100_000_u32.to_be_bytes(), 100_000_u32.to_be_bytes()].concat());
+    let checksum = crc32(&png[12..29]);
+    png[29..33].copy_from_slice(&checksum.to_be_bytes());
+    png
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
+    })
+}
+
+pub struct DecodedImage {
+    pub content_type: &'static str,
+    pub width: u32,
+    pub height: u32,
+    pub pixels: RgbaImage,
+}
+
+/// What a picture is by its content.
+pub fn decode_image(bytes: &[u8]) -> DecodedImage {
+    let format = image::guess_format(bytes).unwrap();
+    let picture = image::load_from_memory(bytes).unwrap();
+    let (width, height) = (picture.width(), picture.height());
+    DecodedImage { content_type: format.to_mime_type(), width, height, pixels: picture.into_rgba8() }
+}

@@ -1,0 +1,229 @@
+//! Requests, and what a test says of their answers.
+
+use std::time::{Duration, Instant};
+
+use reqwest::header::{HeaderMap, HeaderValue};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor},
+};
+use serde_json::{Map, Value, json};
+
+/// Somebody who speaks to the API, with a token or without.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    api: String,
+    token: Option<String>,
+}
+
+impl Client {
+    pub fn new(http: reqwest::Client, api: String) -> Self {
+        Self { http, api, token: None }
+    }
+
+    /// The same, with this `X-Token`.
+    #[must_use]
+    pub fn with_token(&self, token: impl Into<String>) -> Self {
+        Self { token: Some(token.into()), ..self.clone() }
+    }
+
+    /// # Panics
+    /// If there is none.
+    pub fn token(&self) -> &str {
+        self.token.as_deref().expect("somebody with a token")
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        let method = method.parse().expect("an HTTP method");
+        let request = Request(self.http.request(method, format!("{}{path}", self.api)));
+        match &self.token {
+            Some(token) => request.header("X-Token", token),
+            None => request,
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path).send().await
+    }
+
+    pub async fn put(&self, path: &str) -> Answer {
+        self.request("PUT", path).send().await
+    }
+
+    pub async fn post(&self, path: &str, body: impl Serialize) -> Answer {
+        self.request("POST", path).json(body).send().await
+    }
+
+    pub async fn sign_up(&self, email: &str, password: &str) -> Answer {
+        self.post("/users", json!({ "email": email, "password": password })).await
+    }
+
+    pub async fn connect(&self, email: &str, password: &str) -> Answer {
+        let credentials = crate::encoded(format!("{email}:{password}").as_bytes());
+        self.request("GET", "/connect").header("Authorization", &format!("Basic {credentials}")).send().await
+    }
+}
+
+pub struct Request(reqwest::RequestBuilder);
+
+impl Request {
+    #[must_use]
+    pub fn header(self, name: &str, value: &str) -> Self {
+        Self(self.0.header(name, HeaderValue::from_bytes(value.as_bytes()).expect("one line")))
+    }
+
+    #[must_use]
+    pub fn body(self, content_type: &str, body: impl Into<reqwest::Body>) -> Self {
+        Self(self.header("Content-Type", content_type).0.body(body))
+    }
+
+    #[must_use]
+    pub fn json(self, body: impl Serialize) -> Self {
+        self.body("application/json", serde_json::to_vec(&body).expect("JSON"))
+    }
+
+    pub async fn send(self) -> Answer {
+        answer(self.0).await.expect("the API answers")
+    }
+
+    /// The same where an answer may be missing, broken off, or later than this.
+    pub async fn send_within(self, patience: Duration) -> reqwest::Result<Answer> {
+        answer(self.0.timeout(patience)).await
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+    let started = Instant::now();
+    let response = request.send().await?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = response.bytes().await?.to_vec();
+    Ok(Answer { status, headers, body, took: started.elapsed() })
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+    pub took: Duration,
+}
+
+impl Answer {
+    /// Exactly this JSON.
+    #[track_caller]
+    pub fn is(&self, status: u16, body: Value) {
+        assert_eq!((self.status, self.json()), (status, body));
+    }
+
+    /// The contract's error, and nothing more.
+    #[track_caller]
+    pub fn fails(&self, status: u16, error: &str) {
+        self.is(status, json!({ "error": error }));
+    }
+
+    /// The same as Uppy's clients read it.
+    #[track_caller]
+    pub fn fails_with_message(&self, status: u16, error: &str) {
+        self.is(status, json!({ "error": error, "message": error }));
+    }
+
+    /// The body, which is JSON and says so as the contract does.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        assert_eq!(self.header("content-type"), "application/json; charset=utf-8", "of {self}");
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self}"))
+    }
+
+    /// A file document.
+    #[track_caller]
+    pub fn document(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "of {self}");
+        self.json();
+        serde_json::from_slice::<Ordered>(&self.body).expect("an object").into_document()
+    }
+
+    /// A listing's file documents.
+    #[track_caller]
+    pub fn documents(&self) -> Vec<Value> {
+        assert_eq!(self.status, 200, "of {self}");
+        self.json();
+        let documents: Vec<Ordered> = serde_json::from_slice(&self.body).expect("an array of objects");
+        documents.into_iter().map(Ordered::into_document).collect()
+    }
+
+    /// Exactly these bytes, of this type.
+    #[track_caller]
+    pub fn is_content(&self, content_type: &str, bytes: &[u8]) {
+        assert_eq!((self.status, self.header("content-type")), (200, content_type), "of {self}");
+        assert!(self.body == bytes, "{} bytes that are not the {} expected", self.body.len(), bytes.len());
+        assert_eq!(self.header("content-length"), bytes.len().to_string());
+    }
+
+    /// A header's value, empty if it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("a header of text"))
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+
+    /// Status, headers and body, but for what differs from one request to the next.
+    pub fn comparable(mut self) -> (u16, HeaderMap, Vec<u8>) {
+        // The first is ours: it names the request, and so differs between two that are answered alike.
+        for changing in
+            ["x-request-id", "date", "apigw-requestid", "x-amzn-requestid", "x-amz-request-id", "x-amzn-trace-id"]
+        {
+            self.headers.remove(changing);
+        }
+        (self.status, self.headers, self.body)
+    }
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let body = String::from_utf8_lossy(&self.body);
+        write!(f, "{} {:?} {}", self.status, self.headers, body.chars().take(500).collect::<String>())
+    }
+}
+
+/// A JSON object with its keys in the order in which they came.
+struct Ordered(Vec<(String, Value)>);
+
+impl Ordered {
+    #[track_caller]
+    fn into_document(self) -> Value {
+        let keys: Vec<&str> = self.0.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys.get(..6), Some(&["id", "userId", "name", "type", "isPublic", "parentId"][..]), "in {keys:?}");
+        for private in ["_id", "__v", "key", "state", "expiresAt", "thumbnailsDueAt", "localPath"] {
+            assert!(!keys.contains(&private), "{private} is shown: {keys:?}");
+        }
+        let document: Map<String, Value> = self.0.into_iter().collect();
+        for id in ["id", "userId"] {
+            let hex = document[id].as_str().expect("an id is a string");
+            assert!(hex.len() == 24 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{id}: {hex}");
+        }
+        document.into()
+    }
+}
+
+impl<'de> Deserialize<'de> for Ordered {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Ordered;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ordered, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Ordered(entries))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}

@@ -1,0 +1,44 @@
+//! The running stack as its tests see it: people who speak HTTP to it, and the stores behind it.
+//!
+//! `cargo local test` starts a stack and names its description in `FILES_MANAGER_STACK`.
+
+#![forbid(unsafe_code)]
+
+mod aws;
+pub mod faults;
+pub mod fixtures;
+mod http;
+pub mod instance;
+mod measurements;
+mod stack;
+pub mod tcp_proxy;
+pub mod thumbnails;
+mod users;
+pub mod worker;
+
+use std::time::{Duration, Instant};
+
+pub use http::{Answer, Client, Request};
+pub use measurements::{Times, record_measurement};
+pub use stack::{Stack, network, networks_key, session_key};
+pub use users::{PASSWORD, SHA1_OF_PASSWORD, User, decoded, document, encoded};
+
+/// What was asked for, as soon as it is there.
+///
+/// # Panics
+/// If it is not there in time.
+pub async fn eventually<T>(what: &str, within: Duration, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A text that no other test uses.
+pub fn unique(prefix: &str) -> String {
+    format!("{prefix}-{}", mongodb::bson::oid::ObjectId::new().to_hex())
+}

@@ -1,0 +1,189 @@
+//! Where the stack's parts are, and the stores that a test looks into or prepares.
+
+use std::{collections::HashMap, env, fs, path::PathBuf, time::Duration};
+
+use aws_credential_types::Credentials;
+use aws_sdk_s3::{config::Region, primitives::ByteStream};
+use mongodb::{
+    Collection,
+    bson::{Document, doc, oid::ObjectId},
+};
+use redis::{AsyncCommands, aio::MultiplexedConnection};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::{Client, User};
+
+/// What `stack.json` says.
+#[derive(Deserialize)]
+struct Description {
+    api: String,
+    mongodb_uri: String,
+    redis_url: String,
+    aws_endpoint: String,
+    region: String,
+    access_key_id: String,
+    secret_access_key: String,
+    bucket: String,
+    queue_url: String,
+    dead_letter_queue_url: String,
+    faults: Option<String>,
+    functions: HashMap<String, String>,
+}
+
+/// A stack that runs, with clients of this test alone.
+pub struct Stack {
+    /// The stack's description.
+    pub path: PathBuf,
+    pub users: Collection<Document>,
+    pub files: Collection<Document>,
+    pub s3: aws_sdk_s3::Client,
+    pub sqs: aws_sdk_sqs::Client,
+    pub bucket: String,
+    pub queue_url: String,
+    pub dead_letter_queue_url: String,
+    /// The emulator of AWS.
+    pub aws_endpoint: String,
+    pub region: String,
+    pub credentials: Credentials,
+    /// The proxy that can make S3 fail, between it and the functions.
+    pub fault_proxy: String,
+    pub redis_url: String,
+    pub mongodb_uri: String,
+    pub http: reqwest::Client,
+    /// Where the API answers, without a slash at the end.
+    pub api: String,
+    functions: HashMap<String, String>,
+}
+
+impl Stack {
+    /// # Panics
+    /// If none runs.
+    pub async fn running() -> Self {
+        let path = env::var_os("FILES_MANAGER_STACK").map(PathBuf::from);
+        let path = path.expect("run the tests with `cargo local test`");
+        let description = fs::read(&path).expect("FILES_MANAGER_STACK names the stack's description");
+        let of: Description = serde_json::from_slice(&description).expect("stack.json has every part");
+
+        let credentials = Credentials::new(of.access_key_id, of.secret_access_key, None, None, "stack.json");
+        let connector = aws_smithy_http_client::Builder::new().build_http();
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        let s3 = aws_sdk_s3::Config::builder()
+            .http_client(http.clone())
+            .http_client(connector.clone())
+            .region(Region::new(of.region.clone()))
+            .endpoint_url(&of.aws_endpoint)
+            .credentials_provider(credentials.clone())
+            .force_path_style(true)
+            .build();
+        let sqs = aws_sdk_sqs::Config::builder()
+            .http_client(http)
+            .http_client(connector)
+            .region(Region::new(of.region.clone()))
+            .endpoint_url(&of.aws_endpoint)
+            .credentials_provider(credentials.clone())
+            .build();
+        let mongodb = mongodb::Client::with_uri_str(&of.mongodb_uri).await.expect("a MongoDB URI");
+        let database = mongodb.default_database().unwrap_or_else(|| mongodb.database("files_manager"));
+        Self {
+            path,
+            users: database.collection("users"),
+            files: database.collection("files"),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs),
+            bucket: of.bucket,
+            queue_url: of.queue_url,
+            dead_letter_queue_url: of.dead_letter_queue_url,
+            aws_endpoint: of.aws_endpoint,
+            region: of.region,
+            credentials,
+            fault_proxy: of.faults.expect("the stack has a fault proxy, as that of `cargo local test` does"),
+            redis_url: of.redis_url,
+            mongodb_uri: of.mongodb_uri,
+            http: reqwest::Client::builder()
+                .timeout(Duration::from_mins(1))
+                // A test says itself where it goes on.
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .expect("an HTTP client"),
+            api: of.api.trim_end_matches('/').to_owned(),
+            functions: of.functions,
+        }
+    }
+
+    /// Somebody who has just joined and logged in. `name` is for whoever reads the database.
+    pub async fn user(&self, name: &str) -> User {
+        User::join(self.anyone(), name).await
+    }
+
+    /// Somebody without a token.
+    pub fn anyone(&self) -> Client {
+        Client::new(self.http.clone(), self.api.clone())
+    }
+
+    /// The name that a function has in AWS.
+    pub fn function(&self, name: &str) -> &str {
+        self.functions.get(name).unwrap_or_else(|| panic!("stack.json has no function {name}"))
+    }
+
+    pub async fn redis(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.redis_url.as_str()).expect("a Redis URL");
+        client.get_multiplexed_async_connection().await.expect("Redis answers")
+    }
+
+    /// Empties Redis, which keeps nothing but sessions and the counts of failed logins.
+    pub async fn forget_sessions(&self) {
+        let () = self.redis().await.flushall().await.expect("Redis forgets");
+    }
+
+    /// The keys of the bucket that begin with `prefix`, sorted.
+    pub async fn objects(&self, prefix: &str) -> Vec<String> {
+        let mut pages = self.s3.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            keys.extend(
+                page.expect("S3 lists").contents.unwrap_or_default().into_iter().filter_map(|object| object.key),
+            );
+        }
+        keys.sort();
+        keys
+    }
+
+    pub async fn put_object(&self, key: &str, bytes: Vec<u8>) {
+        let put = self.s3.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(bytes));
+        put.send().await.expect("S3 stores");
+    }
+
+    pub async fn delete_object(&self, key: &str) {
+        self.s3.delete_object().bucket(&self.bucket).key(key).send().await.expect("S3 deletes");
+    }
+
+    /// Takes a row away and the objects that belong to it, so that what a test has broken or planted does not stay.
+    pub async fn remove(&self, id: &str) {
+        let row = doc! { "_id": id.parse::<ObjectId>().expect("an id is an ObjectId") };
+        let row = self.files.find_one_and_delete(row).await.expect("MongoDB deletes").expect("a row");
+        let thumbnails = self.objects(&format!("thumbnails/{id}/")).await;
+        for key in row.get_str("key").into_iter().chain(thumbnails.iter().map(String::as_str)) {
+            self.delete_object(key).await;
+        }
+    }
+}
+
+/// The Redis key of a token's session.
+pub fn session_key(token: &str) -> String {
+    format!("auth_{}", sha256_hex(token))
+}
+
+/// The Redis key of the networks that logged in to an account.
+pub fn networks_key(email: &str) -> String {
+    format!("networks_{}", sha256_hex(email))
+}
+
+/// What Redis calls such a network.
+pub fn network(address: &str, email: &str) -> String {
+    sha256_hex(&format!("{address} {email}"))
+}
+
+fn sha256_hex(text: &str) -> String {
+    Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}

@@ -1,0 +1,173 @@
+//! `DELETE /users/me`: an account goes, with everything in it.
+
+use std::time::Duration;
+
+use e2e::{
+    Answer, Client, PASSWORD, Stack, User, eventually, fixtures::jpeg, networks_key, session_key,
+    thumbnails::thumbnail, unique,
+};
+use mongodb::{
+    Collection,
+    bson::{DateTime, Document, doc, oid::ObjectId},
+};
+use redis::AsyncCommands;
+use serde_json::json;
+
+/// The sweeper is called out of turn.
+const SOON: Duration = Duration::from_secs(20);
+
+async fn leave(client: &Client, password: &str) -> Answer {
+    client.request("DELETE", "/users/me").json(json!({ "password": password })).send().await
+}
+
+fn collection(stack: &Stack, name: &str) -> Collection<Document> {
+    stack.users.client().database(&stack.users.namespace().db).collection(name)
+}
+
+/// Nothing of theirs is left in the ledger, nor anything under these keys.
+async fn is_swept(stack: &Stack, user: &User, keys: &[String]) {
+    eventually("nothing is left of the account", SOON, async || {
+        stack.invoke("sweeper", &json!({})).await;
+        let theirs = doc! { "userId": user.object_id() };
+        let rows = stack.files.count_documents(theirs.clone()).await.unwrap();
+        let tickets = collection(stack, "tickets").count_documents(theirs).await.unwrap();
+        let mut objects = 0;
+        for key in keys {
+            objects += stack.objects(key).await.len();
+        }
+        (rows + tickets == 0 && objects == 0).then_some(())
+    })
+    .await;
+}
+
+async fn key(stack: &Stack, id: &str) -> String {
+    let row = stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
+    row.get_str("key").unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn of_an_account_that_ends_nothing_is_left() {
+    let stack = Stack::running().await;
+    let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
+    let other = bob.another_token().await;
+    let image = bob.upload_image("photo.jpg", &jpeg(600, 400)).await;
+    thumbnail(&bob, &image, 100).await;
+    bob.publish(&image).await;
+    let folder = bob.folder("inbox").await;
+    let ticket = bob.post("/uploads/tickets", json!({ "parentId": folder })).await.json()["ticket"].clone();
+    let form = format!("/uploads/{}/s3/params?filename=a.txt&type=text%2Fplain", ticket.as_str().unwrap());
+    assert_eq!(stack.anyone().get(&form).await.status, 200);
+    let begun = bob.create(json!({ "name": "a.txt", "type": "file", "size": 5 })).await.json();
+    let pending = begun["id"].as_str().unwrap();
+    let keys = [key(&stack, &image).await, format!("thumbnails/{image}/"), format!("uploads/{pending}/")];
+    let eves = eve.upload("notes.txt", b"hi").await;
+
+    let answer = leave(&bob, PASSWORD).await;
+    assert_eq!((answer.status, answer.body.as_slice()), (204, &[][..]), "{answer}");
+    // At once.
+    for token in [&bob.token, &other] {
+        stack.anyone().with_token(token).get("/users/me").await.fails(401, "Unauthorized");
+        assert!(!stack.redis().await.exists::<_, bool>(session_key(token)).await.unwrap());
+    }
+    for key in [format!("sessions_{}", bob.id), networks_key(&bob.email)] {
+        assert!(!stack.redis().await.exists::<_, bool>(&key).await.unwrap(), "{key}");
+    }
+    stack.anyone().connect(&bob.email, PASSWORD).await.fails(401, "Unauthorized");
+    for path in [format!("/files/{image}/data"), format!("/files/{image}/data?size=100")] {
+        stack.anyone().get(&path).await.fails(404, "Not found");
+    }
+    assert_eq!(stack.anyone().get(&form).await.status, 401);
+    leave(&bob, PASSWORD).await.fails(401, "Unauthorized");
+
+    // Bytes that come late are nobody's.
+    let put = stack.http.put(begun["upload"]["url"].as_str().unwrap());
+    let put = put.header("Content-Type", "text/plain; charset=utf-8").header("If-None-Match", "*").body("hello");
+    assert_eq!(put.send().await.unwrap().status(), 200);
+    is_swept(&stack, &bob, &keys).await;
+    assert_eq!(eve.get(&format!("/files/{eves}/data")).await.body, b"hi");
+}
+
+#[tokio::test]
+async fn the_email_of_an_account_that_ended_is_free_at_once() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let file = bob.upload("notes.txt", b"hi").await;
+    assert_eq!(leave(&bob, PASSWORD).await.status, 204);
+
+    let joined = stack.anyone().sign_up(&bob.email, "another").await;
+    assert_eq!(joined.status, 201, "{joined}");
+    assert_ne!(joined.json()["id"], bob.id);
+    stack.anyone().connect(&bob.email, PASSWORD).await.fails(401, "Unauthorized");
+    let session = stack.anyone().connect(&bob.email, "another").await.json();
+    let heir = stack.anyone().with_token(session["token"].as_str().unwrap());
+    assert!(heir.get("/files").await.documents().is_empty());
+    heir.get(&format!("/files/{file}")).await.fails(404, "Not found");
+    assert_eq!(heir.get("/users/me/sessions").await.json().as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn without_the_password_an_account_stays_as_it_is() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let (file, other) = (bob.upload("notes.txt", b"hi").await, bob.another_token().await);
+    for body in [json!({}), json!({ "password": "" }), json!({ "password": { "$ne": null } }), json!([PASSWORD])] {
+        bob.request("DELETE", "/users/me").json(body).send().await.fails(400, "Missing password");
+    }
+    bob.request("DELETE", "/users/me").send().await.fails(400, "Missing password");
+    for wrong in ["wrong", &format!("{PASSWORD} "), &"x".repeat(1025)] {
+        leave(&bob, wrong).await.fails(401, "Unauthorized");
+    }
+    assert_eq!(bob.get(&format!("/files/{file}/data")).await.body, b"hi");
+    assert_eq!(stack.anyone().with_token(other).get("/users/me").await.status, 200);
+}
+
+#[tokio::test]
+async fn thousands_of_files_go_with_their_account() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let rows = (0..5000).map(|n| {
+        doc! {
+            "userId": bob.object_id(), "name": format!("{n}"), "type": "folder", "isPublic": true, "parentId": 0,
+        }
+    });
+    stack.files.insert_many(rows).await.unwrap();
+    assert_eq!(leave(&bob, PASSWORD).await.status, 204);
+    let visible = doc! { "userId": bob.object_id(), "state": { "$ne": "deleted" } };
+    assert_eq!(stack.files.count_documents(visible).await.unwrap(), 0);
+    is_swept(&stack, &bob, &[]).await;
+}
+
+/// As a request leaves it that asked who they are before the account went, and stored something after.
+#[tokio::test]
+async fn what_comes_after_an_account_went_is_swept_away() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    assert_eq!(leave(&bob, PASSWORD).await.status, 204);
+    let key = format!("files/{}", unique("late"));
+    stack.put_object(&key, b"hi".to_vec()).await;
+    let late = doc! {
+        "userId": bob.object_id(), "name": "late.txt", "type": "file", "isPublic": true, "parentId": 0, "key": &key, "size": 2_i64,
+    };
+    stack.files.insert_one(late).await.unwrap();
+    let ticket = doc! { "userId": bob.object_id(), "expiresAt": DateTime::MAX };
+    collection(&stack, "tickets").insert_one(ticket).await.unwrap();
+    is_swept(&stack, &bob, &[key]).await;
+}
+
+/// The note is there, and then the account was not removed, nor was that asked for again.
+#[tokio::test]
+async fn who_stays_after_a_failure_keeps_what_they_have() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let file = bob.upload("notes.txt", b"hi").await;
+    let departures = collection(&stack, "departures");
+    let two_minutes_ago = DateTime::from_millis(DateTime::now().timestamp_millis() - 120_000);
+    departures.insert_one(doc! { "_id": bob.object_id(), "notedAt": two_minutes_ago }).await.unwrap();
+    eventually("the note is gone", SOON, async || {
+        stack.invoke("sweeper", &json!({})).await;
+        departures.find_one(doc! { "_id": bob.object_id() }).await.unwrap().is_none().then_some(())
+    })
+    .await;
+    assert_eq!(bob.get(&format!("/files/{file}/data")).await.body, b"hi");
+    assert_eq!(leave(&bob, PASSWORD).await.status, 204);
+}

@@ -1,0 +1,453 @@
+//! S1: who may do what. `authorization.md` has a line for each route and each thing that it can be asked about, and in it
+//! a cell for each who may ask. All of them ask here, and what they are answered is what the table says.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use e2e::{
+    Answer, Client, PASSWORD, Stack, User, encoded, eventually, fixtures::jpeg, record_measurement, session_key,
+    thumbnails::thumbnail, unique,
+};
+use futures_util::{StreamExt, stream};
+use mongodb::bson::oid::ObjectId;
+use redis::AsyncCommands;
+use serde_json::{Value, json};
+
+const TABLE: &str = include_str!("authorization.md");
+
+/// Who asks, in the order of the table's columns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Asking {
+    Nobody,
+    WithAMalformedToken,
+    WithAnExpiredToken,
+    AnotherUser,
+    TheOwner,
+}
+
+const EVERYBODY: [Asking; 5] =
+    [Asking::Nobody, Asking::WithAMalformedToken, Asking::WithAnExpiredToken, Asking::AnotherUser, Asking::TheOwner];
+
+/// What an id may be of.
+const THINGS: [&str; 14] = [
+    "private file",
+    "public file",
+    "private image",
+    "public image",
+    "private folder",
+    "public folder",
+    "private upload",
+    "public upload",
+    "private file in a deleted folder",
+    "public image in a deleted folder",
+    "public folder in a deleted folder",
+    "public upload in a deleted folder",
+    "unknown id",
+    "malformed id",
+];
+
+/// What lies in a folder that its owner has deleted, and that the sweeper may not have come to.
+const GONE: &str = " in a deleted folder";
+
+/// Of a companion route, with a ticket and the upload that it is asked about.
+const TICKETS: [&str; 5] =
+    ["good ticket", "revoked ticket", "expired ticket", "ticket of a user who left", "unknown ticket"];
+
+/// Every route, and what it can be asked about.
+fn lines() -> Vec<(&'static str, Vec<String>)> {
+    let only = |things: &[&str]| things.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let nothing = only(&["-"]);
+    let passwords = only(&["right password", "wrong password"]);
+    let things = only(&THINGS);
+    let places = [only(&["the root"]), things.clone()].concat();
+    let contents = THINGS.iter().flat_map(|thing| {
+        let sizes = if thing.ends_with("id") || thing.ends_with(GONE) {
+            &[""][..]
+        } else {
+            &["", ", size 500", ", size 250", ", size 100", ", size 50"]
+        };
+        sizes.iter().map(move |size| format!("{thing}{size}"))
+    });
+    let signed = places.iter().map(|place| format!("into {place}"));
+    let signed = signed.chain(THINGS.iter().map(|thing| format!("key of {thing}"))).collect();
+    let tickets = only(&TICKETS);
+    let uploads = tickets.iter().map(|ticket| format!("{ticket}, its upload"));
+    let uploads: Vec<String> =
+        uploads.chain(only(&["good ticket, another's upload", "good ticket, unknown upload"])).collect();
+    vec![
+        ("GET /status", nothing.clone()),
+        ("GET /stats", nothing.clone()),
+        ("GET /openapi.json", nothing.clone()),
+        ("GET /docs", nothing.clone()),
+        ("GET /docs/{file}", only(&["start.js", "unknown file"])),
+        ("POST /users", nothing.clone()),
+        ("GET /users/me", nothing.clone()),
+        ("DELETE /users/me", passwords.clone()),
+        ("PUT /users/me/password", passwords.clone()),
+        ("GET /users/me/sessions", nothing.clone()),
+        ("DELETE /users/me/sessions", nothing.clone()),
+        ("DELETE /users/me/sessions/{id}", only(&["the owner's session", "unknown id", "malformed id"])),
+        ("GET /connect", passwords),
+        ("GET /disconnect", nothing.clone()),
+        ("GET /files", places.clone()),
+        ("POST /files", places.clone()),
+        ("GET /files/{id}", things.clone()),
+        ("DELETE /files/{id}", things.clone()),
+        ("PUT /files/{id}/publish", things.clone()),
+        ("PUT /files/{id}/unpublish", things.clone()),
+        ("GET /files/{id}/data", contents.collect()),
+        ("GET /files/{id}/parts", things.clone()),
+        ("POST /files/{id}/complete", things),
+        ("GET /uploads/tickets", nothing),
+        ("POST /uploads/tickets", places),
+        (
+            "DELETE /uploads/tickets/{ticket}",
+            only(&[
+                "the owner's ticket",
+                "id of the owner's ticket",
+                "unknown ticket",
+                "unknown id",
+                "malformed ticket",
+            ]),
+        ),
+        ("POST /uploads/sign", signed),
+        ("GET /uploads/{ticket}/s3/params", tickets.clone()),
+        ("POST /uploads/{ticket}/s3/multipart", tickets),
+        ("GET /uploads/{ticket}/s3/multipart/{upload}", uploads.clone()),
+        ("DELETE /uploads/{ticket}/s3/multipart/{upload}", uploads.clone()),
+        ("GET /uploads/{ticket}/s3/multipart/{upload}/batch", uploads.clone()),
+        ("POST /uploads/{ticket}/s3/multipart/{upload}/complete", uploads.clone()),
+        ("GET /uploads/{ticket}/s3/multipart/{upload}/{part}", uploads),
+    ]
+}
+
+#[tokio::test]
+async fn s01_everybody_may_do_what_the_table_says_and_no_more() {
+    let world = World::new().await;
+    let lines = lines();
+    let cells = lines.iter().flat_map(|(route, things)| things.iter().map(move |thing| (*route, thing)));
+    let asked = stream::iter(cells).map(async |(route, thing)| {
+        let mut line = format!("| {route} | {thing} |");
+        for asking in EVERYBODY {
+            line = format!("{line} {} |", world.ask(route, thing, asking).await);
+        }
+        line
+    });
+    let found: Vec<String> = asked.buffered(4).collect().await;
+    let expected: Vec<&str> = TABLE.lines().filter(|line| line.starts_with("| ") && line.contains(" /")).collect();
+    record_measurement("S1", "table", format_args!("{} cells, all as they should be", found.len() * EVERYBODY.len()));
+    assert!(found == expected, "The table should be, if this is right:\n\n{}\n", found.join("\n"));
+}
+
+/// What the API says that it is; that it says so of each route, and of no other, is another test's.
+#[tokio::test]
+async fn s01_the_table_has_every_route() {
+    let stack = Stack::running().await;
+    let described = stack.anyone().get("/openapi.json").await.json();
+    let described: BTreeSet<String> = described["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().unwrap().keys();
+            methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    let known: BTreeSet<String> = lines().into_iter().map(|(route, _)| route.to_owned()).collect();
+    assert_eq!(known, described);
+}
+
+struct World {
+    stack: Stack,
+    owner: User,
+    other: User,
+    expired: String,
+    /// With thumbnails: private, public.
+    images: [String; 2],
+}
+
+impl World {
+    async fn new() -> Self {
+        let stack = Stack::running().await;
+        let (owner, other) = (stack.user("owner").await, stack.user("other").await);
+        let expired = owner.another_token().await;
+        let mut redis = stack.redis().await;
+        let () = redis.pexpire(session_key(&expired), 1).await.unwrap();
+        eventually("an expired session", Duration::from_secs(5), async || {
+            let is_there: bool = redis.exists(session_key(&expired)).await.unwrap();
+            (!is_there).then_some(())
+        })
+        .await;
+        let mut images = [const { String::new() }; 2];
+        for (image, is_public) in images.iter_mut().zip([false, true]) {
+            let body =
+                json!({ "name": "a.jpg", "type": "image", "isPublic": is_public, "data": encoded(&jpeg(600, 400)) });
+            *image = id(&owner.create(body).await.document(201));
+            thumbnail(&owner, image, 100).await;
+        }
+        Self { stack, owner, other, expired, images }
+    }
+
+    fn as_seen_by(&self, asking: Asking) -> Client {
+        match asking {
+            Asking::Nobody => self.stack.anyone(),
+            Asking::WithAMalformedToken => self.stack.anyone().with_token("no token"),
+            Asking::WithAnExpiredToken => self.stack.anyone().with_token(&self.expired),
+            Asking::AnotherUser => self.other.clone(),
+            Asking::TheOwner => self.owner.clone(),
+        }
+    }
+
+    /// What a cell says: the status, and of a listing how many it shows.
+    async fn ask(&self, route: &str, thing: &str, asking: Asking) -> String {
+        let answer = self.answer(route, thing, asking).await;
+        let is_companion = route.contains("/s3/");
+        for (status, error) in [(401, "Unauthorized"), (404, "Not found")] {
+            if answer.status == status && is_companion {
+                answer.fails_with_message(status, error);
+            } else if answer.status == status {
+                answer.fails(status, error);
+            }
+        }
+        let listed = (route == "GET /files" && answer.status == 200).then(|| answer.documents().len());
+        listed.map_or(answer.status.to_string(), |listed| format!("{} ({listed})", answer.status))
+    }
+
+    async fn answer(&self, route: &str, thing: &str, asking: Asking) -> Answer {
+        let (method, path) = route.split_once(' ').unwrap();
+        let client = self.as_seen_by(asking);
+        let send = async |path: &str, body: Value| {
+            let request = client.request(method, path);
+            if body.is_null() { request.send().await } else { request.json(body).send().await }
+        };
+        match path {
+            "/users" => send(path, json!({ "email": unique("new"), "password": PASSWORD })).await,
+            "/connect" => {
+                let password = if thing == "right password" { PASSWORD } else { "wrong" };
+                client.connect(&self.owner.email, password).await
+            }
+            // Whoever may do these does them to themselves.
+            "/users/me" | "/users/me/password" | "/disconnect" | "/users/me/sessions" => {
+                let leaving = self.stack.user("leaving").await;
+                let client = match asking {
+                    Asking::TheOwner | Asking::AnotherUser => leaving.clone(),
+                    _ => client.clone(),
+                };
+                let password = if thing == "right password" { PASSWORD } else { "wrong" };
+                let request = client.request(method, path);
+                if method == "GET" || thing == "-" {
+                    request.send().await
+                } else {
+                    request.json(json!({ "password": password, "newPassword": "another" })).send().await
+                }
+            }
+            "/users/me/sessions/{id}" => {
+                let session = match thing {
+                    "the owner's session" => {
+                        self.owner.another_token().await;
+                        id(&self.owner.get("/users/me/sessions").await.json()[0])
+                    }
+                    thing => nobodys(thing),
+                };
+                send(&path.replace("{id}", &session), Value::Null).await
+            }
+            "/files" if method == "GET" => {
+                let place = self.make(thing).await;
+                if thing.ends_with("folder") && !thing.ends_with(GONE) {
+                    self.owner
+                        .create(json!({ "name": "inside", "type": "folder", "parentId": place }))
+                        .await
+                        .document(201);
+                }
+                // What is in the root, everybody has of their own.
+                let somebody = self.stack.user("somebody").await;
+                match (thing, asking) {
+                    ("the root", Asking::TheOwner | Asking::AnotherUser) => somebody.get("/files").await,
+                    ("the root", _) => client.get("/files").await,
+                    _ => send(&format!("/files?parentId={place}"), Value::Null).await,
+                }
+            }
+            "/files" => {
+                let place = self.make(thing).await;
+                send(path, json!({ "name": "new", "type": "folder", "parentId": place })).await
+            }
+            "/uploads/tickets" if method == "GET" => send(path, Value::Null).await,
+            "/uploads/tickets" => send(path, json!({ "parentId": self.make(thing).await })).await,
+            "/uploads/sign" => match thing.split_once(' ').unwrap() {
+                ("into", place) => {
+                    send(path, json!({ "method": "PUT", "key": "new", "parentId": self.make(place).await })).await
+                }
+                (_, of) => {
+                    let thing = of.trim_start_matches("of ");
+                    let key = match thing.split_once(' ').unwrap() {
+                        (_, kind) if kind.starts_with("upload") => self.sign(thing).await,
+                        ("malformed", _) => "files/../x".into(),
+                        _ => format!("uploads/{}/{}", self.make(thing).await, "a".repeat(32)),
+                    };
+                    send(path, json!({ "method": "GET", "key": key, "uploadId": "x" })).await
+                }
+            },
+            "/uploads/tickets/{ticket}" => {
+                let ticket = self.called(thing).await;
+                send(&path.replace("{ticket}", &ticket), Value::Null).await
+            }
+            "/files/{id}/data" => {
+                let (thing, size) = thing.split_once(", size ").unwrap_or((thing, ""));
+                let path = path.replace("{id}", &self.shared(thing).await);
+                let query = if size.is_empty() { String::new() } else { format!("?size={size}") };
+                send(&format!("{path}{query}"), Value::Null).await
+            }
+            "/docs/{file}" => send(&format!("/docs/{}", thing.replace(' ', "-")), Value::Null).await,
+            _ if path.starts_with("/files/{id}") => {
+                send(&path.replace("{id}", &self.make(thing).await), Value::Null).await
+            }
+            _ if path.starts_with("/uploads/{ticket}/s3/") => self.companion(method, path, thing, &client).await,
+            _ => send(path, Value::Null).await,
+        }
+    }
+
+    /// What a route is asked about; its id.
+    async fn make(&self, thing: &str) -> String {
+        let (of, folder) = self.place(thing).await;
+        let Some((visibility @ ("private" | "public"), kind)) = of.split_once(' ') else { return nobodys(of) };
+        let is_public = visibility == "public";
+        let mut body = match kind {
+            "folder" => json!({ "name": "a", "type": "folder", "isPublic": is_public }),
+            "upload" => json!({ "name": "a", "type": "file", "isPublic": is_public, "size": 200 << 20 }),
+            kind => json!({ "name": "a.jpg", "type": kind, "isPublic": is_public, "data": "aGk=" }),
+        };
+        body["parentId"] = json!(folder);
+        let made = id(&self.owner.create(body).await.document(201));
+        self.leave(folder).await;
+        made
+    }
+
+    /// What it is, and a folder for it if that is to go.
+    async fn place<'a>(&self, thing: &'a str) -> (&'a str, Option<String>) {
+        match thing.strip_suffix(GONE) {
+            Some(of) => (of, Some(self.owner.folder("going").await)),
+            None => (thing, None),
+        }
+    }
+
+    async fn leave(&self, folder: Option<String>) {
+        if let Some(folder) = folder {
+            let gone = self.owner.request("DELETE", &format!("/files/{folder}")).send().await;
+            assert_eq!(gone.status, 204, "{gone}");
+        }
+    }
+
+    /// The same of what is only read; images have thumbnails.
+    async fn shared(&self, thing: &str) -> String {
+        match thing {
+            "private image" => self.images[0].clone(),
+            "public image" => self.images[1].clone(),
+            thing => self.make(thing).await,
+        }
+    }
+
+    /// The key of an upload that has begun by signed requests.
+    async fn sign(&self, thing: &str) -> String {
+        let (of, folder) = self.place(thing).await;
+        let is_public = of.starts_with("public");
+        let body = json!({ "method": "POST", "key": "a.bin", "isPublic": is_public, "parentId": folder });
+        let signed = self.owner.post("/uploads/sign", body).await;
+        assert_eq!(signed.status, 200, "{signed}");
+        self.leave(folder).await;
+        signed.json()["key"].as_str().unwrap().to_owned()
+    }
+
+    async fn ticket(&self, of: &User) -> String {
+        self.ticket_for(of, json!({})).await
+    }
+
+    async fn ticket_for(&self, of: &User, scope: Value) -> String {
+        let issued = of.post("/uploads/tickets", scope).await;
+        assert_eq!(issued.status, 201, "{issued}");
+        issued.json()["ticket"].as_str().unwrap().to_owned()
+    }
+
+    /// A ticket as who ends it calls it.
+    async fn called(&self, thing: &str) -> String {
+        match thing {
+            "the owner's ticket" => self.ticket(&self.owner).await,
+            "id of the owner's ticket" => {
+                // Other lines issue tickets at the same time: of those that are listed it is the one that the ticket begins
+                // with.
+                let ticket = self.ticket(&self.owner).await;
+                let begins: [u8; 12] = URL_SAFE_NO_PAD.decode(&ticket[..16]).unwrap().try_into().unwrap();
+                let listed = self.owner.get("/uploads/tickets").await.json();
+                let mut ids = listed.as_array().unwrap().iter().map(id);
+                ids.find(|id| *id == ObjectId::from_bytes(begins).to_hex()).unwrap()
+            }
+            "unknown ticket" => "a".repeat(64),
+            "malformed ticket" => "malformed".into(),
+            thing => nobodys(thing),
+        }
+    }
+
+    async fn companion(&self, method: &str, path: &str, thing: &str, client: &Client) -> Answer {
+        let (ticket, upload) = thing.split_once(", ").unwrap_or((thing, ""));
+        let owner = if ticket == "ticket of a user who left" { &self.stack.user("leaving").await } else { &self.owner };
+        let token = match ticket {
+            "unknown ticket" => "a".repeat(64),
+            "expired ticket" => self.ticket_for(owner, json!({ "expiresIn": 1 })).await,
+            _ => self.ticket(owner).await,
+        };
+        let begun = match (ticket, upload) {
+            ("unknown ticket", _) | (_, "unknown upload") => {
+                json!({ "key": format!("uploads/{}/{}", ObjectId::new().to_hex(), "a".repeat(32)), "uploadId": "unknown" })
+            }
+            (_, "") => Value::Null,
+            (_, "another's upload") => self.begin(&self.ticket(&self.other).await).await,
+            _ => self.begin(&token).await,
+        };
+        match ticket {
+            "revoked ticket" => {
+                assert_eq!(owner.request("DELETE", &format!("/uploads/tickets/{token}")).send().await.status, 204);
+            }
+            "expired ticket" => {
+                let params = format!("/uploads/{token}/s3/params?filename=a");
+                eventually("an expired ticket", Duration::from_secs(5), async || {
+                    (self.stack.anyone().get(&params).await.status == 401).then_some(())
+                })
+                .await;
+            }
+            "ticket of a user who left" => {
+                let left = owner.request("DELETE", "/users/me").json(json!({ "password": PASSWORD })).send().await;
+                assert_eq!(left.status, 204, "{left}");
+            }
+            _ => {}
+        }
+        let text = |key: &str| begun[key].as_str().unwrap_or_default().replace('/', "%2F");
+        let path = path.replace("{ticket}", &token).replace("{upload}", &text("uploadId")).replace("{part}", "1");
+        let path = format!("{path}?filename=a&key={}&partNumbers=1", text("key"));
+        let request = client.request(method, &path);
+        if method == "POST" {
+            request.json(json!({ "filename": "a", "parts": [] })).send().await
+        } else {
+            request.send().await
+        }
+    }
+
+    /// An upload in parts, by whoever has the ticket.
+    async fn begin(&self, ticket: &str) -> Value {
+        let begun =
+            self.stack.anyone().post(&format!("/uploads/{ticket}/s3/multipart"), json!({ "filename": "a" })).await;
+        assert_eq!(begun.status, 200, "{begun}");
+        begun.json()
+    }
+}
+
+fn nobodys(thing: &str) -> String {
+    match thing {
+        "the root" => "0".into(),
+        "unknown id" => ObjectId::new().to_hex(),
+        "malformed id" => "malformed".into(),
+        other => panic!("what is {other}?"),
+    }
+}
+
+fn id(document: &Value) -> String {
+    document["id"].as_str().unwrap_or_else(|| panic!("{document} has no id")).to_owned()
+}

@@ -1,0 +1,380 @@
+//! The sweeper, asked to compare the ledger with the bucket. Other tests are in the middle of something all the time, so
+//! each looks for what it has planted itself, and takes it away in the end.
+
+use std::time::Duration;
+
+use e2e::{Stack, User, eventually, unique};
+use futures_util::future::join_all;
+use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
+use serde_json::{Value, json};
+
+/// Longest that another test may be in the way.
+const A_WHILE: Duration = Duration::from_mins(1);
+
+/// What one comparison found.
+struct Report(Value);
+
+impl Report {
+    async fn of(stack: &Stack) -> Self {
+        let report = Self(stack.invoke("sweeper", &json!({ "fsck": true })).await);
+        assert_eq!(report.0["complete"], true, "{}", report.0);
+        for kind in ["orphans", "dangling", "stale"] {
+            // Else what is looked for might be behind the report's end.
+            assert_eq!(report.0[kind]["count"], report.all(kind).len(), "{}", report.0[kind]);
+        }
+        report
+    }
+
+    fn all(&self, kind: &str) -> &[Value] {
+        self.0[kind]["first"].as_array().unwrap()
+    }
+
+    fn orphan(&self, key: &str) -> bool {
+        self.all("orphans").contains(&json!({ "key": key }))
+    }
+
+    fn abandoned(&self, (key, upload_id): &(String, String)) -> bool {
+        self.all("orphans").contains(&json!({ "key": key, "uploadId": upload_id }))
+    }
+
+    /// What is said of a row.
+    fn dangling(&self, id: ObjectId) -> Vec<&Value> {
+        self.all("dangling").iter().filter(|finding| finding["id"] == id.to_hex()).collect()
+    }
+
+    fn stale(&self, id: ObjectId) -> bool {
+        self.all("stale").contains(&json!({ "id": id.to_hex() }))
+    }
+
+    /// Nothing at all about a row and its objects.
+    fn knows(&self, id: ObjectId, key: &str) -> bool {
+        let text = self.0.to_string();
+        text.contains(&id.to_hex()) || text.contains(key)
+    }
+}
+
+/// A row of two bytes with `key`, and what else it says; no object.
+async fn row(stack: &Stack, key: &str, also: Document) -> ObjectId {
+    let id = ObjectId::new();
+    let mut row = doc! {
+        "_id": id, "userId": ObjectId::new(), "name": "secret.jpg", "type": "image", "isPublic": false, "parentId": 0,
+        "key": key, "size": 2_i64,
+    };
+    row.extend(also);
+    stack.files.insert_one(row).await.unwrap();
+    id
+}
+
+async fn forget(stack: &Stack, id: ObjectId) {
+    assert_eq!(stack.files.delete_one(doc! { "_id": id }).await.unwrap().deleted_count, 1);
+}
+
+async fn put(stack: &Stack, key: &str) {
+    stack.put_object(key, b"hi".to_vec()).await;
+}
+
+/// A multipart upload that has begun; its key and id.
+async fn begun(stack: &Stack, key: &str) -> (String, String) {
+    let upload = stack.s3.create_multipart_upload().bucket(&stack.bucket).key(key).send().await.unwrap();
+    (key.to_owned(), upload.upload_id.unwrap())
+}
+
+async fn abort(stack: &Stack, (key, upload_id): &(String, String)) {
+    let abort = stack.s3.abort_multipart_upload().bucket(&stack.bucket).key(key).upload_id(upload_id);
+    abort.send().await.unwrap();
+}
+
+/// A key as an upload inside JSON has it.
+fn inline_key() -> String {
+    format!("files/{}", unique("planted"))
+}
+
+/// A key among those of direct uploads that the worker does not take for one of them: else it would delete what no row
+/// asks for.
+fn upload_key() -> String {
+    format!("uploads/{}/{}", ObjectId::new(), unique("planted-by-a-test"))
+}
+
+fn pending() -> Document {
+    doc! { "state": "pending", "expiresAt": DateTime::MAX }
+}
+
+fn thumbnail(width: i32, size: i64) -> Document {
+    doc! { "width": width, "size": size, "contentType": "image/jpeg", "digest": "x" }
+}
+
+#[tokio::test]
+async fn an_object_without_a_row_is_an_orphan() {
+    let stack = Stack::running().await;
+    let image = row(&stack, &inline_key(), pending()).await;
+    let file = row(&stack, &inline_key(), pending()).await;
+    stack.files.update_one(doc! { "_id": file }, doc! { "$set": { "type": "file" } }).await.unwrap();
+    let orphans = [
+        inline_key(),
+        format!("thumbnails/{}/500", ObjectId::new()),
+        // Of an image, but nobody makes that width; of what is no image.
+        format!("thumbnails/{image}/300"),
+        format!("thumbnails/{file}/500"),
+        format!("thumbnails/{}", unique("planted")),
+        unique("elsewhere"),
+        format!("else where/{}+ä", unique("planted")),
+    ];
+    for key in &orphans {
+        put(&stack, key).await;
+    }
+    let report = Report::of(&stack).await;
+    for key in &orphans {
+        assert!(report.orphan(key), "{key} in {}", report.0);
+        stack.delete_object(key).await;
+    }
+    let report = Report::of(&stack).await;
+    assert!(!orphans.iter().any(|key| report.orphan(key)), "{}", report.0);
+    for id in [image, file] {
+        forget(&stack, id).await;
+    }
+}
+
+#[tokio::test]
+async fn the_object_of_a_direct_upload_is_an_orphan_once_its_row_has_gone() {
+    let stack = Stack::running().await;
+    eventually("an orphan", A_WHILE, async || {
+        let key = upload_key();
+        let id = row(&stack, &key, doc! {}).await;
+        put(&stack, &key).await;
+        assert!(!Report::of(&stack).await.orphan(&key));
+        forget(&stack, id).await;
+        let found = Report::of(&stack).await.orphan(&key);
+        // Or the worker, which S3 tells of every upload, has come only now and removed what no row accounts for.
+        assert!(found || stack.objects(&key).await.is_empty());
+        stack.delete_object(&key).await;
+        found.then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_multipart_upload_that_no_row_waits_for_is_an_orphan() {
+    let stack = Stack::running().await;
+    let (stranger, done, inline) = (upload_key(), upload_key(), inline_key());
+    let visible = row(&stack, &done, doc! {}).await;
+    put(&stack, &done).await;
+    let unfinished = row(&stack, &inline, pending()).await;
+    let uploads = [begun(&stack, &stranger).await, begun(&stack, &done).await, begun(&stack, &inline).await];
+    let report = Report::of(&stack).await;
+    for upload in &uploads {
+        assert!(report.abandoned(upload), "{upload:?} in {}", report.0);
+        abort(&stack, upload).await;
+    }
+    let report = Report::of(&stack).await;
+    assert!(!uploads.iter().any(|upload| report.abandoned(upload)), "{}", report.0);
+    forget(&stack, visible).await;
+    stack.delete_object(&done).await;
+    forget(&stack, unfinished).await;
+}
+
+#[tokio::test]
+async fn a_multipart_upload_of_a_row_that_is_not_visible_is_none() {
+    let stack = Stack::running().await;
+    for state in ["pending", "deleted"] {
+        let key = upload_key();
+        let id = row(&stack, &key, doc! { "state": state, "expiresAt": DateTime::MAX }).await;
+        let upload = begun(&stack, &key).await;
+        assert!(!Report::of(&stack).await.knows(id, &key));
+        forget(&stack, id).await;
+        assert!(Report::of(&stack).await.abandoned(&upload), "without its row");
+        abort(&stack, &upload).await;
+    }
+}
+
+#[tokio::test]
+async fn a_visible_row_without_its_object_is_dangling() {
+    let stack = Stack::running().await;
+    let (key, larger) = (inline_key(), inline_key());
+    let (missing, of_another_size) = (row(&stack, &key, doc! {}).await, row(&stack, &larger, doc! {}).await);
+    stack.put_object(&larger, b"hello".to_vec()).await;
+    let upload = upload_key();
+    let uploaded = row(&stack, &upload, doc! { "type": "file", "isPublic": true, "size": 20_000_000_000_i64 }).await;
+
+    let report = Report::of(&stack).await;
+    for (id, key, size, found) in [
+        (missing, &key, 2_u64, json!(null)),
+        (of_another_size, &larger, 2, json!(5)),
+        (uploaded, &upload, 20_000_000_000, json!(null)),
+    ] {
+        let expected = json!({ "id": id.to_hex(), "key": key, "size": size, "found": found });
+        assert_eq!(report.dangling(id), [&expected], "{}", report.0);
+        assert!(!report.orphan(key), "the row has it, if another");
+    }
+    assert!(!report.0.to_string().contains("secret"), "a report names no file by its name");
+
+    let (missing_row, larger_row) = (doc! { "_id": missing }, doc! { "_id": of_another_size });
+    stack.files.update_one(larger_row, doc! { "$set": { "size": 5_i64 } }).await.unwrap();
+    put(&stack, &key).await;
+    forget(&stack, uploaded).await;
+    let report = Report::of(&stack).await;
+    assert!(
+        ![(missing, &key), (of_another_size, &larger), (uploaded, &upload)]
+            .iter()
+            .any(|(id, key)| report.knows(*id, key))
+    );
+
+    // A row that does not say how much it has, too.
+    stack.files.update_one(missing_row, doc! { "$unset": { "size": "" } }).await.unwrap();
+    let expected = json!({ "id": missing.to_hex(), "key": key, "size": null, "found": 2 });
+    assert_eq!(Report::of(&stack).await.dangling(missing), [&expected]);
+
+    for (id, key) in [(missing, key), (of_another_size, larger)] {
+        forget(&stack, id).await;
+        stack.delete_object(&key).await;
+    }
+}
+
+#[tokio::test]
+async fn an_image_without_a_thumbnail_that_it_has_is_dangling() {
+    let stack = Stack::running().await;
+    let key = inline_key();
+    put(&stack, &key).await;
+    let files = vec![thumbnail(500, 2), thumbnail(250, 3), thumbnail(100, 2)];
+    let id = row(&stack, &key, doc! { "thumbnails": "ready", "thumbnailFiles": files }).await;
+    let [small, medium, large] = [100, 250, 500].map(|width| format!("thumbnails/{id}/{width}"));
+    put(&stack, &small).await;
+    put(&stack, &medium).await;
+    let of =
+        |key: &str, size: u64, found: Value| json!({ "id": id.to_hex(), "key": key, "size": size, "found": found });
+    let expected = [of(&medium, 3, json!(2)), of(&large, 2, json!(null))];
+    assert_eq!(Report::of(&stack).await.dangling(id), expected.iter().collect::<Vec<_>>());
+
+    put(&stack, &large).await;
+    stack.put_object(&medium, b"hi!".to_vec()).await;
+    assert!(!Report::of(&stack).await.knows(id, &key));
+    forget(&stack, id).await;
+    let report = Report::of(&stack).await;
+    for key in [key, small, medium, large] {
+        assert!(report.orphan(&key), "{key} without its row in {}", report.0);
+        stack.delete_object(&key).await;
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_the_sweeper_should_have_taken_is_stale() {
+    let stack = Stack::running().await;
+    let past = || DateTime::from_system_time(std::time::SystemTime::now() - Duration::from_secs(1));
+    for state in ["pending", "deleted"] {
+        // A sweep of another test may come first.
+        eventually("a stale row", A_WHILE, async || {
+            let id = row(&stack, &inline_key(), doc! { "state": state, "expiresAt": past() }).await;
+            let found = Report::of(&stack).await.stale(id);
+            stack.files.delete_one(doc! { "_id": id }).await.unwrap();
+            found.then_some(())
+        })
+        .await;
+    }
+    // Nothing takes this one: the sweeper does not know since when it could.
+    let id = row(&stack, &inline_key(), doc! { "state": "pending" }).await;
+    assert!(Report::of(&stack).await.stale(id));
+    forget(&stack, id).await;
+    assert!(!Report::of(&stack).await.stale(id));
+}
+
+#[tokio::test]
+async fn more_than_a_page_of_either_store_is_compared() {
+    let stack = Stack::running().await;
+    // S3 lists 1000 at once, of rows fewer are read.
+    let prefix = inline_key();
+    let keys: Vec<String> = (0..1100).map(|n| format!("{prefix}-{n:04}")).collect();
+    let rows = keys.iter().map(|key| {
+        let mut row =
+            doc! { "userId": ObjectId::new(), "name": "secret.jpg", "type": "file", "parentId": 0, "key": key };
+        row.extend(pending());
+        row
+    });
+    stack.files.insert_many(rows).await.unwrap();
+    for some in keys.chunks(20) {
+        join_all(some.iter().map(|key| put(&stack, key))).await;
+    }
+    let (orphan, missing) = (format!("{prefix}-8"), format!("{prefix}-9"));
+    put(&stack, &orphan).await;
+    let dangling = row(&stack, &missing, doc! {}).await;
+
+    let report = Report::of(&stack).await;
+    assert!(report.orphan(&orphan) && report.dangling(dangling).len() == 1, "{}", report.0);
+    let text = report.0.to_string();
+    assert_eq!(keys.iter().find(|key| text.contains(*key)), None);
+
+    // The objects before their rows, or they would fill the reports of other tests.
+    for key in keys.iter().chain([&orphan]) {
+        stack.delete_object(key).await;
+    }
+    forget(&stack, dangling).await;
+    stack.files.delete_many(doc! { "key": { "$in": keys } }).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_as_it_should_be_is_not_reported() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let mut planted = Vec::new();
+    // An upload on its way, before its bytes and after; what was deleted, with what is left of it.
+    for state in [pending(), doc! { "state": "deleted", "expiresAt": DateTime::MAX }] {
+        for (size, thumbnails) in [(None, &[][..]), (Some(2), &[500]), (Some(3), &[100, 250, 500])] {
+            let key = inline_key();
+            let id = row(&stack, &key, state.clone()).await;
+            if let Some(size) = size {
+                stack.put_object(&key, vec![0; size]).await;
+            }
+            let thumbnails = thumbnails.iter().map(|width| format!("thumbnails/{id}/{width}"));
+            planted.push((id, key, thumbnails.collect::<Vec<_>>()));
+        }
+    }
+    // Thumbnails that were being made when the worker died.
+    let (key, upload) = (inline_key(), upload_key());
+    let image = row(&stack, &key, doc! { "thumbnails": "due", "thumbnailsDueAt": DateTime::MAX }).await;
+    put(&stack, &key).await;
+    planted.push((image, key, vec![format!("thumbnails/{image}/500"), format!("thumbnails/{image}/250")]));
+    // A direct upload.
+    put(&stack, &upload).await;
+    let uploaded = row(&stack, &upload, doc! { "type": "file" }).await;
+    planted.push((uploaded, upload, Vec::new()));
+    for key in planted.iter().flat_map(|(.., thumbnails)| thumbnails) {
+        put(&stack, key).await;
+    }
+    let original = without_key(&stack, &bob).await;
+
+    let (file, folder) = (bob.upload("notes.txt", b"hello").await, bob.folder("photos").await);
+    let whole = bob.upload_image("photo.jpg", &e2e::fixtures::jpeg(600, 400)).await;
+    e2e::thumbnails::thumbnail(&bob, &whole, 100).await;
+
+    let report = Report::of(&stack).await;
+    for (id, key, _) in &planted {
+        assert!(!report.knows(*id, key), "{id} in {}", report.0);
+    }
+    for id in [file, folder, whole, original.to_hex()] {
+        assert!(!report.0.to_string().contains(&id), "{id} in {}", report.0);
+    }
+    for (id, key, thumbnails) in planted {
+        forget(&stack, id).await;
+        for key in [vec![key], thumbnails].concat() {
+            stack.delete_object(&key).await;
+        }
+    }
+}
+
+/// An image of the original, whose bytes are on a disk.
+async fn without_key(stack: &Stack, owner: &User) -> ObjectId {
+    let id = ObjectId::new();
+    let row = doc! {
+        "_id": id, "userId": owner.object_id(), "name": "old.png", "type": "image", "parentId": "0",
+        "localPath": "/tmp/files_manager/x",
+    };
+    stack.files.insert_one(row).await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn any_other_event_is_a_sweep() {
+    let stack = Stack::running().await;
+    for event in [json!({}), json!({ "fsck": false }), json!({ "fsck": "true" }), json!([]), json!(null)] {
+        let done = stack.invoke("sweeper", &event).await;
+        assert!(done["expired"].is_u64() && done["orphans"].is_null(), "{event}: {done}");
+    }
+}

@@ -1,0 +1,186 @@
+//! `Idempotency-Key`: a request that comes again makes nothing anew.
+
+use e2e::{Answer, Stack, User, encoded, unique};
+use mongodb::{
+    Collection,
+    bson::{DateTime, Document, doc, oid::ObjectId},
+};
+use serde_json::{Value, json};
+
+async fn create(user: &User, key: &str, file: &Value) -> Answer {
+    user.request("POST", "/files").header("Idempotency-Key", key).json(file).send().await
+}
+
+fn id(answer: &Answer) -> String {
+    answer.document(201)["id"].as_str().unwrap().to_owned()
+}
+
+/// Through a function, without bytes, by the client to S3 in one request, and in parts.
+fn of_every_kind() -> [Value; 4] {
+    [
+        json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }),
+        json!({ "name": "a", "type": "folder" }),
+        json!({ "name": "a.txt", "type": "file", "size": 5 }),
+        json!({ "name": "a.bin", "type": "file", "size": 200 << 20 }),
+    ]
+}
+
+fn requests(stack: &Stack) -> Collection<Document> {
+    stack.files.client().default_database().unwrap().collection("requests")
+}
+
+#[tokio::test]
+async fn r11_a_request_that_comes_again_makes_one_file() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    for file in of_every_kind() {
+        let key = unique("key");
+        let rows = async || stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap();
+        let before = rows().await;
+        let first = id(&create(&bob, &key, &file).await);
+        let again = futures_util::future::join_all((0..6).map(|_| create(&bob, &key, &file))).await;
+        for answer in &again {
+            assert_eq!(id(answer), first);
+            assert_eq!(answer.json().get("upload").is_some(), file.get("size").is_some(), "{answer}");
+        }
+        assert_eq!(rows().await, before + 1);
+        let mut other = file.clone();
+        other["name"] = json!("b");
+        create(&bob, &key, &other).await.fails(422, "This Idempotency-Key was used for another request");
+        assert_eq!(rows().await, before + 1);
+    }
+}
+
+#[tokio::test]
+async fn r11_many_at_once_are_one() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(&vec![7; 100_000]) }));
+    let answers = futures_util::future::join_all((0..12).map(|_| create(&bob, &key, &file))).await;
+    let ids: Vec<_> = answers.iter().map(id).collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap(), 1);
+    bob.get(&format!("/files/{}/data", ids[0])).await.is_content("text/plain; charset=utf-8", &vec![7; 100_000]);
+}
+
+#[tokio::test]
+async fn r11_what_died_half_way_is_finished_by_its_repetition() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }));
+    let first = id(&create(&bob, &key, &file).await);
+    let object_id: ObjectId = first.parse().unwrap();
+    // As a function leaves it that dies between the row and the bytes.
+    let row = stack.files.find_one(doc! { "_id": object_id }).await.unwrap().unwrap();
+    let object = row.get_str("key").unwrap();
+    stack.s3.delete_object().bucket(&stack.bucket).key(object).send().await.unwrap();
+    let pending = doc! { "$set": { "state": "pending", "expiresAt": DateTime::MAX } };
+    stack.files.update_one(doc! { "_id": object_id }, pending).await.unwrap();
+    let requests = requests(&stack);
+    let asked = doc! { "fileId": object_id };
+    requests.update_one(asked.clone(), doc! { "$set": { "isDone": false } }).await.unwrap();
+
+    assert_eq!(id(&create(&bob, &key, &file).await), first);
+    bob.get(&format!("/files/{first}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
+    // … or before the row.
+    stack.files.delete_one(doc! { "_id": object_id }).await.unwrap();
+    stack.s3.delete_object().bucket(&stack.bucket).key(object).send().await.unwrap();
+    requests.update_one(asked, doc! { "$set": { "isDone": false } }).await.unwrap();
+    assert_eq!(id(&create(&bob, &key, &file).await), first);
+    bob.get(&format!("/files/{first}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
+}
+
+#[tokio::test]
+async fn r11_what_comes_again_has_its_whole_grace_period() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let (key, file) = (unique("key"), json!({ "name": "a.bin", "type": "file", "size": 5 }));
+    let first: ObjectId = id(&create(&bob, &key, &file).await).parse().unwrap();
+    // As a function leaves it that died before it answered, long ago.
+    let soon = DateTime::from_millis(DateTime::now().timestamp_millis() + 60_000);
+    let expires = doc! { "$set": { "expiresAt": soon } };
+    stack.files.update_one(doc! { "_id": first }, expires).await.unwrap();
+    let unanswered = doc! { "$set": { "isDone": false } };
+    requests(&stack).update_one(doc! { "fileId": first }, unanswered).await.unwrap();
+    create(&bob, &key, &file).await.document(201);
+    let row = stack.files.find_one(doc! { "_id": first }).await.unwrap().unwrap();
+    assert!(*row.get_datetime("expiresAt").unwrap() > soon, "{row}");
+}
+
+#[tokio::test]
+async fn r11_what_was_deleted_does_not_come_back() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }));
+    let first = id(&create(&bob, &key, &file).await);
+    assert_eq!(bob.request("DELETE", &format!("/files/{first}")).send().await.status, 204);
+    let gone = "What this request made is there no more";
+    create(&bob, &key, &file).await.fails(409, gone);
+    stack.invoke("sweeper", &json!({})).await;
+    create(&bob, &key, &file).await.fails(409, gone);
+}
+
+#[tokio::test]
+async fn r11_what_was_deleted_before_anybody_heard_of_it_does_not_come_back() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }));
+    let first: ObjectId = id(&create(&bob, &key, &file).await).parse().unwrap();
+    // As the function left it that died before it answered, and then whoever found the file in a listing.
+    let requests = stack.files.client().default_database().unwrap().collection::<mongodb::bson::Document>("requests");
+    requests.update_one(doc! { "fileId": first }, doc! { "$set": { "isDone": false } }).await.unwrap();
+    let tombstone = |expires_at: DateTime| doc! { "$set": { "state": "deleted", "expiresAt": expires_at } };
+    stack.files.update_one(doc! { "_id": first }, tombstone(DateTime::MAX)).await.unwrap();
+    create(&bob, &key, &file).await.fails(409, "What this request made is there no more");
+    stack.files.update_one(doc! { "_id": first }, tombstone(DateTime::now())).await.unwrap();
+}
+
+#[tokio::test]
+async fn r11_an_attempt_that_comes_late_brings_nothing_back() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    for file in of_every_kind() {
+        let key = unique("key");
+        let first = id(&create(&bob, &key, &file).await);
+        let object_id: ObjectId = first.parse().unwrap();
+        let row = async || stack.files.find_one(doc! { "_id": object_id }).await.unwrap();
+        let object = row().await.unwrap().get_str("key").map(str::to_owned);
+        assert_eq!(bob.request("DELETE", &format!("/files/{first}")).send().await.status, 204);
+        stack.invoke("sweeper", &json!({})).await;
+        // An attempt that looked before the other was done, and one that was about to put the bytes.
+        requests(&stack).update_one(doc! { "fileId": object_id }, doc! { "$set": { "isDone": false } }).await.unwrap();
+        create(&bob, &key, &file).await.fails(409, "What this request made is there no more");
+        if let Ok(object) = &object {
+            stack.put_object(object, b"hello".to_vec()).await;
+        }
+        stack.invoke("sweeper", &json!({})).await;
+        let tombstone = row().await.unwrap();
+        assert_eq!(tombstone.get_str("state").unwrap(), "deleted", "{file}");
+        let after =
+            tombstone.get_datetime("expiresAt").unwrap().timestamp_millis() - DateTime::now().timestamp_millis();
+        assert!((30_000..=60_000).contains(&after), "{after} ms");
+        // A minute later nothing comes any more.
+        let past = doc! { "$set": { "expiresAt": DateTime::now() } };
+        stack.files.update_one(doc! { "_id": object_id }, past).await.unwrap();
+        stack.invoke("sweeper", &json!({})).await;
+        assert_eq!(row().await, None, "{file}");
+        if let Ok(object) = &object {
+            assert_eq!(stack.objects(object).await, [""; 0], "{file}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn r11_a_key_is_one_users_and_makes_sense() {
+    let stack = Stack::running().await;
+    let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
+    let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": "aGk=" }));
+    assert_ne!(id(&create(&bob, &key, &file).await), id(&create(&eve, &key, &file).await));
+    let long = "k".repeat(256);
+    for key in ["", "é", &long] {
+        create(&bob, key, &file).await.fails(400, "Invalid Idempotency-Key: 1 to 255 characters of ASCII");
+    }
+    // A request that was refused made nothing, and may come again repaired.
+    create(&bob, &long[1..], &json!({ "name": "a" })).await.fails(400, "Missing type");
+    create(&bob, &long[1..], &file).await.document(201);
+}

@@ -1,0 +1,34 @@
+//! The contract, a sentence a test, over HTTP against the running stack. Every test has people of its own, so
+//! that all run at once and in any order.
+#![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
+
+mod account_deletion;
+mod auth;
+mod authorization;
+mod common;
+mod content;
+mod cors;
+mod deleting;
+mod downloads;
+mod files;
+mod fsck;
+mod gateway;
+mod idempotency;
+mod listing;
+mod logs;
+mod malformed_input;
+mod names;
+mod openapi;
+mod passwords;
+mod presigned;
+mod publish;
+mod rate_limit;
+mod request_ids;
+mod sessions;
+mod status;
+mod sweeper;
+mod thumbnails;
+mod tickets;
+mod uploads;
+mod users;
+mod worker;

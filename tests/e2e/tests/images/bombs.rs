@@ -1,0 +1,147 @@
+//! R21: a bomb costs nothing.
+
+use e2e::record_measurement;
+
+use crate::{
+    MEMORY_KB, files, local, name,
+    runner::{Report, Runner},
+};
+
+/// What a bomb may cost, beside what the process has when it is idle.
+const WALL_MS: f64 = 5.0;
+const BOMB_KB: u64 = 32 << 10;
+
+/// Each in a process of its own that has seen a legal picture before; the least time of several, and the most memory.
+fn cost(bomb: &str) -> (Report, f64, u64) {
+    let mut wall = f64::INFINITY;
+    let mut memory = 0;
+    let mut last = None;
+    for _ in 0..7 {
+        let mut runner = Runner::start();
+        let warm = runner.make(&local("gallery").join("seeds/tiny.png"), None).unwrap();
+        assert_eq!((warm.error, warm.bytes.len()), (None, 3));
+        let report =
+            runner.make(&local("gallery/bombs").join(bomb), None).unwrap_or_else(|end| panic!("{bomb}: {end}"));
+        wall = wall.min(report.wall_ms);
+        memory = memory.max(report.peak_kb.saturating_sub(report.idle_kb));
+        last = Some(report);
+    }
+    (last.unwrap(), wall, memory)
+}
+
+#[test]
+fn r21_a_bomb_costs_nothing() {
+    // `None`: a small picture beside what is never looked at may as well be shown.
+    let pixels = Some("too many pixels: ");
+    let too_much = Some("damaged image: it has more data than its rows need");
+    let groups = Some("damaged image: too many groups of codes: 65536");
+    let expected = [
+        ("324-megapixels-1-bit.png", pixels),
+        ("324-megapixels-8-bit.png", pixels),
+        ("5000-frames.gif", None),
+        ("baseline-65535.jpg", pixels),
+        ("clear-codes.gif", too_much),
+        ("deflate-blocks.png", too_much),
+        ("empty-idat.png", too_much),
+        ("header-of-100000.png", Some("too many pixels: 100000 x 100000, the limit is 50 million and 16384 a side")),
+        ("huffman-tables.jpg", Some("damaged image: more than 64 Huffman tables for a scan")),
+        ("itxt.png", None),
+        ("prefix-code-groups-1024.webp", groups),
+        ("prefix-code-groups.webp", groups),
+        ("profile-tags.jpg", None),
+        ("profile.png", Some("damaged image: ")),
+        ("progressive-65535.jpg", pixels),
+        ("screen-65535.gif", pixels),
+        ("vp8.webp", pixels),
+        ("vp8l.webp", Some("")),
+        ("vp8x-16-million.webp", Some("")),
+        ("vp8x.webp", pixels),
+        ("ztxt.png", None),
+    ];
+    let bombs = files(&local("gallery/bombs"));
+    assert!(bombs.iter().map(|path| name(path)).eq(expected.map(|(name, _)| name)), "{bombs:?}");
+
+    let mut broken = Vec::new();
+    let (mut slowest, mut largest) = (0.0_f64, 0);
+    for (bomb, reason) in expected {
+        let (report, wall, memory) = cost(bomb);
+        println!("{bomb}: {wall:.2} ms, {memory} kB, {:?}", report.error);
+        (slowest, largest) = (slowest.max(wall), largest.max(memory));
+        let good = match (reason, &report.error) {
+            (reason, Some(error)) => {
+                error.len() > "damaged image: ".len() && error.starts_with(reason.unwrap_or_default())
+            }
+            (Some(_), None) => false,
+            (None, None) => report.bytes.len() == 3,
+        };
+        if !good {
+            broken.push(format!("{bomb}: {:?}", report.error));
+        }
+        if wall >= WALL_MS {
+            broken.push(format!("{bomb} takes {wall:.1} ms"));
+        }
+        if memory >= BOMB_KB {
+            broken.push(format!("{bomb} takes {memory} kB"));
+        }
+    }
+    let count = expected.len();
+    record_measurement(
+        "R21",
+        "bombs",
+        format_args!("{count} bombs: at most {slowest:.2} ms and {largest} kB above idle"),
+    );
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn r21_a_legal_picture_of_49_megapixels_fits() {
+    let expected = [
+        "baseline.jpg",
+        "gradient.gif",
+        "interlaced.png",
+        "lossless.webp",
+        "lossy.webp",
+        "progressive.jpg",
+        "rgb.png",
+        "rgba16.png",
+    ];
+    let largest = fit("large", &expected);
+    record_measurement(
+        "R21",
+        "legal",
+        format_args!("{} pictures of 49 MP: peak of at most {} MB", expected.len(), largest >> 10),
+    );
+}
+
+#[test]
+fn r21_a_legal_picture_that_is_narrow_fits() {
+    // 999 x 16384 noise, which is shrunk only when all of it is there.
+    let largest = fit("narrow", &["noise.webp"]);
+    record_measurement("R21", "narrow", format_args!("999 x 16384 noise: peak of {} MB", largest >> 10));
+}
+
+/// Whether all pictures of a folder have thumbnails in less memory than [`MEMORY_KB`]; the most that one took, in kB.
+#[track_caller]
+fn fit(folder: &str, expected: &[&str]) -> u64 {
+    let pictures = files(&local("gallery").join(folder));
+    assert!(pictures.iter().map(|path| name(path)).eq(expected.iter().copied()), "{pictures:?}");
+    let mut broken = Vec::new();
+    let mut largest = 0;
+    for path in &pictures {
+        match Runner::start().make(path, None) {
+            Ok(report) => {
+                println!("{}: {:.0} ms, {} kB", name(path), report.wall_ms, report.peak_kb);
+                largest = largest.max(report.peak_kb);
+                if report.bytes.len() != 3 {
+                    broken.push(format!("{}: {:?}", name(path), report.error));
+                }
+                if report.peak_kb >= MEMORY_KB {
+                    broken.push(format!("{} takes {} MB", name(path), report.peak_kb / 1024));
+                }
+            }
+            Err(end) => broken.push(format!("{}: {end}", name(path))),
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    largest
+}

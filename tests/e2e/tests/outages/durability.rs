@@ -1,0 +1,186 @@
+//! What was acknowledged stays, whatever dies meanwhile; what was not leaves nothing. The seeded runs of `cargo local chaos`
+//! do the same at random and for longer.
+
+use std::{
+    cell::{Cell, RefCell},
+    time::{Duration, SystemTime},
+};
+
+use e2e::{
+    Stack, User, encoded, eventually,
+    fixtures::jpeg,
+    record_measurement,
+    thumbnails::{image_without_a_job, row, thumbnail},
+    unique,
+};
+use futures_util::future::{join, join_all};
+use mongodb::bson::{DateTime, doc};
+use rustix::process::{Signal, kill_process};
+use serde_json::json;
+
+use crate::{
+    alone,
+    faults::{Outage, processes, s3},
+    works_again,
+};
+
+const CLIENTS: usize = 8;
+const UPLOADS_OF_EACH: usize = 25;
+
+/// Longest that a fault may go on.
+const SOON: Duration = Duration::from_secs(30);
+
+/// What the clients were told.
+#[derive(Default)]
+struct Told {
+    /// The ids, and what their bytes are.
+    acknowledged: RefCell<Vec<(String, Vec<u8>)>>,
+    refused: Cell<usize>,
+}
+
+impl Told {
+    fn count(&self) -> usize {
+        self.acknowledged.borrow().len() + self.refused.get()
+    }
+
+    /// Everybody uploads one file after the other, of other bytes each.
+    async fn upload(&self, user: &User, name: &str) {
+        let clients = (0..CLIENTS).map(async |client| {
+            for n in 0..UPLOADS_OF_EACH {
+                let bytes = format!("{name} {client} {n} ").into_bytes().repeat(1 + client * n);
+                let answer = user.create(json!({ "name": name, "type": "file", "data": encoded(&bytes) })).await;
+                if answer.status == 201 {
+                    let id = answer.json()["id"].as_str().unwrap().to_owned();
+                    self.acknowledged.borrow_mut().push((id, bytes));
+                } else {
+                    assert!(answer.status >= 500, "{answer}");
+                    self.refused.set(self.refused.get() + 1);
+                }
+            }
+        });
+        join_all(clients).await;
+    }
+
+    async fn until(&self, enough: impl Fn(&Self) -> bool) {
+        eventually("enough uploads", SOON, async || enough(self).then_some(())).await;
+    }
+
+    /// Everything acknowledged reads back byte for byte, and when nobody waits for the rest any more there is nothing of it.
+    async fn holds(&self, stack: &Stack, user: &User, name: &str, before: &[String]) {
+        assert_eq!(self.count(), CLIENTS * UPLOADS_OF_EACH);
+        let acknowledged = self.acknowledged.borrow().clone();
+        for (id, bytes) in &acknowledged {
+            let answer = works_again(async || user.get(&format!("/files/{id}/data")).await).await;
+            answer.is_content("application/octet-stream", bytes);
+        }
+        give_up(stack, user).await;
+        let visible = stack.files.distinct("_id", doc! { "name": name, "state": null }).await.unwrap();
+        let unexpected: Vec<String> = visible.iter().map(|id| id.as_object_id().unwrap().to_hex()).collect();
+        let unexpected: Vec<_> =
+            unexpected.into_iter().filter(|id| acknowledged.iter().all(|(known, _)| known != id)).collect();
+        // Done, but the word of it was lost with who was to bring it.
+        assert!(unexpected.len() <= self.refused.get(), "{unexpected:?}");
+        for id in &unexpected {
+            assert_eq!(user.get(&format!("/files/{id}/data")).await.status, 200);
+        }
+        let objects = stack.objects("files/").await;
+        assert_eq!(objects.len(), before.len() + acknowledged.len() + unexpected.len(), "objects without a row");
+    }
+
+    fn record_measurement(&self, promise: &str) {
+        let (acknowledged, refused) = (self.acknowledged.borrow().len(), self.refused.get());
+        record_measurement(
+            promise,
+            "uploads",
+            format_args!("{acknowledged} acknowledged, 0 lost; {refused} refused, nothing left"),
+        );
+    }
+}
+
+/// The grace period of what was not finished is over, and the sweeper has been there.
+async fn give_up(stack: &Stack, user: &User) {
+    let unfinished = doc! { "userId": user.object_id(), "state": { "$exists": true } };
+    let over = DateTime::from_system_time(SystemTime::now() - Duration::from_secs(1));
+    stack.files.update_many(unfinished.clone(), doc! { "$set": { "expiresAt": over } }).await.unwrap();
+    eventually("nothing unfinished is left", SOON, async || {
+        stack.invoke("sweeper", &json!({})).await;
+        (stack.files.count_documents(unfinished.clone()).await.unwrap() == 0).then_some(())
+    })
+    .await;
+}
+
+fn kill(stack: &Stack, function: &str) {
+    for process in processes(stack, function) {
+        // The emulator may have ended it meanwhile.
+        let _ = kill_process(process, Signal::KILL);
+    }
+}
+
+#[tokio::test]
+async fn r06_acknowledged_uploads_survive() {
+    let (_alone, stack) = alone().await;
+    let (bob, name, told) = (stack.user("bob").await, unique("survives"), Told::default());
+    let before = stack.objects("files/").await;
+    let death = async {
+        told.until(|told| told.count() >= CLIENTS * UPLOADS_OF_EACH / 2).await;
+        let undo = Outage::Crash.of(&stack, "mongodb").await;
+        told.until(|told| told.refused.get() > 0).await;
+        // Undoing waits for MongoDB, and the clients are not to wait with it.
+        tokio::task::spawn_blocking(move || drop(undo)).await.unwrap();
+    };
+    join(told.upload(&bob, &name), death).await;
+    told.holds(&stack, &bob, &name, &before).await;
+    told.record_measurement("R6");
+}
+
+#[tokio::test]
+async fn r07_acknowledged_uploads_survive_the_death_of_functions() {
+    let (_alone, stack) = alone().await;
+    let (bob, name, told) = (stack.user("bob").await, unique("survives"), Told::default());
+    let before = stack.objects("files/").await;
+    let deaths = async {
+        for deaths in 1..=10 {
+            told.until(|told| told.count() >= deaths * CLIENTS * UPLOADS_OF_EACH / 12).await;
+            kill(&stack, "files");
+        }
+    };
+    join(told.upload(&bob, &name), deaths).await;
+    assert!(told.refused.get() > 0, "nobody met a function that died");
+    told.holds(&stack, &bob, &name, &before).await;
+    told.record_measurement("R7");
+}
+
+#[tokio::test]
+async fn r07_a_function_that_dies_between_row_and_bytes_leaves_nothing() {
+    let (_alone, stack) = alone().await;
+    let (bob, name) = (stack.user("bob").await, unique("half"));
+    let before = stack.objects("files/").await;
+    let undo = s3(&stack, json!({ "service": "s3", "operation": "PutObject", "timeout_ms": 60_000 })).await;
+    let death = async {
+        eventually("the row", SOON, async || {
+            stack.files.find_one(doc! { "name": &name, "state": "pending" }).await.unwrap()
+        })
+        .await;
+        kill(&stack, "files");
+    };
+    let body = json!({ "name": name, "type": "file", "data": encoded(b"half") });
+    let (answer, ()) = join(bob.create(body), death).await;
+    assert!(answer.status >= 500, "{answer}");
+    drop(undo);
+    assert_eq!(bob.get("/files").await.documents(), [] as [serde_json::Value; 0]);
+    give_up(&stack, &bob).await;
+    assert_eq!(stack.objects("files/").await, before);
+}
+
+#[tokio::test]
+async fn r07_the_job_of_a_function_that_died_before_it_sent_it_is_sent_by_the_sweeper() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    // As the death leaves it: visible, its thumbnails due, and nobody told.
+    let id = image_without_a_job(&stack, bob.object_id(), jpeg(600, 400), DateTime::now()).await;
+    assert_eq!(row(&stack, &id).await.get_str("thumbnails").unwrap(), "due");
+    stack.invoke("sweeper", &json!({})).await;
+    for width in [500, 250, 100] {
+        thumbnail(&bob, &id, width).await;
+    }
+}

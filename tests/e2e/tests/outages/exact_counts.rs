@@ -1,0 +1,179 @@
+//! Exact numbers, which others in the stack would change.
+
+use e2e::{PASSWORD, Stack, encoded, unique};
+use futures_util::TryStreamExt;
+use mongodb::{
+    Database,
+    bson::{Bson, DateTime, Document, doc, oid::ObjectId},
+};
+use redis::AsyncCommands;
+
+use crate::alone;
+
+fn database(stack: &Stack) -> Database {
+    stack.files.client().database(&stack.files.namespace().db)
+}
+
+async fn stats(stack: &Stack) -> [u64; 2] {
+    let stats = stack.anyone().get("/stats").await.json();
+    ["users", "files"].map(|key| stats[key].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn stats_counts_every_account_and_every_visible_file_without_delay() {
+    let (_alone, stack) = alone().await;
+    // After a crash, such as another test's, MongoDB's own count is wrong until it is told to look.
+    for collection in ["users", "files"] {
+        database(&stack).run_command(doc! { "validate": collection }).await.unwrap();
+    }
+    let [users, files] = stats(&stack).await;
+    assert_eq!(users, stack.users.count_documents(doc! {}).await.unwrap());
+    assert_eq!(files, stack.files.count_documents(doc! { "state": { "$exists": false } }).await.unwrap());
+
+    let bob = stack.user("bob").await;
+    assert_eq!(stats(&stack).await, [users + 1, files]);
+    bob.folder("photos").await;
+    assert_eq!(stats(&stack).await, [users + 1, files + 1]);
+    let file = bob.upload("notes.txt", b"hi").await;
+    assert_eq!(stats(&stack).await, [users + 1, files + 2]);
+
+    let unfinished = doc! { "userId": bob.object_id(), "name": "x", "type": "file", "parentId": 0, "state": "pending",
+    "expiresAt": DateTime::MAX };
+    stack.files.insert_one(unfinished.clone()).await.unwrap();
+    assert_eq!(stats(&stack).await, [users + 1, files + 2]);
+    stack.files.delete_many(unfinished).await.unwrap();
+    stack.remove(&file).await;
+    stack.files.delete_many(doc! { "userId": bob.object_id() }).await.unwrap();
+    stack.users.delete_one(doc! { "_id": bob.object_id() }).await.unwrap();
+    assert_eq!(stats(&stack).await, [users, files]);
+}
+
+#[tokio::test]
+async fn a_failed_login_writes_nothing_to_redis_but_that_it_failed() {
+    let (_alone, stack) = alone().await;
+    let (email, nobody) = (unique("bob"), unique("nobody"));
+    assert_eq!(stack.anyone().sign_up(&email, PASSWORD).await.status, 201);
+    let mut redis = stack.redis().await;
+    let all_but_failures = async |redis: &mut redis::aio::MultiplexedConnection| {
+        let mut keys: Vec<String> = redis.keys("*").await.unwrap();
+        keys.retain(|key| !key.starts_with("rate_"));
+        keys.sort();
+        keys
+    };
+    let before = all_but_failures(&mut redis).await;
+    for (email, password) in [(&*email, "wrong"), (&nobody, PASSWORD), (&email, ""), ("", "")] {
+        stack.anyone().connect(email, password).await.fails(401, "Unauthorized");
+    }
+    let no_colon = format!("Basic {}", encoded(email.as_bytes()));
+    for authorization in [&*no_colon, "Basic !", "Bearer x"] {
+        let request = stack.anyone().request("GET", "/connect").header("Authorization", authorization);
+        request.send().await.fails(401, "Unauthorized");
+    }
+    stack.anyone().get("/connect").await.fails(401, "Unauthorized");
+    assert_eq!(all_but_failures(&mut redis).await, before);
+
+    assert_eq!(stack.anyone().connect(&email, PASSWORD).await.status, 200);
+    // A session, the list of them, and the networks that the account knows.
+    assert_eq!(all_but_failures(&mut redis).await.len(), before.len() + 3);
+}
+
+#[tokio::test]
+async fn r15_redis_flushed_is_a_401_and_a_new_login_works() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let () = stack.redis().await.flushall().await.unwrap();
+    bob.get("/users/me").await.fails(401, "Unauthorized");
+    let again = stack.anyone().with_token(bob.another_token().await);
+    assert_eq!(again.get("/users/me").await.status, 200);
+    assert_eq!(again.get("/users/me/sessions").await.json().as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_queries_have_their_indexes() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    bob.folder("photos").await;
+    assert!(stack.users.list_index_names().await.unwrap().contains(&"email_1".to_owned()));
+    let overdue = doc! { "thumbnailsDueAt": { "$lt": DateTime::now() }, "state": null };
+    let expired = doc! { "state": { "$in": ["pending", "deleted"] }, "expiresAt": { "$lte": DateTime::now() } };
+    let listing = doc! { "userId": ObjectId::new(), "parentId": { "$in": [0, "0"] }, "state": null };
+    let stale = doc! { "state": { "$exists": true }, "expiresAt": { "$not": { "$gte": DateTime::now() } } };
+    let claimed = doc! { "$or": [{ "key": "x" }, { "key": "y" }, { "_id": ObjectId::new() }] };
+    for (collection, query) in [
+        ("files", doc! { "find": "files", "filter": listing, "sort": { "_id": 1 } }),
+        ("files", doc! { "find": "files", "filter": overdue, "sort": { "thumbnailsDueAt": 1 } }),
+        ("files", doc! { "find": "files", "filter": expired.clone(), "sort": { "expiresAt": 1 } }),
+        ("files", doc! { "find": "files", "filter": stale }),
+        ("files", doc! { "find": "files", "filter": claimed }),
+        ("users", doc! { "find": "users", "filter": { "email": "x" } }),
+    ] {
+        let plan = plan(&stack, &query).await;
+        assert!(plan.contains("IXSCAN") && !plan.contains("COLLSCAN"), "{collection}: {query}: {plan}");
+    }
+    // The ledger is read whole in the order of an index, so that nothing is sorted.
+    for (filter, sort) in [
+        (doc! { "key": { "$gt": "", "$lt": "thumbnails/" } }, doc! { "key": 1 }),
+        (doc! { "key": { "$gt": "thumbnails/" } }, doc! { "key": 1 }),
+        (doc! { "_id": { "$gt": ObjectId::new() } }, doc! { "_id": 1 }),
+    ] {
+        let plan = plan(&stack, &doc! { "find": "files", "filter": filter, "sort": sort }).await;
+        assert!(plan.contains("IXSCAN") && !plan.contains("COLLSCAN") && !plan.contains("\"SORT"), "{plan}");
+    }
+    // However many rows wait for the sweeper, it reads as many as it takes.
+    let plan = plan(&stack, &doc! { "find": "files", "filter": expired, "sort": { "expiresAt": 1 } }).await;
+    assert!(plan.contains("\"SORT_MERGE\"") && !plan.contains("\"SORT\""), "{plan}");
+}
+
+/// Everybody may ask how many there are, and somebody may have deleted very many.
+#[tokio::test]
+async fn what_is_not_visible_is_counted_without_reading_it() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    bob.folder("photos").await;
+    let rows = (0..2000).map(|n| {
+        let state = if n % 2 == 0 { "pending" } else { "deleted" };
+        doc! { "userId": bob.object_id(), "parentId": 0, "state": state, "expiresAt": DateTime::MAX }
+    });
+    let before = stats(&stack).await;
+    stack.files.insert_many(rows).await.unwrap();
+    // Where a state is named but has no value, a row is visible.
+    let visible = doc! { "userId": bob.object_id(), "name": "a", "type": "file", "parentId": 0, "state": Bson::Null };
+    stack.files.insert_one(visible).await.unwrap();
+    let profiled = profile(&stack, async || assert_eq!(stats(&stack).await, [before[0], before[1] + 1])).await;
+    assert!(!profiled.is_empty(), "nothing was counted");
+    for operation in profiled {
+        let plan = operation.get_str("planSummary").unwrap_or_default();
+        assert!(["COUNT_SCAN", "RECORD_STORE_FAST_COUNT"].iter().any(|cheap| plan.starts_with(cheap)), "{operation}");
+        assert_eq!(number(&operation, "docsExamined"), 0, "{operation}");
+    }
+    stack.files.delete_many(doc! { "userId": bob.object_id() }).await.unwrap();
+}
+
+/// What `MongoDB` did in collection `files` meanwhile.
+async fn profile(stack: &Stack, work: impl AsyncFnOnce()) -> Vec<Document> {
+    let database = database(stack);
+    let profile = async |level: i32| database.run_command(doc! { "profile": level }).await.unwrap();
+    profile(0).await;
+    let profiled = database.collection::<Document>("system.profile");
+    profiled.drop().await.unwrap();
+    profile(2).await;
+    work().await;
+    profile(0).await;
+    let operations = profiled.find(doc! { "ns": stack.files.namespace().to_string() }).await.unwrap();
+    operations.try_collect().await.unwrap()
+}
+
+fn number(operation: &Document, field: &str) -> i64 {
+    match operation.get(field) {
+        Some(Bson::Int32(number)) => (*number).into(),
+        Some(Bson::Int64(number)) => *number,
+        _ => 0,
+    }
+}
+
+/// How MongoDB would go about a query.
+async fn plan(stack: &Stack, query: &Document) -> String {
+    let plan = doc! { "explain": query, "verbosity": "queryPlanner" };
+    let plan = database(stack).run_command(plan).await.unwrap();
+    plan.get_document("queryPlanner").unwrap().get_document("winningPlan").unwrap().to_string()
+}

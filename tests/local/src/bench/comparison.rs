@@ -1,0 +1,252 @@
+//! Who makes thumbnails in `cargo local bench thumbnails`, and how they are measured: three processes that live through
+//! the whole run take turns at each picture, so that what disturbs the machine disturbs all three. Each works in one
+//! thread.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use tokio::process::Command;
+
+use super::json_lines::JsonLinesProgram;
+use super::median;
+use crate::tools::Tools;
+use crate::{Project, progress, subprocess};
+
+const MOST_ROUNDS: u32 = 7;
+const FEWEST_ROUNDS: u32 = 3;
+/// Of all rounds of a picture, in milliseconds, unless the fewest take longer.
+const BUDGET: f64 = 7_000.0;
+/// The shortest measurement, in milliseconds of processor time: what starts and ends it is nothing beside that.
+const SHORTEST: f64 = 20.0;
+
+const IMPLEMENTATIONS: [Implementation; 3] = [Implementation::Ours, Implementation::Sequential, Implementation::Once];
+
+#[derive(Clone, Copy)]
+enum Implementation {
+    /// tests/pictures, which is the function's own code, built as a function is.
+    Ours,
+    /// sharp asked for one thumbnail after another, as most programs do.
+    Sequential,
+    /// sharp as one uses it who knows it well, and decodes once.
+    Once,
+}
+
+impl Implementation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Sequential => "sequential",
+            Self::Once => "once",
+        }
+    }
+}
+
+pub struct Comparison {
+    programs: Programs,
+    workers: [JsonLinesProgram; 3],
+    ssim: JsonLinesProgram,
+    /// Where the last thumbnails of each implementation are.
+    thumbnails: PathBuf,
+}
+
+pub struct Outcome {
+    pub ours: Usage,
+    pub sequential: Usage,
+    pub once: Usage,
+    /// SSIM of our thumbnails and of sharp's, of the widest first.
+    pub our_ssim: [f64; 3],
+    pub sharps_ssim: [f64; 3],
+}
+
+pub struct Usage {
+    /// User and system time of all three thumbnails in milliseconds: the median of the rounds.
+    pub cpu: f64,
+    pub wall: f64,
+    /// In MB, of a process that has done nothing else; and before it did this.
+    pub peak: f64,
+    pub idle: f64,
+    /// Of all three thumbnails together.
+    pub bytes: f64,
+}
+
+#[derive(Deserialize)]
+pub struct Versions {
+    pub node: String,
+    pub sharp: String,
+    pub libvips: String,
+}
+
+/// A line to a implementation, and the line it answers.
+#[derive(Serialize)]
+struct Job<'a> {
+    source: &'a Path,
+    repeat: u32,
+    out: Option<&'a Path>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    cpu_ms: f64,
+    wall_ms: f64,
+    peak_kb: f64,
+    idle_kb: f64,
+    error: Option<String>,
+    bytes: Vec<f64>,
+}
+
+#[derive(Serialize)]
+struct SsimRequest<'a> {
+    source: &'a Path,
+    thumbnails: [&'a Path; 2],
+}
+
+impl Comparison {
+    pub async fn prepare(project: &Project, sharp: PathBuf, python: &Path) -> Result<Self> {
+        let programs = Programs::prepare(project, sharp).await?;
+        let [ours, sequential, once] =
+            IMPLEMENTATIONS.map(|implementation| JsonLinesProgram::start(&mut programs.command(implementation)));
+        let mut ssim = Command::new(python);
+        ssim.arg(project.path("tests/local/ssim.py")).arg(project.local("corpus/references"));
+        Ok(Self {
+            workers: [ours?, sequential?, once?],
+            ssim: JsonLinesProgram::start(&mut ssim)?,
+            thumbnails: project.local("thumbnails"),
+            programs,
+        })
+    }
+
+    pub async fn versions(&self) -> Result<Versions> {
+        let versions = subprocess::output(self.programs.sharp().arg("versions")).await?;
+        serde_json::from_str(&versions).context("sharp does not tell its version")
+    }
+
+    pub async fn measure(&mut self, name: &str, source: &Path) -> Result<Outcome> {
+        let folders = IMPLEMENTATIONS.map(|implementation| self.thumbnails.join(name).join(implementation.name()));
+        let [ours, sequential, once] = &folders;
+        let ours = self.alone(Implementation::Ours, source, ours).await?;
+        let sequential = self.alone(Implementation::Sequential, source, sequential).await?;
+        let once = self.alone(Implementation::Once, source, once).await?;
+        let [our_time, sequential_time, once_time] = self.times(source).await?;
+        let comparison = SsimRequest { source, thumbnails: [&folders[0], &folders[1]] };
+        let [our_ssim, sharps_ssim] = self.ssim.ask(&comparison).await.context("SSIM")?;
+        Ok(Outcome {
+            ours: Usage::new(&ours, our_time),
+            sequential: Usage::new(&sequential, sequential_time),
+            once: Usage::new(&once, once_time),
+            our_ssim,
+            sharps_ssim,
+        })
+    }
+
+    /// In a process of its own, for its memory and its thumbnails.
+    async fn alone(&self, implementation: Implementation, source: &Path, out: &Path) -> Result<Report> {
+        // There may be one of another format there.
+        let _ = fs::remove_dir_all(out);
+        fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+        let mut worker = JsonLinesProgram::start(&mut self.programs.command(implementation))?;
+        ask(&mut worker, implementation, &Job { source, repeat: 1, out: Some(out) }).await
+    }
+
+    async fn times(&mut self, source: &Path) -> Result<[Time; 3]> {
+        let mut repeats = [1; 3];
+        let mut round = 0.0;
+        for ((worker, implementation), repeat) in self.workers.iter_mut().zip(IMPLEMENTATIONS).zip(&mut repeats) {
+            let warm = ask(worker, implementation, &Job { source, repeat: 1, out: None }).await?.cpu_ms;
+            *repeat = (1..100).find(|repeat| f64::from(*repeat) * warm >= SHORTEST).unwrap_or(100);
+            round += f64::from(*repeat) * warm;
+        }
+        let affordable = |rounds: &u32| f64::from(*rounds) * round <= BUDGET;
+        let rounds = (FEWEST_ROUNDS..=MOST_ROUNDS).rev().find(affordable).unwrap_or(FEWEST_ROUNDS);
+        let mut times = [const { Vec::new() }; 3];
+        for _ in 0..rounds {
+            for (((worker, implementation), repeat), times) in
+                self.workers.iter_mut().zip(IMPLEMENTATIONS).zip(repeats).zip(&mut times)
+            {
+                let report = ask(worker, implementation, &Job { source, repeat, out: None }).await?;
+                let repeat = f64::from(repeat);
+                times.push(Time { cpu: report.cpu_ms / repeat, wall: report.wall_ms / repeat });
+            }
+        }
+        Ok(times.map(|times| Time {
+            cpu: median(times.iter().map(|time| time.cpu)),
+            wall: median(times.iter().map(|time| time.wall)),
+        }))
+    }
+}
+
+async fn ask(worker: &mut JsonLinesProgram, implementation: Implementation, job: &Job<'_>) -> Result<Report> {
+    let report: Report = worker.ask(job).await.context(implementation.name())?;
+    match report.error {
+        Some(error) => bail!("{}: {error}", implementation.name()),
+        None => Ok(report),
+    }
+}
+
+/// In milliseconds.
+#[derive(Clone, Copy)]
+struct Time {
+    cpu: f64,
+    wall: f64,
+}
+
+impl Usage {
+    fn new(alone: &Report, time: Time) -> Self {
+        let megabytes = |kb: f64| kb * 1024.0 / 1e6;
+        Self {
+            cpu: time.cpu,
+            wall: time.wall,
+            peak: megabytes(alone.peak_kb),
+            idle: megabytes(alone.idle_kb),
+            bytes: alone.bytes.iter().sum(),
+        }
+    }
+}
+
+/// What the contenders are run from.
+struct Programs {
+    ours: PathBuf,
+    /// Where Node.js finds sharp.
+    modules: PathBuf,
+    script: PathBuf,
+}
+
+impl Programs {
+    async fn prepare(project: &Project, modules: PathBuf) -> Result<Self> {
+        let tools = Tools::install(project).await?;
+        let step = "Thumbnails (cargo lambda build)";
+        progress::step(step, async {
+            let mut cargo = subprocess::cargo();
+            cargo
+                .args(["lambda", "build", "--release", "--package", "pictures"])
+                .current_dir(project.path(""))
+                .env("PATH", tools.path());
+            subprocess::run(&mut cargo, step, &project.local("build.log")).await
+        })
+        .await?;
+        Ok(Self {
+            ours: project.path("target/lambda/pictures/bootstrap"),
+            modules,
+            script: project.path("tests/local/sharp/thumbnails.js"),
+        })
+    }
+
+    fn command(&self, implementation: Implementation) -> Command {
+        match implementation {
+            Implementation::Ours => Command::new(&self.ours),
+            Implementation::Sequential | Implementation::Once => {
+                let mut node = self.sharp();
+                node.arg(implementation.name());
+                node
+            }
+        }
+    }
+
+    fn sharp(&self) -> Command {
+        let mut node = Command::new("node");
+        node.arg(&self.script).env("NODE_PATH", &self.modules).env("UV_THREADPOOL_SIZE", "1");
+        node
+    }
+}

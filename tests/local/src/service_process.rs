@@ -1,0 +1,175 @@
+//! The long-running parts of a stack, as they are recorded in `stack.json`. A part is known by its process id *and*
+//! the time it started, so that a process which merely got the same number later is never touched.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use serde::{Deserialize, Serialize};
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+use crate::subprocess::tail;
+
+const POLL: Duration = Duration::from_millis(20);
+/// Enough for the emulator to write its state and for MongoDB to close its files.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// What it takes to start a part, now or again: a fault test kills it and starts it from this.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Program {
+    pub argv: Vec<String>,
+    /// The whole environment, nothing is inherited: the emulator hands its own on to the functions.
+    pub env: BTreeMap<String, String>,
+    pub log: PathBuf,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ServiceProcess {
+    pub pid: u32,
+    /// Field 22 of `/proc/<pid>/stat`, in clock ticks since boot.
+    pub start_time: u64,
+    #[serde(flatten)]
+    pub program: Program,
+}
+
+impl ServiceProcess {
+    /// Starts a part as the leader of a process group of its own: Ctrl-C does not reach it, and what it starts can
+    /// be ended with it.
+    pub fn start(program: Program) -> Result<Self> {
+        let log = File::options().create(true).append(true).open(&program.log).context("cannot open a log")?;
+        let child = Command::new(&program.argv[0])
+            .args(&program.argv[1..])
+            .env_clear()
+            .envs(&program.env)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().context("cannot open a log")?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.argv[0]))?;
+        let pid = child.id().context("a part ended at once")?;
+        let Some(stat) = Stat::of(pid) else {
+            bail!("{} ended at once, see {}", program.argv[0], program.log.display())
+        };
+        Ok(Self { pid, start_time: stat.start_time, program })
+    }
+
+    pub fn is_running(&self) -> bool {
+        Stat::of(self.pid).is_some_and(|stat| stat.start_time == self.start_time && !stat.is_zombie)
+    }
+
+    /// Ends the part and everything it started; first politely, so that it can save what it holds.
+    pub async fn stop(&self) {
+        self.signal(Signal::TERM);
+        let deadline = Instant::now() + GRACE;
+        while !self.group().is_empty() {
+            if Instant::now() >= deadline {
+                self.signal(Signal::KILL);
+                break;
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Gone in the meantime is as good as ended.
+        if let Some(pid) = Pid::from_raw(self.pid.cast_signed())
+            && !self.group().is_empty()
+        {
+            let _ = kill_process_group(pid, signal);
+        }
+    }
+
+    /// The living processes of this part's group. The kernel does not give a number to a new process while a group
+    /// has it, so a leader that started at another time means that the group of old is gone.
+    fn group(&self) -> Vec<u32> {
+        if Stat::of(self.pid).is_some_and(|leader| leader.start_time != self.start_time) {
+            return Vec::new();
+        }
+        let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+        let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| {
+            Stat::of(*pid)
+                .is_some_and(|stat| stat.group == self.pid && stat.start_time >= self.start_time && !stat.is_zombie)
+        })
+        .collect()
+    }
+
+    /// Waits until `ready` says yes; gives up when the part ends or after a minute.
+    pub async fn until(&self, name: &str, mut ready: impl AsyncFnMut() -> bool) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        loop {
+            if ready().await {
+                return Ok(());
+            }
+            let log = &self.program.log;
+            if !self.is_running() {
+                bail!("{name} ended at once: {}, see {}", tail(log, 3).join(" | "), log.display());
+            }
+            if Instant::now() >= deadline {
+                bail!("{name} is not ready after a minute, see {}", log.display());
+            }
+            sleep(POLL).await;
+        }
+    }
+}
+
+/// Ends another `cargo local` by the process id it wrote down.
+pub fn terminate(pid: u32, start_time: u64) {
+    if Stat::of(pid).is_some_and(|stat| stat.start_time == start_time)
+        && let Some(pid) = Pid::from_raw(pid.cast_signed())
+    {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+}
+
+pub struct Stat {
+    pub start_time: u64,
+    group: u32,
+    is_zombie: bool,
+}
+
+impl Stat {
+    /// None when there is no such process.
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may hold anything; the fields after it are numbered from 3.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let fields: Vec<_> = fields.split_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3);
+        Some(Self {
+            start_time: field(22)?.parse().ok()?,
+            group: field(5)?.parse().ok()?,
+            is_zombie: matches!(*field(3)?, "Z" | "X"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Program, ServiceProcess};
+
+    #[tokio::test]
+    async fn a_process_is_known_by_its_start_too_and_stops_with_all_it_started() {
+        let log = std::env::temp_dir().join(format!("local-test-{}.log", std::process::id()));
+        let argv = ["/bin/sh", "-c", "sleep 60 & sleep 60"].map(str::to_owned).to_vec();
+        let process = ServiceProcess::start(Program { argv, env: BTreeMap::new(), log: log.clone() }).unwrap();
+        assert!(process.is_running());
+        let later = ServiceProcess { start_time: process.start_time + 1, ..process.clone() };
+        assert!(!later.is_running());
+        later.stop().await;
+        assert!(process.is_running());
+
+        process.stop().await;
+        assert!(!process.is_running());
+        assert!(process.group().is_empty());
+        std::fs::remove_file(log).unwrap();
+    }
+}
