@@ -2,15 +2,19 @@
 
 #![forbid(unsafe_code)]
 
-use std::{collections::BTreeMap, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use chaos::{ACKNOWLEDGED, INDETERMINATE, Mutation, Outages, Plan, Report, any_seed, run};
 use e2e::{Stack, record_measurement};
+use lexopt::{Arg, ValueExt};
 
 /// Violations that are printed of one history; the first ones tell most.
 const PRINTED: usize = 20;
 
+const USAGE: &str = "usage: cargo local chaos [--seed N] [--seeds COUNT] [--writes N] [--mutation NAME]";
+
+#[derive(Debug, PartialEq)]
 struct Options {
     seed: u64,
     seeds: u64,
@@ -19,26 +23,40 @@ struct Options {
 }
 
 impl Options {
-    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
+    /// `None` if the arguments ask for the usage.
+    fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Self>, lexopt::Error> {
+        let mut parser = lexopt::Parser::from_args(args);
         let mut options = Self { seed: any_seed(), seeds: 1, writes: 1000, mutation: None };
-        while let Some(arg) = args.next() {
-            let value = args.next().with_context(|| format!("{arg} what?"))?;
-            let number = || value.parse().with_context(|| format!("{arg} {value} is not a number"));
-            match arg.as_str() {
-                "--seed" => options.seed = number()?,
-                "--seeds" => options.seeds = number()?,
-                "--writes" => options.writes = value.parse().context("--writes is not a number")?,
-                "--mutation" => options.mutation = Some(value.parse()?),
-                _ => bail!("no option {arg}; there are --seed N, --seeds COUNT, --writes N and --mutation NAME"),
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Arg::Long("seed") => options.seed = parser.value()?.parse()?,
+                Arg::Long("seeds") => options.seeds = parser.value()?.parse()?,
+                Arg::Long("writes") => options.writes = parser.value()?.parse()?,
+                Arg::Long("mutation") => options.mutation = Some(parser.value()?.parse()?),
+                Arg::Long("help") | Arg::Short('h') => return Ok(None),
+                _ => return Err(arg.unexpected()),
             }
         }
-        Ok(options)
+        Ok(Some(options))
     }
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode> {
-    let options = Options::parse(std::env::args().skip(1))?;
+    match Options::parse(std::env::args_os().skip(1)) {
+        Ok(Some(options)) => run_all(&options).await,
+        Ok(None) => {
+            println!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            eprintln!("error: {error}\n{USAGE}");
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+async fn run_all(options: &Options) -> Result<ExitCode> {
     let stack = Stack::running().await;
     let mut total = Total::default();
     for seed in options.seed..options.seed.saturating_add(options.seeds) {
@@ -50,7 +68,7 @@ async fn main() -> Result<ExitCode> {
             mutation: options.mutation,
         };
         let report = run(&stack, &plan).await.with_context(|| format!("seed {seed}"))?;
-        print(&report, &options);
+        print(&report, options);
         total.add(&report);
     }
     total.print();
@@ -133,4 +151,26 @@ fn summary(counts: &BTreeMap<&'static str, usize>, lost: usize, violations: usiz
 fn in_words(counts: &BTreeMap<impl AsRef<str>, usize>) -> String {
     let words: Vec<_> = counts.iter().map(|(what, count)| format!("{count} {}", what.as_ref())).collect();
     words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Option<Options>, String> {
+        Options::parse(line.split_whitespace().map(OsString::from)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_run_understands_its_options_and_no_others() {
+        let options = Options { seed: 7, seeds: 2, writes: 9, mutation: Some(Mutation::NoFlipCheck) };
+        assert_eq!(parsed("--seed=7 --seeds 2 --writes 9 --mutation no-flip-check"), Ok(Some(options)));
+        assert_eq!(parsed("--help"), Ok(None));
+        assert!(parsed("").is_ok_and(|options| options.unwrap().writes == 1000));
+        for wrong in ["--seed", "--seed seven", "--bug no-flip-check", "7"] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
+        let error = parsed("--mutation none").unwrap_err();
+        assert!(error.contains("ack-before-put, no-flip-check"), "{error}");
+    }
 }

@@ -29,7 +29,7 @@ const BEGIN: &str = "<!-- `cargo local cost --write` writes this. -->\n";
 const END: &str = "<!-- So far from `cargo local cost`. -->\n";
 
 /// What to do with README.md.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Readme {
     Compare,
     /// And take over what the bench has measured before.

@@ -22,25 +22,12 @@ const FOLLOWING: Duration = Duration::from_millis(500);
 /// What the platform writes around the lines of a function.
 const PLATFORM: [&str; 3] = ["START RequestId", "END RequestId", "REPORT RequestId"];
 
+#[derive(Debug, PartialEq)]
 pub struct Options {
-    /// Lines of this function alone.
-    function: Option<String>,
-    /// Whether to go on with new lines until Ctrl-C.
-    follow: bool,
-}
-
-impl Options {
-    pub fn parse(args: &[String]) -> Option<Self> {
-        let mut options = Self { function: None, follow: false };
-        for arg in args {
-            match arg.as_str() {
-                "-f" if !options.follow => options.follow = true,
-                name if options.function.is_none() && !name.starts_with('-') => options.function = Some(name.into()),
-                _ => return None,
-            }
-        }
-        Some(options)
-    }
+    /// Only the lines of this function are printed.
+    pub function: Option<String>,
+    /// New lines are printed until Ctrl-C.
+    pub follow: bool,
 }
 
 pub async fn logs(project: &Project, options: &Options) -> Result<()> {
@@ -134,15 +121,5 @@ mod tests {
         assert_eq!(shown("START RequestId: r1 Version: $LATEST", None), None);
         assert_eq!(shown("Error: BUCKET is not set", None).unwrap(), "Error: BUCKET is not set");
         assert_eq!(shown("Error: BUCKET is not set", Some("files")), None);
-    }
-
-    #[test]
-    fn arguments_are_a_function_and_whether_to_follow() {
-        let parse = |args: &[&str]| Options::parse(&args.iter().map(ToString::to_string).collect::<Vec<_>>());
-        assert!(parse(&[]).is_some_and(|options| options.function.is_none() && !options.follow));
-        assert!(parse(&["files", "-f"]).is_some_and(|options| options.function.unwrap() == "files" && options.follow));
-        for wrong in [&["--follow"][..], &["files", "auth"], &["-f", "-f"]] {
-            assert!(parse(wrong).is_none(), "{wrong:?}");
-        }
     }
 }

@@ -11,6 +11,7 @@ use tokio::process::Command;
 use tokio::time::sleep;
 
 use crate::build::{Build, build, build_programs};
+use crate::cli::UpOptions;
 use crate::deploy::{self, Deployment};
 use crate::gateway_proxy::GatewayProxy;
 use crate::progress::{line, notice, seconds, step};
@@ -19,8 +20,7 @@ use crate::stack::{ACCESS_KEY_ID, Opened, REGION, Record, SECRET_ACCESS_KEY, Sta
 use crate::subprocess::{self, ProcessGroup};
 use crate::tools::{self, Tools};
 use crate::{
-    Project, UpOptions, bench, bucket_backup, fsck, http, interrupted, promises, schemathesis, service_process,
-    test_images,
+    Project, bench, bucket_backup, fsck, http, interrupted, promises, schemathesis, service_process, test_images,
 };
 
 /// So that a test sees the sweeper at work without waiting for minutes. An upload keeps long enough that a sweep of one
