@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_a_folder_is_there_as_certainly_as_all_folders_above_it() {
+    fn an_entry_is_as_certain_as_all_folders_above_it() {
         let mut known = Known::default();
         let top = known.add(folder(None, Presence::Certain));
         let middle = known.add(folder(Some(top), Presence::Certain));

@@ -15,7 +15,7 @@ fn plan(seed: u64, writes: usize) -> Plan {
 }
 
 #[tokio::test]
-async fn r06_r07_what_was_acknowledged_survives_every_fault() {
+async fn r06_r07_acknowledged_writes_survive_every_fault() {
     let _alone = ALONE.lock().await;
     let stack = Stack::running().await;
     let report = run(&stack, &plan(1, 400)).await.unwrap();
@@ -24,7 +24,7 @@ async fn r06_r07_what_was_acknowledged_survives_every_fault() {
 }
 
 #[tokio::test]
-async fn r06_r07_each_mistake_is_noticed() {
+async fn r06_r07_the_checker_finds_each_mutation() {
     let _alone = ALONE.lock().await;
     let stack = Stack::running().await;
     for mutation in Mutation::ALL {

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_agrees_there_is_one_line() {
+    fn a_report_without_findings_is_one_line() {
         let nothing = json!({ "count": 0, "first": [] });
         let mut report = json!({ "orphans": nothing, "dangling": nothing, "stale": nothing, "complete": true });
         assert_eq!(printed(report.clone()), (true, "0 orphans, 0 dangling rows, 0 stale pendings".into()));

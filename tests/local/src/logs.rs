@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_the_platform_are_left_out_and_plain_ones_are_not() {
+    fn lines_of_the_platform_are_left_out_and_plain_lines_are_kept() {
         assert_eq!(shown("START RequestId: r1 Version: $LATEST", None), None);
         assert_eq!(shown("Error: BUCKET is not set", None).unwrap(), "Error: BUCKET is not set");
         assert_eq!(shown("Error: BUCKET is not set", Some("files")), None);

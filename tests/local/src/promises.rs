@@ -96,18 +96,27 @@ fn tests(project: &Project) -> Result<Column> {
 }
 
 fn collect(folder: &Path, tests: &mut Column) -> Result<()> {
+    let mut names = Vec::new();
+    collect_names(folder, &mut names)?;
+    for name in names {
+        for promise in shown_by(&name) {
+            tests.entry(promise).or_default().push(name.clone());
+        }
+    }
+    Ok(())
+}
+
+/// The names of all functions without arguments, as tests are.
+fn collect_names(folder: &Path, names: &mut Vec<String>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            collect(&path, tests)?;
+            collect_names(&path, names)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let source = fs::read_to_string(&path)?;
             let functions = source.split("fn ").skip(1).filter_map(|rest| rest.split_once('('));
-            for (name, _) in functions.filter(|(_, arguments)| arguments.starts_with(')')) {
-                for promise in shown_by(name) {
-                    tests.entry(promise).or_default().push(name.to_owned());
-                }
-            }
+            let tests = functions.filter(|(_, arguments)| arguments.starts_with(')'));
+            names.extend(tests.map(|(name, _)| name.to_owned()));
         }
     }
     Ok(())
@@ -136,6 +145,19 @@ mod tests {
         let table = fs::read_to_string(project.path(TABLE)).unwrap();
         let expected = with(&table, &tests(&project).unwrap(), None).unwrap();
         assert_eq!(table, expected, "`cargo local promises` writes it, after `cargo local test`");
+    }
+
+    /// A longer name is hard to read in the output of `cargo test`.
+    #[test]
+    fn no_name_of_a_test_is_longer_than_70_characters() {
+        let project = Project::here();
+        let mut long = Vec::new();
+        for folder in ["functions", "tests"] {
+            let mut names = Vec::new();
+            collect_names(&project.path(folder), &mut names).unwrap();
+            long.extend(names.into_iter().filter(|name| name.len() > 70));
+        }
+        assert!(long.is_empty(), "{long:#?}");
     }
 
     #[test]

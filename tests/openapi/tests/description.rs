@@ -8,7 +8,7 @@ use serde_json::Value;
 use shared::limits;
 
 #[test]
-fn what_status_carries_is_up_to_date() {
+fn the_description_in_status_is_up_to_date() {
     let carried = fs::read_to_string(openapi::PATH).unwrap();
     assert!(carried == openapi::description(), "`cargo local openapi` writes it anew");
 }

@@ -111,7 +111,7 @@ async fn s3_refuses_a_form_with_more_bytes_than_the_ticket_allows() {
 }
 
 #[tokio::test]
-async fn parts_of_more_bytes_than_the_ticket_allows_are_refused_in_the_end_and_gone() {
+async fn a_multipart_upload_over_the_ticket_limit_is_refused_and_deleted() {
     let Some(uppy) = Browser::here().await else { return };
     for major in MAJORS {
         let bob = uppy.stack.user("bob").await;

@@ -46,7 +46,7 @@ async fn key(stack: &Stack, id: &str) -> String {
 }
 
 #[tokio::test]
-async fn of_an_account_that_ends_nothing_is_left() {
+async fn a_deleted_account_leaves_nothing() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let other = bob.another_token().await;
@@ -139,7 +139,7 @@ async fn thousands_of_files_go_with_their_account() {
 
 /// As a request leaves it that asked who they are before the account went, and stored something after.
 #[tokio::test]
-async fn what_comes_after_an_account_went_is_swept_away() {
+async fn data_stored_after_its_account_was_deleted_is_swept() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     assert_eq!(leave(&bob, PASSWORD).await.status, 204);
@@ -156,7 +156,7 @@ async fn what_comes_after_an_account_went_is_swept_away() {
 
 /// The note is there, and then the account was not removed, nor was that asked for again.
 #[tokio::test]
-async fn who_stays_after_a_failure_keeps_what_they_have() {
+async fn a_user_whose_deletion_failed_keeps_all_files() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let file = bob.upload("notes.txt", b"hi").await;

@@ -131,7 +131,7 @@ async fn a_head_neither_opens_a_session_nor_ends_one() {
 
 /// Asked without the gateway, which gives every answer without a `Content-Type` one of its own.
 #[tokio::test]
-async fn nothing_has_no_content_type() {
+async fn an_answer_without_a_body_has_no_content_type() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let answer = stack.invoke_http("auth", "GET", "/disconnect", json!({ "x-token": bob.token })).await;
@@ -245,7 +245,7 @@ async fn s16_the_upgrade_may_fail_and_the_login_succeeds() {
 }
 
 #[tokio::test]
-async fn what_is_stored_in_no_known_form_never_logs_in() {
+async fn a_stored_password_of_unknown_form_never_logs_in() {
     let stack = Stack::running().await;
     for stored in ["", PASSWORD, "sha1:", "sha1:x", "$argon2id$", "89cad29e3ebc1035b29b1478a8e70854f25fa2b"] {
         let email = unique("veteran");

@@ -294,7 +294,7 @@ async fn s09_a_strange_id_is_a_file_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn s12_what_is_somebody_elses_looks_as_if_it_were_not_there() {
+async fn s12_a_file_of_another_user_looks_like_a_missing_file() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let (file, folder) = (bob.upload("notes.txt", b"hi").await, bob.folder("photos").await);

@@ -146,7 +146,7 @@ async fn bytes_that_are_not_there_are_not_found() {
 }
 
 #[tokio::test]
-async fn an_empty_size_is_the_original_and_any_other_that_is_no_width_is_not_found() {
+async fn an_empty_size_is_the_original_and_an_unknown_width_is_not_found() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let (file, image) = (bob.upload("a.txt", b"hi").await, bob.upload_image("a.png", b"hi").await);

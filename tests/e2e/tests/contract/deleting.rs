@@ -128,7 +128,7 @@ async fn a_folder_of_thousands_goes_without_anybody_waiting() {
 }
 
 #[tokio::test]
-async fn what_comes_into_a_folder_that_goes_meanwhile_goes_with_it() {
+async fn an_upload_into_a_folder_that_is_being_deleted_is_deleted_too() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let folder = bob.folder("going").await;
@@ -176,7 +176,7 @@ async fn r20_delete_is_final() {
 }
 
 #[tokio::test]
-async fn what_lies_in_a_deleted_folder_is_not_published() {
+async fn files_in_a_deleted_folder_cannot_be_published() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let folder = bob.folder("going").await;
@@ -318,7 +318,7 @@ fn id(row: &Document) -> String {
 }
 
 #[tokio::test]
-async fn what_is_deeper_than_a_read_looks_goes_with_a_folder_at_the_top() {
+async fn files_deeper_than_reads_look_are_deleted_with_the_top_folder() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let folders = chain(&bob, 230);

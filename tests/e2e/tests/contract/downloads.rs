@@ -41,7 +41,7 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_into_an_answer_comes_from_s3() {
+async fn content_that_does_not_fit_into_an_answer_comes_from_s3() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let bytes = large();
@@ -120,7 +120,7 @@ async fn s05_active_content_is_saved_and_not_shown_by_s3() {
 }
 
 #[tokio::test]
-async fn who_has_the_bytes_is_told_so() {
+async fn a_client_that_has_the_bytes_gets_304() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let (file, other) = (bob.upload("a.txt", b"hi").await, bob.upload("a.txt", b"hi").await);
@@ -166,7 +166,7 @@ async fn a_name_is_given_to_who_saves_the_file() {
 }
 
 #[tokio::test]
-async fn all_this_is_so_for_thumbnails() {
+async fn thumbnails_support_the_same_conditions_and_ranges() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let id = bob.upload_image("photo.jpg", &jpeg(800, 600)).await;

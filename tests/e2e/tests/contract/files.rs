@@ -71,7 +71,7 @@ async fn a_type_is_folder_file_or_image() {
 }
 
 #[tokio::test]
-async fn nothing_is_stored_of_what_is_refused() {
+async fn a_refused_upload_stores_nothing() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let (name, file) = (unique("refused"), bob.upload("notes.txt", b"hi").await);

@@ -310,7 +310,7 @@ async fn more_than_a_page_of_either_store_is_compared() {
 }
 
 #[tokio::test]
-async fn what_is_as_it_should_be_is_not_reported() {
+async fn consistent_rows_and_objects_are_not_reported() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let mut planted = Vec::new();

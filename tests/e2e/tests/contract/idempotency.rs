@@ -30,7 +30,7 @@ fn requests(stack: &Stack) -> Collection<Document> {
 }
 
 #[tokio::test]
-async fn r11_a_request_that_comes_again_makes_one_file() {
+async fn r11_a_repeated_request_makes_one_file() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     for file in of_every_kind() {
@@ -52,7 +52,7 @@ async fn r11_a_request_that_comes_again_makes_one_file() {
 }
 
 #[tokio::test]
-async fn r11_many_at_once_are_one() {
+async fn r11_concurrent_attempts_make_one_file() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(&vec![7; 100_000]) }));
@@ -64,7 +64,7 @@ async fn r11_many_at_once_are_one() {
 }
 
 #[tokio::test]
-async fn r11_what_died_half_way_is_finished_by_its_repetition() {
+async fn r11_a_retry_finishes_a_request_that_died_half_way() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }));
@@ -91,7 +91,7 @@ async fn r11_what_died_half_way_is_finished_by_its_repetition() {
 }
 
 #[tokio::test]
-async fn r11_what_comes_again_has_its_whole_grace_period() {
+async fn r11_a_retried_request_has_a_full_grace_period() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let (key, file) = (unique("key"), json!({ "name": "a.bin", "type": "file", "size": 5 }));
@@ -108,7 +108,7 @@ async fn r11_what_comes_again_has_its_whole_grace_period() {
 }
 
 #[tokio::test]
-async fn r11_what_was_deleted_does_not_come_back() {
+async fn r11_a_retry_restores_no_deleted_file() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }));
@@ -121,7 +121,7 @@ async fn r11_what_was_deleted_does_not_come_back() {
 }
 
 #[tokio::test]
-async fn r11_what_was_deleted_before_anybody_heard_of_it_does_not_come_back() {
+async fn r11_a_retry_restores_no_file_that_was_deleted_before_its_answer() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }));
@@ -136,7 +136,7 @@ async fn r11_what_was_deleted_before_anybody_heard_of_it_does_not_come_back() {
 }
 
 #[tokio::test]
-async fn r11_an_attempt_that_comes_late_brings_nothing_back() {
+async fn r11_a_late_attempt_restores_no_deleted_file() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     for file in of_every_kind() {
@@ -171,7 +171,7 @@ async fn r11_an_attempt_that_comes_late_brings_nothing_back() {
 }
 
 #[tokio::test]
-async fn r11_a_key_is_one_users_and_makes_sense() {
+async fn r11_a_key_belongs_to_one_user_and_is_validated() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": "aGk=" }));

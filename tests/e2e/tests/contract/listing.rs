@@ -206,7 +206,7 @@ async fn a_document_of_another_form_is_shown_as_far_as_it_can_be() {
 }
 
 #[tokio::test]
-async fn what_lies_in_no_place_that_there_is_can_be_read() {
+async fn files_with_a_missing_parent_can_be_read() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let folder = bob.folder("photos").await;

@@ -198,7 +198,7 @@ async fn s24_no_line_has_a_ticket_or_a_signature_in_it() {
 }
 
 #[tokio::test]
-async fn s24_nothing_that_is_typed_breaks_a_line() {
+async fn s24_no_input_breaks_a_log_line() {
     let stack = Stack::running().await;
     let since = SystemTime::now() - Duration::from_secs(1);
     let (bob, word) = (stack.user("bob").await, unique("forged"));

@@ -159,7 +159,7 @@ fn is_refused(path: &str, answer: &Answer, statuses: &[u16]) {
 }
 
 #[tokio::test]
-async fn s19_what_is_sent_is_bounded() {
+async fn s19_absurd_bodies_take_bounded_time_and_memory() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let ticket = ticket(&bob).await;
@@ -223,7 +223,7 @@ async fn s19_what_is_sent_is_bounded() {
 }
 
 #[tokio::test]
-async fn s19_of_two_equal_keys_the_last_counts() {
+async fn s19_the_last_of_two_equal_keys_counts() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let create = |body: &'static str| bob.request("POST", "/files").body("application/json", body).send();
@@ -311,7 +311,7 @@ async fn r23_one_byte_over_a_limit_is_ours_to_refuse() {
 }
 
 #[tokio::test]
-async fn r24_what_cannot_be_read_is_refused_in_json() {
+async fn r24_an_unreadable_request_is_refused_in_json() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let (ticket, file) = (ticket(&bob).await, bob.upload("notes.txt", b"hi").await);

@@ -27,7 +27,7 @@ fn in_url(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn s08_what_is_no_name_is_refused_by_everything_that_takes_one() {
+async fn s08_every_route_refuses_an_invalid_name() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let ticket = ticket(&bob).await;

@@ -93,7 +93,7 @@ async fn the_first_thing_that_is_wrong_with_a_change_is_named() {
 }
 
 #[tokio::test]
-async fn of_changes_at_once_exactly_one_succeeds_and_none_is_overwritten() {
+async fn exactly_one_of_many_concurrent_password_changes_succeeds() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let new: Vec<String> = (0..6).map(|n| format!("new {n}")).collect();
@@ -111,7 +111,7 @@ async fn of_changes_at_once_exactly_one_succeeds_and_none_is_overwritten() {
 }
 
 #[tokio::test]
-async fn a_login_with_the_old_password_leaves_no_session_behind_however_it_races_with_the_change() {
+async fn a_login_that_races_with_a_password_change_leaves_no_old_session() {
     let stack = Stack::running().await;
     for bob in people(&stack, 12).await {
         let anyone = stack.anyone();

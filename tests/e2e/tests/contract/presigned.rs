@@ -223,7 +223,7 @@ fn element(xml: &str, name: &str) -> String {
 
 /// A client sends the beginning again where it has lost the answer.
 #[tokio::test]
-async fn what_was_begun_twice_under_a_key_does_not_outlive_the_file() {
+async fn a_second_multipart_upload_of_a_key_does_not_outlive_the_file() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let beginning = sign(&bob, json!({ "method": "POST", "key": "a.bin" })).await;
@@ -265,7 +265,7 @@ async fn what_was_begun_twice_under_a_key_does_not_outlive_the_file() {
 
 /// The same where the client says that it is done.
 #[tokio::test]
-async fn who_completes_a_file_leaves_no_other_upload_under_its_key() {
+async fn completing_a_file_ends_all_other_uploads_of_its_key() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let created = bob.create(json!({ "name": "a.bin", "type": "file", "size": (100 << 20) + 1 })).await.json();

@@ -86,7 +86,7 @@ async fn derived(reader: &Client, id: &str, etags: &[String]) -> Vec<Answer> {
 const SINCE: &str = "Fri, 01 Jan 2100 00:00:00 GMT";
 
 #[tokio::test]
-async fn s02_what_is_derived_from_a_file_follows_its_rights() {
+async fn s02_derived_answers_follow_the_rights_of_their_file() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let id = bob.upload_image("photo.jpg", &jpeg(600, 400)).await;

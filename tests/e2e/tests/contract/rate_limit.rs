@@ -45,7 +45,7 @@ async fn leave(client: &Client, password: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn s14_after_ten_failures_an_account_is_closed_for_what_is_left_of_a_minute() {
+async fn s14_ten_failures_close_an_account_for_the_rest_of_the_minute() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let started = Instant::now();
@@ -82,7 +82,7 @@ async fn s14_an_account_that_does_not_exist_is_closed_as_any_other() {
 }
 
 #[tokio::test]
-async fn s14_of_many_guesses_at_once_ten_are_answered() {
+async fn s14_ten_of_many_concurrent_guesses_are_answered() {
     let stack = Stack::running().await;
     let (bob, anyone) = (stack.user("bob").await, stack.anyone());
     let guesses: Vec<String> = (0..40).map(|n| format!("guess {n}")).collect();
@@ -94,7 +94,7 @@ async fn s14_of_many_guesses_at_once_ten_are_answered() {
 }
 
 #[tokio::test]
-async fn s14_a_good_login_does_not_count() {
+async fn s14_a_successful_login_does_not_count() {
     let stack = Stack::running().await;
     let (bob, anyone) = (stack.user("bob").await, stack.anyone());
     fails(&stack, &bob.email, 9).await;
@@ -105,7 +105,7 @@ async fn s14_a_good_login_does_not_count() {
 }
 
 #[tokio::test]
-async fn s14_what_names_no_account_does_not_count() {
+async fn s14_malformed_credentials_do_not_count() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     for _ in 0..12 {
@@ -118,7 +118,7 @@ async fn s14_what_names_no_account_does_not_count() {
 }
 
 #[tokio::test]
-async fn s14_whoever_has_a_session_guesses_no_faster_by_it() {
+async fn s14_a_session_allows_no_more_guesses() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let other = stack.anyone().with_token(bob.another_token().await);
@@ -137,7 +137,7 @@ async fn s14_whoever_has_a_session_guesses_no_faster_by_it() {
 }
 
 #[tokio::test]
-async fn s14_whoever_has_a_session_is_not_kept_from_using_it() {
+async fn s14_guesses_do_not_end_the_use_of_a_session() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     for user in [&bob, &eve] {
@@ -165,7 +165,7 @@ async fn guess_until_refused(stack: &Stack, email: &str) -> usize {
 }
 
 #[tokio::test]
-async fn s14_whoever_guesses_from_everywhere_keeps_nobody_out_who_was_in() {
+async fn s14_guesses_from_many_networks_lock_out_no_known_network() {
     let stack = Stack::running().await;
     // Who joins logs in, from where all tests come from.
     let (bob, nobody) = (stack.user("bob").await, unique("nobody"));
@@ -205,7 +205,7 @@ async fn s14_whoever_guesses_from_everywhere_keeps_nobody_out_who_was_in() {
 }
 
 #[tokio::test]
-async fn s14_one_network_alone_keeps_no_other_out() {
+async fn s14_guesses_from_one_network_lock_out_no_other_network() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     for guess in 0..12 {
@@ -241,7 +241,7 @@ async fn s14_an_account_knows_the_networks_of_its_latest_logins() {
 }
 
 #[tokio::test]
-async fn s14_redis_knows_neither_whom_nor_whence() {
+async fn s14_redis_keys_contain_no_email_and_no_address() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     fails(&stack, &bob.email, 1).await;

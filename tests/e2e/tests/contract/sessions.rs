@@ -178,7 +178,7 @@ async fn a_session_that_is_over_is_not_listed() {
 }
 
 #[tokio::test]
-async fn the_list_of_sessions_lasts_as_long_as_they_do_and_forgets_those_that_expired() {
+async fn the_session_list_lives_as_long_as_its_sessions_and_drops_expired_ones() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let mut redis = stack.redis().await;

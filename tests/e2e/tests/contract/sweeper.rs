@@ -42,7 +42,7 @@ async fn left_behind_as(stack: &Stack, id: ObjectId, state: &str, expires_at: Da
 }
 
 #[tokio::test]
-async fn of_an_upload_that_nobody_finished_nothing_is_left_after_its_grace_period() {
+async fn an_unfinished_upload_leaves_nothing_after_its_grace_period() {
     let stack = Stack::running().await;
     for state in ["pending", "deleted"] {
         let id = ObjectId::new();
@@ -82,7 +82,7 @@ async fn an_upload_within_its_grace_period_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_is_finished_is_left_alone() {
+async fn the_sweeper_leaves_finished_files_alone() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let file = bob.upload("notes.txt", b"hi").await;

@@ -161,7 +161,7 @@ async fn s02_thumbnails_follow_the_rights_of_their_file() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_decoded_fails_with_a_reason() {
+async fn an_image_that_cannot_be_decoded_fails_with_a_reason() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let whole = jpeg(800, 600);
@@ -179,7 +179,7 @@ async fn what_cannot_be_decoded_fails_with_a_reason() {
 }
 
 #[tokio::test]
-async fn what_is_no_jpeg_png_gif_or_webp_is_an_unsupported_format() {
+async fn any_format_but_jpeg_png_gif_and_webp_is_unsupported() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     for (name, bytes) in [

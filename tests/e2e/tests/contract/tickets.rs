@@ -233,7 +233,7 @@ async fn older_clients_have_many_parts_signed_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_no_ticket_is_not_found() {
+async fn an_invalid_ticket_is_not_found() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     for ticket in ["x", "%ff", "a%2Fb", "%00"] {
@@ -351,7 +351,7 @@ async fn r24_a_body_that_cannot_be_read_is_refused_with_a_message_too() {
 }
 
 #[tokio::test]
-async fn what_a_ticket_is_asked_for_must_make_sense() {
+async fn invalid_ticket_options_are_refused() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let (hers, file) = (eve.folder("hers").await, bob.upload("a.txt", b"hi").await);

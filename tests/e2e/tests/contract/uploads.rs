@@ -136,7 +136,7 @@ async fn a_client_that_dies_after_the_bytes_has_uploaded_them() {
 }
 
 #[tokio::test]
-async fn no_bytes_are_bytes_too() {
+async fn an_upload_of_zero_bytes_is_a_file() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let begun = begin(&bob, "empty.txt", "file", 0).await;
@@ -368,7 +368,7 @@ async fn another_size_than_announced_ends_the_upload() {
 }
 
 #[tokio::test]
-async fn who_dies_before_the_end_leaves_nothing_after_the_grace_period() {
+async fn an_abandoned_upload_leaves_nothing_after_the_grace_period() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let begun = begin(&bob, "big.bin", "file", 200 << 20).await;
@@ -385,7 +385,7 @@ async fn who_dies_before_the_end_leaves_nothing_after_the_grace_period() {
 }
 
 #[tokio::test]
-async fn what_s3_says_late_twice_or_out_of_turn_changes_nothing() {
+async fn late_repeated_and_reordered_s3_messages_change_nothing() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let begun = begin(&bob, "a.txt", "file", 5).await;

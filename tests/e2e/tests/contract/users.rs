@@ -75,7 +75,7 @@ async fn s10_an_operator_is_not_an_email() {
 }
 
 #[tokio::test]
-async fn nothing_is_stored_of_a_sign_up_that_is_refused() {
+async fn a_refused_sign_up_stores_nothing() {
     let stack = Stack::running().await;
     let email = unique("bob");
     let by_email = doc! { "email": &email };

@@ -229,7 +229,7 @@ async fn r01_a_job_that_comes_again_leaves_alone_what_was_decided() {
 }
 
 #[tokio::test]
-async fn r20_of_a_deleted_image_no_thumbnails_are_made() {
+async fn r20_a_deleted_image_gets_no_thumbnails() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let id = image_without_a_job(&stack, bob.object_id(), jpeg(600, 400), DateTime::MAX).await;
@@ -243,7 +243,7 @@ async fn r20_of_a_deleted_image_no_thumbnails_are_made() {
 }
 
 #[tokio::test]
-async fn r20_of_an_image_that_is_deleted_meanwhile_no_thumbnails_are_left() {
+async fn r20_an_image_deleted_during_its_job_keeps_no_thumbnails() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     for forgotten in [false, true] {

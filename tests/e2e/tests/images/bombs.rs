@@ -30,7 +30,7 @@ fn cost(bomb: &str) -> (Report, f64, u64) {
 }
 
 #[test]
-fn r21_a_bomb_costs_nothing() {
+fn r21_a_bomb_is_refused_quickly_and_in_little_memory() {
     // `None`: a small picture beside what is never looked at may as well be shown.
     let pixels = Some("too many pixels: ");
     let too_much = Some("damaged image: it has more data than its rows need");

@@ -185,7 +185,7 @@ fn chunks(png: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn nothing_but_the_picture_leaves() {
+fn a_thumbnail_has_no_metadata() {
     let (mut runner, folder) = (Runner::start(), folder("secrets"));
     let secrets = files(&local("gallery/secrets"));
     assert_eq!(secrets.len(), 4);

@@ -173,7 +173,7 @@ async fn r07_a_function_that_dies_between_row_and_bytes_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn r07_the_job_of_a_function_that_died_before_it_sent_it_is_sent_by_the_sweeper() {
+async fn r07_the_sweeper_sends_the_job_that_a_killed_function_did_not_send() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     // As the death leaves it: visible, its thumbnails due, and nobody told.

@@ -126,7 +126,7 @@ async fn the_queries_have_their_indexes() {
 
 /// Everybody may ask how many there are, and somebody may have deleted very many.
 #[tokio::test]
-async fn what_is_not_visible_is_counted_without_reading_it() {
+async fn invisible_rows_are_counted_without_being_read() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     bob.folder("photos").await;

@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::alone;
 
 #[tokio::test]
-async fn what_cannot_be_done_leaves_the_queue_at_once_and_for_good() {
+async fn an_impossible_job_leaves_the_queue_at_once_and_for_good() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let nobody = ObjectId::new().to_hex();
@@ -45,7 +45,7 @@ async fn what_cannot_be_done_leaves_the_queue_at_once_and_for_good() {
 }
 
 #[tokio::test]
-async fn r10_without_the_queue_an_upload_is_acknowledged_and_has_its_thumbnails_a_sweep_later() {
+async fn r10_without_sqs_an_upload_succeeds_and_a_sweep_sends_its_job() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let fault = json!({ "service": "sqs", "operation": "SendMessage", "error": { "code": "ServiceUnavailable", "status": 503 } });
@@ -151,7 +151,7 @@ async fn r10_a_job_that_the_queue_does_not_take_counts_as_not_sent() {
 }
 
 #[tokio::test]
-async fn r10_what_is_sent_in_one_batch_arrives_whole() {
+async fn r10_all_jobs_of_a_batch_arrive() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let images: Vec<String> = stream::iter(0..23)

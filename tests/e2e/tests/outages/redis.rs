@@ -106,7 +106,7 @@ async fn gets(stack: &Stack) -> u64 {
 }
 
 #[tokio::test]
-async fn s12_the_viewer_is_asked_of_what_is_private_and_of_what_is_not_there() {
+async fn s12_private_and_missing_files_both_ask_redis_for_the_viewer() {
     let (_alone, stack) = alone().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let (private, public) = (bob.upload("private.txt", b"hi").await, bob.upload("public.txt", b"hi").await);

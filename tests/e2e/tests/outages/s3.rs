@@ -48,7 +48,7 @@ async fn r08_while_s3_hangs_content_is_unavailable() {
 }
 
 #[tokio::test]
-async fn r08_an_upload_whose_confirmation_is_lost_is_unavailable_and_leaves_nothing() {
+async fn r08_an_upload_with_a_lost_s3_answer_is_a_503_and_leaves_nothing() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let before = stack.objects("files/").await;

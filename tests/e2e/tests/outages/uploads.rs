@@ -127,7 +127,7 @@ async fn a_beginning_that_fails_uses_up_no_file_of_its_ticket() {
 }
 
 #[tokio::test]
-async fn what_s3_finds_wrong_with_parts_their_client_is_told() {
+async fn a_client_is_told_what_s3_finds_wrong_with_its_parts() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let companion = companion(&bob, json!({})).await;

@@ -92,7 +92,7 @@ async fn r02_a_source_that_cannot_be_read_now_comes_again() {
 }
 
 #[tokio::test]
-async fn r03_what_cannot_work_reaches_the_dead_letter_queue() {
+async fn r03_a_job_that_always_fails_reaches_the_dead_letter_queue() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let id = plant(&stack, &bob, jpeg(600, 400)).await;
@@ -155,7 +155,7 @@ async fn r03_a_job_that_a_store_failed_comes_again_within_a_minute() {
 }
 
 #[tokio::test]
-async fn r03_a_letter_in_the_dead_letter_queue_raises_an_alarm() {
+async fn r03_a_message_in_the_dead_letter_queue_raises_an_alarm() {
     let (_alone, stack) = alone().await;
     let name = stack.dead_letter_queue_url.rsplit('/').next().unwrap();
     let alarms = stack.alarms().await;
@@ -414,7 +414,7 @@ async fn r01_a_job_that_fails_does_not_undo_what_another_has_made() {
 }
 
 #[tokio::test]
-async fn r20_what_could_not_be_cleaned_up_behind_a_deleted_image_is_when_the_job_comes_again() {
+async fn r20_a_retried_job_removes_the_thumbnails_of_a_deleted_image() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let id = plant(&stack, &bob, slow()).await;

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_costs_by_the_hour_or_the_month_is_refused_with_its_price() {
+    fn a_resource_with_an_hourly_or_monthly_price_is_refused() {
         for (kind, price) in BY_THE_HOUR {
             let refusal = refusal(kind, &json!({}));
             assert!(refusal.contains(price) && refusal.contains("Thing"), "{refusal}");

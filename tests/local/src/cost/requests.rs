@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_pays_for_a_month_without_requests_but_for_what_always_runs() {
+    fn a_month_without_requests_is_free_but_on_fargate() {
         let month = month();
         assert!(month.ours(0.0).abs() < 1e-9);
         // $9.01 for the task, $16.43 for the balancer, $10.95 for the addresses.
@@ -518,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_bench_measured_is_taken_over_by_name_or_by_route() {
+    fn bench_results_are_taken_over_by_name_or_by_route() {
         let route = |name: &str, method: &str, path: &str| {
             json!({
                 "name": name, "method": method, "path": path, "ours_cpu_ms": 7.0, "ours_wall_ms": 9.0,

@@ -51,7 +51,7 @@ fn s20_no_role_may_do_every_action_or_touch_every_resource() {
 }
 
 #[test]
-fn s20_who_is_no_role_may_do_one_thing_for_this_stack_alone() {
+fn s20_s3_may_only_send_to_the_queue_of_this_stack() {
     for (name, policy) in template().of("AWS::SQS::QueuePolicy").chain(template().of("AWS::S3::BucketPolicy")) {
         for statement in list(&policy["PolicyDocument"]["Statement"]) {
             if statement["Effect"] == "Deny" {
@@ -87,7 +87,7 @@ fn s20_who_is_no_role_may_do_one_thing_for_this_stack_alone() {
 }
 
 #[test]
-fn s20_who_asks_for_a_password_or_a_status_has_no_bucket_and_no_queue() {
+fn s20_functions_for_passwords_and_status_have_no_bucket_and_no_queue() {
     for permission in permissions() {
         if ["authRole", "usersRole", "statusRole"].contains(&permission.role) {
             let service = permission.action.split(':').next();

@@ -28,7 +28,7 @@ fn s23_a_function_is_given_the_names_of_secrets_and_not_the_secrets() {
 }
 
 #[test]
-fn s23_nobody_can_take_the_name_of_a_secret_for_the_secret() {
+fn s23_the_name_of_a_secret_is_not_taken_for_the_secret() {
     let parameters = &template().0["Parameters"];
     for name in NAMES_OF_SECRETS {
         let parameter = &parameters[name];

@@ -46,7 +46,7 @@ fn s21_the_bucket_refuses_whoever_does_not_encrypt_the_connection() {
 }
 
 #[test]
-fn s21_an_upload_in_parts_that_is_forgotten_ends_after_a_week() {
+fn s21_an_abandoned_multipart_upload_ends_after_a_week() {
     let rules = template().only("AWS::S3::Bucket")["LifecycleConfiguration"]["Rules"].as_array().unwrap();
     let ends = |rule: &Value| {
         rule["Status"] == "Enabled"
@@ -60,7 +60,7 @@ fn s21_an_upload_in_parts_that_is_forgotten_ends_after_a_week() {
 }
 
 #[test]
-fn s21_whose_pages_may_upload_is_a_parameter() {
+fn s21_the_origins_that_may_upload_are_a_parameter() {
     let rules = template().only("AWS::S3::Bucket")["CorsConfiguration"]["CorsRules"].as_array().unwrap();
     for rule in rules {
         let methods = texts(&rule["AllowedMethods"]);
