@@ -1,4 +1,4 @@
-//! The least that a Lambda in Rust can be: what `cargo local bench` compares the functions with.
+//! The smallest Lambda function in Rust, as a baseline for `cargo local bench`.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 

@@ -1,5 +1,5 @@
-//! `cargo local bench`: how large each function is, how long it takes from exec to its first request for work, and how
-//! much memory it has then; all of it is paid on every cold start. A broken limit fails the command.
+//! `cargo local bench` measures the size of each function, the time from exec to its first request for work, and its
+//! memory at that moment. Every cold start pays for all three. A broken limit fails the command.
 
 pub mod api;
 mod comparison;
@@ -33,13 +33,13 @@ use crate::{Project, progress, subprocess};
 
 const RUNS: usize = 20;
 
-/// A sixth of a function are the tables and the code by which a panic unwinds.
+/// In MB. A sixth of a function are the unwind tables and the code that unwinds a panic.
 const MAX_SIZE: f64 = 12.5;
-/// It decodes four formats.
+/// In MB. The thumbnails function decodes four formats.
 const MAX_SIZE_OF_THUMBNAILS: f64 = 16.0;
 const MAX_RSS: f64 = 16.0;
 const MAX_START: Duration = Duration::from_millis(15);
-/// With the one call that reads the stores' URLs and the key of tickets from SSM.
+/// The start includes the one call that reads the stores' URLs and the ticket key from SSM.
 const MAX_START_WITH_SSM: Duration = Duration::from_millis(30);
 
 pub async fn bench(project: &Project) -> Result<ExitCode> {
@@ -110,7 +110,7 @@ struct Measurement {
     rss: f64,
 }
 
-/// What a function talks to before its first request: Lambda's Runtime API, and SSM.
+/// The servers that a function calls before its first request: Lambda's Runtime API and SSM.
 struct Bench {
     runtime: TcpListener,
     ssm: String,
@@ -175,7 +175,7 @@ impl Bench {
     }
 }
 
-/// A function as Lambda starts it, but for what it is told of its stores.
+/// A function as Lambda starts it, without the variables of its stores.
 fn function(name: &str, bootstrap: &Path, runtime_api: SocketAddr) -> Command {
     let mut function = Command::new(bootstrap);
     function
@@ -187,7 +187,7 @@ fn function(name: &str, bootstrap: &Path, runtime_api: SocketAddr) -> Command {
         .env("AWS_REGION", REGION)
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
-        // As in template.yaml.
+        // The same values as in template.yaml.
         .env("MALLOC_ARENA_MAX", "1")
         .env("MALLOC_MMAP_THRESHOLD_", "16777216")
         .env("MALLOC_TRIM_THRESHOLD_", "33554432");
@@ -216,12 +216,12 @@ async fn answer_get_parameters(listener: TcpListener) {
     });
     while let Ok((stream, _)) = listener.accept().await {
         let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
-        // The function is killed in the middle of it.
+        // An error here is expected: the function is killed while the connection is open.
         tokio::spawn(async { connection.await.ok() });
     }
 }
 
-/// A field of `/proc/<pid>/status` in bytes: `VmRSS` is the resident memory of a process, `VmHWM` the most that it had.
+/// A field of `/proc/<pid>/status` in bytes: `VmRSS` is the resident memory of a process, `VmHWM` its peak.
 fn memory(pid: u32, field: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).context("cannot read /proc")?;
     let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
@@ -246,12 +246,12 @@ fn geometric_mean(values: impl Iterator<Item = f64>) -> f64 {
     f64::exp(sum / count)
 }
 
-/// Today, as 2026-03-10.
+/// The current date, for example 2026-03-10.
 async fn date() -> Result<String> {
     Ok(subprocess::output(Command::new("date").arg("+%F")).await?.trim().to_owned())
 }
 
-/// The processor that this runs on.
+/// The number of cores and the model of this machine's processor.
 fn machine() -> Result<String> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").context("cannot read /proc")?;
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();

@@ -1,6 +1,7 @@
-//! S3's objects across a deployment from nothing. The emulator writes each object to disk at once but the rest of its
-//! state only when it ends; when that state is lost, a new stack is refused the bucket that is there. So they step aside
-//! while the stack is made again, and come back under the same name.
+//! Keeps the objects of S3 while the stack is deployed from nothing. The emulator writes each object to disk at once,
+//! but the rest of its state only when it ends. If that state is lost, a new stack cannot create its bucket, because
+//! the bucket's folder exists. So the objects are moved aside while the stack is created, and moved back under the same
+//! name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,12 +11,13 @@ use anyhow::{Context, Result};
 use crate::deploy::ARTIFACTS;
 use crate::stack::Stack;
 
-/// Relative to a stack's folder: `<account>/<bucket>/<key>` below it.
+/// Relative to the stack's folder. Objects are files `<account>/<bucket>/<key>` below it.
 pub const OBJECTS: &str = "data/s3";
 pub const STATE: &str = "data/state";
 const ASIDE: &str = "data/s3-aside";
 
-/// An unfinished deployment may have been here before: what is aside already is the older and the right one.
+/// A bucket that is aside already is not replaced: it comes from an earlier deployment that did not finish, and has the
+/// right objects.
 pub fn set_aside(stack: &Stack) -> Result<()> {
     for (account, bucket, path) in buckets(&stack.path(OBJECTS)) {
         let aside = stack.path(ASIDE).join(&account).join(&bucket);
@@ -27,8 +29,8 @@ pub fn set_aside(stack: &Stack) -> Result<()> {
     stack.empty(STATE)
 }
 
-/// To be called while the emulator does not run: it reads its objects when it starts. The packed functions, of which
-/// it has copies, go.
+/// The emulator must not run: it reads its objects when it starts. The packed functions are removed, because the
+/// emulator has copies of them.
 pub fn restore(stack: &Stack, bucket: &str) -> Result<()> {
     for (_, name, path) in buckets(&stack.path(OBJECTS)) {
         if name == ARTIFACTS {
@@ -39,7 +41,7 @@ pub fn restore(stack: &Stack, bucket: &str) -> Result<()> {
         if name == bucket {
             let path = stack.path(OBJECTS).join(account).join(name);
             if path.exists() {
-                // Just deployed, and so empty.
+                // The new bucket is empty.
                 remove(&path)?;
             }
             rename(&aside, &path)?;

@@ -1,5 +1,5 @@
-//! The functions as AWS gets them: one build of all of them by cargo-lambda, which uses every core, then `sam build`,
-//! which finds them fresh and only lays them out in `.aws-sam`.
+//! Builds the functions as AWS gets them: cargo-lambda builds all of them at once and uses every core. `sam build` then
+//! finds them fresh and only copies them to `.aws-sam`.
 
 use std::fmt::Write;
 use std::fs::{self, File};
@@ -12,18 +12,19 @@ use tokio::process::Command;
 use crate::tools::Tools;
 use crate::{Project, progress, subprocess};
 
-/// What the functions and the layout of the build are made of.
+/// The files that the functions and the layout of the build depend on.
 const SOURCES: [&str; 6] = ["Cargo.toml", "Cargo.lock", "shared", "functions", "template.yaml", "samconfig.toml"];
 
-/// Programs of the tests, each a folder of `tests/`, that are built as a function is: `pictures`, and `panics`.
+/// Programs of the tests that are built as functions are. Each is a folder of `tests/`.
 const PROGRAMS: [&str; 2] = ["pictures", "panics"];
 
 const PROGRAMS_STEP: &str = "Programs of the tests (cargo lambda build)";
 
-/// A finished build. As long as it is held no other `cargo local` builds, so that what is being deployed stays whole.
+/// A finished build. While this value lives no other `cargo local` builds, so that the files that are being deployed do
+/// not change.
 pub struct Build {
     pub template: PathBuf,
-    /// Changes with the sources.
+    /// Changes when a source changes.
     pub fingerprint: String,
     _lock: File,
 }
@@ -43,7 +44,7 @@ pub async fn build(project: &Project, tools: &Tools) -> Result<Build> {
         );
     }
     let log = project.local("build.log");
-    // Only the last build is of interest.
+    // The log is only of the last build.
     let _ = fs::remove_file(&log);
     let step = "Functions (cargo lambda build)";
     progress::step(step, async {
@@ -64,7 +65,7 @@ pub async fn build(project: &Project, tools: &Tools) -> Result<Build> {
     Ok(Build { template, fingerprint, _lock: lock })
 }
 
-/// Builds the programs of the tests, while nobody else builds; where each of them lies.
+/// Builds the programs of the tests while no other `cargo local` builds, and returns their paths.
 pub async fn build_programs(project: &Project, tools: &Tools, build: &Build) -> Result<[PathBuf; 2]> {
     let programs = PROGRAMS.map(|name| project.path(&format!("target/lambda/{name}/bootstrap")));
     let stamp = project.local("built-programs");
@@ -81,8 +82,8 @@ pub async fn build_programs(project: &Project, tools: &Tools, build: &Build) -> 
     progress::step(PROGRAMS_STEP, async {
         let mut cargo = subprocess::cargo();
         cargo.args(["lambda", "build", "--release"]);
-        // With the functions beside them, which are built already, their dependencies have the features that they have there,
-        // and are not compiled again.
+        // The functions, which are built already, are named too: then the dependencies have the same features as
+        // before, and are not compiled again.
         for package in project.functions()?.iter().map(String::as_str).chain(PROGRAMS) {
             cargo.args(["--package", package]);
         }
@@ -103,12 +104,12 @@ async fn lock(project: &Project) -> Result<File> {
     }
     progress::line("  Another `cargo local` is building or deploying; this one waits for it.");
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    // A thread that is not waited for when this program ends: the lock may take minutes to come.
+    // The lock may take minutes to come, so a thread waits for it that does not delay the end of this program.
     std::thread::spawn(move || sender.send(file.lock().map(|()| file)));
     receiver.await.context("cannot lock the build")?.context("cannot lock the build")
 }
 
-/// Every source file with its size and the time it changed.
+/// The size and the modification time of every source file.
 fn fingerprint(project: &Project) -> Result<String> {
     let mut text = String::new();
     for source in SOURCES {

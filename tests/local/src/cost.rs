@@ -1,5 +1,6 @@
-//! `cargo local cost`: what the stack costs while nobody uses it, by its template, and what requests cost, by what they use.
-//! A resource that costs while nobody uses it fails the command, and so does a README that says something else.
+//! `cargo local cost` computes the cost of an idle stack from its template, and the cost of requests from the resources
+//! that they use. The command fails if a resource costs money while the stack is idle, or if the README has other
+//! numbers.
 
 mod idle;
 mod prices;
@@ -21,18 +22,18 @@ use crate::{Project, subprocess};
 const MEASUREMENTS: &str = "tests/local/cost.json";
 const README: &str = "README.md";
 
-/// What `cargo local bench api` leaves behind.
+/// The file that `cargo local bench api` writes.
 const BENCH: &str = "measurements/bench-api.json";
 
-/// Between these lines README.md has what the command prints.
+/// The output of the command stands between these lines of README.md.
 const BEGIN: &str = "<!-- `cargo local cost --write` writes this. -->\n";
 const END: &str = "<!-- So far from `cargo local cost`. -->\n";
 
-/// What to do with README.md.
+/// The use of README.md.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Readme {
     Compare,
-    /// And take over what the bench has measured before.
+    /// Takes over the measurements of the last bench, then writes README.md.
     Write,
 }
 
@@ -75,14 +76,14 @@ fn measurements(project: &Project, readme: Readme) -> Result<Measurements> {
     Ok(measurements)
 }
 
-/// What stands in README.md.
+/// The text that README.md has.
 fn text(template: &Value, idle: &Idle, measurements: &Measurements) -> Result<String> {
     let month = Month::of(template, idle, measurements)?;
     let tables = [idle.table(), month.table(), month.comparison(), Month::assumptions(measurements)];
     Ok(tables.join("\n"))
 }
 
-/// A README with this text between its two lines.
+/// The README with this text between its two lines.
 fn with(readme: &str, text: &str) -> Result<String> {
     let (before, rest) = readme.split_once(BEGIN).with_context(|| format!("{README} has no line {BEGIN}"))?;
     let (_, after) = rest.split_once(END).with_context(|| format!("{README} has no line {END}"))?;

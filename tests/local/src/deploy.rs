@@ -1,5 +1,5 @@
-//! From a running, empty emulator to the deployed product: its secrets into SSM, `sam deploy` of the template that
-//! goes to AWS, and the routes of the API.
+//! Deploys the product into a running, empty emulator: writes its secrets to SSM, runs `sam deploy` with the template
+//! that AWS gets, and creates the routes of the API.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,21 +16,22 @@ use crate::tools::Tools;
 use crate::{Project, http, subprocess};
 
 pub const STACK_NAME: &str = "files-manager";
-/// Where `sam deploy` puts the packed functions.
+/// The bucket into which `sam deploy` puts the packed functions.
 pub const ARTIFACTS: &str = "files-manager-artifacts";
-/// No secret: nobody reaches this machine's loopback from outside. Fixed, so that tickets outlive a restart.
+/// This key is no secret, because the loopback of this machine cannot be reached from outside. It is constant so that
+/// tickets outlive a restart.
 const TICKET_KEY: &str = "tickets of cargo local are signed with this";
 pub const STEP: &str = "Deployment (sam deploy)";
 
-/// What a deployment made, kept beside the data so that the next start needs none.
+/// The result of a deployment. It is kept beside the data, so that the next start needs no deployment.
 #[derive(Serialize, Deserialize)]
 pub struct Deployment {
     fingerprint: String,
-    /// The emulator's address then. It is part of the queue's name, and so of what the functions were given.
+    /// The emulator's address at that time. It is part of the queue's URL, which is a variable of the functions.
     endpoint: String,
     pub api: String,
     outputs: Outputs,
-    /// By logical id, which is the name of the folder.
+    /// The functions' names by logical id, which is the name of the folder.
     functions: BTreeMap<String, String>,
 }
 
@@ -42,7 +43,7 @@ struct Outputs {
     dead_letter_queue_url: String,
 }
 
-/// What `stack_outputs.py` prints.
+/// The output of `stack_outputs.py`.
 #[derive(Deserialize)]
 struct Description {
     api: String,
@@ -82,7 +83,7 @@ impl Deployment {
     }
 }
 
-/// The functions read them at each cold start.
+/// Writes the secrets, which the functions read at each cold start.
 pub async fn put_secrets(record: &Record) -> Result<()> {
     for (name, value) in [
         ("/files-manager/mongodb-uri", record.mongodb_uri.as_str()),
@@ -127,7 +128,7 @@ pub async fn deploy(
     Ok(Deployment { fingerprint: build.fingerprint.clone(), endpoint, api, outputs, functions })
 }
 
-/// A program that takes the emulator for AWS, whatever the user's own configuration of AWS says.
+/// A program that uses the emulator as AWS, whatever the user's own configuration of AWS is.
 fn aws(program: &Path, endpoint: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {

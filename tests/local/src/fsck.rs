@@ -1,4 +1,4 @@
-//! `cargo local fsck`: has the sweeper's function compare the ledger with the bucket, and says what it found.
+//! `cargo local fsck` invokes the sweeper's function to compare the ledger with the bucket, and prints the report.
 
 use std::fmt::{self, Display, Formatter};
 use std::process::ExitCode;
@@ -13,7 +13,8 @@ use crate::progress::{line, notice};
 use crate::stack::{Record, Stack};
 use crate::{Project, http};
 
-/// How long what the tests have set going may take to come to rest: messages in the queue, rows that expire only now.
+/// The longest time until everything that the tests started is finished: messages in the queue, and rows that expire
+/// late.
 const REST: Duration = Duration::from_mins(1);
 
 pub async fn fsck(project: &Project) -> Result<ExitCode> {
@@ -24,8 +25,8 @@ pub async fn fsck(project: &Project) -> Result<ExitCode> {
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What the tests, or histories with faults, have left in ledger and bucket must agree, done by way of the API or behind its
-/// back.
+/// The ledger and the bucket that the tests or the workloads with faults leave behind must agree, whether a test
+/// changed them through the API or directly.
 pub async fn afterwards(record: &Record) -> Result<ExitCode> {
     let deadline = Instant::now() + REST;
     loop {
@@ -53,7 +54,7 @@ fn sweeper(record: &Record) -> Result<&str> {
     record.functions.get("sweeper").map(String::as_str).context("the stack has no sweeper")
 }
 
-/// What the sweeper returns.
+/// The report that the sweeper returns.
 #[derive(Deserialize)]
 struct Report {
     orphans: Findings<Orphan>,
@@ -94,7 +95,7 @@ impl Report {
     }
 }
 
-/// One line, and one for each finding.
+/// One line for the report, and one for each finding.
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
         let Self { orphans, dangling, stale, complete } = self;
@@ -148,7 +149,7 @@ impl Display for Stale {
     }
 }
 
-/// Whoever put an object into the bucket must not command the terminal.
+/// The key with control characters escaped: the name of an object must not control the terminal.
 fn printable(key: &str) -> impl Display {
     key.escape_debug()
 }

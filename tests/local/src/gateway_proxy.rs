@@ -1,9 +1,9 @@
-//! The friendly address of the API: a proxy that hands every request on to the emulator under the path by which that
-//! knows the API, and says of it what API Gateway would: by which host and protocol it came. Not every resolver knows
-//! `*.localhost`, and nobody wants to type it.
+//! The public address of the API on this machine: a proxy that forwards every request to the emulator, under the path
+//! that the emulator has for the API. It adds the headers that API Gateway adds about the host and the protocol. Not
+//! every resolver knows `*.localhost`, and the emulator's own URL is long.
 //!
-//! The proxy also refuses what API Gateway and Lambda refuse, with their answers: a request or an answer that is too large,
-//! and a function that takes too long. The emulator refuses none of these.
+//! The proxy also enforces the limits of API Gateway and Lambda, with their answers: a request or an answer that is too
+//! large, and a function that takes too long. The emulator enforces none of them.
 
 use std::convert::Infallible;
 use std::io;
@@ -31,27 +31,28 @@ use tokio::time::timeout;
 
 use crate::aws_limits::{GATEWAY_BODY, GATEWAY_HEAD, GATEWAY_TIMEOUT, LAMBDA_PAYLOAD};
 
-/// These belong to one connection and are not handed on.
+/// Hop-by-hop headers, which belong to one connection and are not forwarded.
 const HOP_BY_HOP: [HeaderName; 6] =
     [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, HeaderName::from_static("keep-alive")];
 
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// How much of a body that is too large is read and thrown away, in bytes. A client that is still sending when its
-/// connection closes does not see the answer.
+/// The largest number of bytes of a body that is too large that are read and dropped. A client that is still sending
+/// when its connection closes does not see the answer.
 const DISCARDED: usize = 64 << 20;
 
-/// An event without its body, its headers and its path, in bytes: ids, times and the names of fields.
+/// The size of an event without its body, headers and path, in bytes: ids, times and the names of fields.
 const ENVELOPE: usize = 600;
 
-/// The listeners of the proxy, opened first of all so that a port in use is said before minutes of work.
+/// The proxy's listeners. They are opened before anything else, so that a port in use is reported before minutes of
+/// work.
 pub struct GatewayProxy {
     port: u16,
     listeners: Vec<TcpListener>,
 }
 
 impl GatewayProxy {
-    /// Port 0 takes any.
+    /// Port 0 chooses a free port.
     pub async fn open(port: u16) -> Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await;
         let listener = listener.with_context(|| {
@@ -59,7 +60,7 @@ impl GatewayProxy {
         })?;
         let port = listener.local_addr()?.port();
         let mut listeners = vec![listener];
-        // `localhost` may mean either; a machine without IPv6 has only the first.
+        // `localhost` may resolve to either address. A machine without IPv6 has only the first.
         listeners.extend(TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))).await.ok());
         Ok(Self { port, listeners })
     }
@@ -84,7 +85,7 @@ impl GatewayProxy {
 async fn accept(listener: TcpListener, api: Api) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of file handles, most likely; the next moment may be better.
+            // The process is most likely out of file descriptors, and a retry may succeed.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -94,7 +95,7 @@ async fn accept(listener: TcpListener, api: Api) {
                 let api = api.clone();
                 async move { Ok::<_, Infallible>(api.forward(request).await) }
             });
-            // A client that went away is not a failure of the proxy.
+            // An error here is expected: a client may close its connection.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
         });
     }
@@ -103,7 +104,8 @@ async fn accept(listener: TcpListener, api: Api) {
 #[derive(Clone)]
 struct Api {
     base: String,
-    /// What is said to who calls it by a name that is not its own; API Gateway would not take the request.
+    /// The `Host` that a function gets if a client uses another name than the API's. API Gateway would refuse such a
+    /// request.
     host: HeaderValue,
     client: Client<HttpConnector, Full<Bytes>>,
 }
@@ -131,7 +133,7 @@ impl Api {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         head.uri = format!("{}{path}", self.base).parse::<Uri>().map_err(|_| Refusal::BadRequest)?;
         drop_hop_by_hop(&mut head.headers);
-        // hyper answers it itself as soon as the body is read.
+        // hyper answers `Expect` itself as soon as the body is read.
         head.headers.remove(EXPECT);
         if !head.headers.get(HOST).is_some_and(is_loopback) {
             head.headers.insert(HOST, self.host.clone());
@@ -144,7 +146,7 @@ impl Api {
         }
         drop_hop_by_hop(&mut head.headers);
         if head.status == StatusCode::NO_CONTENT {
-            // The emulator says `application/json` of an answer for which the function says nothing.
+            // The emulator adds `application/json` to an answer for which the function sets no type.
             head.headers.remove(CONTENT_TYPE);
         }
         Ok(Response::from_parts(head, Full::from(body)))
@@ -158,7 +160,7 @@ impl Api {
     }
 }
 
-/// Why a request has no answer of a function.
+/// The reasons why a request gets no answer of a function.
 #[derive(Debug, PartialEq)]
 enum Refusal {
     HeadTooLarge,
@@ -179,7 +181,7 @@ impl Refusal {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, json!({ "message": "Request Entity Too Large" })),
             Self::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, json!({ "message": "Service Unavailable" })),
             Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, json!({ "message": "Internal Server Error" })),
-            // These two are no answers of AWS.
+            // AWS does not give these two answers.
             Self::BadRequest => (StatusCode::BAD_REQUEST, json!({ "error": "Bad request" })),
             Self::NoEmulator => (StatusCode::BAD_GATEWAY, json!({ "error": "The local AWS emulator does not answer" })),
         };
@@ -191,7 +193,7 @@ impl Refusal {
     }
 }
 
-/// The body of a request, as far as API Gateway takes one.
+/// The body of a request, up to API Gateway's limit.
 async fn whole(mut body: impl Body<Data = Bytes> + Unpin) -> Result<Bytes, Refusal> {
     let (mut bytes, mut read) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
@@ -206,31 +208,32 @@ async fn whole(mut body: impl Body<Data = Bytes> + Unpin) -> Result<Bytes, Refus
     if read > GATEWAY_BODY { Err(Refusal::TooLarge) } else { Ok(Bytes::from(bytes)) }
 }
 
-/// The first line of a request and the values of its headers, in bytes.
+/// The size of the first line and the values of the headers, in bytes.
 fn head_bytes(head: &Parts) -> usize {
     let line = format!("{} {} {:?}", head.method, head.uri, head.version).len();
     line + head.headers.values().map(HeaderValue::len).sum::<usize>()
 }
 
-/// The event that API Gateway makes of a request, in bytes, to within a few hundred: payload format 2.0 as JSON.
+/// The size of the event that API Gateway makes from a request (payload format 2.0, as JSON), in bytes, correct to
+/// within a few hundred.
 fn event_bytes(head: &Parts, body: &[u8]) -> usize {
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let headers = head.headers.iter().map(|(name, value)| name.as_str().len() + json_bytes(value.as_bytes()) + 4);
     let body = if is_text(&head.headers) { json_bytes(body) } else { base64_bytes(body) };
-    // The event has the path and the query twice, whole and in parts.
+    // The event has the path and the query twice: as a whole and in parts.
     ENVELOPE + 2 * json_bytes(path.as_bytes()) + headers.sum::<usize>() + body
 }
 
-/// What a function gave Lambda for such an answer, in bytes, to within a few hundred.
+/// The size of the function's return value for this answer, in bytes, correct to within a few hundred.
 fn answer_bytes(headers: &HeaderMap, body: &[u8]) -> usize {
-    // lambda_http sends a body as base64 that says how it is encoded.
+    // lambda_http sends a body with a `Content-Encoding` as base64.
     let is_text = is_text(headers) && !headers.contains_key(CONTENT_ENCODING);
     let names = headers.iter().map(|(name, value)| name.as_str().len() + json_bytes(value.as_bytes()) + 4);
     names.sum::<usize>() + if is_text { json_bytes(body) } else { base64_bytes(body) }
 }
 
-/// Whether API Gateway sends a body of this type as text, and any other as base64: the emulator's list, which its authors
-/// compared with AWS.
+/// True if API Gateway sends a body of this type as text. It sends any other as base64. The list is the emulator's,
+/// which its authors compared with AWS.
 fn is_text(headers: &HeaderMap) -> bool {
     let of = headers.get(CONTENT_TYPE).and_then(|of| of.to_str().ok()).unwrap_or_default();
     let of = of.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -241,7 +244,7 @@ fn base64_bytes(bytes: &[u8]) -> usize {
     bytes.len().div_ceil(3) * 4 + 2
 }
 
-/// A text as a JSON string, quotes included, in bytes.
+/// The size of a text as a JSON string, with its quotes, in bytes.
 fn json_bytes(text: &[u8]) -> usize {
     let mut bytes = Count(0);
     // Counting does not fail.
@@ -298,7 +301,7 @@ mod tests {
         let quotes = event_bytes(&head("text/plain", &[]), &[b'"'; 1000]);
         let controls = event_bytes(&head("text/plain", &[]), &[1; 1000]);
         assert_eq!(controls - quotes, 4000);
-        // Where nothing says what a body is, it is bytes.
+        // A body without a type is binary.
         let unknown = event_bytes(&Request::post("/files").body(()).unwrap().into_parts().0, &body);
         assert!(beside(unknown, 4 << 20) < 1000, "{unknown}");
     }
@@ -308,7 +311,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
-        // As text it would take six times as much.
+        // As text the answer would be six times as large.
         assert!(answer_bytes(&headers, &vec![1; 4 << 20]) < LAMBDA_PAYLOAD);
         assert!(answer_bytes(&headers, &vec![1; 5 << 20]) > LAMBDA_PAYLOAD);
         headers.remove(CONTENT_ENCODING);
@@ -325,7 +328,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_function_that_does_not_answer_is_given_up_after_30_seconds() {
-        // It takes connections and says nothing.
+        // This server accepts connections and never answers.
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
         let base = format!("http://{}", silent.local_addr().unwrap());

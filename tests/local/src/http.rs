@@ -1,4 +1,5 @@
-//! Requests to the loopback: is a part ready, and the few calls to AWS for which no tool is worth its start.
+//! Requests to the loopback: whether a service is ready, and the few calls of AWS that are not worth the start of a
+//! tool.
 
 use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Full};
@@ -11,18 +12,18 @@ use serde_json::Value;
 
 use crate::stack::{ACCESS_KEY_ID, REGION};
 
-/// A GET that S3 would take for one of its own.
+/// A GET with the authorization of an S3 request.
 pub async fn get(url: &str) -> Result<StatusCode> {
     let request = Request::get(url).header("authorization", authorization("s3")).body(Full::default())?;
     Ok(client().request(request).await?.status())
 }
 
-/// A call of an AWS service that speaks JSON 1.1.
+/// Calls an AWS service that speaks JSON 1.1.
 pub async fn call(endpoint: &str, service: &str, target: &str, body: &Value) -> Result<()> {
     answer(endpoint, service, target, body).await.map(drop)
 }
 
-/// The same, and what the service answers.
+/// Calls an AWS service that speaks JSON 1.1, and returns its answer.
 pub async fn query(endpoint: &str, service: &str, target: &str, body: &Value) -> Result<Value> {
     let answer = answer(endpoint, service, target, body).await?;
     serde_json::from_slice(answer.body()).with_context(|| format!("{target} answers no JSON"))
@@ -37,7 +38,7 @@ async fn answer(endpoint: &str, service: &str, target: &str, body: &Value) -> Re
     send(request).await.with_context(|| format!("{target} failed"))
 }
 
-/// Runs a function; what it returns.
+/// Invokes a function and returns its result.
 pub async fn invoke(endpoint: &str, function: &str, event: &Value) -> Result<Value> {
     let request = Request::post(format!("{endpoint}/2015-03-31/functions/{function}/invocations"))
         .header("authorization", authorization("lambda"))
@@ -57,7 +58,7 @@ pub async fn create_bucket(endpoint: &str, name: &str) -> Result<()> {
     send(request).await.with_context(|| format!("creating the bucket {name} failed")).map(drop)
 }
 
-/// The emulator reads the account and the service out of it and checks no signature of its root key.
+/// The emulator reads the account and the service from this header. It checks no signature of its root key.
 fn authorization(service: &str) -> String {
     format!(
         "AWS4-HMAC-SHA256 Credential={ACCESS_KEY_ID}/20260101/{REGION}/{service}/aws4_request, \

@@ -1,4 +1,5 @@
-//! `cargo local lint`: is `template.yaml` good as it stands, and as AWS will expand it, and may every dependency be one?
+//! `cargo local lint` checks `template.yaml`, as it is and as AWS expands it, and the licences, sources and versions of
+//! all dependencies.
 
 use std::fs;
 use std::path::Path;
@@ -52,7 +53,7 @@ async fn check(project: &Project, tools: &Tools, linters: &Path, log: &Path) -> 
         checkov.args(["--output", "cli", "--output", "json", "--output-file-path"]);
         checkov.arg(format!("console,{}", report.display()));
         subprocess::run(&mut checkov, step, log).await?;
-        // A file that it does not take for a template is good to checkov.
+        // checkov passes a file that it does not recognise as a template.
         let report = fs::read(&report).context("checkov wrote no report")?;
         let report: Value = serde_json::from_slice(&report).context("cannot read checkov's report")?;
         let passed = report["summary"]["passed"].as_u64().unwrap_or_default();

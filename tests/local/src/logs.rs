@@ -1,4 +1,4 @@
-//! `cargo local logs`: what the functions of the `cargo local up` that runs have logged.
+//! `cargo local logs` prints the log lines of the functions of the running `cargo local up`.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -12,14 +12,14 @@ use crate::progress::line;
 use crate::stack::{Record, Stack};
 use crate::{Project, deploy, http};
 
-/// How far back a first look goes, and how many lines of it are shown at most.
+/// The age and the number of the lines that are printed first.
 const RECENT: Duration = Duration::from_mins(15);
 const SHOWN: usize = 200;
 
-/// How often new lines are looked for.
+/// The interval at which new lines are read.
 const FOLLOWING: Duration = Duration::from_millis(500);
 
-/// What the platform writes around the lines of a function.
+/// The lines that Lambda writes before and after the lines of a function.
 const PLATFORM: [&str; 3] = ["START RequestId", "END RequestId", "REPORT RequestId"];
 
 #[derive(Debug, PartialEq)]
@@ -46,7 +46,7 @@ pub async fn logs(project: &Project, options: &Options) -> Result<()> {
                 since = timestamp;
                 seen.clear();
             }
-            // Events of one millisecond may come in two answers.
+            // Two answers may have events of the same millisecond.
             if seen.insert(message.clone()) {
                 lines.extend(shown(&message, options.function.as_deref()));
             }
@@ -61,7 +61,7 @@ pub async fn logs(project: &Project, options: &Options) -> Result<()> {
     }
 }
 
-/// What was logged at this time, in milliseconds since 1970, or later; oldest first.
+/// The events of this time, in milliseconds since 1970, and later, oldest first.
 async fn events(record: &Record, since: u64) -> Result<Vec<(u64, String)>> {
     let query = json!({ "logGroupName": format!("/aws/lambda/{}", deploy::STACK_NAME), "startTime": since });
     let found = http::query(&record.aws_endpoint, "logs", "Logs_20140328.FilterLogEvents", &query).await?;
@@ -70,13 +70,13 @@ async fn events(record: &Record, since: u64) -> Result<Vec<(u64, String)>> {
     Ok(events.iter().filter_map(event).collect())
 }
 
-/// A line as a person reads it; `None` if it is the platform's, or of another function.
+/// A line in the form in which it is printed. `None` if it is a line of the platform or of another function.
 fn shown(message: &str, function: Option<&str>) -> Option<String> {
     if PLATFORM.iter().any(|platform| message.starts_with(platform)) {
         return None;
     }
     let Ok(Value::Object(mut fields)) = serde_json::from_str(message) else {
-        // A function that does not start says why in plain words, and not which function it is.
+        // A function that fails to start logs plain text without its name.
         return function.is_none().then(|| message.to_owned());
     };
     if function.is_some_and(|function| fields["function"] != function) {

@@ -1,6 +1,6 @@
-//! `cargo local`: the whole product on this machine, without AWS and without Docker. One command sets up the pinned
+//! `cargo local` runs the whole product on this machine, without AWS and without Docker. `up` installs the pinned
 //! tools, builds the functions, starts MongoDB, Redis and an AWS emulator, deploys `template.yaml` into it and serves
-//! the API; another does the same into a folder of its own and runs the tests there.
+//! the API. `test` does the same in a folder of its own and runs the tests there.
 
 #![forbid(unsafe_code)]
 
@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
     match run(command).await {
         Ok(code) => code,
         Err(error) => {
-            // The cause first, what to do about it after, on one line.
+            // One line: first the cause, then the remedy.
             progress::notice(format!("error: {error:#}"));
             ExitCode::FAILURE
         }
@@ -90,7 +90,7 @@ async fn unless_interrupted(bench: impl Future<Output = Result<ExitCode>>) -> Re
     }
 }
 
-/// Writes what the build takes for the description of the API.
+/// Writes the description of the API, which the build of `status` includes.
 async fn describe(project: &Project) -> Result<ExitCode> {
     let mut cargo = subprocess::cargo();
     cargo.args(["run", "--quiet", "--package", "openapi"]).current_dir(project.path(""));
@@ -98,14 +98,14 @@ async fn describe(project: &Project) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The checkout this program belongs to.
+/// The checkout that this program belongs to.
 pub struct Project {
     root: PathBuf,
 }
 
 impl Project {
     fn here() -> Self {
-        // As Cargo says now: the checkout may have been moved since this was compiled.
+        // Cargo's variable of this run comes first: the checkout may have been moved since this was compiled.
         let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root = Path::new(&package).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned();
         Self { root }
@@ -115,7 +115,7 @@ impl Project {
         self.root.join(relative)
     }
 
-    /// Their names: a folder of `functions/` is a function.
+    /// The names of the functions: each folder of `functions/` is a function.
     pub fn functions(&self) -> Result<Vec<String>> {
         let folders = std::fs::read_dir(self.path("functions")).context("cannot read functions/")?;
         let mut names: Vec<_> =
@@ -124,13 +124,13 @@ impl Project {
         Ok(names)
     }
 
-    /// Everything this program makes except Cargo's and SAM's own output; git ignores it.
+    /// The folder of everything that this program writes, except the output of Cargo and SAM. Git ignores it.
     pub fn local(&self, relative: &str) -> PathBuf {
         self.root.join(".local").join(relative)
     }
 }
 
-/// Resolves when somebody wants this program to end.
+/// Resolves when Ctrl-C or a signal asks this program to end.
 pub async fn interrupted() -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
@@ -141,7 +141,7 @@ pub async fn interrupted() -> Result<()> {
     }
 }
 
-/// `first` in front of the PATH of this program.
+/// The PATH of this program with `first` in front.
 pub fn path_with(first: &Path) -> OsString {
     let mut path = first.as_os_str().to_owned();
     if let Some(rest) = std::env::var_os("PATH") {

@@ -1,5 +1,5 @@
-//! What the user sees: one line a step, with its duration. A terminal that is gone must not stop a teardown, so nothing
-//! here fails or panics when it cannot be written.
+//! The output for the user: one line for each step, with its duration. A closed terminal must not stop the end of a
+//! stack, so an output that cannot be written is no error and no panic.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr, stdout};
@@ -9,7 +9,7 @@ use anyhow::Result;
 
 const WIDTH: usize = 42;
 
-/// Runs one step and prints what it is and how long it took.
+/// Runs one step and prints its name and its duration.
 pub async fn step<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
     print(&format!("  {what:WIDTH$}"));
     let started = Instant::now();
@@ -24,12 +24,12 @@ pub async fn step<T>(what: &str, work: impl Future<Output = Result<T>>) -> Resul
     result
 }
 
-/// A step that had nothing to do.
+/// Prints a step that had nothing to do.
 pub fn skipped(what: &str, why: &str) {
     line(format!("  {what:WIDTH$}{why:>8}"));
 }
 
-/// The last line of a long step's output, shown behind its name on a terminal and nowhere else.
+/// The last line of a long step's output. It is shown after the step's name, and only on a terminal.
 pub fn note(step: &str, note: &str) {
     if stdout().is_terminal() {
         let note: String = note.trim().chars().take(32).collect();
@@ -41,7 +41,7 @@ pub fn line(text: impl Display) {
     print(&format!("{text}\n"));
 }
 
-/// Something the user must know, on stderr.
+/// Prints an important message on stderr.
 pub fn notice(text: impl Display) {
     let _ = writeln!(stderr(), "{text}");
 }

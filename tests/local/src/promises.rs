@@ -1,4 +1,5 @@
-//! The table of promises, `tests/PROMISES.md`: which tests show each, by their names, and what the last run measured.
+//! The table of promises, `tests/PROMISES.md`: the names of the tests that prove each promise, and the measurements of
+//! the last run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,10 +13,10 @@ use crate::progress::line;
 
 const TABLE: &str = "tests/PROMISES.md";
 
-/// Stands beside the measurements of a run in which every test has passed.
+/// A file with this name is written beside the measurements when every test has passed.
 const PASSED: &str = "passed";
 
-/// Writes what the last `cargo local test` showed, and the last `cargo local chaos`.
+/// Writes the measurements of the last `cargo local test` and of the last `cargo local chaos` into the table.
 pub fn promises(project: &Project) -> Result<ExitCode> {
     let measurements = project.local("measurements");
     ensure!(measurements.join(PASSED).exists(), "it is not known that every test passes: run `cargo local test` first");
@@ -34,10 +35,10 @@ pub fn every_test_has_passed(project: &Project) -> Result<()> {
     Ok(fs::write(project.local("measurements").join(PASSED), "")?)
 }
 
-/// By promise, sorted.
+/// The entries of one column by promise, sorted.
 type Column = BTreeMap<String, Vec<String>>;
 
-/// The table with these tests, and these measurements or those that it has.
+/// The table with these tests, and with these measurements or, if there are none, the table's own.
 fn with(table: &str, tests: &Column, measurements: Option<&Column>) -> Result<String> {
     let mut rows = Vec::new();
     for row in table.lines() {
@@ -66,7 +67,8 @@ fn is_promise(text: &str) -> bool {
     matches!(letters.next(), Some('R' | 'S')) && letters.as_str().parse::<u8>().is_ok()
 }
 
-/// A file for each: its name is the promise and what was measured, its content the measurement.
+/// The measurements of a folder, each in a file. The file's name is the promise and the subject, the content is the
+/// value.
 fn measurements_in(folder: &Path) -> Result<Column> {
     let mut measurements = Column::new();
     for file in fs::read_dir(folder)? {
@@ -83,7 +85,7 @@ fn measurements_in(folder: &Path) -> Result<Column> {
     Ok(measurements)
 }
 
-/// Every test that says in its name what it shows: `r06_…`, or `s17_s24_…` for two.
+/// The tests by promise. The name of a test begins with its promises: `r06_…`, or `s17_s24_…` for two.
 fn tests(project: &Project) -> Result<Column> {
     let mut tests = Column::new();
     for folder in ["functions", "shared", "tests"] {
@@ -106,7 +108,7 @@ fn collect(folder: &Path, tests: &mut Column) -> Result<()> {
     Ok(())
 }
 
-/// The names of all functions without arguments, as tests are.
+/// The names of all functions without arguments. Tests have none.
 fn collect_names(folder: &Path, names: &mut Vec<String>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

@@ -1,5 +1,5 @@
-//! `cargo local schemathesis`: is every answer as the description of the API says? Asked by a program that makes requests
-//! of that description, good ones and bad ones: half of the time of nobody's, half of them with a token.
+//! `cargo local schemathesis` tests whether every answer agrees with the description of the API. Schemathesis generates
+//! valid and invalid requests from the description: half of the time without a token, half of the time with one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::stack::{Record, Stack};
 use crate::subprocess::{self, ProcessGroup};
 use crate::{Project, path_with};
 
-/// How often each status was answered, by operation.
+/// The number of answers by operation and status.
 type Seen = BTreeMap<String, BTreeMap<u16, u64>>;
 
 pub async fn run(project: &Project, folder: &Path, stack: &Stack, record: &Record, time: Duration) -> Result<ExitCode> {
@@ -52,7 +52,7 @@ pub async fn run(project: &Project, folder: &Path, stack: &Stack, record: &Recor
     Ok(ExitCode::SUCCESS)
 }
 
-/// What was asked, and whether that was worth it: with a token most operations do at least once what they are for.
+/// Prints the requests and checks that they were useful: with a token most operations must succeed at least once.
 fn tell(seen: &Seen, with_token: bool) -> Result<()> {
     let requests: u64 = seen.values().flat_map(BTreeMap::values).sum();
     let done = |statuses: &&BTreeMap<u16, u64>| statuses.keys().any(|status| (200..400).contains(status));

@@ -1,5 +1,5 @@
-//! The long-running parts of a stack, as they are recorded in `stack.json`. A part is known by its process id *and*
-//! the time it started, so that a process which merely got the same number later is never touched.
+//! The long-running services of a stack, as they are recorded in `stack.json`. A service is identified by its process
+//! id *and* the time at which it started, so that another process which later gets the same id is never touched.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,14 +16,15 @@ use tokio::time::{Instant, sleep};
 use crate::subprocess::tail;
 
 const POLL: Duration = Duration::from_millis(20);
-/// Enough for the emulator to write its state and for MongoDB to close its files.
+/// The time in which the emulator writes its state and MongoDB closes its files.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// What it takes to start a part, now or again: a fault test kills it and starts it from this.
+/// The command that starts a service. A fault test kills the service and starts it again with this.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Program {
     pub argv: Vec<String>,
-    /// The whole environment, nothing is inherited: the emulator hands its own on to the functions.
+    /// The whole environment. Nothing is inherited, because the emulator passes its own environment on to the
+    /// functions.
     pub env: BTreeMap<String, String>,
     pub log: PathBuf,
 }
@@ -38,7 +39,7 @@ pub struct ServiceProcess {
 }
 
 impl ServiceProcess {
-    /// Starts a part as the leader of a process group of its own: Ctrl-C does not reach it, and what it starts can
+    /// Starts a service as the leader of a new process group. So Ctrl-C does not reach it, and its child processes can
     /// be ended with it.
     pub fn start(program: Program) -> Result<Self> {
         let log = File::options().create(true).append(true).open(&program.log).context("cannot open a log")?;
@@ -63,7 +64,7 @@ impl ServiceProcess {
         Stat::of(self.pid).is_some_and(|stat| stat.start_time == self.start_time && !stat.is_zombie)
     }
 
-    /// Ends the part and everything it started; first politely, so that it can save what it holds.
+    /// Ends the service and its child processes: first with SIGTERM, so that it can save its data, then with SIGKILL.
     pub async fn stop(&self) {
         self.signal(Signal::TERM);
         let deadline = Instant::now() + GRACE;
@@ -77,7 +78,7 @@ impl ServiceProcess {
     }
 
     fn signal(&self, signal: Signal) {
-        // Gone in the meantime is as good as ended.
+        // An error is no problem: the process has ended in the meantime.
         if let Some(pid) = Pid::from_raw(self.pid.cast_signed())
             && !self.group().is_empty()
         {
@@ -85,8 +86,8 @@ impl ServiceProcess {
         }
     }
 
-    /// The living processes of this part's group. The kernel does not give a number to a new process while a group
-    /// has it, so a leader that started at another time means that the group of old is gone.
+    /// The living processes of this service's group. The kernel gives the id of a group to no new process while the
+    /// group exists. So if the leader has another start time, the old group is gone.
     fn group(&self) -> Vec<u32> {
         if Stat::of(self.pid).is_some_and(|leader| leader.start_time != self.start_time) {
             return Vec::new();
@@ -100,7 +101,7 @@ impl ServiceProcess {
         .collect()
     }
 
-    /// Waits until `ready` says yes; gives up when the part ends or after a minute.
+    /// Waits until `ready` returns true. Fails when the service ends, or after a minute.
     pub async fn until(&self, name: &str, mut ready: impl AsyncFnMut() -> bool) -> Result<()> {
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
@@ -119,7 +120,7 @@ impl ServiceProcess {
     }
 }
 
-/// Ends another `cargo local` by the process id it wrote down.
+/// Ends another `cargo local`, of which the process id is known.
 pub fn terminate(pid: u32, start_time: u64) {
     if Stat::of(pid).is_some_and(|stat| stat.start_time == start_time)
         && let Some(pid) = Pid::from_raw(pid.cast_signed())
@@ -135,10 +136,10 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// None when there is no such process.
+    /// `None` if there is no such process.
     pub fn of(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in parentheses may hold anything; the fields after it are numbered from 3.
+        // The name in parentheses may have any characters. The fields after it are numbered from 3.
         let (_, fields) = stat.rsplit_once(')')?;
         let fields: Vec<_> = fields.split_whitespace().collect();
         let field = |number: usize| fields.get(number - 3);

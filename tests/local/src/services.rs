@@ -1,4 +1,4 @@
-//! What a stack is made of: how each part is started, and when it is ready.
+//! The services of a stack: the command that starts each of them, and the check that it is ready.
 
 use std::collections::BTreeMap;
 
@@ -16,14 +16,14 @@ pub const REDIS: &str = "redis";
 pub const EMULATOR: &str = "emulator";
 pub const FAULT_PROXY: &str = "faults";
 
-/// What the stack is for decides what it keeps and how strict it is.
+/// The purpose of a stack decides what it keeps and how strict it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// For a person: data is kept.
+    /// For `up`: data is kept.
     Use,
-    /// For a bench: nothing is kept, and there is nothing between it and the stores.
+    /// For a benchmark: nothing is kept, and no proxy is between the stack and the stores.
     Bench,
-    /// For the tests: nothing is kept, IAM is enforced, faults can be injected between the functions and S3 or SQS.
+    /// For the tests: nothing is kept, IAM is enforced, and faults can be injected between the functions and S3 or SQS.
     Test,
 }
 
@@ -47,7 +47,7 @@ pub fn redis(stack: &Stack, tools: &Tools, port: u16, purpose: Purpose) -> Resul
     Ok(Program { argv, env: environment(stack), log: stack.log(REDIS) })
 }
 
-/// It accepts connections while it still loads its data, but answers a PING only after.
+/// Redis accepts connections while it still loads its data, but answers a PING only after that.
 pub async fn redis_is_ready(port: u16) -> bool {
     let ping = async {
         let mut redis = TcpStream::connect(("127.0.0.1", port)).await?;
@@ -59,7 +59,7 @@ pub async fn redis_is_ready(port: u16) -> bool {
     ping.await.unwrap_or(false)
 }
 
-/// `proxy` is where the functions are to find S3 and SQS, when that is not the emulator itself.
+/// `proxy` is the URL of S3 and SQS for the functions, if it is not the emulator's own.
 pub fn emulator(
     project: &Project,
     stack: &Stack,
@@ -74,9 +74,9 @@ pub fn emulator(
     set("BIND_HOST", "127.0.0.1");
     set("LOG_LEVEL", "INFO");
     set("IOT_MTLS_ENABLED", "0");
-    // Never the Docker of the machine, even where there is one.
+    // The emulator must not use the Docker of this machine.
     set("DOCKER_HOST", "unix:///nonexistent");
-    // The functions inherit these: without them they would call the real AWS.
+    // The functions inherit these variables. Without them they would call the real AWS.
     set("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{port}"));
     set("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID);
     set("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
@@ -111,13 +111,13 @@ pub fn fault_proxy(project: &Project, stack: &Stack, tools: &Tools, port: u16, e
     Program { argv, env: environment(stack), log: stack.log(FAULT_PROXY) }
 }
 
-/// At its first request for S3 it loads what it must know of S3, for seconds; no test is to wait for that. What the
-/// emulator answers to the request does not matter.
+/// The proxy loads its data about S3 at its first request for S3, which takes seconds. This request does it before the
+/// tests. The status of the answer does not matter.
 pub async fn fault_proxy_is_ready(port: u16) -> bool {
     http::get(&format!("http://127.0.0.1:{port}/no-bucket")).await.is_ok()
 }
 
-/// Starts a part and writes it down at once.
+/// Starts a service and records it at once.
 pub fn start(stack: &Stack, record: &mut Record, name: &str, program: Program) -> Result<()> {
     let process = ServiceProcess::start(program).with_context(|| format!("cannot start {name}"))?;
     record.processes.insert(name.to_owned(), process);
@@ -136,7 +136,7 @@ fn path(stack: &Stack, relative: &str) -> String {
     stack.path(relative).display().to_string()
 }
 
-/// One of the scripts beside this crate, run by the emulator's Python.
+/// A script of tests/local, run by the emulator's Python.
 fn script(project: &Project, tools: &Tools, name: &str) -> Vec<String> {
     vec![tools.python().display().to_string(), project.path("tests/local").join(name).display().to_string()]
 }
@@ -145,7 +145,7 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// The port in a URL of the loopback.
+/// The port of a URL of the loopback.
 pub fn port_of(url: &str) -> Option<u16> {
     let (_, rest) = url.split_once("127.0.0.1:")?;
     rest.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()

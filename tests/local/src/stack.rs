@@ -1,5 +1,5 @@
-//! A stack's folder: its lock, its record `stack.json`, its data and its logs. The record is written before a part is
-//! waited for, so that whoever comes after a `kill -9` finds what to end.
+//! A stack's folder: its lock, its record `stack.json`, its data and its logs. The record is written before anything
+//! waits for a service, so that the next command after a `kill -9` finds the services that it must end.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -20,10 +20,10 @@ pub const SECRET_ACCESS_KEY: &str = "test";
 
 const RECORD: &str = "stack.json";
 
-/// Stopped in this order: the functions first, then what they use.
+/// The order in which services are stopped: first the functions with the emulator, then the services that they use.
 const ORDER: [&str; 4] = ["emulator", "faults", "redis", "mongodb"];
 
-/// `stack.json`, which the tests read to find the stack, and write when they have started a part anew.
+/// The content of `stack.json`. The tests read it to find the stack, and write it when they have restarted a service.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Record {
     pub api: String,
@@ -36,7 +36,7 @@ pub struct Record {
     pub bucket: String,
     pub queue_url: String,
     pub dead_letter_queue_url: String,
-    /// The fault proxy between the functions and S3 and SQS; its control API is under `/_microburst/`.
+    /// The URL of the fault proxy between the functions and S3 and SQS. Its control API is under `/_microburst/`.
     pub faults: Option<String>,
     /// The names of the deployed functions, by the names of their folders.
     pub functions: BTreeMap<String, String>,
@@ -45,13 +45,13 @@ pub struct Record {
 
 pub struct Stack {
     folder: PathBuf,
-    /// Held as long as this stack is; it ends with this process, however it ends.
+    /// The lock is held while this value lives. It ends with this process, even after a `kill -9`.
     _lock: File,
 }
 
 pub enum Opened {
     Stack(Stack),
-    /// Another `cargo local` has it: its process id and the time it started.
+    /// Another `cargo local` uses the folder: its process id and the time at which it started.
     InUse {
         pid: u32,
         start_time: u64,
@@ -59,7 +59,7 @@ pub enum Opened {
 }
 
 impl Stack {
-    /// Takes the folder and ends what a killed `cargo local` left running in it.
+    /// Locks the folder and ends the services that a killed `cargo local` left running in it.
     pub async fn open(folder: PathBuf) -> Result<Opened> {
         fs::create_dir_all(folder.join("logs")).with_context(|| format!("cannot create {}", folder.display()))?;
         let path = folder.join("lock");
@@ -84,7 +84,7 @@ impl Stack {
         Ok(Opened::Stack(stack))
     }
 
-    /// The record of the stack in a folder while a `cargo local` has it, which it may still be starting.
+    /// The record of the stack in a folder, if a `cargo local` uses it. The stack may still be starting.
     pub fn in_use(folder: &Path) -> Option<Record> {
         let lock = File::open(folder.join("lock")).ok()?;
         match lock.try_lock_shared() {
@@ -105,7 +105,7 @@ impl Stack {
         self.folder.join(RECORD)
     }
 
-    /// Empty when the stack was never started.
+    /// An empty record if the stack was never started.
     pub fn record(&self) -> Record {
         read(&self.record_path())
     }
@@ -114,7 +114,7 @@ impl Stack {
         write_whole(&self.record_path(), &serde_json::to_vec_pretty(record)?)
     }
 
-    /// Ends every part the record names. It is read anew: a test may have started a part again.
+    /// Ends every service of the record. The record is read again, because a test may have restarted a service.
     pub async fn stop(&self) {
         let mut record = self.record();
         for name in ORDER {
@@ -124,7 +124,7 @@ impl Stack {
         }
     }
 
-    /// A folder of the stack with nothing in it.
+    /// Makes an empty folder in the stack's folder.
     pub fn empty(&self, relative: &str) -> Result<()> {
         let path = self.path(relative);
         if path.exists() {
@@ -133,7 +133,7 @@ impl Stack {
         self.ensure(relative)
     }
 
-    /// Removes a file of the stack, if it is there.
+    /// Removes a file of the stack, if it exists.
     pub fn forget(&self, relative: &str) -> Result<()> {
         match fs::remove_file(self.path(relative)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error).context("cannot write into .local"),
@@ -146,7 +146,7 @@ impl Stack {
         fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))
     }
 
-    /// Removes the folder, lock and all.
+    /// Removes the stack's folder with its lock.
     pub fn remove(self) -> Result<()> {
         fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder.display()))
     }
@@ -156,7 +156,7 @@ fn read(record: &Path) -> Record {
     serde_json::from_slice(&fs::read(record).unwrap_or_default()).unwrap_or_default()
 }
 
-/// Ends and removes the stacks of tests that were killed, and the logs of those that failed.
+/// Ends and removes the stacks of tests that were killed, and removes the logs of tests that failed.
 pub async fn clear_old_tests(project: &Project) -> Result<()> {
     let Ok(folders) = fs::read_dir(project.local("")) else { return Ok(()) };
     for folder in folders.flatten() {
@@ -170,15 +170,15 @@ pub async fn clear_old_tests(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// So that a reader, or whoever comes after a crash, sees the old text or the new one.
+/// Replaces a file in one step, so that a reader, also one after a crash, sees the old text or the new one.
 pub fn write_whole(path: &Path, text: &[u8]) -> Result<()> {
     let draft = path.with_extension("new");
     fs::write(&draft, text).with_context(|| format!("cannot write {}", draft.display()))?;
     fs::rename(&draft, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A port of the loopback that is free now, the one used before if it still is. The port stays taken, so that the next
-/// call finds another, until the listener is dropped.
+/// A free port of the loopback: `before`, if it is still free. The port stays in use until the listener is dropped, so
+/// that the next call returns another.
 pub fn free_port(before: Option<u16>) -> Result<TcpListener> {
     let listen = |port| TcpListener::bind(("127.0.0.1", port));
     let listener = before.and_then(|port| listen(port).ok()).map_or_else(|| listen(0), Ok);

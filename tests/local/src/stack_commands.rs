@@ -1,5 +1,5 @@
-//! The commands that have a stack: `up` keeps one for a person, `test`, `chaos` and `bench api` make one for themselves,
-//! `down` ends one.
+//! The commands that run a stack: `up` keeps one for a person, `test`, `chaos`, `schemathesis` and `bench api` make one
+//! for themselves, `down` ends one.
 
 use std::fs;
 use std::process::ExitCode;
@@ -23,9 +23,10 @@ use crate::{
     Project, bench, bucket_backup, fsck, http, interrupted, promises, schemathesis, service_process, test_images,
 };
 
-/// So that a test sees the sweeper at work without waiting for minutes. An upload keeps long enough that a sweep of one
-/// test does not take the slow upload of another; a test that wants it expired says so in the row. And everybody in a test
-/// comes from the loopback: what other addresses may do, a test finds out by telling the function of them.
+/// Short times, so that a test sees the sweeper at work without waiting for minutes. An upload is kept long enough that
+/// the sweep of one test does not take the slow upload of another. A test that needs an expired upload changes the row.
+/// All tests use the loopback address, so its limits are high. The tests of limits set them in the function's
+/// environment.
 const FOR_TESTS: [&str; 5] = [
     "UploadGraceSeconds=30",
     "DirectUploadGraceSeconds=300",
@@ -59,7 +60,7 @@ pub async fn down(project: &Project) -> Result<ExitCode> {
     clear_old_tests(project).await?;
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
-        // Opening ends what was left behind.
+        // `Stack::open` ends the services that were left behind.
         match Stack::open(project.local("up")).await? {
             Opened::Stack(_) => break,
             Opened::InUse { pid, start_time } => service_process::terminate(pid, start_time),
@@ -77,12 +78,12 @@ pub async fn test(project: &Project, args: &[String]) -> Result<ExitCode> {
     throw_away(project, async |stack| run_tests(project, stack, args).await).await
 }
 
-/// Random histories with faults: see tests/chaos.
+/// Runs random workloads with faults: see tests/chaos.
 pub async fn chaos(project: &Project, args: &[String]) -> Result<ExitCode> {
     throw_away(project, async |stack| run_chaos(project, stack, args).await).await
 }
 
-/// Whether all answers are as the description of the API says, as far as that shows within such a time.
+/// Tests for this time whether all answers agree with the description of the API.
 pub async fn schemathesis(project: &Project, time: Duration) -> Result<ExitCode> {
     throw_away(project, async |stack| {
         let tools = Tools::install(project).await?;
@@ -94,7 +95,7 @@ pub async fn schemathesis(project: &Project, time: Duration) -> Result<ExitCode>
     .await
 }
 
-/// What requests cost, beside those to the original: see [`bench::api`].
+/// Measures requests, beside those to the original: see [`bench::api`].
 pub async fn bench_requests(project: &Project, only: &str) -> Result<ExitCode> {
     throw_away(project, async |stack| {
         let tools = Tools::install(project).await?;
@@ -103,7 +104,7 @@ pub async fn bench_requests(project: &Project, only: &str) -> Result<ExitCode> {
         let mut record = record(stack, &GatewayProxy::open(0).await?, Purpose::Bench)?;
         start(project, stack, &tools, &mut record, Purpose::Bench).await?;
         "files".clone_into(&mut record.bucket);
-        // A function must know one; nothing is sent there.
+        // A function needs a queue URL. No message is sent there.
         record.queue_url = format!("{}/000000000000/jobs", record.aws_endpoint);
         http::create_bucket(&record.aws_endpoint, &record.bucket).await?;
         bench::api::bench(project, stack, &record, &modules, only).await
@@ -111,7 +112,7 @@ pub async fn bench_requests(project: &Project, only: &str) -> Result<ExitCode> {
     .await
 }
 
-/// Does something with a stack in a folder of its own, which goes when that went well.
+/// Runs a task with a stack in a new folder, which is removed if the task succeeds.
 async fn throw_away(project: &Project, task: impl AsyncFnOnce(&Stack) -> Result<ExitCode>) -> Result<ExitCode> {
     clear_old_tests(project).await?;
     let folder = format!("test-{}", std::process::id());
@@ -172,7 +173,7 @@ async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<
     tests.env("FILES_MANAGER_PICTURES", pictures).env("FILES_MANAGER_PANICS", panics);
     tests.envs(browser.map(|packages| ("FILES_MANAGER_BROWSER", packages)));
     match run_beside(project, stack, tests).await? {
-        // Some of the tests need not leave behind what all of them do.
+        // `fsck` runs only after all tests: some tests alone may leave data that another test removes.
         0 if args.is_empty() => {
             let code = fsck::afterwards(&record).await?;
             if code == ExitCode::SUCCESS {
@@ -196,18 +197,18 @@ async fn run_chaos(project: &Project, stack: &Stack, args: &[String]) -> Result<
     }
 }
 
-/// Runs a program that finds the stack by its description. The code it exits with.
+/// Runs a program with the path of the stack's record in its environment, and returns its exit code.
 async fn run_beside(project: &Project, stack: &Stack, mut program: Command) -> Result<u8> {
     program.current_dir(project.path("")).env("FILES_MANAGER_STACK", stack.record_path());
     let figures = project.local("measurements");
     fs::create_dir_all(&figures)?;
     program.env("FILES_MANAGER_MEASUREMENTS", figures);
     let status = ProcessGroup::spawn(&mut program)?.wait().await?;
-    // Ended by a signal: no code.
+    // A program that was ended by a signal has no exit code.
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
-/// A stack with all that the tests need.
+/// Starts and deploys a stack for the tests.
 async fn start_for_tests(project: &Project, stack: &Stack, tools: &Tools, build: Build) -> Result<Record> {
     let proxy = GatewayProxy::open(0).await?;
     let mut record = record(stack, &proxy, Purpose::Test)?;
@@ -220,7 +221,7 @@ async fn start_for_tests(project: &Project, stack: &Stack, tools: &Tools, build:
     Ok(record)
 }
 
-/// What is known of a stack before it runs: its addresses, on the ports it had last time where they are still free.
+/// The record of a stack before it runs: its addresses, with the same ports as last time if they are still free.
 fn record(stack: &Stack, proxy: &GatewayProxy, purpose: Purpose) -> Result<Record> {
     let before = stack.record();
     let mut taken = Vec::new();
@@ -291,13 +292,13 @@ async fn fault_proxy_until_ready(record: &Record) -> Result<()> {
     let faults = record.processes.get(FAULT_PROXY).context("the fault proxy was not started")?;
     let port = record.faults.as_deref().and_then(port_of).context("the fault proxy has no port")?;
     faults.until("the fault proxy", async || services::fault_proxy_is_ready(port).await).await?;
-    // The same of SQS.
+    // The proxy loads its data about SQS too.
     let proxy = format!("http://127.0.0.1:{port}");
     http::call(&proxy, "sqs", "AmazonSQS.ListQueues", &json!({})).await
 }
 
-/// Deploys, and starts the emulator again: it saves its state only when it ends, and from here on a `kill -9` of
-/// everything must not lose the stack. Its objects it saves at once.
+/// Deploys, then restarts the emulator. The emulator saves its state only when it ends, and from now on a `kill -9` of
+/// all processes must not lose the stack. Objects are saved at once.
 async fn deploy_and_save(
     project: &Project,
     stack: &Stack,
@@ -319,7 +320,7 @@ async fn deploy_and_save(
     Ok(deployment)
 }
 
-/// Starts the proxy, and completes the record.
+/// Starts the proxy and completes the record.
 fn open(stack: &Stack, record: &mut Record, proxy: GatewayProxy, deployment: &Deployment) -> Result<()> {
     let emulator = port_of(&record.aws_endpoint).context("the emulator has no port")?;
     proxy.serve(emulator, &deployment.api)?;
@@ -327,7 +328,7 @@ fn open(stack: &Stack, record: &mut Record, proxy: GatewayProxy, deployment: &De
     stack.write(record)
 }
 
-/// Says so when a part ends by itself; the others go on, for the functions are made to live with that.
+/// Reports a service that ends by itself. The other services continue, because the functions must survive that.
 async fn watch(stack: &Stack) -> Result<()> {
     let mut ended = Vec::new();
     loop {

@@ -1,4 +1,5 @@
-//! Programs that do one thing and end: pip, cargo, sam, python. Their output goes to a log; a failure names it.
+//! Programs that run to their end: pip, cargo, sam, python. Their output goes to a log, which the error names if they
+//! fail.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,7 +14,7 @@ use tokio::process::{Child, Command};
 
 use crate::progress;
 
-/// A program in a process group of its own, so that dropping it (Ctrl-C, a failure) ends what it started as well.
+/// A program in a new process group. Dropping it, by Ctrl-C or an error, ends its child processes too.
 pub struct ProcessGroup(Child);
 
 impl ProcessGroup {
@@ -33,22 +34,22 @@ impl ProcessGroup {
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        // No id any more: it has ended by itself.
+        // Without an id it has already ended.
         if let Some(pid) = self.0.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
             let _ = kill_process_group(pid, Signal::TERM);
         }
     }
 }
 
-/// Cargo, without the variables that it gives to this program. The build script of `ring` runs again when one of them
-/// differs, and then all that depends on `ring` is compiled again.
+/// Cargo, without the variables that Cargo sets for this program. The build script of `ring` runs again if one of them
+/// changes, and then everything that depends on `ring` is compiled again.
 pub fn cargo() -> Command {
     let mut cargo = Command::new("cargo");
     without_cargos_variables(&mut cargo);
     cargo
 }
 
-/// The same for a program that calls Cargo.
+/// Removes these variables from the environment of a program that calls Cargo.
 pub fn without_cargos_variables(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -58,7 +59,7 @@ pub fn without_cargos_variables(command: &mut Command) {
     }
 }
 
-/// Runs a program to its end with all it prints in `log`; `step` is the name its progress is shown under.
+/// Runs a program to its end and writes its output into `log`. `step` is the name of its progress line.
 pub async fn run(command: &mut Command, step: &str, log: &Path) -> Result<()> {
     let program = program_name(command.as_std().get_program());
     let mut group = ProcessGroup::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
@@ -92,7 +93,7 @@ pub fn tail(log: &Path, count: usize) -> Vec<String> {
     lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
-/// The line of a log that says most about why a program failed: the last error, else the last line.
+/// The line of a log that most likely has the cause of a failure: the last error, or else the last line.
 fn reason(log: &Path) -> String {
     let lines = tail(log, 40);
     let error = lines.iter().rev().find(|line| line.to_lowercase().contains("error"));

@@ -1,5 +1,5 @@
-//! The pictures for the tests of thumbnails: corpora that others have collected to break decoders, from the package
-//! registries and pinned, and a gallery of our own. All of it is kept in `.local`.
+//! The images for the tests of thumbnails: pinned corpora from the package registries that others have collected to
+//! break decoders, and the images that `make_fixtures.py` makes. All of them are kept in `.local`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ async fn download(project: &Project, python: &Path, folder: &Path) -> Result<()>
         .context("the crates with pictures cannot be had; check the network")
 }
 
-/// Fills a folder of `.local`, unless it was filled from these very sources before.
+/// Fills a folder of `.local`, unless it was filled from the same sources before.
 async fn once(
     project: &Project,
     name: &str,

@@ -1,6 +1,6 @@
-//! The tools that a fresh machine lacks, from Python's package index, pinned, in two virtual environments: the emulator
-//! and SAM need different versions of one package. What only `bench …`, `lint` or the tests in a browser need
-//! comes when they do.
+//! The tools that a new machine lacks. They come pinned from Python's package index, in virtual environments: the
+//! emulator and SAM need different versions of one package. Tools for only `bench …`, `lint`, `schemathesis` or the
+//! tests in a browser are installed when one of them runs.
 
 use std::ffi::OsString;
 use std::fs;
@@ -33,7 +33,7 @@ impl Tools {
         Ok(Self { aws: aws.folder, sam: sam.folder })
     }
 
-    /// Python with Pillow, which only the tests of pictures need.
+    /// Python with Pillow, which only the tests of images need.
     pub async fn pillow(project: &Project) -> Result<PathBuf> {
         let pillow = Environment::new(project, "pillow")?;
         if !pillow.is_ready() {
@@ -47,12 +47,12 @@ impl Tools {
         self.aws.join("bin/python")
     }
 
-    /// A program of SAM's environment.
+    /// A program in SAM's environment.
     pub fn sam(&self, program: &str) -> PathBuf {
         self.sam.join("bin").join(program)
     }
 
-    /// PATH for SAM, which calls cargo-lambda, which calls zig.
+    /// The PATH for SAM, which calls cargo-lambda, which calls zig.
     pub fn path(&self) -> OsString {
         path_with(&self.sam.join("bin"))
     }
@@ -71,7 +71,7 @@ impl Tools {
         }
     }
 
-    /// A binary inside a Python package, made executable: pip does not keep that bit everywhere.
+    /// A binary in a Python package. It is made executable, because pip does not always keep that permission.
     fn packaged(&self, folder: &str, name: &str) -> Result<PathBuf> {
         let missing = || format!("{name} is not in {}; remove .local and start again", self.aws.display());
         let libraries = fs::read_dir(self.aws.join("lib")).with_context(missing)?;
@@ -84,7 +84,7 @@ impl Tools {
     }
 }
 
-/// Python that can make and compare pictures.
+/// Python with the packages that make and compare images.
 pub async fn imaging(project: &Project) -> Result<PathBuf> {
     let bench = Environment::new(project, "bench")?;
     if !bench.is_ready() {
@@ -102,7 +102,7 @@ pub async fn linters(project: &Project) -> Result<PathBuf> {
     Ok(lint.folder.join("bin"))
 }
 
-/// The folder with the program that tries an API by its description.
+/// The folder with schemathesis.
 pub async fn schemathesis(project: &Project) -> Result<PathBuf> {
     let schemathesis = Environment::new(project, "schemathesis")?;
     if !schemathesis.is_ready() {
@@ -111,20 +111,20 @@ pub async fn schemathesis(project: &Project) -> Result<PathBuf> {
     Ok(schemathesis.folder.join("bin"))
 }
 
-/// The folder with sharp in it, for `NODE_PATH`.
+/// The folder with sharp, for `NODE_PATH`.
 pub async fn sharp(project: &Project) -> Result<PathBuf> {
     check_node().await?;
     Packages { name: "sharp", source: "tests/local/sharp" }.install(project).await
 }
 
-/// The folder with Express in it, for `NODE_PATH`.
+/// The folder with Express, for `NODE_PATH`.
 pub async fn express(project: &Project) -> Result<PathBuf> {
     check_node().await?;
     Packages { name: "express", source: "tests/local/express" }.install(project).await
 }
 
-/// The folder with Uppy and what drives a browser, for `NODE_PATH`; none where there is no Node.js or no browser, since
-/// these tests are not worth that nothing else runs.
+/// The folder with Uppy and the driver of the browser, for `NODE_PATH`. `None` without Node.js or a browser: then these
+/// tests are skipped, and all others run.
 pub async fn browser(project: &Project) -> Result<Option<PathBuf>> {
     if check_node().await.is_err() || on_path(&["chromium"]).is_none() {
         return Ok(None);
@@ -132,7 +132,7 @@ pub async fn browser(project: &Project) -> Result<Option<PathBuf>> {
     Packages { name: "browser", source: "tests/browser" }.install(project).await.map(Some)
 }
 
-/// Packages of npm, pinned by the lock file in `source`.
+/// Packages of npm, pinned by the lock file in the folder `source`.
 struct Packages {
     name: &'static str,
     source: &'static str,
@@ -157,7 +157,7 @@ impl Packages {
                     .with_context(|| format!("cannot copy {file}"))?;
             }
             let mut npm = Command::new("npm");
-            // Two majors of a package, side by side, cannot both have the peers that they ask for.
+            // Two major versions of a package, side by side, cannot both have the peer dependencies that they declare.
             npm.args(["ci", "--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund"]).current_dir(&folder);
             subprocess::run(&mut npm, &title, &project.local(&format!("{name}-npm.log"))).await.with_context(|| {
                 format!("cannot download what {name} needs; check the network (npm) and start again")
@@ -173,7 +173,8 @@ struct Environment {
     folder: PathBuf,
     log: PathBuf,
     requirements: PathBuf,
-    /// What `stamp_path` says once all is installed. The folder is part of it: an environment cannot be moved.
+    /// The content of `stamp_path` once everything is installed. It includes the folder, because a virtual environment
+    /// cannot be moved.
     stamp: String,
 }
 

@@ -1,6 +1,6 @@
-//! `cargo local bench api`: what a request costs in processor time, and how long it takes, beside the same request to a
-//! server as the original's, made with Express. Both use the same MongoDB and the same Redis. It prints a table and writes
-//! `.local/measurements/bench-api.json`; a broken limit fails the command.
+//! `cargo local bench api` measures the processor time and the wall time of a request, beside the same request to an
+//! Express server with the routes of the original. Both servers use the same MongoDB and Redis. The command prints a
+//! table and writes `.local/measurements/bench-api.json`. A broken limit fails it.
 
 mod express;
 mod functions;
@@ -25,18 +25,19 @@ use crate::Project;
 use crate::progress::{line, notice, step};
 use crate::stack::{Record, Stack};
 
-/// Requests before the first that counts: V8 compiles what is called often.
+/// Requests before the measurement, because V8 compiles code only after many calls.
 const WARM: u32 = 300;
-/// Both take turns, so that what disturbs the machine disturbs both.
+/// Both servers take turns, so that a disturbance of the machine affects both.
 const ROUNDS: u32 = 7;
-/// Requests of one round, of which the processor time is divided by their number.
+/// Requests of one round. Their processor time is measured together and divided by this number.
 const REQUESTS: u32 = 100;
 
-/// What the geometric mean of all routes, and what any one route, may cost as a part of Express' processor time. Runs on
-/// 2026-11-24 gave means of 0.36 to 0.40, and 0.61 for `/status`, where Express asks no store and a function asks two.
+/// The largest share of Express' processor time that is allowed: for the geometric mean of all routes, and for any one
+/// route. Runs on 2026-11-24 gave means of 0.36 to 0.40, and 0.61 for `/status`, where Express asks no store and a
+/// function asks two.
 const MAX_MEAN: f64 = 0.5;
 const MAX_OF_ANY: f64 = 0.8;
-/// What the peak of the largest function may be as a part of Express' memory. It was 0.10.
+/// The largest share of Express' peak memory that the largest function may have. The measured share was 0.10.
 const MAX_MEMORY: f64 = 0.12;
 
 /// Documents on a page of a listing.
@@ -66,17 +67,18 @@ const ROUTES: [Route; 8] = [
 struct Route {
     name: &'static str,
     method: Method,
-    /// With the files of [`Account`] in braces.
+    /// The path, with the files of [`Account`] in braces.
     path: &'static str,
 }
 
-/// Measures on a stack that runs. `modules` is where Node.js finds Express, `only` a part of the names or paths of the routes
-/// to take.
+/// Measures on a running stack. `modules` is the folder in which Node.js finds Express. `only` is a part of the names
+/// or paths of the routes to measure.
 pub async fn bench(project: &Project, stack: &Stack, record: &Record, modules: &Path, only: &str) -> Result<ExitCode> {
     let routes: Vec<_> = ROUTES.iter().filter(|route| route.name.contains(only) || route.path.contains(only)).collect();
     ensure!(!routes.is_empty(), "no route has {only:?} in its name or its path");
     let (ours, theirs) = step("Accounts and files", async {
-        // Hashing a password takes more memory than all that is measured, so other instances do that.
+        // These instances are dropped after the setup: hashing a password takes more memory than everything that is
+        // measured.
         let ours = Account::open(&Functions::start(project, stack, record).await?).await?;
         let functions = Functions::start(project, stack, record).await?;
         let express = Express::start(project, stack, record, modules).await?;
@@ -124,21 +126,21 @@ pub async fn bench(project: &Project, stack: &Stack, record: &Record, modules: &
     Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Who answers requests.
+/// A server that the bench sends requests to.
 trait Service {
-    /// The answer, and how long it took until all of it was there.
+    /// The answer, and the time until all of it was received.
     async fn ask(&self, request: &Request) -> Result<(Answer, Duration)>;
 
-    /// User and system time so far of the process that answers requests for this path.
+    /// The user and system time so far of the process that answers requests for this path.
     fn cpu_time(&self, path: &str) -> Result<Duration>;
 }
 
 struct Request {
     method: Method,
     path: String,
-    /// Name in lower case, and value.
+    /// A header: its name in lower case, and its value.
     auth: Option<(&'static str, String)>,
-    /// JSON, or nothing.
+    /// JSON, or an empty text.
     body: String,
 }
 
@@ -154,7 +156,7 @@ impl Answer {
     }
 }
 
-/// What an answer must be, whoever gives it.
+/// The answer that every server must give.
 struct Expected {
     status: u16,
     content_type: &'static str,
@@ -162,7 +164,7 @@ struct Expected {
 }
 
 enum Body {
-    /// There may be more keys.
+    /// The object may have more keys.
     Json(Value),
     Bytes(Bytes),
 }
@@ -181,7 +183,7 @@ impl Expected {
     }
 }
 
-/// Whether JSON has everything that is expected; its objects may have other keys.
+/// True if `found` has everything that `expected` has. Its objects may have other keys too.
 fn is_in(expected: &Value, found: &Value) -> bool {
     match (expected, found) {
         (Value::Object(expected), Value::Object(found)) => {
@@ -194,10 +196,10 @@ fn is_in(expected: &Value, found: &Value) -> bool {
     }
 }
 
-/// Somebody with a page full of files at a service.
+/// An account at a server, with a full page of files.
 struct Account {
     token: String,
-    /// Ids of [`SMALL`] and [`LARGE`].
+    /// The ids of [`SMALL`] and [`LARGE`].
     small: String,
     large: String,
 }
@@ -251,13 +253,13 @@ fn text(answer: &Value, key: &str) -> Result<String> {
     answer[key].as_str().map(str::to_owned).with_context(|| format!("no {key} in {answer}"))
 }
 
-/// Of all files on the page, oldest first.
+/// The names of all files on the page, oldest first.
 fn names() -> Vec<String> {
     let others = (2..PAGE).map(|number| format!("notes-{number}.txt"));
     [SMALL, LARGE].into_iter().map(str::to_owned).chain(others).collect()
 }
 
-/// 1 kB, or 1 MB, with no pattern that could be text.
+/// 1 kB or 1 MB of bytes that look random, so that they are not text.
 fn content_of(name: &str) -> Bytes {
     let length = if name == LARGE { 1_000_000 } else { 1_000 };
     let mut state = 1_u32;
@@ -321,13 +323,13 @@ async fn measure<A: Service, B: Service>(
     })
 }
 
-/// Of one request, in milliseconds.
+/// The cost of one request, in milliseconds.
 struct Cost {
     cpu: f64,
     wall: f64,
 }
 
-/// Asks so many times, one after the other, and checks each answer.
+/// Sends the request `times` times, one after the other, and checks each answer.
 async fn run(service: &impl Service, request: &Request, expected: &Expected, times: u32) -> Result<Cost> {
     let before = service.cpu_time(&request.path)?;
     let mut wall = Duration::ZERO;
@@ -341,13 +343,14 @@ async fn run(service: &impl Service, request: &Request, expected: &Expected, tim
     Ok(Cost { cpu: each(cpu), wall: each(wall) })
 }
 
-/// User and system time of a process so far, in all its threads. `/proc/<pid>/stat` counts in steps of 10 ms; the
-/// scheduler's own count of each thread is in nanoseconds. It lacks the threads that have ended, which have no work here.
+/// The user and system time of a process so far, in all its threads. `/proc/<pid>/stat` counts in steps of 10 ms, but
+/// the scheduler counts the time of each thread in nanoseconds. Threads that have ended are missing, but they do no
+/// work here.
 fn cpu_time(pid: u32) -> Result<Duration> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).context("the process has ended")?;
     let mut all = Duration::ZERO;
     for thread in threads.flatten() {
-        // It may have ended just now.
+        // The thread may have ended in the meantime.
         let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
         let nanoseconds = text.split(' ').next().and_then(|number| number.parse().ok());
         all += Duration::from_nanos(nanoseconds.context("no processor time in schedstat")?);
@@ -355,7 +358,7 @@ fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(all)
 }
 
-/// The most memory that a process had, in MB.
+/// The peak memory of a process, in MB.
 fn peak(pid: u32) -> Result<f64> {
     Ok(megabytes(memory(pid, "VmHWM")?))
 }

@@ -1,6 +1,5 @@
-//! Who makes thumbnails in `cargo local bench thumbnails`, and how they are measured: three processes that live through
-//! the whole run take turns at each picture, so that what disturbs the machine disturbs all three. Each works in one
-//! thread.
+//! The comparison of `cargo local bench thumbnails`: three processes make thumbnails for the whole run. They take turns
+//! at each image, so that a disturbance of the machine affects all three. Each works in one thread.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,20 +15,21 @@ use crate::{Project, progress, subprocess};
 
 const MOST_ROUNDS: u32 = 7;
 const FEWEST_ROUNDS: u32 = 3;
-/// Of all rounds of a picture, in milliseconds, unless the fewest take longer.
+/// The time limit of all rounds of an image, in milliseconds. The fewest rounds may take longer.
 const BUDGET: f64 = 7_000.0;
-/// The shortest measurement, in milliseconds of processor time: what starts and ends it is nothing beside that.
+/// The shortest measurement, in milliseconds of processor time: beside it the start and the end of a measurement are
+/// negligible.
 const SHORTEST: f64 = 20.0;
 
 const IMPLEMENTATIONS: [Implementation; 3] = [Implementation::Ours, Implementation::Sequential, Implementation::Once];
 
 #[derive(Clone, Copy)]
 enum Implementation {
-    /// tests/pictures, which is the function's own code, built as a function is.
+    /// tests/pictures: the function's own code, built as a function is.
     Ours,
-    /// sharp asked for one thumbnail after another, as most programs do.
+    /// sharp, called once for each thumbnail, as most programs do.
     Sequential,
-    /// sharp as one uses it who knows it well, and decodes once.
+    /// sharp, used by an expert: it decodes once.
     Once,
 }
 
@@ -47,7 +47,7 @@ pub struct Comparison {
     programs: Programs,
     workers: [JsonLinesProgram; 3],
     ssim: JsonLinesProgram,
-    /// Where the last thumbnails of each implementation are.
+    /// The folder with the last thumbnails of each implementation.
     thumbnails: PathBuf,
 }
 
@@ -55,19 +55,19 @@ pub struct Outcome {
     pub ours: Usage,
     pub sequential: Usage,
     pub once: Usage,
-    /// SSIM of our thumbnails and of sharp's, of the widest first.
+    /// The SSIM of our thumbnails and of sharp's, the widest first.
     pub our_ssim: [f64; 3],
     pub sharps_ssim: [f64; 3],
 }
 
 pub struct Usage {
-    /// User and system time of all three thumbnails in milliseconds: the median of the rounds.
+    /// The user and system time of all three thumbnails in milliseconds: the median of the rounds.
     pub cpu: f64,
     pub wall: f64,
-    /// In MB, of a process that has done nothing else; and before it did this.
+    /// Memory in MB of a process that makes only these thumbnails: its peak, and before it began.
     pub peak: f64,
     pub idle: f64,
-    /// Of all three thumbnails together.
+    /// The size of all three thumbnails together.
     pub bytes: f64,
 }
 
@@ -78,7 +78,7 @@ pub struct Versions {
     pub libvips: String,
 }
 
-/// A line to a implementation, and the line it answers.
+/// A line to an implementation, and the line that it answers.
 #[derive(Serialize)]
 struct Job<'a> {
     source: &'a Path,
@@ -141,9 +141,9 @@ impl Comparison {
         })
     }
 
-    /// In a process of its own, for its memory and its thumbnails.
+    /// Makes the thumbnails in a new process, to measure its memory and to keep the files.
     async fn alone(&self, implementation: Implementation, source: &Path, out: &Path) -> Result<Report> {
-        // There may be one of another format there.
+        // The folder may have a thumbnail of another format from an earlier run.
         let _ = fs::remove_dir_all(out);
         fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
         let mut worker = JsonLinesProgram::start(&mut self.programs.command(implementation))?;
@@ -205,10 +205,10 @@ impl Usage {
     }
 }
 
-/// What the contenders are run from.
+/// The programs of the implementations.
 struct Programs {
     ours: PathBuf,
-    /// Where Node.js finds sharp.
+    /// The folder in which Node.js finds sharp.
     modules: PathBuf,
     script: PathBuf,
 }

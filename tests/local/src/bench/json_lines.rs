@@ -1,4 +1,4 @@
-//! A program that answers a line of JSON with a line of JSON, until it is dropped.
+//! A program that answers each line of JSON with a line of JSON, until it is dropped.
 
 use std::process::Stdio;
 

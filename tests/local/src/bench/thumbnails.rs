@@ -1,5 +1,5 @@
-//! `cargo local bench thumbnails`: what the thumbnails of a picture cost in processor time and memory, and how like the
-//! picture they are, beside those that sharp makes. It prints a table; a broken limit fails the command.
+//! `cargo local bench thumbnails` measures the processor time and memory of thumbnails, and their SSIM to the image,
+//! beside those that sharp makes. It prints a table. A broken limit fails the command.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::{Project, progress, subprocess, tools};
 
 const WIDTHS: [u32; 3] = [500, 250, 100];
 
-/// The kinds of pictures, and what the geometric mean of their times may be as a part of sharp's.
+/// The kinds of images, and the largest share of sharp's time that the geometric mean of each kind may have.
 const KINDS: [Kind; 5] = [
     Kind { id: "jpeg", name: "baseline JPEG", max_of_three: 0.40, max_of_one: 0.90 },
     Kind { id: "progressive", name: "progressive JPEG", max_of_three: 0.35, max_of_one: f64::INFINITY },
@@ -24,13 +24,13 @@ const KINDS: [Kind; 5] = [
     Kind { id: "webp", name: "WebP", max_of_three: 0.95, max_of_one: f64::INFINITY },
     Kind { id: "gif", name: "GIF", max_of_three: 1.0, max_of_one: f64::INFINITY },
 ];
-/// What the time of any one JPEG may be as a part of sharp's three calls.
+/// The largest share of the time of sharp's three calls that any one JPEG may take.
 const MAX_OF_ANY_JPEG: f64 = 0.6;
-/// How much less like its picture than sharp's a thumbnail may be.
+/// The largest difference by which the SSIM of a thumbnail may be below that of sharp's.
 const MAX_LOSS: f64 = 0.002;
 /// In MB.
 const MAX_PEAK: f64 = 96.0;
-/// Of a baseline JPEG of up to 24 megapixels.
+/// The limit for a baseline JPEG of up to 24 megapixels, in MB.
 const MAX_PEAK_OF_JPEG: f64 = 48.0;
 
 const HEADER: &str = "
@@ -50,7 +50,7 @@ struct Kind {
     max_of_one: f64,
 }
 
-/// `only`: a part of the names of the pictures to take.
+/// `only` is a part of the names of the images to measure.
 pub async fn bench(project: &Project, only: &str) -> Result<ExitCode> {
     let sharp = tools::sharp(project).await?;
     let python = tools::imaging(project).await?;
@@ -148,7 +148,7 @@ impl Row {
         self.outcome.ours.cpu / self.outcome.once.cpu
     }
 
-    /// Of our SSIM from sharp's, for each of [`WIDTHS`].
+    /// The difference of our SSIM from sharp's, for each of [`WIDTHS`].
     fn differences(&self) -> [f64; 3] {
         let Outcome { our_ssim, sharps_ssim, .. } = self.outcome;
         std::array::from_fn(|width| our_ssim[width] - sharps_ssim[width])
@@ -183,7 +183,7 @@ impl Row {
     }
 }
 
-/// Prints it, and gives back the limits that are broken.
+/// Prints the summary and returns the broken limits.
 fn summary(rows: &[Row]) -> Vec<String> {
     let mut broken = Vec::new();
     for Kind { id, name, max_of_three, max_of_one } in KINDS {
@@ -225,7 +225,7 @@ fn summary(rows: &[Row]) -> Vec<String> {
     broken
 }
 
-/// When and on what this ran.
+/// The date and the machine of this run.
 async fn circumstances(comparison: &Comparison) -> Result<String> {
     let (date, machine) = (date().await?, machine()?);
     let versions = comparison.versions().await?;

@@ -1,4 +1,4 @@
-//! What the resources of the expanded template cost while nobody uses them.
+//! The cost of the expanded template's resources while the stack is idle.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,23 @@ use super::prices::{BY_THE_HOUR, free};
 /// A month of 30 days, in seconds.
 const MONTH: f64 = 30.0 * 24.0 * 3600.0;
 
-/// Lambda asks a queue for messages with two to five requests at once, each of which waits up to 20 s for one:
-/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>. Five were measured as 15 a minute in
-/// <https://github.com/getlift/lift/issues/132>.
+/// Lambda polls a queue with two to five requests at once. Each waits up to 20 s for a message:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>. Five pollers were measured as 15 requests
+/// a minute in <https://github.com/getlift/lift/issues/132>.
 const POLLERS: (f64, f64) = (2.0, 5.0);
 const POLL_SECONDS: f64 = 20.0;
 
-/// How long a run of the sweeper that finds nothing is billed at most, its cold start included, in seconds.
+/// The longest billed duration of a run of the sweeper that finds nothing, with its cold start, in seconds.
 const SWEEP_SECONDS: f64 = 1.0;
 
-/// What one run leaves in the log at most, in gigabytes: three lines of Lambda and one of the sweeper.
+/// The largest size of the log of one run, in gigabytes: three lines of Lambda and one of the sweeper.
 const SWEEP_LOG_GB: f64 = 2e-6;
 
-/// The URLs of MongoDB and of Redis: each is decrypted at a cold start, which every run of the sweeper is.
+/// The number of secrets that a cold start decrypts: the URLs of MongoDB and Redis. Every run of the sweeper is a cold
+/// start.
 const SECRETS: f64 = 2.0;
 
-/// Settings of a resource that make it cost by the hour or by the month, or keep Lambda from asking a queue less often.
+/// Settings that make a resource cost money by the hour or the month, or keep Lambda from polling a queue less often.
 const SETTINGS: [&str; 11] = [
     "FileSystemConfigs",
     "KMSMasterKeyID",
@@ -40,7 +41,7 @@ const SETTINGS: [&str; 11] = [
     "VpcConfig",
 ];
 
-/// What is used while nobody uses the stack, of which AWS gives some for nothing.
+/// The meters that an idle stack uses. AWS gives a part of each for nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Meter {
     SqsRequests,
@@ -96,18 +97,19 @@ impl Meter {
     }
 }
 
-/// A month of a stack that nobody uses.
+/// One month of an idle stack.
 #[derive(Default)]
 pub struct Idle {
-    /// How many there are of each type, and what one costs.
+    /// The number of resources of each type, and the price of one.
     types: BTreeMap<String, (usize, &'static str)>,
-    /// The least and the most of each.
+    /// The least and the most of each meter.
     used: BTreeMap<Meter, (f64, f64)>,
 }
 
 impl Idle {
     /// # Errors
-    /// A resource that costs while nobody uses it, one of an unknown type, or more of something than AWS gives for nothing.
+    ///
+    /// A resource costs money while idle or has an unknown type, or a meter is above what AWS gives for nothing.
     pub fn of(template: &Value) -> Result<Self> {
         let mut idle = Self::default();
         let Some(resources) = template["Resources"].as_object().filter(|resources| !resources.is_empty()) else {
@@ -190,18 +192,18 @@ impl Idle {
         *so_far = (so_far.0 + least, so_far.1 + most);
     }
 
-    /// The least and the most of something that is used in a month.
+    /// The least and the most of a meter in a month.
     pub fn used(&self, meter: Meter) -> (f64, f64) {
         self.used.get(&meter).copied().unwrap_or_default()
     }
 
-    /// What each type of resource costs.
+    /// The price of each type of resource.
     pub fn types(&self) -> String {
         let rows = self.types.iter().map(|(kind, (count, cost))| format!("| {kind} | {count} | {cost} |\n"));
         format!("| resources | | costs |\n|---|---:|---|\n{}", rows.collect::<String>())
     }
 
-    /// What is used, and its share of what AWS gives for nothing.
+    /// The table of the meters, with their share of what AWS gives for nothing.
     pub fn table(&self) -> String {
         let rows = self.used.iter().map(|(meter, (least, most))| {
             let (least, most, free) = (*least, *most, meter.free());
@@ -216,7 +218,7 @@ impl Idle {
     }
 }
 
-/// Whether a setting is anywhere in a resource.
+/// True if the resource has this setting anywhere.
 fn has(value: &Value, setting: &str) -> bool {
     match value {
         Value::Object(object) => object.iter().any(|(key, value)| key == setting || has(value, setting)),
@@ -225,7 +227,7 @@ fn has(value: &Value, setting: &str) -> bool {
     }
 }
 
-/// `rate(15 minutes)`; nothing else is used.
+/// The runs a month of a schedule such as `rate(15 minutes)`, the only form that the template uses.
 fn runs_a_month(expression: &str) -> Option<f64> {
     let (count, unit) = expression.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
     let seconds = match unit.trim_end_matches('s') {

@@ -1,10 +1,10 @@
-//! What AWS and others charge in US dollars, in us-east-1 and on x86-64, without taxes, as known on [`DATE`]. Each number is
-//! that of the page named beside it.
+//! The prices of AWS and others in US dollars, in us-east-1 and on x86-64, without taxes, on [`DATE`]. Each number is
+//! from the page that is named beside it.
 
-/// When the prices were looked up.
+/// The date on which the prices were looked up.
 pub const DATE: &str = "2026-11-24";
 
-/// Hours of a month, as AWS's calculator counts them.
+/// The hours of a month, as in AWS's calculator.
 pub const HOURS: f64 = 730.0;
 
 /// An HTTP API: <https://aws.amazon.com/api-gateway/pricing/>. Each 512 KB of a request or of its answer count as one.
@@ -32,7 +32,8 @@ pub const LOGS_GB: f64 = 0.50;
 /// Data out to the internet, by the gigabyte: <https://aws.amazon.com/ec2/pricing/on-demand/>.
 pub const OUT_GB: f64 = 0.09;
 
-/// What an account has of each for nothing every month, for good: <https://aws.amazon.com/free/> and the pages above.
+/// The amounts that an account has for nothing every month, without an end: <https://aws.amazon.com/free/> and the
+/// pages above.
 pub mod free {
     pub const LAMBDA_REQUESTS: f64 = 1e6;
     pub const LAMBDA_GB_SECONDS: f64 = 400_000.0;
@@ -50,7 +51,7 @@ pub mod free {
     pub const OUT_GB: f64 = 100.0;
 }
 
-/// The smallest task of Fargate, and what an HTTP service in it needs besides.
+/// The smallest task of Fargate, and the resources that an HTTP service in it needs besides.
 pub mod fargate {
     /// <https://aws.amazon.com/fargate/pricing/>
     pub const VCPU_HOUR: f64 = 0.040_48;
@@ -62,7 +63,7 @@ pub mod fargate {
     pub const BALANCER_UNIT_HOUR: f64 = 0.008;
     /// One unit is 25 new connections a second.
     pub const BALANCER_UNIT: f64 = 25.0;
-    /// <https://aws.amazon.com/vpc/pricing/>: one of the task, and one of the balancer in each of two zones.
+    /// <https://aws.amazon.com/vpc/pricing/>: the task has one address, and the balancer has one in each of two zones.
     pub const ADDRESS_HOUR: f64 = 0.005;
     pub const ADDRESSES: f64 = 3.0;
 }
@@ -70,7 +71,7 @@ pub mod fargate {
 /// Supabase's plan Pro, a month: <https://supabase.com/pricing>
 pub const SUPABASE_PRO: f64 = 25.0;
 
-/// What this template must not have, for each costs while nobody uses it: a resource's type, and its price.
+/// The types of resources that this template must not have, because each costs money while idle, with their prices.
 pub const BY_THE_HOUR: [(&str, &str); 14] = [
     ("AWS::EC2::NatGateway", "$0.045 an hour"),
     ("AWS::EC2::EIP", "$0.005 an hour"),

@@ -1,5 +1,5 @@
-//! What requests cost: what one of each kind uses, by the code's calls to the stores and the measured CPU time, and what
-//! months of them come to.
+//! The cost of requests: the resources that one request of each kind uses, by the code's calls to the stores and the
+//! measured CPU time, and the price of a month of requests.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::idle::{Idle, Meter, thousands};
 use super::prices::{self, fargate, free};
 
-/// How long the stores of one Region usually take to answer over TLS, in milliseconds. These are assumptions: nothing of it
+/// The usual time in which the stores of one Region answer over TLS, in milliseconds. These are assumptions: nothing
 /// was measured on AWS.
 mod answers_in {
     pub const MONGODB: f64 = 2.0;
@@ -21,32 +21,32 @@ mod answers_in {
     pub const SQS: f64 = 10.0;
 }
 
-/// A function has one CPU at so much memory, and a share of one below, in MB:
+/// The memory, in MB, with which a function has one CPU. With less memory it has a share of one:
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 const ONE_CPU: f64 = 1769.0;
 
-/// What one request leaves in the log, in gigabytes: Lambda's three lines and ours.
+/// The size of the log of one request, in gigabytes: Lambda's three lines and ours.
 const LOG_GB: f64 = 0.7e-6;
 
-/// A kind of request: what a client asks of the API, and what comes of it.
+/// A kind of request of a client, or the job that follows from one.
 struct Kind {
     name: &'static str,
-    /// Of the request, as the bench names it; none for a job of the worker.
+    /// The method and path of the request, as the bench names them. A job of the worker has none.
     asked: Option<(&'static str, &'static str)>,
     function: &'static str,
-    /// Calls of the function, one after the other.
+    /// The calls of the function to the stores, one after the other.
     mongodb: f64,
     redis: f64,
     s3_reads: f64,
     s3_writes: f64,
     sqs: f64,
-    /// What others do: a client with S3's URL, S3 with the queue, Lambda with the queue.
+    /// The calls of others: a client with a presigned URL of S3, S3 with the queue, Lambda with the queue.
     client_reads: f64,
     client_writes: f64,
     queue: f64,
-    /// Bytes of the request or of its answer, whichever are more, as API Gateway sees them.
+    /// The larger of the sizes of the request and its answer, in bytes, as API Gateway sees them.
     bytes: f64,
-    /// Of a hundred requests of a month: see [`Month`].
+    /// The share of this kind in a hundred requests of a month: see [`Month`].
     share: f64,
 }
 
@@ -66,10 +66,10 @@ const NONE: Kind = Kind {
     share: 0.0,
 };
 
-/// Who asks with a token costs a call of each store before anything else.
+/// A request with a token first costs a call of each store.
 const WITH_TOKEN: Kind = Kind { mongodb: 1.0, redis: 1.0, ..NONE };
 
-/// The bytes of a file that travels inside a request or an answer, for the table.
+/// The size of a file that travels inside a request or an answer, for the table.
 const INLINE_BYTES: f64 = 100_000.0;
 
 const KINDS: [Kind; 13] = [
@@ -170,7 +170,7 @@ const KINDS: [Kind; 13] = [
         share: 2.0,
         ..WITH_TOKEN
     },
-    // Its message comes from the function or from S3; the worker looks how large an object is by listing it.
+    // The job's message comes from the function or from S3. The worker lists the object to know its size.
     Kind {
         name: "three thumbnails of 12 megapixels",
         function: "thumbnails",
@@ -183,16 +183,16 @@ const KINDS: [Kind; 13] = [
     },
 ];
 
-/// What was measured, and where: `tests/local/cost.json`.
+/// The measurements of `tests/local/cost.json`.
 #[derive(Serialize, Deserialize)]
 pub struct Measurements {
     pub date: String,
     pub machine: String,
-    /// CPU time by the name of the kind, in milliseconds of one core.
+    /// The CPU time by the name of the kind, in milliseconds of one core.
     pub cpu_ms: BTreeMap<String, f64>,
 }
 
-/// What `cargo local bench api` leaves in `.local/measurements/bench-api.json`, as far as it is of interest here.
+/// The part of `.local/measurements/bench-api.json`, which `cargo local bench api` writes, that is used here.
 #[derive(Deserialize)]
 pub struct Bench {
     routes: Vec<BenchRoute>,
@@ -207,7 +207,8 @@ struct BenchRoute {
 }
 
 impl Measurements {
-    /// Takes over what the bench has measured: by the kind's name, or by a route that only one kind has. How many kinds.
+    /// Takes over the measurements of the bench, by the name of the kind or by a route that only one kind has. Returns
+    /// the number of kinds.
     pub fn take_over(&mut self, bench: &Bench) -> usize {
         let mut taken = 0;
         for route in &bench.routes {
@@ -223,7 +224,7 @@ impl Measurements {
     }
 }
 
-/// What one request uses of everything that is billed.
+/// The billed resources that one request uses.
 #[derive(Clone, Copy, Default)]
 struct Used {
     gateway: f64,
@@ -272,7 +273,7 @@ impl Used {
         self.gateway * prices::GATEWAY_REQUEST + self.lambda() + self.stores() + self.logs_gb * prices::LOGS_GB
     }
 
-    /// Without what an account has for nothing.
+    /// The resources beyond the free tier.
     fn beyond_free(self) -> Self {
         Self {
             runs: (self.runs - free::LAMBDA_REQUESTS).max(0.0),
@@ -284,7 +285,7 @@ impl Used {
     }
 }
 
-/// How long a function is billed for a request, in milliseconds: its CPU time at the share of a CPU that it has, and the
+/// The billed duration of a function for a request, in milliseconds: its CPU time at its share of a CPU, plus the
 /// answers of the stores, one after the other.
 fn billed(kind: &Kind, cpu_ms: f64, memory: f64) -> f64 {
     let waits = kind.mongodb * answers_in::MONGODB
@@ -297,7 +298,7 @@ fn billed(kind: &Kind, cpu_ms: f64, memory: f64) -> f64 {
 
 /// The requests of a month.
 pub struct Month {
-    /// Of one request on average, with what the worker does for it.
+    /// The average request, with the worker's job that follows from it.
     each: Used,
     idle: Used,
     rows: Vec<(&'static str, f64, Used)>,
@@ -328,7 +329,7 @@ impl Month {
         Ok(Self { each, idle, rows })
     }
 
-    /// Dollars a million of each kind.
+    /// The table of the dollars for a million requests of each kind.
     pub fn table(&self) -> String {
         let mut table = "| a million of | billed | API Gateway | Lambda | S3, SQS | logs | dollars |\n\
                          |---|---:|---:|---:|---:|---:|---:|\n"
@@ -345,7 +346,7 @@ impl Month {
                 million.dollars(),
             );
         }
-        // Whoever sends it: a function, or S3 by its URL.
+        // A function sends the data, or S3 by its URL.
         let _ = writeln!(table, "| a TB of data out | | | | | | {:.2} |", prices::OUT_GB * 1000.0);
         table
     }
@@ -354,7 +355,8 @@ impl Month {
         self.idle.plus(self.each, requests).beyond_free().dollars()
     }
 
-    /// The same requests to one smallest task of Fargate that always runs, with the same S3, and logs of the same size.
+    /// The cost of the same requests to one smallest task of Fargate that always runs, with the same S3 and logs of the
+    /// same size.
     fn fargate(&self, requests: f64) -> f64 {
         let compute = fargate::VCPUS * fargate::VCPU_HOUR + fargate::GB * fargate::GB_HOUR;
         let balancer_units = requests / (prices::HOURS * 3600.0) / fargate::BALANCER_UNIT;
@@ -365,7 +367,8 @@ impl Month {
         hour * prices::HOURS + s3.stores() + used.logs_gb * prices::LOGS_GB
     }
 
-    /// What months of so many requests cost here and there, and where the lines cross.
+    /// The table of the cost of months of different sizes on each platform, with the sizes at which their costs are
+    /// equal.
     pub fn comparison(&self) -> String {
         let mut table =
             "| requests a month | Files Manager | Express on Fargate | Supabase Pro |\n|---:|---:|---:|---:|\n"
@@ -393,7 +396,7 @@ impl Month {
         table
     }
 
-    /// What the numbers rest on.
+    /// The assumptions of the numbers.
     pub fn assumptions(measurements: &Measurements) -> String {
         let shares: Vec<String> = KINDS.iter().map(|kind| format!("{} {}", kind.share, kind.name)).collect();
         let text = format!(
@@ -443,7 +446,7 @@ fn wrapped(paragraph: &str) -> String {
     text + "\n"
 }
 
-/// Where a growing line crosses zero, between no and a thousand million requests.
+/// The point at which a growing line crosses zero, between no and a thousand million requests.
 fn crossing(line: impl Fn(f64) -> f64) -> f64 {
     let (mut below, mut above) = (0.0, 1e9);
     for _ in 0..60 {

@@ -1,5 +1,5 @@
-//! What `template.yaml` promises, as AWS will expand it: nobody may do more than he must, the stores are shut, and
-//! nothing costs while nobody uses it.
+//! The promises of `template.yaml`, as AWS expands it: roles have the least rights, the stores are private, and an idle
+//! stack costs nothing.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
@@ -20,10 +20,10 @@ use std::{
 
 use serde_json::Value;
 
-/// Given as a parameter, so that it is seen where it goes.
+/// The value of a parameter, to find where the template uses it.
 const ORIGIN: &str = "https://pages.example.com";
 
-/// The route of all that no other route takes.
+/// The route of every request that no other route takes.
 const DEFAULT: &str = "$default";
 
 #[test]
@@ -46,7 +46,7 @@ fn each_folder_of_functions_is_a_function() {
 fn each_path_belongs_to_one_function_whatever_the_method() {
     let owners = owners();
     assert!(owners.contains_key(DEFAULT), "what no function owns is answered in JSON");
-    // Who may be called for a path is its owner.
+    // The function that may be called for a path is the owner of the path.
     for (name, permission) in template().of("AWS::Lambda::Permission") {
         let (_, route) = permission_of(permission);
         let caller = text(&permission["FunctionName"]);
@@ -81,7 +81,7 @@ fn every_crate_forbids_unsafe_code() {
     for folder in ["functions", "tests"] {
         crates.extend(fs::read_dir(project(folder)).unwrap().map(|entry| entry.unwrap().path()));
     }
-    // What has no src is no crate, or has nothing of ours in it but what a fuzzer calls.
+    // A folder without src is no crate, or a crate with nothing of ours but the entry point of a fuzzer.
     for sources in crates.iter().map(|of| of.join("src")).filter(|sources| sources.exists()) {
         let mut roots = vec![sources.join("lib.rs"), sources.join("main.rs")];
         if let Ok(binaries) = fs::read_dir(sources.join("bin")) {
@@ -113,7 +113,7 @@ fn owners() -> BTreeMap<String, String> {
     owners
 }
 
-/// The API that may call a function, and the route it may do so for.
+/// The API that may call a function, and the route that it may call it for.
 fn permission_of(permission: &Value) -> (String, String) {
     let source = text(&permission["SourceArn"]);
     let (api, route) = source.split_once("/*/*").unwrap_or_else(|| panic!("{source} names a stage or a method"));
@@ -161,7 +161,7 @@ impl Template {
     }
 }
 
-/// A value as a person would write it into `!Sub`: `!Ref X` is `${X}`, `!GetAtt X.Arn` is `${X.Arn}`.
+/// A value in the notation of `!Sub`: `!Ref X` is `${X}`, `!GetAtt X.Arn` is `${X.Arn}`.
 fn text(value: &Value) -> String {
     let function = |name: &str| value.get(name);
     if let Some(text) = value.as_str().or_else(|| function("Fn::Sub")?.as_str()) {
@@ -179,7 +179,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// What policies may write alone or as a list.
+/// A field that a policy may have as one value or as a list.
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
 }

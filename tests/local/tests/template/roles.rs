@@ -1,4 +1,4 @@
-//! Who may do what: one role for each function, with what its code asks for and no more.
+//! The roles: one for each function, with only the rights that its code needs.
 
 use std::{collections::BTreeSet, env, fmt, fs};
 
@@ -25,7 +25,7 @@ fn s20_every_function_has_a_role_of_its_own() {
     }
 }
 
-/// AWS's managed policies, which SAM adds to the roles that it makes, allow more than is needed and change.
+/// SAM adds AWS's managed policies to the roles that it makes. They allow more than is needed, and AWS changes them.
 #[test]
 fn s20_a_role_says_itself_all_that_it_may() {
     for (name, role) in template().of("AWS::IAM::Role") {
@@ -38,14 +38,14 @@ fn s20_no_role_may_do_every_action_or_touch_every_resource() {
     for permission in permissions() {
         let Permission { action, resource, .. } = &permission;
         assert!(!action.contains(['*', '?']), "{permission}");
-        // The only thing without bounds is the rest of a key, below one of the bucket's folders.
+        // The only wildcard is the rest of a key, below one of the bucket's folders.
         let folder = resource.strip_prefix("${Bucket.Arn}/").and_then(|key| key.strip_suffix("/*"));
         let bounded = match folder {
             Some(folder) => ["files", "uploads", "thumbnails"].contains(&folder),
             None => !resource.contains(['*', '?']),
         };
         assert!(bounded, "{permission}");
-        // A name alone could be that of anything.
+        // A name alone could be that of any resource.
         assert!(resource.starts_with("${") || resource.starts_with("arn:${AWS::Partition}:ssm:"), "{permission}");
     }
 }
@@ -114,7 +114,7 @@ fn s20_only_thumbnails_writes_thumbnails() {
     assert_eq!(who_may("s3:PutObject", "files"), ["filesRole"]);
 }
 
-/// What a change adds to a role is seen in the review of that file.
+/// A change of a role appears in the review of that file.
 #[test]
 fn s20_every_role_is_as_it_was_reviewed() {
     let path = project(REVIEWED);
@@ -146,14 +146,14 @@ impl fmt::Display for Permission {
     }
 }
 
-/// All that roles allow, sorted.
+/// All permissions of the roles, sorted.
 fn permissions() -> Vec<Permission> {
     let mut permissions = Vec::new();
     for (role, of) in template().of("AWS::IAM::Role") {
         for statement in
             of["Policies"].as_array().unwrap().iter().flat_map(|of| list(&of["PolicyDocument"]["Statement"]))
         {
-            // No NotAction, which allows all but what it names.
+            // No statement has `NotAction`, which allows all actions but those that it names.
             let keys: Vec<_> = statement.as_object().unwrap().keys().collect();
             let mut known =
                 keys.iter().filter(|key| !["Action", "Condition", "Effect", "Resource", "Sid"].contains(&key.as_str()));
@@ -179,7 +179,7 @@ fn trusted(role: &Value) -> Vec<String> {
     texts(&statement["Principal"]["Service"])
 }
 
-/// The roles that may do something to the objects of one of the bucket's folders, sorted.
+/// The roles with this action on the objects of one of the bucket's folders, sorted.
 fn who_may(action: &str, folder: &str) -> Vec<&'static str> {
     let resource = format!("${{Bucket.Arn}}/{folder}/*");
     let mut who: Vec<_> = permissions()

@@ -1,4 +1,4 @@
-//! Secrets are named in the open, and written nowhere.
+//! The names of secrets are public. Their values are written nowhere.
 
 use std::{fs, process::Command};
 
@@ -7,7 +7,7 @@ use crate::{project, template, text};
 /// Each is the name of an SSM `SecureString`.
 const NAMES_OF_SECRETS: [&str; 3] = ["MongodbUriParameter", "RedisUrlParameter", "TicketKeyParameter"];
 
-/// `sam local` may give a function these values themselves; on AWS they are empty.
+/// `sam local` may set these variables of a function to the values themselves. On AWS they are empty.
 const SECRETS: [&str; 3] = ["MONGODB_URI", "REDIS_URL", "TICKET_KEY"];
 
 #[test]
@@ -17,10 +17,10 @@ fn s23_a_function_is_given_the_names_of_secrets_and_not_the_secrets() {
             if SECRETS.contains(&variable.as_str()) {
                 assert_eq!(value, "", "{variable} of {name}");
             } else if variable.starts_with("MALLOC_") {
-                // A setting of the C library: a number.
+                // A setting of the C library is a number.
                 assert!(value.as_str().unwrap().parse::<u64>().is_ok(), "{variable} of {name}");
             } else {
-                // Of a resource or a parameter: nothing is written here.
+                // The value refers to a resource or a parameter, and is not written here.
                 assert!(value["Ref"].is_string(), "{variable} of {name}");
             }
         }
@@ -32,11 +32,11 @@ fn s23_the_name_of_a_secret_is_not_taken_for_the_secret() {
     let parameters = &template().0["Parameters"];
     for name in NAMES_OF_SECRETS {
         let parameter = &parameters[name];
-        // What begins with a slash is no URL.
+        // A text that begins with a slash is no URL.
         assert_eq!(parameter["AllowedPattern"], "^/[A-Za-z0-9/._-]+$", "{name}");
         assert!(parameter["Default"].as_str().unwrap().starts_with('/'), "{name}");
     }
-    // One more may be a secret: then it belongs in SSM, and its name here.
+    // Another parameter may be a secret: then its value belongs into SSM, and its name into this list.
     for (name, parameter) in parameters.as_object().unwrap() {
         assert_eq!(parameter.get("NoEcho"), None, "{name}");
     }
@@ -96,14 +96,14 @@ fn s23_a_secret_is_known_when_it_is_seen() {
     }
 }
 
-/// What in a line of text should be kept elsewhere: a password in a URL, the private half of a key, a key of AWS.
+/// A secret in a line of text: a password in a URL, a private key, or an access key of AWS.
 fn secret_in(line: &str) -> Option<&str> {
     let url = line.match_indices("://").find_map(|(at, _)| {
         let rest = &line[at + 3..];
         let authority = rest.split(|c: char| c.is_whitespace() || "/?#\"'`,;)]".contains(c)).next()?;
         let (user, _) = authority.rsplit_once('@')?;
         let (_, password) = user.split_once(':')?;
-        // Where the value goes, in a format or in a manual.
+        // A placeholder for the value, in a format string or in a manual.
         let is_a_gap = password.is_empty() || password.starts_with(['{', '<', '$', '…']);
         (!is_a_gap).then_some(authority)
     });
@@ -111,7 +111,7 @@ fn secret_in(line: &str) -> Option<&str> {
         let (kind, _) = rest.split_once("PRIVATE KEY-----")?;
         kind.chars().all(|c| c == ' ' || c.is_ascii_uppercase()).then_some(line)
     });
-    // AWS's own documentation uses those that end in EXAMPLE.
+    // The keys in AWS's documentation end in EXAMPLE.
     let aws_key = ["AKIA", "ASIA"].iter().flat_map(|kind| line.match_indices(kind)).find_map(|(at, _)| {
         let key = line.get(at..at + 20)?;
         let is_key = key.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
@@ -121,7 +121,7 @@ fn secret_in(line: &str) -> Option<&str> {
 }
 
 fn git(args: &[&str]) -> String {
-    // Whoever's the folder is: it is only read.
+    // Git only reads the folder, so its owner does not matter.
     let git = Command::new("git").args(["-c", "safe.directory=*", "-C"]).arg(project("")).args(args).output().unwrap();
     assert!(git.status.success(), "{}", String::from_utf8_lossy(&git.stderr));
     String::from_utf8_lossy(&git.stdout).into_owned()

@@ -1,10 +1,10 @@
-//! The bucket, which is shut, and the queue, which loses nothing.
+//! The bucket, which is private, and the queue, which loses no message.
 
 use serde_json::{Value, json};
 
 use crate::{ORIGIN, list, template, text, texts};
 
-/// How often a job may fail before it goes to the dead-letter queue.
+/// The number of failures after which a job goes to the dead-letter queue.
 const RECEIVES: u64 = 5;
 
 const FOURTEEN_DAYS: u64 = 14 * 24 * 60 * 60;
@@ -51,11 +51,11 @@ fn s21_an_abandoned_multipart_upload_ends_after_a_week() {
     let ends = |rule: &Value| {
         rule["Status"] == "Enabled"
             && rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 7
-            // Of any key.
+            // The rule is for all keys.
             && ["Prefix", "Filter", "TagFilters"].iter().all(|key| rule.get(key).is_none())
     };
     assert!(rules.iter().any(ends), "{rules:?}");
-    // The sweeper alone deletes objects, by their rows.
+    // Only the sweeper deletes objects, by their rows.
     assert!(rules.iter().all(|rule| rule.get("ExpirationInDays").is_none()), "{rules:?}");
 }
 
@@ -111,7 +111,7 @@ fn s22_a_job_does_not_come_again_while_it_is_being_done() {
 fn s22_a_failed_job_comes_again_in_a_minute_but_after_its_worker_ended() {
     let worker = template().named("thumbnails")["Timeout"].as_u64().unwrap();
     let retry = template().0["Parameters"]["JobRetrySeconds"]["Default"].as_u64().unwrap();
-    // The last job of a batch comes 8 s after the first, and a poll takes a moment.
+    // The last job of a batch is received 8 s after the first, and a poll takes a moment.
     assert!(worker < retry && retry + 8 < 55, "{retry} s, and the worker may take {worker} s");
     let variable = &template().named("thumbnails")["Environment"]["Variables"]["JOB_RETRY"];
     assert_eq!(text(variable), "${JobRetrySeconds}");

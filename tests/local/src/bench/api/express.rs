@@ -1,4 +1,4 @@
-//! The original's side: tests/local/express in Node.js.
+//! The Express server of tests/local/express, which has the routes of the original.
 
 use std::fs::File;
 use std::path::Path;
@@ -24,7 +24,7 @@ use crate::{Project, subprocess};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Express {
-    /// Ends when this is dropped.
+    /// The process ends when this value is dropped.
     process: Child,
     url: String,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -60,7 +60,7 @@ impl Express {
         Ok(Self { process, url: format!("http://127.0.0.1:{port}"), client })
     }
 
-    /// Of Node.js and of the packages that matter most.
+    /// The versions of Node.js and of the most important packages.
     pub async fn versions(project: &Project, modules: &Path) -> Result<String> {
         let versions = subprocess::output(node(project, modules).arg("versions")).await?;
         let Versions { node, express, mongodb } = serde_json::from_str(&versions).context("no versions")?;
@@ -71,7 +71,7 @@ impl Express {
         self.process.id().context("Express has ended")
     }
 
-    /// The most memory that it had, in MB.
+    /// The peak memory of the server, in MB.
     pub fn peak(&self) -> Result<f64> {
         peak(self.pid()?)
     }

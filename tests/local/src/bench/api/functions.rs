@@ -1,4 +1,4 @@
-//! Our side: each function as Lambda runs it, fed by a Runtime API of its own with events as the gateway makes them
+//! Our functions: each runs as on Lambda and gets events from a Runtime API of its own, in the format of the gateway
 //! (HTTP API, payload 2.0).
 
 use std::fs::File;
@@ -29,16 +29,16 @@ use crate::stack::{Record, Stack};
 const PATIENCE: Duration = Duration::from_secs(10);
 const HOST: &str = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com";
 
-/// Those that own the paths of the bench.
+/// The functions that own the paths of the bench.
 const NAMES: [&str; 5] = ["status", "users", "auth", "content", "files"];
 
 pub struct Functions(Vec<Function>);
 
 struct Function {
     name: &'static str,
-    /// Ends when this is dropped.
+    /// The process ends when this value is dropped.
     process: Child,
-    /// What it is to answer next.
+    /// The invocations that the function answers next.
     events: mpsc::UnboundedSender<Invocation>,
 }
 
@@ -47,7 +47,7 @@ struct Invocation {
     answer: oneshot::Sender<Bytes>,
 }
 
-/// What a function returns to the gateway.
+/// The value that a function returns to the gateway.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Returned {
@@ -67,7 +67,7 @@ impl Functions {
         Ok(Self(functions))
     }
 
-    /// The most memory that one of them had, in MB.
+    /// The peak memory of the largest function, in MB.
     pub fn peak(&self) -> Result<f64> {
         let peaks: Result<Vec<f64>> = self.0.iter().map(|function| peak(function.pid()?)).collect();
         Ok(peaks?.into_iter().fold(0.0, f64::max))
@@ -135,13 +135,13 @@ impl Function {
     }
 }
 
-/// Lambda's Runtime API, as far as a function uses it that does not fail: `GET …/next` waits for an event, `POST …/response`
-/// brings the answer.
+/// The part of Lambda's Runtime API that a function uses if it does not fail: `GET …/next` waits for an event, `POST
+/// …/response` brings the answer.
 async fn serve(listener: TcpListener, events: mpsc::UnboundedReceiver<Invocation>) {
     let events = Arc::new(tokio::sync::Mutex::new(events));
     let waiting = Arc::new(Mutex::new(None::<oneshot::Sender<Bytes>>));
     while let Ok((stream, _)) = listener.accept().await {
-        // Both are small, and the other side waits for each.
+        // Without this, Nagle's algorithm delays the small packets of both sides.
         stream.set_nodelay(true).ok();
         let (events, waiting) = (events.clone(), waiting.clone());
         let answer = service_fn(move |request: hyper::Request<Incoming>| {
@@ -156,7 +156,7 @@ async fn serve(listener: TcpListener, events: mpsc::UnboundedReceiver<Invocation
                 }
                 let body = request.into_body().collect().await?.to_bytes();
                 if let Some(waiting) = waiting.lock().ok().and_then(|mut waiting| waiting.take()) {
-                    // Who waited may have lost patience.
+                    // The receiver is gone if the bench has run into its timeout.
                     waiting.send(body).ok();
                 }
                 let accepted = Response::builder().status(StatusCode::ACCEPTED);
@@ -164,7 +164,7 @@ async fn serve(listener: TcpListener, events: mpsc::UnboundedReceiver<Invocation
             }
         });
         let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
-        // The function is killed in the middle of it.
+        // An error here is expected: the function is killed while the connection is open.
         tokio::spawn(async { connection.await.ok() });
     }
 }
@@ -181,7 +181,7 @@ fn next(event: Bytes) -> Result<Response<Full<Bytes>>> {
         .body(Full::new(event))?)
 }
 
-/// As API Gateway's HTTP API makes it of a request, payload format 2.0.
+/// The event that API Gateway's HTTP API makes from a request, payload format 2.0.
 fn event(request: &Request) -> Value {
     let Request { method, path, auth, body } = request;
     let mut headers = json!({
