@@ -1,8 +1,8 @@
-// Uploads what would act if a browser let it, opens it in every way that a page has and prints, as one line of JSON, what
-// did act. The argument is `api`, the `token` of a user, and `s3`, all three as JSON. NODE_PATH names the packages.
+// Uploads active content, opens it in every way that a page has, and prints one line of JSON with the content that was
+// executed. The argument is JSON with `api`, the `token` of a user, and `s3`. NODE_PATH names the packages.
 //
-// After that everything is done once more with the same contents on a server of this program that keeps nobody from
-// anything: what acts there shows that it would have been noticed.
+// Then the same contents are opened on a server of this program that restricts nothing: the content that is executed there
+// proves that this program notices it.
 
 "use strict";
 
@@ -23,7 +23,7 @@ const VIEWER = "chrome-extension://mhjfbmdgcfjbbpaeojofohoefgiehjai/";
 const acts = new Map();
 
 function acted(report) {
-  // What else is said there is not by us.
+  // Other messages there are not from our content.
   if (String(report).startsWith('{"mark":')) {
     acts.set(report, JSON.parse(report));
   }
@@ -38,7 +38,7 @@ class Elsewhere {
     const server = http.createServer((request, response) => this.#answer(request, response));
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address();
-    // For the browser another site than the API's 127.0.0.1.
+    // For the browser this is another site than the API's 127.0.0.1.
     this.origin = `http://localhost:${port}`;
   }
 
@@ -73,7 +73,7 @@ class Elsewhere {
       const { type, text } = this.#files.get(pathname);
       response.writeHead(200, { "Content-Type": type }).end(text);
     } else {
-      // Without a word the browser would show a page of its own.
+      // With an empty body the browser would show a page of its own.
       response.writeHead(404, { "Content-Type": "text/plain" }).end("not here");
     }
   }
@@ -129,7 +129,7 @@ async function open(browser, url) {
     acted(JSON.stringify({ mark: dialog.message(), origin: new URL(url).origin, effect: "dialog" }));
     dialog.dismiss();
   });
-  // What is saved and not shown ends the navigation.
+  // A download ends the navigation.
   const shown = await page.goto(url, { timeout: 0 }).then(
     () => true,
     (error) => !/ERR_ABORTED/.test(error.message) && Promise.reject(error),
@@ -154,7 +154,7 @@ async function openAll(browser, elsewhere, files) {
   await open(browser, elsewhere.embedding(urls));
   const { page: opener } = await open(browser, elsewhere.embedding([]));
   await opener.evaluate((urls) => urls.forEach((url) => window.open(url)), urls);
-  // A window has arrived, or has gone since its content was saved.
+  // The window has loaded, or has closed because its content was saved.
   await until(async () => {
     const windows = browser.targets().filter((target) => target.opener() === opener.target());
     return windows.every((target) => !["", "about:blank"].includes(target.url()));

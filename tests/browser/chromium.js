@@ -1,4 +1,4 @@
-// The browser, for the programs beside this one, which are told by PROFILE of a folder for it.
+// The browser of the other programs here. PROFILE names a folder for its profile.
 
 "use strict";
 
@@ -28,7 +28,7 @@ async function run(use) {
   await use(browser);
   const ended = once(chromium, "exit");
   await browser.close();
-  // It removes what it keeps outside of its profile.
+  // The browser removes its files outside of its profile.
   await ended;
 }
 
@@ -49,7 +49,7 @@ async function connect(chromium) {
     const listening = line.match(/^DevTools listening on (ws:.*)$/);
     if (listening) {
       chromium.stderr.resume();
-      // What it is asked for takes as long as it takes; whoever started this program ends it if that is too long.
+      // There is no time limit: the parent of this program ends it if it takes too long.
       return puppeteer.connect({ browserWSEndpoint: listening[1], protocolTimeout: 0 });
     }
   }

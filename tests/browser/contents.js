@@ -1,4 +1,4 @@
-// Contents that act as soon as a browser lets them.
+// Active contents, which act as soon as a browser permits it.
 
 "use strict";
 

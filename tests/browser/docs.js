@@ -1,5 +1,5 @@
-// Reads the page of the API that the argument names, tries one operation, and prints a line of JSON: which operations
-// there are, what came of that one, every URL that the page asked for, and what it complained of.
+// Reads the page of the API at the URL of the argument, tries one operation, and prints a line of JSON: the operations, the
+// result of that one, every URL that the page requested, and its errors.
 
 "use strict";
 
@@ -22,7 +22,7 @@ withBrowser(async (browser) => {
   const operations = await page.$$eval(".opblock-summary", (summaries) =>
     summaries.map((summary) => {
       const text = (part) => summary.querySelector(`.opblock-summary-${part}`).textContent;
-      // Where a line may break, there is a space of no width.
+      // Zero-width spaces mark positions for line breaks.
       return `${text("method")} ${text("path").replaceAll("\u200b", "")}`;
     }),
   );

@@ -1,4 +1,4 @@
-// The page: stock Uppy, with content that a test can make as well. `begin` and `resume` are called by run.js.
+// The page: stock Uppy, with content that a test can also generate. run.js calls `begin` and `resume`.
 
 import AwsS3 from "@uppy/aws-s3";
 import Uppy from "@uppy/core";
@@ -15,10 +15,10 @@ globalThis.begin = (upload) => {
   going = { uppy, file, ended: ended(uppy) };
   const ends = [going.ended];
   if (upload.atHalf) {
-    // Within a part, and not between two of them.
+    // The pause is within a part, not between two parts.
     ends.push(reached(uppy, upload.size / 2 + 2 * MIB).then(interrupt[upload.atHalf]));
   }
-  uppy.upload().catch(() => {}); // What it says, the events say as well.
+  uppy.upload().catch(() => {}); // The events report the error too.
   return Promise.race(ends);
 };
 

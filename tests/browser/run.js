@@ -1,5 +1,5 @@
-// Uploads files with stock Uppy in a real browser, one after another, and prints for each a line of JSON: how it ended,
-// and what was asked of whom. The argument is a JSON array; a file is `major` of Uppy, `api` (its origin is the API's,
+// Uploads files with stock Uppy in a real browser, one after another, and prints for each a line of JSON: its outcome and
+// all requests. The argument is a JSON array; a file is `major` of Uppy, `api` (its origin is the API's,
 // any other S3's), `name`, `type`, `size`, and `endpoint` or `sign: {url, token}`; if wanted `multipart`, and `atHalf`:
 // `pause` (to go on when all is quiet) or `cancel`. NODE_PATH names the packages.
 
@@ -60,20 +60,20 @@ class Network {
     on("requestWillBeSent", (request, params) => {
       Object.assign(request, { method: params.request.method, url: params.request.url });
     });
-    // Only here is the length of a body that is a Blob.
+    // Only this event has the length of a body that is a Blob.
     on("requestWillBeSentExtraInfo", (request, { headers }) => {
       const length = Object.entries(headers).find(([name]) => name.toLowerCase() === "content-length");
       request.sent = Number(length?.[1] ?? 0);
     });
     on("responseReceived", (request, { response }) => {
       request.status = response.status;
-      // What is not to be stored the browser does not finish loading, where the page does not read it.
+      // The browser does not finish loading an answer with `no-store` that the page does not read.
       request.over = true;
     });
     on("loadingFinished", (request, { requestId }) => {
       if (request.status >= 400) {
         const body = session.send("Network.getResponseBody", { requestId });
-        // A page need not have read it.
+        // The page may not have read the body.
         request.refusal = body.then(({ body }) => body).catch(() => null);
       }
     });

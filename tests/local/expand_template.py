@@ -1,6 +1,7 @@
-"""Prints a SAM template as the CloudFormation template that AWS makes of it, in JSON: linters see little in the former.
+"""Prints the CloudFormation template that AWS makes from a SAM template, in JSON. Linters find little in a SAM template.
 
-After the template's path NAME=VALUE is a parameter; some SAM takes for their values already, their defaults if not given.
+Arguments: the path of the template, then parameters as NAME=VALUE. SAM replaces some parameters by their values, and by
+their defaults if they are not given.
 """
 
 import json

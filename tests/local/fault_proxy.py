@@ -1,8 +1,8 @@
-"""The fault proxy between the functions and S3 or SQS: microburst, made transparent while no fault is injected.
+"""The fault proxy between the functions and S3 or SQS: microburst, changed to be transparent without a fault.
 
 microburst 0.10 sends the upstream's name as Host, which S3 signatures cover, and drops Content-Length, without which
-the answer to a HEAD says nothing of the object's size. Here both go through as they came. This file can go, and
-`microburst` be started as it is, when it does that itself.
+the answer to a HEAD does not have the object's size. This program keeps both unchanged. It can be removed, and
+`microburst` started directly, when microburst does that itself.
 """
 
 import sys

@@ -1,9 +1,9 @@
-"""Says how like the thumbnails of a picture are to the best that can be made of it: SSIM of their luma.
+"""Computes the SSIM of thumbnails to their references, on luma.
 
-A line of JSON in, `{"source": path, "thumbnails": [folder, …]}`; a line out, for each folder the SSIM of its `500.*`,
-`250.*` and `100.*`. The best is the whole picture, decoded in full, upright and in sRGB, then resized by Lanczos
-straight to the size of the thumbnail; over white, where it is transparent. These references are kept in the folder of
-the argument.
+Input: a line of JSON, `{"source": path, "thumbnails": [folder, …]}`. Output: a line with the SSIM of the files `500.*`,
+`250.*` and `100.*` of each folder. A reference is the whole image, decoded in full, upright and in sRGB, and resized by
+Lanczos directly to the size of the thumbnail; transparent parts are over white. The references are kept in the folder
+of the argument.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from skimage.metrics import structural_similarity
 WIDTHS = [500, 250, 100]
 
 Image.MAX_IMAGE_PIXELS = None
-# Those of another recipe are not taken.
+# A change of this file makes new references.
 references = Path(sys.argv[1]) / hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
 references.mkdir(parents=True, exist_ok=True)
 
 
 def upright(file):
-    """In sRGB and 8 bits, with alpha where it has any."""
+    """The image in sRGB and 8 bits, with alpha if it has any."""
     picture = Image.open(file)
     profile = picture.info.get("icc_profile")
     if picture.mode.startswith("I;16"):
@@ -39,7 +39,7 @@ def upright(file):
     return picture.convert("RGBA" if alpha else "RGB")
 
 
-# All the sizes of one picture are wanted together.
+# All sizes of one image are requested one after the other.
 whole = lru_cache(maxsize=1)(upright)
 
 
@@ -59,7 +59,7 @@ def reference(source, size):
     return Image.open(kept)
 
 
-def likeness(source, thumbnail):
+def ssim(source, thumbnail):
     made = luma(upright(thumbnail))
     best = reference(source, made.size)
     return structural_similarity(
@@ -75,7 +75,7 @@ def likeness(source, thumbnail):
 for line in sys.stdin:
     question = json.loads(line)
     answer = [
-        [likeness(question["source"], next(Path(folder).glob(f"{width}.*"))) for width in WIDTHS]
+        [ssim(question["source"], next(Path(folder).glob(f"{width}.*"))) for width in WIDTHS]
         for folder in question["thumbnails"]
     ]
     print(json.dumps(answer), flush=True)

@@ -1,4 +1,4 @@
-"""Prints what a stack consists of, as JSON: the outputs, the API's id, and the functions' names by logical id."""
+"""Prints a deployed stack as JSON: its outputs, the id of its API, and the names of its functions by logical id."""
 
 import json
 import sys

@@ -1,5 +1,5 @@
-//! What must be true when the faults are over and all that was left half done has been finished or removed: what people
-//! know, what the product says, what is in the ledger and what is in the bucket agree.
+//! Checks the state after the faults, when everything that was unfinished has been completed or removed: the model of
+//! each person, the product's answers, the ledger and the bucket must agree.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -19,34 +19,35 @@ use crate::{
     workload::{PATIENCE, Person, wrong},
 };
 
-/// How long all may take to come to rest. A job comes again for the fifth time some fifty seconds after the first.
-const REST: Duration = Duration::from_secs(100);
+/// The time until everything must have settled. A job is received for the fifth time about fifty seconds after the
+/// first.
+const SETTLE_TIME: Duration = Duration::from_secs(100);
 
-/// Requests at the same time.
+/// The number of concurrent requests.
 const AT_ONCE: usize = 8;
 
-pub async fn check(run: &Run<'_>, people: &mut [Person<'_>], strangers: &BTreeSet<String>) -> Result<()> {
+pub async fn check(run: &Run<'_>, people: &mut [Person<'_>], earlier_orphans: &BTreeSet<String>) -> Result<()> {
     if !is_well(run).await {
         return Ok(());
     }
     join_all(people.iter_mut().map(Person::log_in)).await;
     let people: &[Person<'_>] = people;
-    if !rests(run, people).await? {
+    if !settles(run, people).await? {
         return Ok(());
     }
     let rows = rows(run.stack, people).await?;
     check_ledger(run, people, &rows);
-    check_bucket(run, &rows, strangers).await?;
+    check_bucket(run, &rows, earlier_orphans).await?;
     check_answers(run, people, &rows).await;
     Ok(())
 }
 
-/// Objects of the bucket, and parts of objects, that no row knows.
+/// Objects of the bucket, and parts of objects, without a row.
 pub async fn orphans(stack: &Stack) -> Result<BTreeSet<String>> {
     let objects = objects(stack).await?.into_keys();
     let open = stack.s3.list_multipart_uploads().bucket(&stack.bucket).send().await?;
     let open = open.uploads.unwrap_or_default().into_iter().filter_map(|upload| upload.key);
-    // A row comes before its object.
+    // The ledger is read after the bucket, because a row is written before its object.
     let known = ledger_keys(stack).await?;
     let is_orphan = |key: &String| !known.contains(key.strip_suffix("/form").unwrap_or(key));
     let mut orphans: BTreeSet<String> = objects.filter(is_orphan).collect();
@@ -70,8 +71,8 @@ async fn is_well(run: &Run<'_>) -> bool {
     }
 }
 
-/// Waits for the queue and the sweeper, then lets the grace periods of uploads pass, and waits for the sweeper again.
-async fn rests(run: &Run<'_>, people: &[Person<'_>]) -> Result<bool> {
+/// Waits for the queue and the sweeper, then ends the grace periods of uploads, and waits for the sweeper again.
+async fn settles(run: &Run<'_>, people: &[Person<'_>]) -> Result<bool> {
     let stack = run.stack;
     let ours = |more: Document| {
         let mut query = doc! { "userId": { "$in": ids(people) } };
@@ -79,7 +80,7 @@ async fn rests(run: &Run<'_>, people: &[Person<'_>]) -> Result<bool> {
         query
     };
     let due = ours(doc! { "thumbnails": "due", "state": null });
-    let deadline = Instant::now() + REST;
+    let deadline = Instant::now() + SETTLE_TIME;
     loop {
         sweep(stack).await;
         let (waiting, due) = (messages(stack, &stack.queue_url).await, stack.files.count_documents(due.clone()).await?);
@@ -97,13 +98,13 @@ async fn rests(run: &Run<'_>, people: &[Person<'_>]) -> Result<bool> {
     }
     check_arrivals(run, people).await?;
 
-    // What nobody waited for is over before its time is said to be.
+    // An attempt that its client gave up may still be running. It must end before its grace period is set to end.
     sleep_until((run.last_impatient.get() + PATIENCE).into()).await;
     let unfinished = ours(doc! { "state": { "$exists": true } });
     let past = doc! { "$set": { "expiresAt": DateTime::from_millis(0) } };
-    let deadline = Instant::now() + REST;
+    let deadline = Instant::now() + SETTLE_TIME;
     loop {
-        // Again, for what the sweeper leaves for another time.
+        // The rows are updated in each round, because the sweeper postpones some of them.
         stack.files.update_many(unfinished.clone(), past.clone()).await?;
         sweep(stack).await;
         let left = stack.files.count_documents(unfinished.clone()).await?;
@@ -119,23 +120,24 @@ async fn rests(run: &Run<'_>, people: &[Person<'_>]) -> Result<bool> {
 }
 
 async fn sweep(stack: &Stack) {
-    // Until it does what is to be done is waited for, whatever it says.
+    // An error is ignored: the caller waits until the sweeper has done its work.
     let _ = stack.try_invoke("sweeper", &json!({})).await;
 }
 
-/// What S3 has taken becomes visible, also if its client says no more.
+/// Every object that S3 has stored becomes a visible file, even if its client never completes it.
 async fn check_arrivals(run: &Run<'_>, people: &[Person<'_>]) -> Result<()> {
     let stack = run.stack;
     if messages(stack, &stack.dead_letter_queue_url).await > 0 {
-        // It may be S3's message that was given up.
+        // A lost message of S3 may be in the dead-letter queue.
         return Ok(());
     }
     for person in people {
         for (at, entry) in person.known.entries.iter().enumerate() {
-            // One that may have been deleted is not waited for.
+            // A file that may have been deleted need not appear.
             let is_awaited = entry.has_arrived && !entry.may_be_deleted && person.known.presence(at) > Presence::Never;
-            let folder_stands = entry.parent.is_none_or(|parent| person.known.presence(parent) == Presence::Certain);
-            let Some(id) = entry.id.filter(|_| is_awaited && folder_stands) else { continue };
+            let folder_is_certain =
+                entry.parent.is_none_or(|parent| person.known.presence(parent) == Presence::Certain);
+            let Some(id) = entry.id.filter(|_| is_awaited && folder_is_certain) else { continue };
             if stack.files.count_documents(doc! { "_id": id, "state": null }).await? == 0 {
                 run.violated(Anomaly::Lost, format!("{} ({id}) has arrived in S3 and is not visible", entry.name));
             }
@@ -152,7 +154,7 @@ async fn rows(stack: &Stack, people: &[Person<'_>]) -> Result<Vec<Document>> {
     Ok(stack.files.find(doc! { "userId": { "$in": ids(people) } }).await?.try_collect().await?)
 }
 
-/// Every row is what somebody asked for, once, as they asked for it.
+/// Every row was requested by a person, exists once, and has the requested properties.
 fn check_ledger(run: &Run<'_>, people: &[Person<'_>], rows: &[Document]) {
     let mut asked: HashMap<&str, (&Person<'_>, usize)> = HashMap::new();
     for person in people {
@@ -204,8 +206,8 @@ fn check_row(run: &Run<'_>, person: &Person<'_>, at: usize, row: &Document) {
     }
 }
 
-/// A visible row has its object, of its size; nothing else is in the bucket.
-async fn check_bucket(run: &Run<'_>, rows: &[Document], strangers: &BTreeSet<String>) -> Result<()> {
+/// Every visible row has an object of its size, and the bucket has no other objects.
+async fn check_bucket(run: &Run<'_>, rows: &[Document], earlier_orphans: &BTreeSet<String>) -> Result<()> {
     let stack = run.stack;
     let objects = objects(stack).await?;
     for row in rows {
@@ -217,7 +219,7 @@ async fn check_bucket(run: &Run<'_>, rows: &[Document], strangers: &BTreeSet<Str
             run.violated(Anomaly::MissingObject, format!("{name}: {key} should have {size} bytes, and has {there:?}"));
         }
     }
-    for key in orphans(stack).await?.difference(strangers) {
+    for key in orphans(stack).await?.difference(earlier_orphans) {
         run.violated(Anomaly::Orphan, format!("{key} has no row"));
     }
     Ok(())
@@ -234,7 +236,7 @@ async fn objects(stack: &Stack) -> Result<BTreeMap<String, i64>> {
     Ok(objects)
 }
 
-/// Every key that a row of anybody, visible or not, accounts for.
+/// The keys of all rows of all users, visible or not.
 async fn ledger_keys(stack: &Stack) -> Result<BTreeSet<String>> {
     let mut rows = stack.files.find(doc! {}).projection(doc! { "key": 1, "type": 1 }).await?;
     let mut keys = BTreeSet::new();
@@ -248,7 +250,7 @@ async fn ledger_keys(stack: &Stack) -> Result<BTreeSet<String>> {
     Ok(keys)
 }
 
-/// What the product itself says: each file to its owner, and what is not to be seen.
+/// Checks the product's answers: every file is readable for its owner, and no deleted file is.
 async fn check_answers(run: &Run<'_>, people: &[Person<'_>], rows: &[Document]) {
     let thumbnails: HashMap<ObjectId, &Document> =
         rows.iter().filter_map(|row| Some((row.get_object_id("_id").ok()?, row))).collect();
@@ -283,7 +285,7 @@ async fn check_thumbnails(run: &Run<'_>, person: &Person<'_>, entry: &Entry, pic
     let id = row.get_object_id("_id").unwrap_or_default();
     let progress = row.get_str("thumbnails").unwrap_or_default();
     let reason = row.get_str("thumbnailError").unwrap_or_default();
-    // Nothing is wrong with these pictures but that a worker was killed over them, or could not say that it lives.
+    // These images are valid. Their jobs fail only if a worker was killed or was not able to report that it is alive.
     let was_killed = run.tally.has_faults() && reason == "the decoder does not survive it";
     run.tally.count(if progress == "ready" { "images with thumbnails" } else { "images without" });
     if progress != "ready" && !(progress == "failed" && was_killed) {
@@ -298,7 +300,7 @@ async fn check_thumbnails(run: &Run<'_>, person: &Person<'_>, entry: &Entry, pic
     }
 }
 
-/// As high as its width asks for, and of the picture's colour.
+/// True if the thumbnail has the right height for its width, and the colour of the image.
 fn is_thumbnail(answer: &Answer, picture: Picture, width: u32) -> bool {
     if answer.status != 200 {
         return false;
@@ -311,7 +313,7 @@ fn is_thumbnail(answer: &Answer, picture: Picture, width: u32) -> bool {
     made.width == width && (f64::from(made.height) - height).abs() < 0.5 && is_close
 }
 
-/// Everything that is certainly in the root is listed there, and nothing that certainly is not.
+/// Every listing has all entries that are certain, and none that is certain to be absent.
 async fn check_listings(run: &Run<'_>, person: &Person<'_>) {
     let known = &person.known;
     let folders = known.places(Presence::Certain, |entry| matches!(entry.kind, Kind::Folder));
@@ -346,7 +348,7 @@ async fn listing(run: &Run<'_>, person: &Person<'_>, folder: Option<ObjectId>, p
     Ok(documents.iter().filter_map(|document| document["name"].as_str().map(str::to_owned)).collect())
 }
 
-/// The faults are over: a moment later at most everything is answered.
+/// Without faults, every request is answered after a short time.
 async fn settled(run: &Run<'_>, person: &Person<'_>, path: &str) -> Option<Answer> {
     for _ in 0..20 {
         match person.client.request("GET", path).send_within(Duration::from_secs(16)).await {

@@ -1,5 +1,5 @@
-//! Random histories of several people who use the product while its parts are killed, stopped and cut off from each other,
-//! and a checker of what is there in the end. A seed decides who does what, and which faults come in which order.
+//! Runs random workloads of several people while the services are killed, stopped and disconnected, and checks the
+//! state in the end. A seed decides the operations of each person, and the faults and their order.
 
 #![forbid(unsafe_code)]
 
@@ -29,13 +29,13 @@ pub use nemesis::any_seed;
 use workload::Person;
 pub use workload::{ACKNOWLEDGED, INDETERMINATE};
 
-/// What one history is to be.
+/// The parameters of one run.
 #[derive(Clone)]
 pub struct Plan {
     pub seed: u64,
-    /// Acknowledged writes after which it ends.
+    /// The run ends after this number of acknowledged writes.
     pub writes: usize,
-    /// After which it ends in any case.
+    /// The run ends after this time in any case.
     pub patience: Duration,
     pub outages: Outages,
     pub mutation: Option<Mutation>,
@@ -47,31 +47,31 @@ pub enum Outages {
     None,
 }
 
-/// Whoever uses the product at the same time. Each has an account of their own.
+/// The number of people that use the product at the same time. Each has an account.
 const PEOPLE: u64 = 8;
 
-/// What is wrong in the end.
+/// The kinds of wrong states and answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anomaly {
-    /// Acknowledged and not there.
+    /// An acknowledged write is missing.
     Lost,
-    /// There with other bytes, or with other properties than were acknowledged.
+    /// The bytes or the properties differ from the acknowledged ones.
     Altered,
-    /// Deleted and there.
+    /// A deleted entry exists.
     Resurrected,
-    /// Refused, or never sent, and there.
+    /// An entry exists that was refused or never requested.
     Unrequested,
-    /// Made twice by one request that was repeated.
+    /// One repeated request made two entries.
     Duplicated,
-    /// A visible row whose object is missing or has another size.
+    /// The object of a visible row is missing or has another size.
     MissingObject,
-    /// An object, or parts of one, that no row knows.
+    /// An object, or parts of one, has no row.
     Orphan,
-    /// An image with neither three right thumbnails nor a reason why not.
+    /// An image has neither three correct thumbnails nor a reason for a failure.
     WrongThumbnails,
-    /// It does not come to rest.
+    /// The system does not settle.
     NotSettled,
-    /// An answer that nothing explains.
+    /// No known fault explains the answer.
     Unexplained,
 }
 
@@ -87,7 +87,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What happened, counted.
+/// Counters of operations and faults.
 #[derive(Default)]
 pub struct Tally {
     counts: RefCell<BTreeMap<&'static str, usize>>,
@@ -112,15 +112,15 @@ impl Tally {
     }
 }
 
-/// A history while it goes on.
+/// A run in progress.
 pub struct Run<'a> {
     stack: &'a Stack,
     plan: &'a Plan,
     ends: Instant,
     tally: Tally,
-    /// Sessions end with Redis, which keeps nothing here.
+    /// Counts the deaths of Redis. Each ends all sessions, because this Redis saves nothing.
     redis_deaths: Cell<u64>,
-    /// An attempt that nobody waited for may be under way for as long as a function runs.
+    /// The time of the last request whose client did not wait for it. It may run for as long as a function may.
     last_impatient: Cell<Instant>,
     planted: Cell<usize>,
     violations: RefCell<Vec<Violation>>,
@@ -136,13 +136,13 @@ impl Run<'_> {
     }
 }
 
-/// What came of a history.
+/// The result of a run.
 pub struct Report {
     pub seed: u64,
     pub took: Duration,
     pub counts: BTreeMap<&'static str, usize>,
     pub faults: BTreeMap<String, usize>,
-    /// How often the mutation was planted.
+    /// The number of times that the mutation was planted.
     pub planted: usize,
     pub violations: Vec<Violation>,
 }
@@ -156,7 +156,7 @@ impl Report {
         self.count(ACKNOWLEDGED)
     }
 
-    /// What was acknowledged and is not there, or not as it was acknowledged.
+    /// The number of acknowledged writes that are missing or differ.
     pub fn lost(&self) -> usize {
         let is_loss = |violation: &&Violation| {
             matches!(violation.anomaly, Anomaly::Lost | Anomaly::Altered | Anomaly::MissingObject)
@@ -169,17 +169,17 @@ impl Report {
     }
 }
 
-/// One history from its beginning to the check of its end.
+/// Runs one workload with faults, and checks the state in the end.
 ///
 /// # Errors
-/// A stack that cannot be used.
+/// The stack cannot be used.
 pub async fn run(stack: &Stack, plan: &Plan) -> Result<Report> {
     let started = Instant::now();
-    // As long as on AWS, nobody would wait for what a dead worker had taken.
+    // Short times: with AWS's times a run would wait long for the messages of a killed worker.
     let _undo = [visibility_timeout(stack, 10).await, environment(stack, "thumbnails", "JOB_RETRY", "3").await];
-    // What it holds from before says nothing of this history.
+    // Old messages of the dead-letter queue do not belong to this run.
     stack.sqs.purge_queue().queue_url(&stack.dead_letter_queue_url).send().await?;
-    let strangers = checker::orphans(stack).await?;
+    let earlier_orphans = checker::orphans(stack).await?;
     let run = Run {
         stack,
         plan,
@@ -207,13 +207,13 @@ pub async fn run(stack: &Stack, plan: &Plan) -> Result<Report> {
     };
     tokio::select! {
         _ = join_all(people.iter_mut().map(Person::live)) => {}
-        // Which end only with the history.
+        // The nemesis and the sweeps never end by themselves.
         _ = others => {}
     }
-    checker::check(&run, &mut people, &strangers).await?;
+    checker::check(&run, &mut people, &earlier_orphans).await?;
     if plan.mutation.is_some() {
         let people: Vec<_> = people.iter().map(|person| person.id).collect();
-        mutations::clean_up(stack, &people, &strangers).await?;
+        mutations::clean_up(stack, &people, &earlier_orphans).await?;
     }
     drop(people);
     Ok(Report {

@@ -1,4 +1,4 @@
-//! `cargo local chaos`: one random history after the other on the same stack, and what came of each.
+//! `cargo local chaos` makes one random run after the other on the same stack, and prints the result of each.
 
 #![forbid(unsafe_code)]
 
@@ -9,7 +9,7 @@ use chaos::{ACKNOWLEDGED, INDETERMINATE, Mutation, Outages, Plan, Report, any_se
 use e2e::{Stack, record_measurement};
 use lexopt::{Arg, ValueExt};
 
-/// Violations that are printed of one history; the first ones tell most.
+/// The number of violations that are printed for one run. The first ones tell most.
 const PRINTED: usize = 20;
 
 const USAGE: &str = "usage: cargo local chaos [--seed N] [--seeds COUNT] [--writes N] [--mutation NAME]";
@@ -122,7 +122,7 @@ impl Total {
         }
     }
 
-    /// For the table of promises.
+    /// Records the measurement for the table of promises.
     fn note(&self) {
         let (seeds, lost) = (self.seeds, self.lost);
         let writes = self.counts.get(ACKNOWLEDGED).copied().unwrap_or_default();
@@ -139,7 +139,7 @@ impl Total {
     }
 }
 
-/// What matters first, then what it is made of.
+/// The most important counts first, then the details.
 fn summary(counts: &BTreeMap<&'static str, usize>, lost: usize, violations: usize) -> String {
     let mut others = counts.clone();
     let mut count = |what| others.remove(what).unwrap_or_default();

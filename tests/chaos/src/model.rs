@@ -1,16 +1,15 @@
-//! What a person knows of their files: what was acknowledged, what was refused, and what may have happened while nobody
-//! told them.
+//! The model of a person's files: writes that were acknowledged, refused, or indeterminate.
 
 use mongodb::bson::oid::ObjectId;
 use sha2::{Digest, Sha256};
 
-/// Whether something is to be there. A timeout, a broken connection and a 5xx say nothing.
+/// The presence that the model expects of an entry. A timeout, a broken connection and a 5xx are indeterminate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Presence {
-    /// Refused, never sent, or deleted: nobody may see it, now or ever.
+    /// The entry was refused, never sent, or deleted: no reader may ever see it.
     Never,
     Perhaps,
-    /// Acknowledged, and no deletion was asked for since.
+    /// The entry was acknowledged, and no deletion was requested since.
     Certain,
 }
 
@@ -33,7 +32,7 @@ impl Content {
     }
 }
 
-/// A picture of one colour, so that its thumbnails can be told from those of another.
+/// An image of one colour, so that its thumbnails differ from those of other images.
 #[derive(Clone, Copy, Debug)]
 pub struct Picture {
     pub width: u32,
@@ -43,20 +42,20 @@ pub struct Picture {
 
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// No other of the run has it.
+    /// The name is unique in the run.
     pub name: String,
-    /// Once an answer has told it.
+    /// The id, after an answer has told it.
     pub id: Option<ObjectId>,
-    /// Its folder, by its place in [`Known`].
+    /// The index of its folder in [`Known`].
     pub parent: Option<usize>,
     pub kind: Kind,
-    /// As far as it depends on itself; see [`Known::presence`].
+    /// The presence without regard to the folders above; see [`Known::presence`].
     pub own: Presence,
-    /// `None` after a change whose answer was lost.
+    /// `None` after an indeterminate change.
     pub is_public: Option<bool>,
-    /// S3 has acknowledged the bytes that the person brought there.
+    /// S3 has acknowledged the bytes of a direct upload.
     pub has_arrived: bool,
-    /// Somebody has asked for that.
+    /// A deletion was requested.
     pub may_be_deleted: bool,
 }
 
@@ -80,13 +79,13 @@ impl Known {
         self.entries.len() - 1
     }
 
-    /// What is in a folder goes with it, and comes no more into one that may have gone.
+    /// A deletion of a folder deletes its entries, and a folder that may be deleted may refuse new ones.
     pub fn presence(&self, at: usize) -> Presence {
         let entry = &self.entries[at];
         entry.parent.map_or(entry.own, |parent| entry.own.min(self.presence(parent)))
     }
 
-    /// The places of all that satisfy this and whose id is known.
+    /// The indexes of all entries with this presence that match, and whose id is known.
     pub fn places(&self, presence: Presence, wanted: impl Fn(&Entry) -> bool) -> Vec<usize> {
         let is = |at: &usize| {
             let entry = &self.entries[*at];

@@ -1,5 +1,5 @@
-//! The mistakes that a file storage makes, done by the history in the product's place, so that the checker can show that
-//! it notices each.
+//! Typical mistakes of a file store. The workload makes them in place of the product, to test that the checker finds
+//! each.
 
 use std::{collections::BTreeSet, str::FromStr};
 
@@ -12,17 +12,17 @@ use crate::{Anomaly, checker};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
-    /// An upload is acknowledged, and its function dies before it puts the bytes.
+    /// An upload is acknowledged, and its function dies before it stores the bytes.
     AckBeforePut,
-    /// An upload is acknowledged that the sweeper has taken meanwhile.
+    /// An upload is acknowledged although the sweeper has deleted it in the meantime.
     NoFlipCheck,
     /// A row is deleted, and the function dies before it deletes the object.
     DeleteWithoutTombstone,
-    /// An object is put, and the function dies before it writes the row.
+    /// An object is stored, and its function dies before it writes the row.
     ObjectBeforeRow,
-    /// A request that comes again is done again.
+    /// A repeated request is executed again.
     NoIdempotency,
-    /// The history's own: who hears a 5xx takes it for a refusal.
+    /// A mistake of the workload: it counts a 5xx as a refusal.
     FailureTakenForRefusal,
 }
 
@@ -47,7 +47,7 @@ impl Mutation {
         }
     }
 
-    /// What the checker must say of it.
+    /// The anomaly that the checker must report.
     pub fn anomaly(self) -> Anomaly {
         match self {
             Self::AckBeforePut => Anomaly::MissingObject,
@@ -71,14 +71,14 @@ impl FromStr for Mutation {
     }
 }
 
-/// Takes the object of a visible file away.
+/// Deletes the object of a visible file.
 pub async fn delete_object(stack: &Stack, id: ObjectId) -> Result<()> {
     let row = stack.files.find_one(doc! { "_id": id, "state": null }).await?.context("no such row")?;
     stack.s3.delete_object().bucket(&stack.bucket).key(row.get_str("key")?).send().await?;
     Ok(())
 }
 
-/// Has the sweeper take a file.
+/// Makes the sweeper delete a file.
 pub async fn tombstone(stack: &Stack, id: ObjectId) -> Result<()> {
     let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } };
     match stack.files.update_one(doc! { "_id": id }, tombstone).await?.modified_count {
@@ -87,7 +87,7 @@ pub async fn tombstone(stack: &Stack, id: ObjectId) -> Result<()> {
     }
 }
 
-/// Forgets a file's row and leaves its object.
+/// Deletes the row of a file and keeps its object.
 pub async fn delete_row(stack: &Stack, id: ObjectId) -> Result<()> {
     match stack.files.delete_one(doc! { "_id": id, "key": { "$exists": true } }).await?.deleted_count {
         1 => Ok(()),
@@ -95,19 +95,18 @@ pub async fn delete_row(stack: &Stack, id: ObjectId) -> Result<()> {
     }
 }
 
-/// Puts an object that no row knows.
+/// Stores an object without a row.
 pub async fn put_orphan(stack: &Stack) {
     stack.put_object(&format!("files/{}", unique("orphan")), b"orphan".to_vec()).await;
 }
 
-/// Removes what the mistakes of these people have left, as nothing else would: the bucket and the ledger are compared after
-/// all tests.
-pub async fn clean_up(stack: &Stack, people: &[ObjectId], strangers: &BTreeSet<String>) -> Result<()> {
+/// Removes the data that the mutations have left, because nothing else would: `fsck` runs after all tests.
+pub async fn clean_up(stack: &Stack, people: &[ObjectId], earlier_orphans: &BTreeSet<String>) -> Result<()> {
     let theirs = doc! { "userId": { "$in": people } };
     let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } };
     stack.files.update_many(theirs, tombstone).await?;
     stack.invoke("sweeper", &json!({})).await;
-    for orphan in checker::orphans(stack).await?.difference(strangers) {
+    for orphan in checker::orphans(stack).await?.difference(earlier_orphans) {
         stack.s3.delete_object().bucket(&stack.bucket).key(orphan).send().await?;
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! The faults, in an order that the seed decides: every kind once, then every kind again. Each ends before the next.
+//! The nemesis injects faults. The seed decides their order: each kind once, then each kind again. A fault ends before
+//! the next begins.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,9 +20,9 @@ enum Fault {
     Stop(&'static str),
     KillFunction(&'static str),
     StopFunction(&'static str),
-    /// Redis forgets every session.
+    /// All sessions in Redis are deleted.
     Flush,
-    /// A rule of the fault proxy that functions and clients reach S3, and functions the queue, through.
+    /// A rule of the fault proxy between S3 and its users (functions and clients), and between the functions and SQS.
     Proxy(&'static str, Value),
 }
 
@@ -43,7 +44,7 @@ fn every_kind() -> Vec<Fault> {
         rule.as_object_mut().into_iter().zip(more.as_object()).for_each(|(rule, more)| rule.extend(more.clone()));
         rule
     };
-    // A byte of the answer never comes: what was asked for is done.
+    // One byte of the answer is missing. The request was executed.
     let cut_off = |service: &str, operation: &str, sequence: Value| {
         let cut_off = json!({ "set_headers": { "content-length": "1" } });
         json!({ "service": service, "operation": operation, "response": cut_off, "sequence": sequence })
@@ -84,7 +85,7 @@ fn millis(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
     Duration::from_millis(rng.u64(range))
 }
 
-/// One fault after the other, for as long as it is not dropped.
+/// Injects one fault after the other until it is dropped.
 pub async fn go_on(run: &Run<'_>, mut rng: Rng) {
     loop {
         let mut faults = every_kind();
@@ -99,7 +100,7 @@ pub async fn go_on(run: &Run<'_>, mut rng: Rng) {
 
 async fn inject(run: &Run<'_>, fault: &Fault, rng: &mut Rng) {
     let stack = run.stack;
-    // Before and after: a session may have begun just before the end.
+    // The counter changes before and after the fault, because a session may begin shortly before the end.
     let sessions_end = || run.redis_deaths.set(run.redis_deaths.get() + 1);
     let (short, long) = (millis(rng, 100..1000), millis(rng, 800..4000));
     match fault {
@@ -147,27 +148,27 @@ async fn inject(run: &Run<'_>, fault: &Fault, rng: &mut Rng) {
 
 fn send(processes: &[Pid], signal: Signal) {
     for process in processes {
-        // The emulator may have ended it meanwhile.
+        // The emulator may have ended the process in the meantime.
         let _ = kill_process(*process, signal);
     }
 }
 
-/// Undoing waits for what comes back, and the clients are not to wait with it.
+/// Undoes a fault on another thread: it waits for the service, and the clients must continue.
 async fn undone(undo: Undo) {
     let undoing = tokio::task::spawn_blocking(move || drop(undo)).await;
     assert!(undoing.is_ok(), "a fault could not be undone");
 }
 
-/// The sweeper comes more often than its schedule says, so that it meets what is still going on.
+/// Runs the sweeper more often than its schedule, so that it meets unfinished operations.
 pub async fn sweep_often(stack: &Stack, mut rng: Rng) {
     loop {
         sleep(millis(&mut rng, 1000..4000)).await;
-        // It may be the one that was killed.
+        // An error is ignored: the nemesis may have killed the sweeper.
         let _ = stack.try_invoke("sweeper", &json!({})).await;
     }
 }
 
-/// Something else in every run, for seeds that nobody has chosen.
+/// A seed that differs in every run.
 pub fn any_seed() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |since| since.as_secs())
 }

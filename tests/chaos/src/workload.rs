@@ -1,5 +1,5 @@
-//! One person's part of a history: uploads, folders, reads, publishing and deleting, in an order that the seed decides, and
-//! what the person may conclude from each answer.
+//! The workload of one person: uploads, folders, reads, publishing and deleting, in an order that the seed decides, and
+//! the conclusions from each answer.
 
 use std::time::{Duration, Instant};
 
@@ -16,38 +16,39 @@ use crate::{
     mutations::{self, Mutation},
 };
 
-/// Longer than a function may run: when nobody has answered until then, nobody works on it any more.
+/// A time limit that is longer than a function may run: after it no function executes the request any more.
 pub const PATIENCE: Duration = Duration::from_secs(16);
 
-/// Of who repeats a request while the attempt before is under way still.
+/// The range of the time limit, in milliseconds, of a client that repeats a request while the previous attempt is still
+/// running.
 const IMPATIENCE: std::ops::Range<u64> = 20..1500;
 
-/// For a request to S3 itself.
+/// The time limit of a request to S3 itself.
 const PATIENCE_WITH_S3: Duration = Duration::from_secs(6);
 
-/// How often somebody repeats a request that nobody answers.
+/// The number of attempts of an unanswered request.
 const ATTEMPTS: usize = 5;
 
-/// What is counted of all that people do.
+/// The names of the counters.
 pub const ACKNOWLEDGED: &str = "acknowledged writes";
 pub const OPERATIONS: &str = "operations";
 pub const UPLOADS: &str = "acknowledged uploads";
-/// A timeout, a broken connection, a 5xx or a lost answer: it may have been done.
+/// Operations with a timeout, a broken connection, a 5xx or a lost answer. They may have been executed.
 pub const INDETERMINATE: &str = "indeterminate";
 
-/// What somebody hears of a request.
+/// The outcome of a request, as its client sees it.
 enum Outcome {
     Answer(Answer),
-    /// A timeout, a broken connection or a 5xx: it may have been done, and may be done yet.
+    /// A timeout, a broken connection or a 5xx: the request may have been executed, or may be executed later.
     Indeterminate,
 }
 
-/// How the bytes of a file come.
+/// The way in which the bytes of a file are sent.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
-    /// In the request, or there are none.
+    /// The request has the bytes, or there are none.
     Inline,
-    /// By the client to S3.
+    /// The client sends the bytes to S3.
     Direct,
 }
 
@@ -58,7 +59,7 @@ pub struct Person<'a> {
     pub id: ObjectId,
     anyone: Client,
     pub client: Client,
-    /// How often Redis had died when the session began.
+    /// The number of deaths of Redis when the session began.
     redis_deaths: u64,
     rng: Rng,
     pub known: Known,
@@ -81,7 +82,7 @@ impl<'a> Person<'a> {
         }
     }
 
-    /// Does one thing after the other until the history is over.
+    /// Executes one operation after the other until the run is over.
     pub async fn live(&mut self) {
         while !self.run.is_over() {
             match self.rng.u8(0..100) {
@@ -135,7 +136,7 @@ impl<'a> Person<'a> {
             let bytes = self.bytes(size);
             (self.entry("bin", Kind::File(Content::of(&bytes))), bytes, "file")
         };
-        // Some begin a large one and bring nothing.
+        // Some clients begin a large upload and send nothing.
         let is_given_up = self.rng.u8(0..100) < 15;
         let size = if is_given_up && self.rng.bool() { 150 << 20 } else { bytes.len() };
         let (at, created) = self.create(entry, json!({ "type": r#type, "size": size }), Way::Direct).await;
@@ -147,7 +148,7 @@ impl<'a> Person<'a> {
         }
     }
 
-    /// To S3, and says so to the product or not.
+    /// Sends the bytes to S3, and completes the upload or not.
     async fn bring(&mut self, at: usize, upload: &Value, bytes: Vec<u8>) {
         let name = self.known.entries[at].name.clone();
         let Some(url) = upload["url"].as_str() else {
@@ -164,7 +165,7 @@ impl<'a> Person<'a> {
         }
     }
 
-    /// As a page does that has a ticket of its visitor's; only S3 tells the product of it.
+    /// Uploads as a page with a ticket does. Only S3's message tells the product of the upload.
     async fn upload_by_form(&mut self) {
         let size = self.rng.usize(1..20_000);
         let bytes = self.bytes(size);
@@ -194,7 +195,7 @@ impl<'a> Person<'a> {
         self.send_to_s3(at, post).await;
     }
 
-    /// What is answered to a request that nothing but its folder can make fail; nothing is to be seen of it yet.
+    /// The answer to a request that can fail only because of its folder. The entry is not visible yet.
     async fn asked(&mut self, at: usize, parent: Presence, request: impl Fn(&Client) -> Request) -> Option<Value> {
         match self.change(request).await {
             Outcome::Answer(answer) if answer.status < 300 => serde_json::from_slice(&answer.body).ok(),
@@ -213,7 +214,7 @@ impl<'a> Person<'a> {
             let request = request(&self.run.stack.http).timeout(PATIENCE_WITH_S3);
             self.run.tally.count(OPERATIONS);
             match request.send().await.map(|response| response.status().as_u16()) {
-                // 412: an attempt before has put it there.
+                // 412: an earlier attempt has stored the object.
                 Ok(200 | 201 | 412) => {
                     self.known.entries[at].has_arrived = true;
                     break;
@@ -256,13 +257,13 @@ impl<'a> Person<'a> {
         }
     }
 
-    /// Makes it, repeating the request where it can be repeated; where it is known, and what was answered to it.
+    /// Creates an entry, and repeats the request if it can be repeated. Returns the index of the entry and the answer.
     async fn create(&mut self, mut entry: Entry, mut body: Value, way: Way) -> (usize, Option<Value>) {
         body["name"] = json!(entry.name);
         body["isPublic"] = json!(entry.is_public == Some(true));
         self.place(&entry, &mut body);
         let key = (self.rng.u8(0..100) < 80).then(|| entry.name.clone());
-        // Nothing is to be seen of an upload whose bytes nobody has brought.
+        // An upload is invisible until its bytes are stored.
         let [outcome, unheard] = match way {
             Way::Inline => [Presence::Certain, Presence::Perhaps],
             Way::Direct => [Presence::Never; 2],
@@ -305,14 +306,14 @@ impl<'a> Person<'a> {
         (at, created)
     }
 
-    /// Says in a body where it is to lie.
+    /// Sets the folder in a request's body.
     fn place(&self, entry: &Entry, body: &mut Value) {
         if let Some(id) = entry.parent.and_then(|parent| self.known.entries[parent].id) {
             body["parentId"] = json!(id.to_hex());
         }
     }
 
-    /// Some repeat what has been answered already.
+    /// Some clients repeat an answered request.
     async fn repeat(&mut self, at: usize, body: &Value, key: Option<&str>) {
         let Some(key) = key else { return };
         if self.plants(Mutation::NoIdempotency) {
@@ -340,7 +341,7 @@ impl<'a> Person<'a> {
         match self.change(|client| client.request("PUT", &path)).await {
             Outcome::Answer(answer) if answer.status == 200 => {
                 self.acknowledged("acknowledged publications");
-                // One before it that nobody answered may be done yet.
+                // An earlier indeterminate change may still be executed.
                 let known = &mut self.known.entries[at].is_public;
                 *known = known.map(|_| is_public);
             }
@@ -379,7 +380,7 @@ impl<'a> Person<'a> {
                 Outcome::Answer(answer) => {
                     let is_gone = answer.status == 404 && (was_asked || before != Presence::Certain);
                     self.unless(is_gone, "delete", at, &answer);
-                    // An upload may have become visible between the two looks that the product takes at it.
+                    // An upload may become visible between the two queries of a deletion.
                     if was_asked && before == Presence::Certain {
                         self.known.entries[at].own = Presence::Never;
                     }
@@ -438,7 +439,7 @@ impl<'a> Person<'a> {
         }
     }
 
-    /// Now and then, and the first time in any case.
+    /// True now and then, and always the first time.
     fn plants(&mut self, mutation: Mutation) -> bool {
         let planted = &self.run.planted;
         let now = self.run.plan.mutation == Some(mutation) && (planted.get() == 0 || self.rng.u8(0..100) < 5);
@@ -446,7 +447,7 @@ impl<'a> Person<'a> {
         now
     }
 
-    /// A store that is down cannot be manipulated.
+    /// Counts the mutation only if it succeeded: a store that is down cannot be changed.
     fn planted_or_not(&self, outcome: &anyhow::Result<()>) {
         if outcome.is_err() {
             self.run.planted.set(self.run.planted.get() - 1);
@@ -477,7 +478,7 @@ impl<'a> Person<'a> {
         outcome
     }
 
-    /// A request whose answer is lost now and then, on its way back.
+    /// Sends a change. Its answer is sometimes dropped, as if it was lost.
     async fn change(&mut self, request: impl Fn(&Client) -> Request) -> Outcome {
         self.change_within(PATIENCE, request).await
     }
@@ -492,7 +493,7 @@ impl<'a> Person<'a> {
         outcome
     }
 
-    /// With a session, a new one where the old one has ended with Redis.
+    /// Sends a request with a session, and opens a new session if Redis has lost the old one.
     async fn ask(&mut self, request: impl Fn(&Client) -> Request) -> Outcome {
         self.ask_within(PATIENCE, request).await
     }
@@ -507,7 +508,7 @@ impl<'a> Person<'a> {
                     }
                     self.log_in().await;
                 }
-                // To a session that has ended a private file is one that is not there.
+                // Without a valid session a private file is not found.
                 Ok(answer) if answer.status == 404 && self.redis_deaths != self.run.redis_deaths.get() => {
                     self.log_in().await;
                 }
@@ -593,12 +594,12 @@ impl<'a> Person<'a> {
         self.run.tally.count(what);
     }
 
-    /// An answer that nothing explains is a violation by itself.
+    /// Reports an unexplained answer as a violation.
     fn unless(&self, explained: bool, what: &str, at: usize, answer: &Answer) {
         let entry = &self.known.entries[at];
         if !explained {
             let (name, id, presence) = (&entry.name, &entry.id, self.known.presence(at));
-            // What was acknowledged is there for every request.
+            // An acknowledged entry must exist for every request.
             let anomaly = if answer.status == 404 && presence == Presence::Certain {
                 Anomaly::Lost
             } else {
@@ -622,7 +623,7 @@ fn id_in(answer: &Answer) -> Option<ObjectId> {
     document["id"].as_str()?.parse().ok()
 }
 
-/// What is wrong with the answer to a read of it.
+/// The anomaly of an answer to a read, if there is one.
 pub fn wrong(known: &Known, at: usize, answer: &Answer) -> Option<Anomaly> {
     let entry = &known.entries[at];
     let is_same = entry.content().is_none_or(|content| Content::of(&answer.body).sha256 == content.sha256);

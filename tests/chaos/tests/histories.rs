@@ -1,5 +1,5 @@
-//! A short history with every kind of fault, and one for each mistake that must be noticed. They have the stack to
-//! themselves: Cargo runs one test binary after the other.
+//! A short run with every kind of fault, and one for each mutation that the checker must find. These tests have the
+//! stack for themselves: Cargo runs one test binary after the other.
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The few calls to AWS that need no SDK of their own: invoking a function, reading logs.
+//! The few calls to AWS that need no SDK: invoking functions, reading logs.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use crate::{PASSWORD, Stack, encoded, eventually};
 
 impl Stack {
-    /// Runs a function and waits for what it returns.
+    /// Invokes a function and returns its result.
     ///
     /// # Panics
-    /// If the function fails.
+    /// The function fails.
     pub async fn invoke(&self, function: &str, event: &Value) -> Value {
         self.try_invoke(function, event).await.unwrap_or_else(|failure| panic!("{failure}"))
     }
 
-    /// The same of a function that may fail, and why it did.
+    /// Invokes a function that may fail, and returns its result or the reason of its failure.
     pub async fn try_invoke(&self, function: &str, event: &Value) -> Result<Value, String> {
         let path = format!("/2015-03-31/functions/{}/invocations", self.function(function));
         let response = self.aws("POST", "lambda", &path, None, event).await;
@@ -31,12 +31,12 @@ impl Stack {
         serde_json::from_str(&returned).map_err(|error| format!("{error} in {returned}"))
     }
 
-    /// What a function answers to a request as the gateway hands it over, before the gateway adds anything.
+    /// A function's own answer to a request in the gateway's event format, before the gateway adds anything.
     pub async fn invoke_http(&self, function: &str, method: &str, path: &str, headers: Value) -> Value {
         self.invoke_http_from("127.0.0.1", function, method, path, headers).await
     }
 
-    /// The same from anywhere in the world.
+    /// The same for a request from another address.
     pub async fn invoke_http_from(
         &self,
         source_ip: &str,
@@ -48,13 +48,13 @@ impl Stack {
         self.invoke_http_event(source_ip, function, method, path, headers, Value::Null).await
     }
 
-    /// What a login from somewhere is answered.
+    /// The answer to a login from this address.
     pub async fn connect_from(&self, source_ip: &str, email: &str, password: &str) -> Value {
         let authorization = format!("Basic {}", encoded(format!("{email}:{password}").as_bytes()));
         self.invoke_http_from(source_ip, "auth", "GET", "/connect", json!({ "authorization": authorization })).await
     }
 
-    /// What a sign-up from somewhere is answered.
+    /// The answer to a sign-up from this address.
     pub async fn sign_up_from(&self, source_ip: &str, email: &str, headers: Value) -> Value {
         let body = json!({ "email": email, "password": PASSWORD }).to_string();
         self.invoke_http_event(source_ip, "users", "POST", "/users", headers, body.into()).await
@@ -94,7 +94,7 @@ impl Stack {
         serde_json::from_value(found["MetricAlarms"].take()).expect("alarms")
     }
 
-    /// Every line that the functions have logged since then, oldest first.
+    /// All log lines of the functions since this time, oldest first.
     pub async fn log_lines(&self, since: SystemTime) -> Vec<String> {
         let since = since.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis();
         let groups = self.logs("DescribeLogGroups", &json!({ "logGroupNamePrefix": "/aws/lambda/" })).await;
@@ -113,7 +113,7 @@ impl Stack {
         let target = format!("Logs_20140328.{action}");
         eventually("an answer about the logs", Duration::from_secs(10), async || {
             let response = self.aws("POST", "logs", "/", Some(&target), query).await;
-            // The emulator stumbles over a log stream that begins while it looks.
+            // The emulator fails with a 500 if a log stream begins while it reads.
             if response.status() == 500 { None } else { Some(ok(response).await) }
         })
         .await
@@ -153,7 +153,7 @@ impl Stack {
     }
 }
 
-/// A request without a body as the gateway hands it to a function.
+/// The gateway's event for a request without a body.
 pub(crate) fn gateway_event(source_ip: &str, method: &str, path: &str, headers: &Value) -> Value {
     let route = format!("ANY {path}");
     json!({

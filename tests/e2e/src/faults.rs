@@ -1,4 +1,4 @@
-//! Faults, each with the guard that undoes it.
+//! Injected faults, each with a guard that undoes it.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what is not there fails the test")]
 
 use std::{
@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 use crate::{Stack, eventually};
 
-/// Undoes a fault when it is dropped, also by a test that fails.
+/// Undoes a fault when it is dropped, also when the test fails.
 #[must_use]
 pub struct Undo(Option<Box<dyn FnOnce() + Send>>);
 
@@ -32,18 +32,18 @@ impl Undo {
 impl Drop for Undo {
     fn drop(&mut self) {
         let undo = self.0.take().expect("an Undo is dropped once");
-        // A runtime cannot be entered from within another.
+        // A new thread is needed, because a runtime cannot be entered from within another.
         let undone = thread::spawn(undo).join();
         assert!(undone.is_ok() || thread::panicking(), "the fault could not be undone");
     }
 }
 
-/// How a store stops.
+/// The way in which a store stops.
 #[derive(Clone, Copy)]
 pub enum Outage {
-    /// It accepts connections and never answers.
+    /// The store accepts connections and never answers.
     Hang,
-    /// It is killed, and started again in the end.
+    /// The store is killed, and started again in the end.
     Crash,
 }
 
@@ -76,13 +76,13 @@ impl Outage {
     }
 }
 
-/// Waits until nothing listens there.
+/// Waits until nothing listens at this address.
 async fn death(address: &str) {
     let is_dead = async || TcpStream::connect(address).await.is_err().then_some(());
     eventually("it is dead", Duration::from_secs(10), is_dead).await;
 }
 
-/// The queue hands a message out again after so many seconds, if it is not done until then.
+/// Sets the queue's visibility timeout: the queue delivers a message again after this time, unless it was deleted.
 pub async fn visibility_timeout(stack: &Stack, seconds: u32) -> Undo {
     use QueueAttributeName::VisibilityTimeout;
     let set = async |stack: &Stack, seconds: &str| {
@@ -114,7 +114,7 @@ pub fn processes(stack: &Stack, function: &str) -> Vec<Pid> {
     ];
     let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid: &i32| {
-        // Somebody else's, or gone in the meantime: not it.
+        // A process of another user, or one that has ended, is not one of these.
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         marks.iter().all(|mark| environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()))
     })
@@ -122,14 +122,14 @@ pub fn processes(stack: &Stack, function: &str) -> Vec<Pid> {
     .collect()
 }
 
-/// The most memory that a process has ever had, in kB; `None` if it has ended.
+/// The peak memory of a process, in kB; `None` if the process has ended.
 pub fn peak(pid: Pid) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))?;
     peak.parse().ok()
 }
 
-/// Makes S3 fail for the functions, and only for them.
+/// Makes S3 fail for the functions only.
 pub async fn s3(stack: &Stack, rule: Value) -> Undo {
     let proxy = stack.fault_proxy.clone();
     let undo = Undo::by({
@@ -137,7 +137,7 @@ pub async fn s3(stack: &Stack, rule: Value) -> Undo {
         async move || assert_eq!(set_rules(&proxy, &json!([])).await, json!([]))
     });
     let echo = set_rules(&proxy, &json!([rule])).await;
-    // It drops what it does not know.
+    // The proxy ignores the keys that it does not know.
     for (key, value) in rule.as_object().unwrap() {
         let same = echo[0][key] == *value || echo[0][key].as_f64().is_some_and(|number| Some(number) == value.as_f64());
         assert!(same, "the fault proxy did not take {key}: {echo}");
@@ -145,7 +145,7 @@ pub async fn s3(stack: &Stack, rule: Value) -> Undo {
     undo
 }
 
-/// How often the rule in force has met a request.
+/// The number of requests that the current rule has matched.
 pub async fn met(stack: &Stack) -> u64 {
     let rules = reqwest::get(format!("{}/_microburst/rules", stack.fault_proxy)).await.unwrap().bytes().await.unwrap();
     let rules: Value = serde_json::from_slice(&rules).unwrap();
@@ -167,7 +167,7 @@ fn pid(description: &Value, store: &str) -> Pid {
     Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
 }
 
-/// Starts a store as the stack did, and writes down its new process for whoever stops the stack.
+/// Starts a store with the stack's command, and records its new process so that the stack can be stopped.
 fn start_again(path: &std::path::Path, store: &str) {
     let mut description: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let process = &mut description["processes"][store];
@@ -185,14 +185,14 @@ fn start_again(path: &std::path::Path, store: &str) {
         .spawn()
         .unwrap();
     let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-    // The fields after the name, which may hold anything, are numbered from 3.
+    // The name in parentheses may have any characters. The fields after it are numbered from 3.
     let start_time: u64 = stat.rsplit_once(") ").unwrap().1.split(' ').nth(22 - 3).unwrap().parse().unwrap();
     process["pid"] = child.id().into();
     process["start_time"] = start_time.into();
     let draft = path.with_extension("restarted");
     fs::write(&draft, description.to_string()).unwrap();
     fs::rename(draft, path).unwrap();
-    // Reaped when it dies, or it would look alive.
+    // The thread reaps the process: a zombie would look like a running process.
     thread::spawn(move || child.wait());
 }
 

@@ -1,4 +1,4 @@
-//! Pictures to upload, and a look at those that come back.
+//! Images to upload, and the decoder of thumbnails.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what is not there fails the test")]
 
 use std::{fs, io::Cursor, path::Path};
@@ -8,13 +8,13 @@ use image::{
     codecs::jpeg::JpegEncoder,
 };
 
-/// Something to see in every part.
+/// An image with a different colour in every part.
 pub fn picture(width: u32, height: u32) -> DynamicImage {
     let shade = |at: u32, of: u32| u8::try_from(at * 255 / of).unwrap();
     RgbImage::from_fn(width, height, |x, y| Rgb([shade(x, width), shade(y, height), 128])).into()
 }
 
-/// Blue, and transparent in its right half.
+/// A blue image with a transparent right half.
 pub fn half_transparent(width: u32, height: u32) -> DynamicImage {
     RgbaImage::from_fn(width, height, |x, _| Rgba([0, 0, 255, if x < width / 2 { 255 } else { 0 }])).into()
 }
@@ -29,19 +29,19 @@ pub fn jpeg(width: u32, height: u32) -> Vec<u8> {
     encode(&picture(width, height), ImageFormat::Jpeg)
 }
 
-/// A JPEG that is the same everywhere.
+/// A JPEG of one colour.
 pub fn one_color(width: u32, height: u32, color: [u8; 3]) -> Vec<u8> {
     encode(&RgbImage::from_pixel(width, height, Rgb(color)).into(), ImageFormat::Jpeg)
 }
 
-/// 49 megapixels of 64 bits, which take a while whatever is made of them. `cargo local test` has made it.
+/// An image of 49 megapixels of 64 bits, which takes long to decode. `cargo local test` has made it.
 pub fn slow() -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local/gallery/large/rgba16.png");
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A JPEG as a camera held upright stores it: red on its left and blue on its right, and an EXIF tag that says to
-/// turn it clockwise, so that red is on top.
+/// A JPEG as from a camera in upright position: red on its left and blue on its right, with the EXIF orientation 6,
+/// which turns it clockwise, so that red is on top.
 pub fn lying_on_its_side(width: u32, height: u32) -> Vec<u8> {
     const TURN_CLOCKWISE: [u8; 26] = [
         b'I', b'I', 42, 0, 8, 0, 0, 0, // little endian, the first directory follows
@@ -58,7 +58,7 @@ pub fn lying_on_its_side(width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
-/// A PNG of one pixel whose header, checksum and all, promises 100,000 × 100,000.
+/// A PNG of one pixel whose header, with a correct checksum, claims 100,000 × 100,000 pixels.
 pub fn bomb() -> Vec<u8> {
     let mut png = encode(&picture(1, 1), ImageFormat::Png);
     png[16..24].copy_from_slice(&[100_000_u32.to_be_bytes(), 100_000_u32.to_be_bytes()].concat());
@@ -80,7 +80,7 @@ pub struct DecodedImage {
     pub pixels: RgbaImage,
 }
 
-/// What a picture is by its content.
+/// Decodes an image by its content.
 pub fn decode_image(bytes: &[u8]) -> DecodedImage {
     let format = image::guess_format(bytes).unwrap();
     let picture = image::load_from_memory(bytes).unwrap();

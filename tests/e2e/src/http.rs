@@ -1,4 +1,4 @@
-//! Requests, and what a test says of their answers.
+//! Requests, and the assertions about their answers.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::{Map, Value, json};
 
-/// Somebody who speaks to the API, with a token or without.
+/// A client of the API, with a token or without.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -22,14 +22,14 @@ impl Client {
         Self { http, api, token: None }
     }
 
-    /// The same, with this `X-Token`.
+    /// The same client with this `X-Token`.
     #[must_use]
     pub fn with_token(&self, token: impl Into<String>) -> Self {
         Self { token: Some(token.into()), ..self.clone() }
     }
 
     /// # Panics
-    /// If there is none.
+    /// The client has no token.
     pub fn token(&self) -> &str {
         self.token.as_deref().expect("somebody with a token")
     }
@@ -87,7 +87,7 @@ impl Request {
         answer(self.0).await.expect("the API answers")
     }
 
-    /// The same where an answer may be missing, broken off, or later than this.
+    /// Sends the request with a time limit. The answer may be missing or incomplete.
     pub async fn send_within(self, patience: Duration) -> reqwest::Result<Answer> {
         answer(self.0.timeout(patience)).await
     }
@@ -109,32 +109,32 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Exactly this JSON.
+    /// Asserts that the body is exactly this JSON.
     #[track_caller]
     pub fn is(&self, status: u16, body: Value) {
         assert_eq!((self.status, self.json()), (status, body));
     }
 
-    /// The contract's error, and nothing more.
+    /// Asserts that the body is the contract's error and nothing else.
     #[track_caller]
     pub fn fails(&self, status: u16, error: &str) {
         self.is(status, json!({ "error": error }));
     }
 
-    /// The same as Uppy's clients read it.
+    /// Asserts that the body is the error in the form that Uppy's clients read.
     #[track_caller]
     pub fn fails_with_message(&self, status: u16, error: &str) {
         self.is(status, json!({ "error": error, "message": error }));
     }
 
-    /// The body, which is JSON and says so as the contract does.
+    /// The body as JSON. Its content type must be the contract's.
     #[track_caller]
     pub fn json(&self) -> Value {
         assert_eq!(self.header("content-type"), "application/json; charset=utf-8", "of {self}");
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self}"))
     }
 
-    /// A file document.
+    /// The body as a file document.
     #[track_caller]
     pub fn document(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "of {self}");
@@ -142,7 +142,7 @@ impl Answer {
         serde_json::from_slice::<Ordered>(&self.body).expect("an object").into_document()
     }
 
-    /// A listing's file documents.
+    /// The body as the file documents of a listing.
     #[track_caller]
     pub fn documents(&self) -> Vec<Value> {
         assert_eq!(self.status, 200, "of {self}");
@@ -151,7 +151,7 @@ impl Answer {
         documents.into_iter().map(Ordered::into_document).collect()
     }
 
-    /// Exactly these bytes, of this type.
+    /// Asserts that the body is exactly these bytes, of this type.
     #[track_caller]
     pub fn is_content(&self, content_type: &str, bytes: &[u8]) {
         assert_eq!((self.status, self.header("content-type")), (200, content_type), "of {self}");
@@ -159,7 +159,7 @@ impl Answer {
         assert_eq!(self.header("content-length"), bytes.len().to_string());
     }
 
-    /// A header's value, empty if it is not there.
+    /// The value of a header; empty if the header is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("a header of text"))
     }
@@ -168,9 +168,9 @@ impl Answer {
         std::str::from_utf8(&self.body).expect("text")
     }
 
-    /// Status, headers and body, but for what differs from one request to the next.
+    /// Status, headers and body, without the headers that differ between any two answers.
     pub fn comparable(mut self) -> (u16, HeaderMap, Vec<u8>) {
-        // The first is ours: it names the request, and so differs between two that are answered alike.
+        // The first header is ours: it has the id of the request.
         for changing in
             ["x-request-id", "date", "apigw-requestid", "x-amzn-requestid", "x-amz-request-id", "x-amzn-trace-id"]
         {
@@ -187,7 +187,7 @@ impl std::fmt::Display for Answer {
     }
 }
 
-/// A JSON object with its keys in the order in which they came.
+/// A JSON object with its keys in their order.
 struct Ordered(Vec<(String, Value)>);
 
 impl Ordered {

@@ -1,5 +1,6 @@
-//! One instance of a function, run by a test as Lambda runs it: the built program, and a Runtime API that hands it one event
-//! after the other. So a test can put anything between the function and its stores, and freeze it between two events.
+//! One instance of a function, which a test runs as Lambda does: the built program, and a Runtime API that gives it one
+//! event after the other. So a test can put a proxy between the function and its stores, and freeze the instance
+//! between two events.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what is not there fails the test")]
 
 use std::{
@@ -32,10 +33,10 @@ use tokio::{
 
 use crate::{Answer, Stack, aws::gateway_event, unique};
 
-/// Longer than Lambda gives a cold start.
+/// A time limit for a start that is longer than Lambda's for a cold start.
 const START: Duration = Duration::from_secs(15);
 
-/// How long a function has for an event.
+/// The time limit of a function for an event.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The names of all functions: a folder of `functions/` is a function.
@@ -44,7 +45,7 @@ pub fn functions() -> Vec<String> {
     folders.map(|folder| folder.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// The program of a function as `sam build` laid it out to be deployed.
+/// The program of a function in the output of `sam build`.
 pub fn deployed(function: &str) -> PathBuf {
     project().join(".aws-sam/build").join(function).join("bootstrap")
 }
@@ -53,10 +54,10 @@ fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
-/// The variables that tell a function where its stores are.
+/// The environment variables with the addresses of a function's stores.
 pub type Environment = HashMap<&'static str, String>;
 
-/// For a function that has no store: nothing listens there.
+/// The variables for a function without stores: nothing listens at these addresses.
 pub fn without_stores() -> Environment {
     HashMap::from([
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:1".to_owned()),
@@ -69,7 +70,7 @@ pub fn without_stores() -> Environment {
     ])
 }
 
-/// The stores of a stack.
+/// The variables with the stores of a stack.
 pub fn stores_of(stack: &Stack) -> Environment {
     HashMap::from([
         ("AWS_ENDPOINT_URL", stack.aws_endpoint.clone()),
@@ -82,34 +83,34 @@ pub fn stores_of(stack: &Stack) -> Environment {
     ])
 }
 
-/// It ends when it is dropped.
+/// An instance. Its process ends when this is dropped.
 pub struct Instance {
     process: Child,
     lambda: Arc<Lambda>,
 }
 
-/// Lambda's side of the instance.
+/// The Runtime API of the instance.
 struct Lambda {
     events: mpsc::UnboundedSender<(String, Value)>,
     waiting: tokio::sync::Mutex<mpsc::UnboundedReceiver<(String, Value)>>,
-    /// By the ids of the events.
+    /// The receivers of the answers by the ids of the events.
     answers: Mutex<HashMap<String, oneshot::Sender<Result<Value, Value>>>>,
-    /// The function has asked for work.
+    /// Notified when the function asks for its first event.
     started: Notify,
     printed: Mutex<Vec<String>>,
 }
 
-/// An answer to a request, and what Lambda called the request.
+/// An answer to a request, and the id that Lambda gave the request.
 pub struct Handled {
     pub request_id: String,
     pub answer: Answer,
 }
 
 impl Instance {
-    /// Starts a program; ready once it asks for its first event.
+    /// Starts a program, and returns when it asks for its first event.
     ///
     /// # Errors
-    /// What a program printed that ended before.
+    /// The output of a program that ended before that.
     pub async fn start(program: &Path, environment: &Environment) -> Result<Self, String> {
         let (events, waiting) = mpsc::unbounded_channel();
         let lambda = Arc::new(Lambda {
@@ -164,7 +165,7 @@ impl Instance {
         Pid::from_raw(pid.try_into().unwrap()).unwrap()
     }
 
-    /// Nothing happens in it until it is [thawed](Self::thaw), as in an instance without an event.
+    /// Stops the process until it is [thawed](Self::thaw), as Lambda does with an instance without an event.
     pub fn freeze(&self) {
         kill_process(self.pid(), Signal::STOP).unwrap();
     }
@@ -173,12 +174,12 @@ impl Instance {
         kill_process(self.pid(), Signal::CONT).unwrap();
     }
 
-    /// Every line that it has printed.
+    /// All lines that the process has printed.
     pub fn printed(&self) -> Vec<String> {
         self.lambda.printed()
     }
 
-    /// Hands it a request as the gateway does.
+    /// Sends the instance a request in the gateway's event format.
     pub async fn request(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> Handled {
         let mut headers = json!({ "content-type": "application/json" });
         if let Some(token) = token {
@@ -205,7 +206,7 @@ impl Instance {
         Handled { request_id, answer }
     }
 
-    /// Hands it an event; the id of the event, and what the function returned or reported.
+    /// Sends the instance an event. Returns the id of the event, and the function's result or reported error.
     pub async fn invoke(&self, event: &Value) -> (String, Result<Value, Value>) {
         let (id, (sender, answer)) = (unique("request"), oneshot::channel());
         self.lambda.answers.lock().unwrap().insert(id.clone(), sender);
@@ -240,7 +241,7 @@ impl Lambda {
         if let ["invocation", id, how] = parts[..]
             && let Some(waiting) = self.answers.lock().unwrap().remove(id)
         {
-            // Nobody waits where a test has failed.
+            // The receiver is gone if the test has failed.
             let _ = waiting.send(if how == "response" { Ok(returned) } else { Err(returned) });
         }
         let mut response = Response::new(Full::default());
@@ -260,16 +261,16 @@ async fn read(output: impl AsyncRead + Unpin, lambda: Arc<Lambda>) {
     }
 }
 
-/// What a server of a test answers.
+/// The answer of a server of a test.
 pub type Served = Response<Full<Bytes>>;
 
-/// As the JSON services of AWS do.
+/// A JSON answer in the format of AWS's JSON services.
 pub fn served_json(status: u16, body: &Value) -> Served {
     let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.1");
     answer.body(Full::from(body.to_string())).unwrap()
 }
 
-/// Answers HTTP until the test ends.
+/// Serves HTTP until the test ends.
 pub fn serve<F>(listener: TcpListener, answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static)
 where
     F: Future<Output = Served> + Send,
@@ -281,7 +282,7 @@ where
                 let answer = service_fn(|request| async { Ok::<_, Infallible>(answer(request).await) });
                 let connection =
                     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
-                // The function may end in the middle of it.
+                // An error here is expected: the function may end while the connection is open.
                 connection.await.ok();
             });
         }

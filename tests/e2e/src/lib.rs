@@ -1,6 +1,6 @@
-//! The running stack as its tests see it: people who speak HTTP to it, and the stores behind it.
+//! The test kit: clients of the running stack's API, and access to the stores behind it.
 //!
-//! `cargo local test` starts a stack and names its description in `FILES_MANAGER_STACK`.
+//! `cargo local test` starts a stack and puts the path of its description into `FILES_MANAGER_STACK`.
 
 #![forbid(unsafe_code)]
 
@@ -23,10 +23,10 @@ pub use measurements::{Times, record_measurement};
 pub use stack::{Stack, network, networks_key, session_key};
 pub use users::{PASSWORD, SHA1_OF_PASSWORD, User, decoded, document, encoded};
 
-/// What was asked for, as soon as it is there.
+/// Probes repeatedly until there is a result, and returns it.
 ///
 /// # Panics
-/// If it is not there in time.
+/// There is no result in time.
 pub async fn eventually<T>(what: &str, within: Duration, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + within;
     loop {
@@ -38,7 +38,7 @@ pub async fn eventually<T>(what: &str, within: Duration, mut probe: impl AsyncFn
     }
 }
 
-/// A text that no other test uses.
+/// A text that is unique among all tests.
 pub fn unique(prefix: &str) -> String {
     format!("{prefix}-{}", mongodb::bson::oid::ObjectId::new().to_hex())
 }

@@ -1,4 +1,4 @@
-//! What a run measured of the promises, for the table in `tests/PROMISES.md`.
+//! The measurements of a run about the promises, for the table in `tests/PROMISES.md`.
 
 use std::{
     env,
@@ -8,17 +8,17 @@ use std::{
     time::Duration,
 };
 
-/// Notes a figure of a promise, `R12` or `S13`; a later run replaces one of the same name.
+/// Records a measurement about a promise, such as `R12` or `S13`. A later run replaces a measurement of the same name.
 ///
 /// # Panics
-/// If there is no place for it: `cargo local test` names one in `FILES_MANAGER_MEASUREMENTS`.
+/// The variable `FILES_MANAGER_MEASUREMENTS` names no folder: `cargo local test` sets it.
 pub fn record_measurement(promise: &str, name: &str, value: impl Display) {
     let folder =
         env::var_os("FILES_MANAGER_MEASUREMENTS").map(PathBuf::from).expect("run the tests with `cargo local test`");
     fs::write(folder.join(format!("{promise} {name}")), value.to_string()).expect("a figure can be written");
 }
 
-/// How long answers took.
+/// The durations of answers.
 #[derive(Default)]
 pub struct Times(Vec<Duration>);
 
@@ -31,10 +31,10 @@ impl Times {
         self.0.len()
     }
 
-    /// The time within which this share of them came, from 0 to 1.
+    /// The quantile of the durations: `share` is from 0 to 1.
     ///
     /// # Panics
-    /// If there are none.
+    /// There are no durations.
     pub fn within(&self, share: f64) -> Duration {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();

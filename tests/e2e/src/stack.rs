@@ -1,4 +1,4 @@
-//! Where the stack's parts are, and the stores that a test looks into or prepares.
+//! The addresses of the stack's services, and access to the stores that a test reads or prepares.
 
 use std::{collections::HashMap, env, fs, path::PathBuf, time::Duration};
 
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{Client, User};
 
-/// What `stack.json` says.
+/// The content of `stack.json`.
 #[derive(Deserialize)]
 struct Description {
     api: String,
@@ -31,9 +31,9 @@ struct Description {
     functions: HashMap<String, String>,
 }
 
-/// A stack that runs, with clients of this test alone.
+/// The running stack, with clients for this test alone.
 pub struct Stack {
-    /// The stack's description.
+    /// The path of the stack's description.
     pub path: PathBuf,
     pub users: Collection<Document>,
     pub files: Collection<Document>,
@@ -42,23 +42,23 @@ pub struct Stack {
     pub bucket: String,
     pub queue_url: String,
     pub dead_letter_queue_url: String,
-    /// The emulator of AWS.
+    /// The URL of the AWS emulator.
     pub aws_endpoint: String,
     pub region: String,
     pub credentials: Credentials,
-    /// The proxy that can make S3 fail, between it and the functions.
+    /// The URL of the fault proxy, between the functions and S3.
     pub fault_proxy: String,
     pub redis_url: String,
     pub mongodb_uri: String,
     pub http: reqwest::Client,
-    /// Where the API answers, without a slash at the end.
+    /// The URL of the API, without a slash at the end.
     pub api: String,
     functions: HashMap<String, String>,
 }
 
 impl Stack {
     /// # Panics
-    /// If none runs.
+    /// No stack runs.
     pub async fn running() -> Self {
         let path = env::var_os("FILES_MANAGER_STACK").map(PathBuf::from);
         let path = path.expect("run the tests with `cargo local test`");
@@ -102,7 +102,7 @@ impl Stack {
             mongodb_uri: of.mongodb_uri,
             http: reqwest::Client::builder()
                 .timeout(Duration::from_mins(1))
-                // A test says itself where it goes on.
+                // A test follows redirects itself.
                 .redirect(reqwest::redirect::Policy::none())
                 .build()
                 .expect("an HTTP client"),
@@ -111,12 +111,12 @@ impl Stack {
         }
     }
 
-    /// Somebody who has just joined and logged in. `name` is for whoever reads the database.
+    /// A new user with an open session. `name` helps a reader of the database.
     pub async fn user(&self, name: &str) -> User {
         User::join(self.anyone(), name).await
     }
 
-    /// Somebody without a token.
+    /// A client without a token.
     pub fn anyone(&self) -> Client {
         Client::new(self.http.clone(), self.api.clone())
     }
@@ -131,7 +131,7 @@ impl Stack {
         client.get_multiplexed_async_connection().await.expect("Redis answers")
     }
 
-    /// Empties Redis, which keeps nothing but sessions and the counts of failed logins.
+    /// Empties Redis, which stores only sessions and the counters of failed logins.
     pub async fn forget_sessions(&self) {
         let () = self.redis().await.flushall().await.expect("Redis forgets");
     }
@@ -158,7 +158,7 @@ impl Stack {
         self.s3.delete_object().bucket(&self.bucket).key(key).send().await.expect("S3 deletes");
     }
 
-    /// Takes a row away and the objects that belong to it, so that what a test has broken or planted does not stay.
+    /// Deletes a row with its objects, so that the data that a test has damaged or planted does not stay.
     pub async fn remove(&self, id: &str) {
         let row = doc! { "_id": id.parse::<ObjectId>().expect("an id is an ObjectId") };
         let row = self.files.find_one_and_delete(row).await.expect("MongoDB deletes").expect("a row");
@@ -174,12 +174,12 @@ pub fn session_key(token: &str) -> String {
     format!("auth_{}", sha256_hex(token))
 }
 
-/// The Redis key of the networks that logged in to an account.
+/// The Redis key of the set of networks that have logged in to an account.
 pub fn networks_key(email: &str) -> String {
     format!("networks_{}", sha256_hex(email))
 }
 
-/// What Redis calls such a network.
+/// The entry of a network in this set.
 pub fn network(address: &str, email: &str) -> String {
     sha256_hex(&format!("{address} {email}"))
 }

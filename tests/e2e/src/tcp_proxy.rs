@@ -1,4 +1,4 @@
-//! What lies between an instance and its stores: TCP proxies that lose connections, or speak TLS.
+//! TCP proxies between an instance and its stores, which lose connections or speak TLS.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what is not there fails the test")]
 
 use std::{future::pending, net::SocketAddr, path::PathBuf, sync::Arc};
@@ -21,7 +21,7 @@ use tokio_rustls::{
 
 use crate::{Stack, unique};
 
-/// It ends when it is dropped, with all its connections.
+/// A TCP proxy. It ends with all its connections when it is dropped.
 pub struct TcpProxy {
     address: SocketAddr,
     loses: watch::Sender<()>,
@@ -29,12 +29,12 @@ pub struct TcpProxy {
 }
 
 impl TcpProxy {
-    /// A way to the server of a URL.
+    /// A proxy to the server of a URL.
     pub async fn to(url: &str) -> Self {
         Self::through(url, None).await
     }
 
-    /// The same for clients that speak TLS to a server that does not.
+    /// A proxy for clients that speak TLS, to a server that does not.
     pub async fn with_tls(url: &str, authority: &Authority) -> Self {
         Self::through(url, Some(authority.acceptor.clone())).await
     }
@@ -52,7 +52,7 @@ impl TcpProxy {
                 connections.spawn(async move {
                     let Ok(server) = TcpStream::connect(server).await else { return };
                     let Some(tls) = tls else { return carry(client, server, lost).await };
-                    // A client may refuse our certificate.
+                    // An error is expected: a client may refuse the certificate.
                     if let Ok(client) = tls.accept(client).await {
                         carry(client, server, lost).await;
                     }
@@ -62,13 +62,13 @@ impl TcpProxy {
         Self { address, loses, task: task.abort_handle() }
     }
 
-    /// A URL of the server, by this way.
+    /// The URL of the server through this proxy.
     pub fn url(&self, url: &str) -> String {
         url.replacen(server_of(url), &self.address.to_string(), 1)
     }
 
-    /// From now on nothing arrives that is sent on the connections that there are, in either direction, and nobody is told.
-    /// New connections work.
+    /// Loses all open connections: from now on no byte arrives in either direction, and neither end is notified. New
+    /// connections work.
     pub fn lose_connections(&self) {
         self.loses.send(()).unwrap();
     }
@@ -82,7 +82,7 @@ impl Drop for TcpProxy {
 
 async fn carry(mut client: impl AsyncRead + AsyncWrite + Unpin, mut server: TcpStream, mut lost: watch::Receiver<()>) {
     tokio::select! {
-        // However it ends: for both ends it has.
+        // The end of one side ends both.
         _ = copy_bidirectional(&mut client, &mut server) => {}
         _ = lost.changed() => pending().await,
     }
@@ -94,15 +94,15 @@ fn server_of(url: &str) -> &str {
     rest.split(['/', '?']).next().unwrap()
 }
 
-/// A certificate authority that nobody knows, and a server of 127.0.0.1 with its certificate.
+/// A certificate authority that no client knows, and a TLS server for 127.0.0.1 with its certificate.
 pub struct Authority {
-    /// Its own certificate, for who is to trust it.
+    /// The file with the authority's certificate, for clients that must trust it.
     pub file: PathBuf,
     acceptor: TlsAcceptor,
 }
 
 impl Authority {
-    /// `stack` keeps the file.
+    /// The file is in the folder of `stack`.
     pub fn new(stack: &Stack) -> Self {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,4 +1,4 @@
-//! Images, and what becomes of them.
+//! Images, their thumbnails and their failures.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what is not there fails the test")]
 
 use std::time::Duration;
@@ -7,10 +7,10 @@ use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 
 use crate::{Answer, Client, Stack, eventually, unique};
 
-/// Longest that thumbnails may take on a machine that runs all other tests at the same time.
+/// The time limit for thumbnails on a machine that runs all other tests at the same time.
 pub const SOON: Duration = Duration::from_mins(1);
 
-/// A thumbnail, once it is there.
+/// Waits for a thumbnail.
 pub async fn thumbnail(reader: &Client, id: &str, width: u32) -> Answer {
     let path = format!("/files/{id}/data?size={width}");
     eventually(&format!("a thumbnail at {path}"), SOON, async || {
@@ -24,7 +24,7 @@ pub async fn thumbnail(reader: &Client, id: &str, width: u32) -> Answer {
     .await
 }
 
-/// An image whose job nobody was told of, as a lost message leaves it.
+/// An image without a job, as a lost message leaves it.
 pub async fn image_without_a_job(stack: &Stack, owner: ObjectId, bytes: Vec<u8>, due_at: DateTime) -> String {
     let (id, size) = (ObjectId::new(), i64::try_from(bytes.len()).unwrap());
     let key = format!("files/{}", unique("planted"));
@@ -37,7 +37,7 @@ pub async fn image_without_a_job(stack: &Stack, owner: ObjectId, bytes: Vec<u8>,
     id.to_hex()
 }
 
-/// The reason why an image has no thumbnails, once it is known.
+/// Waits until an image has failed, and returns the reason.
 pub async fn failure(stack: &Stack, owner: &Client, id: &str) -> String {
     let document = eventually(&format!("{id} failed"), SOON, async || {
         let document = owner.get(&format!("/files/{id}")).await.document(200);
@@ -56,7 +56,7 @@ pub async fn failure(stack: &Stack, owner: &Client, id: &str) -> String {
     reason.to_owned()
 }
 
-/// What the ledger says of an image.
+/// The ledger's row of an image.
 pub async fn row(stack: &Stack, id: &str) -> Document {
     stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap()
 }

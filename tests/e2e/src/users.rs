@@ -1,4 +1,4 @@
-//! Who uses the API in a test.
+//! The users of the API in the tests.
 
 use std::ops::Deref;
 
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use crate::{Answer, Client, unique};
 
-/// Everybody's password.
+/// The password of every user.
 pub const PASSWORD: &str = "toto1234!";
 
-/// As the original stores it.
+/// The password as the original stores it.
 pub const SHA1_OF_PASSWORD: &str = "89cad29e3ebc1035b29b1478a8e70854f25fa2b2";
 
-/// Somebody with an account and an open session.
+/// A user with an account and an open session.
 pub struct User {
     pub id: String,
     pub email: String,
@@ -42,19 +42,19 @@ impl User {
         self.post("/files", file).await
     }
 
-    /// A file in the root; its id.
+    /// Uploads a file into the root, and returns its id.
     pub async fn upload(&self, name: &str, bytes: &[u8]) -> String {
         let file = json!({ "name": name, "type": "file", "data": encoded(bytes) });
         text(&self.create(file).await.document(201), "id")
     }
 
-    /// An image in the root; its id.
+    /// Uploads an image into the root, and returns its id.
     pub async fn upload_image(&self, name: &str, bytes: &[u8]) -> String {
         let image = json!({ "name": name, "type": "image", "data": encoded(bytes) });
         text(&self.create(image).await.document(201), "id")
     }
 
-    /// A folder in the root; its id.
+    /// Makes a folder in the root, and returns its id.
     pub async fn folder(&self, name: &str) -> String {
         text(&self.create(json!({ "name": name, "type": "folder" })).await.document(201), "id")
     }
@@ -63,7 +63,7 @@ impl User {
         assert_eq!(self.put(&format!("/files/{id}/publish")).await.document(200)["isPublic"], true);
     }
 
-    /// A token more, the one before stays.
+    /// Opens another session; the first stays open.
     pub async fn another_token(&self) -> String {
         text(&self.connect(&self.email, PASSWORD).await.json(), "token")
     }
@@ -77,7 +77,7 @@ impl Deref for User {
     }
 }
 
-/// The six keys of the original, as they are on the wire.
+/// A document with the six keys of the original, in the API's format.
 pub fn document(id: &str, owner: &str, name: &str, r#type: &str, is_public: bool, parent: impl Into<Value>) -> Value {
     let parent: Value = parent.into();
     json!({ "id": id, "userId": owner, "name": name, "type": r#type, "isPublic": is_public, "parentId": parent })
@@ -87,10 +87,10 @@ pub fn encoded(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// What was [encoded].
+/// The bytes of an [encoded] text.
 ///
 /// # Panics
-/// If it was not.
+/// The text is no base64.
 pub fn decoded(text: &str) -> Vec<u8> {
     STANDARD.decode(text).expect("base64")
 }

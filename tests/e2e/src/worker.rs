@@ -1,4 +1,4 @@
-//! The worker, given its messages directly, and what it says of them.
+//! Invokes the worker with messages directly, and reads its results and logs.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what is not there fails the test")]
 
 use std::time::{Duration, SystemTime};
@@ -8,24 +8,25 @@ use serde_json::{Value, json};
 
 use crate::{Stack, eventually, unique};
 
-/// The body of a message.
+/// The body of a job's message.
 pub fn job(user: &str, file: &str) -> String {
     json!({ "userId": user, "fileId": file }).to_string()
 }
 
-/// Hands a batch to the worker, each body with a message id of its own; what it reports as failed and the ids.
+/// Invokes the worker with a batch, each body with a message id of its own. Returns the failures that it reports, and
+/// the ids.
 pub async fn run_worker(stack: &Stack, bodies: &[String]) -> (Value, Vec<String>) {
     run_worker_at_receive(stack, 1, bodies).await
 }
 
-/// The same of messages that the queue hands out for the `receives`th time.
+/// The same for messages that the queue delivers for the `receives`th time.
 pub async fn run_worker_at_receive(stack: &Stack, receives: u32, bodies: &[String]) -> (Value, Vec<String>) {
     let (batch, ids) = batch(stack, receives, bodies);
     let returned = stack.invoke("thumbnails", &batch).await;
     (returned["batchItemFailures"].clone(), ids)
 }
 
-/// The same of a worker that may die of it.
+/// The same for a worker that the batch may kill.
 pub async fn try_run_worker_at_receive(stack: &Stack, receives: u32, bodies: &[String]) -> Result<Value, String> {
     let returned = stack.try_invoke("thumbnails", &batch(stack, receives, bodies).0).await;
     returned.map(|returned| returned["batchItemFailures"].clone())
@@ -47,7 +48,7 @@ fn batch(stack: &Stack, receives: u32, bodies: &[String]) -> (Value, Vec<String>
     (json!({ "Records": records }), ids)
 }
 
-/// What the log says of a message.
+/// Waits for the log line of a message.
 pub async fn logged(stack: &Stack, since: SystemTime, message: &str) -> Value {
     eventually(&format!("a log line of {message}"), Duration::from_secs(10), async || {
         let lines = stack.log_lines(since).await;
@@ -56,7 +57,7 @@ pub async fn logged(stack: &Stack, since: SystemTime, message: &str) -> Value {
     .await
 }
 
-/// Messages of a queue that wait, are being worked on, or are kept for a retry.
+/// The number of messages of a queue that wait, are in flight, or are delayed.
 pub async fn messages(stack: &Stack, queue_url: &str) -> u32 {
     use QueueAttributeName::{
         ApproximateNumberOfMessages as Waiting, ApproximateNumberOfMessagesDelayed as Delayed,

@@ -1,8 +1,8 @@
-// The other side of `cargo local bench api`: what the original "files manager" does, in one process, with current versions
-// of its packages. Environment: MONGODB_URI, REDIS_URL, FOLDER_PATH. It prints the port that it listens on, on the loopback,
-// as its first line. With the argument `versions` it prints those instead.
+// The Express server of `cargo local bench api`: the routes of the original "files manager" in one process, with current
+// versions of its packages. Environment: MONGODB_URI, REDIS_URL, FOLDER_PATH. The first line of the output is the port on
+// the loopback. With the argument `versions` it prints the versions instead.
 //
-// Left out: the queue, thumbnails, and all routes that the bench does not call.
+// It has no queue, no thumbnails, and no routes that the bench does not call.
 
 "use strict";
 
@@ -52,10 +52,10 @@ async function authenticated(request, response, next) {
 }
 
 const app = express();
-// The original's limit, and enough for the base64 of the largest file here.
+// The limit of the original, which is enough for the base64 of the largest file here.
 app.use(express.json({ limit: "200mb" }));
 
-// Two flags, as the original's `isAlive` of both stores; neither is asked.
+// Two flags, as in the original's `isAlive` of both stores. No request is sent to a store.
 app.get("/status", (_, response) => {
   response.json({ redis: redis.isReady, db: isMongodbAlive });
 });
@@ -135,7 +135,7 @@ app.get("/files/:id/data", async (request, response) => {
   }
   if (file.type === "folder") return response.status(400).json({ error: "A folder doesn't have content" });
   response.set("Content-Type", mime.contentType(file.name) || "application/octet-stream");
-  // As most who wrote it do: Express streams the file.
+  // As in most implementations, Express streams the file.
   response.sendFile(file.localPath, { dotfiles: "allow" }, (error) => {
     if (error && !response.headersSent) response.status(404).json({ error: "Not found" });
   });

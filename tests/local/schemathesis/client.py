@@ -1,4 +1,4 @@
-"""Who uses the API while it is tested, and what they have there. As a program it signs somebody up, and prints a token."""
+"""A client of the API that makes the data for its requests. As a program it signs a user up and prints a token."""
 
 import base64
 import hashlib
@@ -10,8 +10,8 @@ import requests
 PASSWORD = "toto1234!"
 
 
-class Person:
-    """Somebody with an account and an open session; without a token they join now."""
+class User:
+    """A user with an account and an open session. Without a token a new user signs up."""
 
     def __init__(self, api, token=None):
         self.api, self.token = api, token
@@ -24,7 +24,7 @@ class Person:
         return "Basic " + base64.b64encode(f"{self.email}:{PASSWORD}".encode()).decode()
 
     def session(self):
-        """The id of their session."""
+        """The id of the session."""
         return hashlib.sha256(self.token.encode()).hexdigest()[:24]
 
     def folder(self):
@@ -37,7 +37,7 @@ class Person:
         return self.post("/files", {"name": "a.txt", "type": "file", "size": size})
 
     def sent(self, upload):
-        """An upload of two bytes whose bytes are at S3."""
+        """Sends the two bytes of an upload to S3."""
         requests.put(upload["upload"]["url"], data=b"hi", headers=upload["upload"]["headers"]).raise_for_status()
         return upload
 
@@ -48,7 +48,7 @@ class Person:
         return self.post("/uploads/tickets", {})
 
     def part(self, ticket):
-        """An upload in parts that a ticket has begun, and its only part."""
+        """A multipart upload with a ticket, and its only part."""
         path = f"/uploads/{ticket}/s3/multipart"
         upload = self.post(path, {"filename": "a.txt"})
         part = self.answer("GET", f"{path}/{upload['uploadId']}/1", params={"key": upload["key"]})
@@ -67,4 +67,4 @@ class Person:
 
 
 if __name__ == "__main__":
-    print(Person(sys.argv[1]).token)
+    print(User(sys.argv[1]).token)

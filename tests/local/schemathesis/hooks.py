@@ -1,7 +1,7 @@
-"""What schemathesis is told of this API beside its description: which requests end what they are sent with, which answers
-the contract wants where the checks expect others, and one check more.
+"""Adapts schemathesis to this API beyond its description: the requests that end their own session, the answers of the
+contract where the checks expect others, and one more check.
 
-A failure that is dropped here is dropped for what the answer says, never for the operation alone.
+A failure is ignored only because of the text of its answer, never because of the operation alone.
 """
 
 import atexit
@@ -20,71 +20,71 @@ from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import RejectedPositiveData, UndefinedStatusCode
 
 sys.path.insert(0, os.path.dirname(__file__))
-from client import PASSWORD, Person
+from client import PASSWORD, User
 
 API = os.environ["API"]
 TOKEN = os.environ.get("TOKEN")
 
-# Chance of its own: what is generated stays what its seed says.
+# A random generator of its own, so that the generated data depends only on its seed.
 CHANCE = random.SystemRandom()
 
-# These end the session or the account that they are sent with, and all that follows would be answered 401: each is sent
-# by somebody of its own.
+# These end the session or the account of the request, and all later requests would get a 401. So each is sent by a new
+# user.
 ENDING = {"GET /disconnect", "DELETE /users/me", "PUT /users/me/password", "DELETE /users/me/sessions/{id}"}
 
 
 @schemathesis.auth(refresh_interval=None, retry_on=[])
 class Credentials:
-    """Who sends a request; without a token nobody but who opens a session."""
+    """The user of a request. Without a token only `GET /connect` has one."""
 
     def get(self, case, context):
         if case.operation.label == "GET /connect":
-            return Person(API)
+            return User(API)
         if TOKEN is None:
             return None
-        return Person(API) if case.operation.label in ENDING else Person(API, TOKEN)
+        return User(API) if case.operation.label in ENDING else User(API, TOKEN)
 
-    def set(self, case, person, context):
+    def set(self, case, user, context):
         if case.operation.label == "GET /connect":
-            case.headers["Authorization"] = person.basic()
+            case.headers["Authorization"] = user.basic()
         else:
-            case.headers.update(CHANCE.choice([{"X-Token": person.token}, {"Authorization": f"Bearer {person.token}"}]))
+            case.headers.update(CHANCE.choice([{"X-Token": user.token}, {"Authorization": f"Bearer {user.token}"}]))
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Half of the good requests are for something that there is, or for something new. Stateful tests find that themselves."""
+    """Half of the valid requests use an existing object, or a new one. Stateful tests find existing objects themselves."""
     if TOKEN is None or case.meta is None or not case.meta.generation.mode.is_positive or CHANCE.random() < 0.5:
         return
     if case.meta.phase.name == TestPhase.STATEFUL and case.operation.label not in ENDING:
         return
     token = case.headers.get("X-Token") or case.headers.get("Authorization", "").removeprefix("Bearer ")
-    path, body, person = case.path_parameters, case.body, Person(API, token)
+    path, body, user = case.path_parameters, case.body, User(API, token)
     match case.operation.label:
         case "POST /users":
             body["email"] = f"{uuid.uuid4()}@example.org"
         case "DELETE /users/me/sessions/{id}":
-            path["id"] = person.session()
+            path["id"] = user.session()
         case "DELETE /users/me" | "PUT /users/me/password":
             body["password"] = PASSWORD
         case "GET /files/{id}/parts":
-            path["id"] = person.upload(200 << 20)["id"]
+            path["id"] = user.upload(200 << 20)["id"]
         case "POST /files/{id}/complete":
-            path["id"] = person.sent(person.upload(2))["id"]
+            path["id"] = user.sent(user.upload(2))["id"]
         case "POST /files" | "POST /uploads/tickets" if isinstance(body, dict) and body.get("parentId"):
-            body["parentId"] = person.folder()["id"]
+            body["parentId"] = user.folder()["id"]
         case "POST /uploads/sign" if isinstance(body, dict) and "uploadId" in body:
-            body["key"] = person.signed("POST")["key"]
+            body["key"] = user.signed("POST")["key"]
         case label if "{id}" in label:
-            path["id"] = person.file()["id"]
+            path["id"] = user.file()["id"]
         case label if "{upload}" in label:
-            path["ticket"] = person.ticket()["ticket"]
-            upload, part = person.part(path["ticket"])
+            path["ticket"] = user.ticket()["ticket"]
+            upload, part = user.part(path["ticket"])
             path["upload"], case.query["key"] = upload["uploadId"], upload["key"]
             if label.endswith("/complete"):
                 case.body = {"parts": [part]}
         case label if "{ticket}" in label:
-            path["ticket"] = person.ticket()["ticket"]
+            path["ticket"] = user.ticket()["ticket"]
 
 
 @schemathesis.hook
@@ -94,7 +94,7 @@ def filter_failure(context, failure, case, response):
 
 
 def is_how_things_stand(failure, case, response):
-    """A good request that cannot be done now. Where the checks expect a 404 or 409 the contract wants a 400."""
+    """A valid request that conflicts with the state. The checks expect a 404 or 409, the contract has a 400."""
     texts = {
         # A folder that is not there, or is none.
         "Parent not found",
@@ -117,7 +117,7 @@ def is_how_things_stand(failure, case, response):
 
 
 def is_counted_in_bytes(failure, case, response):
-    """JSON Schema limits the characters of a text, the contract its bytes in UTF-8."""
+    """JSON Schema limits the characters of a text, the contract limits its bytes in UTF-8."""
     texts = {"Invalid name", "Invalid email", "Invalid password"}
     if not isinstance(failure, RejectedPositiveData) or error_of(response) not in texts:
         return False
@@ -127,7 +127,7 @@ def is_counted_in_bytes(failure, case, response):
 
 
 def is_of_another_path(failure, case, response):
-    """The gateway decodes a path: with a slash or an end of it in place of an id it is another one, which may not be there."""
+    """The gateway decodes a path. An id with a slash or another delimiter makes another path, which may not exist."""
     ids = [urllib.parse.unquote(str(value)) for value in case.path_parameters.values()]
     other = any(set(id) & set("/\\#?") or id in {".", ".."} for id in ids)
     return isinstance(failure, UndefinedStatusCode) and response.status_code in {404, 405} and other
@@ -142,7 +142,7 @@ def error_of(response):
 
 @schemathesis.check
 def error_is_described(ctx, response, case):
-    """The text of an error stands in backticks with its answer."""
+    """The description of an answer has the text of the error in backticks."""
     answer = case.operation.definition.raw["responses"].get(str(response.status_code))
     if response.status_code < 400 or answer is None:
         return
@@ -150,14 +150,14 @@ def error_is_described(ctx, response, case):
     assert f"`{error}`" in answer["description"], f"{response.status_code} does not describe {error!r}"
 
 
-# What was answered how often, for whoever runs this.
+# The number of answers by operation and status, which `cargo local schemathesis` prints.
 SEEN = collections.defaultdict(collections.Counter)
 LOCK = threading.Lock()
 
 
 @schemathesis.hook
 def after_call(context, case, response):
-    # Some requests only try a method that there is not.
+    # Some requests only try a method that does not exist.
     if response.request.method != case.operation.method.upper():
         return
     with LOCK:

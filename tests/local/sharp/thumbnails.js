@@ -1,6 +1,6 @@
-// sharp's side of `cargo local bench thumbnails`, in one thread. It speaks the protocol of tests/pictures: a line of JSON
-// in, `{"source": path, "repeat": 1, "out": folder or none}`; a line out, with what the repeats cost together. The
-// argument is the way: `sequential` or `once`; or `versions`, which it prints.
+// The thumbnails of sharp for `cargo local bench thumbnails`, in one thread. The protocol is that of tests/pictures. Input:
+// a line of JSON, `{"source": path, "repeat": 1, "out": folder or none}`. Output: a line with the cost of all repeats
+// together. The argument is the method, `sequential` or `once`, or `versions`, which prints the versions.
 
 "use strict";
 
@@ -12,7 +12,7 @@ const sharp = require("sharp");
 const WIDTHS = [500, 250, 100];
 
 sharp.concurrency(1);
-// It would find the operations of the repeat before.
+// The cache would have the operations of the previous repeat.
 sharp.cache(false);
 
 const thumbnailOf = (image, width) => image.resize({ width, withoutEnlargement: true });
@@ -55,7 +55,7 @@ async function run(make, { source: file, repeat = 1, out }) {
   const report = { cpuMs: 0, wallMs: 0, peakKb: 0, idleKb: memory("VmRSS"), error: null, bytes: [] };
   const source = fs.readFileSync(file);
   try {
-    // Before the clock starts, as if it were known.
+    // Before the measurement, as if the result was known.
     const format = await formatFor(source);
     const encoded = (image) => (format === "jpeg" ? image.jpeg({ quality: 80 }) : image.png());
     const [started, cpu] = [performance.now(), process.cpuUsage()];

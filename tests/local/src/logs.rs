@@ -48,7 +48,7 @@ pub async fn logs(project: &Project, options: &Options) -> Result<()> {
             }
             // Two answers may have events of the same millisecond.
             if seen.insert(message.clone()) {
-                lines.extend(shown(&message, options.function.as_deref()));
+                lines.extend(format_line(&message, options.function.as_deref()));
             }
         }
         let skipped = if is_first { lines.len().saturating_sub(SHOWN) } else { 0 };
@@ -71,7 +71,7 @@ async fn events(record: &Record, since: u64) -> Result<Vec<(u64, String)>> {
 }
 
 /// A line in the form in which it is printed. `None` if it is a line of the platform or of another function.
-fn shown(message: &str, function: Option<&str>) -> Option<String> {
+fn format_line(message: &str, function: Option<&str>) -> Option<String> {
     if PLATFORM.iter().any(|platform| message.starts_with(platform)) {
         return None;
     }
@@ -111,15 +111,15 @@ mod tests {
             "method":"GET","route":"/files/{id}","status":404,"duration_ms":1.234,"user":null,"message":"request",
             "_aws":{"Timestamp":1}}"#;
         let expected = "2026-11-24T10:00:00Z INFO files request GET /files/{id} 404 1.2 ms request_id=r1";
-        assert_eq!(shown(request, None).unwrap(), expected);
-        assert_eq!(shown(request, Some("files")).unwrap(), expected);
-        assert_eq!(shown(request, Some("auth")), None);
+        assert_eq!(format_line(request, None).unwrap(), expected);
+        assert_eq!(format_line(request, Some("files")).unwrap(), expected);
+        assert_eq!(format_line(request, Some("auth")), None);
     }
 
     #[test]
     fn lines_of_the_platform_are_left_out_and_plain_lines_are_kept() {
-        assert_eq!(shown("START RequestId: r1 Version: $LATEST", None), None);
-        assert_eq!(shown("Error: BUCKET is not set", None).unwrap(), "Error: BUCKET is not set");
-        assert_eq!(shown("Error: BUCKET is not set", Some("files")), None);
+        assert_eq!(format_line("START RequestId: r1 Version: $LATEST", None), None);
+        assert_eq!(format_line("Error: BUCKET is not set", None).unwrap(), "Error: BUCKET is not set");
+        assert_eq!(format_line("Error: BUCKET is not set", Some("files")), None);
     }
 }

@@ -27,11 +27,11 @@ pub fn promises(project: &Project) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn forget_that_every_test_has_passed(project: &Project) {
+pub fn clear_passed(project: &Project) {
     fs::remove_file(project.local("measurements").join(PASSED)).ok();
 }
 
-pub fn every_test_has_passed(project: &Project) -> Result<()> {
+pub fn mark_passed(project: &Project) -> Result<()> {
     Ok(fs::write(project.local("measurements").join(PASSED), "")?)
 }
 

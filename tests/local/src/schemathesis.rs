@@ -19,8 +19,8 @@ use crate::{Project, path_with};
 type Seen = BTreeMap<String, BTreeMap<u16, u64>>;
 
 pub async fn run(project: &Project, folder: &Path, stack: &Stack, record: &Record, time: Duration) -> Result<ExitCode> {
-    let people = project.path("tests/local/schemathesis/client.py");
-    let token = subprocess::output(Command::new(folder.join("python")).arg(people).arg(&record.api)).await?;
+    let client = project.path("tests/local/schemathesis/client.py");
+    let token = subprocess::output(Command::new(folder.join("python")).arg(client).arg(&record.api)).await?;
     for token in [None, Some(token.trim())] {
         let seen = stack.path("seen.json");
         let mut schemathesis = Command::new(folder.join("schemathesis"));
@@ -44,7 +44,7 @@ pub async fn run(project: &Project, folder: &Path, stack: &Stack, record: &Recor
         ));
         let status = ProcessGroup::spawn(&mut schemathesis)?.wait().await?;
         let seen = fs::read(&seen).context("schemathesis does not say what it has seen")?;
-        tell(&serde_json::from_slice(&seen)?, token.is_some())?;
+        print_summary(&serde_json::from_slice(&seen)?, token.is_some())?;
         if !status.success() {
             return Ok(ExitCode::FAILURE);
         }
@@ -53,7 +53,7 @@ pub async fn run(project: &Project, folder: &Path, stack: &Stack, record: &Recor
 }
 
 /// Prints the requests and checks that they were useful: with a token most operations must succeed at least once.
-fn tell(seen: &Seen, with_token: bool) -> Result<()> {
+fn print_summary(seen: &Seen, with_token: bool) -> Result<()> {
     let requests: u64 = seen.values().flat_map(BTreeMap::values).sum();
     let done = |statuses: &&BTreeMap<u16, u64>| statuses.keys().any(|status| (200..400).contains(status));
     let (all, done) = (seen.len(), seen.values().filter(done).count());

@@ -134,7 +134,7 @@ impl Stack {
     }
 
     /// Removes a file of the stack, if it exists.
-    pub fn forget(&self, relative: &str) -> Result<()> {
+    pub fn remove_file(&self, relative: &str) -> Result<()> {
         match fs::remove_file(self.path(relative)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error).context("cannot write into .local"),
             _ => Ok(()),
@@ -157,7 +157,7 @@ fn read(record: &Path) -> Record {
 }
 
 /// Ends and removes the stacks of tests that were killed, and removes the logs of tests that failed.
-pub async fn clear_old_tests(project: &Project) -> Result<()> {
+pub async fn remove_old_test_stacks(project: &Project) -> Result<()> {
     let Ok(folders) = fs::read_dir(project.local("")) else { return Ok(()) };
     for folder in folders.flatten() {
         if folder.file_name().to_string_lossy().starts_with("test-")

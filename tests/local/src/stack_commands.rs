@@ -16,7 +16,9 @@ use crate::deploy::{self, Deployment};
 use crate::gateway_proxy::GatewayProxy;
 use crate::progress::{line, notice, seconds, step};
 use crate::services::{self, EMULATOR, FAULT_PROXY, MONGODB, Purpose, REDIS, port_of};
-use crate::stack::{ACCESS_KEY_ID, Opened, REGION, Record, SECRET_ACCESS_KEY, Stack, clear_old_tests, free_port};
+use crate::stack::{
+    ACCESS_KEY_ID, Opened, REGION, Record, SECRET_ACCESS_KEY, Stack, free_port, remove_old_test_stacks,
+};
 use crate::subprocess::{self, ProcessGroup};
 use crate::tools::{self, Tools};
 use crate::{
@@ -27,7 +29,7 @@ use crate::{
 /// the sweep of one test does not take the slow upload of another. A test that needs an expired upload changes the row.
 /// All tests use the loopback address, so its limits are high. The tests of limits set them in the function's
 /// environment.
-const FOR_TESTS: [&str; 5] = [
+const TEST_PARAMETERS: [&str; 5] = [
     "UploadGraceSeconds=30",
     "DirectUploadGraceSeconds=300",
     "ThumbnailGraceSeconds=1",
@@ -46,7 +48,7 @@ pub async fn up(project: &Project, options: &UpOptions) -> Result<ExitCode> {
     stack.empty("logs")?;
     if options.fresh {
         stack.empty("data")?;
-        stack.forget(Deployment::FILE)?;
+        stack.remove_file(Deployment::FILE)?;
     }
     let result = tokio::select! {
         result = serve(project, &stack, proxy) => result,
@@ -57,7 +59,7 @@ pub async fn up(project: &Project, options: &UpOptions) -> Result<ExitCode> {
 }
 
 pub async fn down(project: &Project) -> Result<ExitCode> {
-    clear_old_tests(project).await?;
+    remove_old_test_stacks(project).await?;
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         // `Stack::open` ends the services that were left behind.
@@ -114,7 +116,7 @@ pub async fn bench_requests(project: &Project, only: &str) -> Result<ExitCode> {
 
 /// Runs a task with a stack in a new folder, which is removed if the task succeeds.
 async fn throw_away(project: &Project, task: impl AsyncFnOnce(&Stack) -> Result<ExitCode>) -> Result<ExitCode> {
-    clear_old_tests(project).await?;
+    remove_old_test_stacks(project).await?;
     let folder = format!("test-{}", std::process::id());
     let Opened::Stack(stack) = Stack::open(project.local(&folder)).await? else {
         bail!("{folder} is in use by another process");
@@ -145,7 +147,7 @@ async fn serve(project: &Project, stack: &Stack, proxy: GatewayProxy) -> Result<
     record.redis_url = from_environment("REDIS_URL").unwrap_or(record.redis_url);
     let deployment = Deployment::read(stack).filter(|deployment| deployment.is_at(&record.aws_endpoint));
     if deployment.is_none() {
-        stack.forget(Deployment::FILE)?;
+        stack.remove_file(Deployment::FILE)?;
         bucket_backup::set_aside(stack)?;
     }
     start(project, stack, &tools, &mut record, Purpose::Use).await?;
@@ -167,7 +169,7 @@ async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<
     test_images::fetch(project).await?;
     let browser = tools::browser(project).await?;
     let record = start_for_tests(project, stack, &tools, build).await?;
-    promises::forget_that_every_test_has_passed(project);
+    promises::clear_passed(project);
     let mut tests = subprocess::cargo();
     tests.args(["test", "--workspace"]).args(args);
     tests.env("FILES_MANAGER_PICTURES", pictures).env("FILES_MANAGER_PANICS", panics);
@@ -177,7 +179,7 @@ async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<
         0 if args.is_empty() => {
             let code = fsck::afterwards(&record).await?;
             if code == ExitCode::SUCCESS {
-                promises::every_test_has_passed(project)?;
+                promises::mark_passed(project)?;
             }
             Ok(code)
         }
@@ -213,7 +215,7 @@ async fn start_for_tests(project: &Project, stack: &Stack, tools: &Tools, build:
     let proxy = GatewayProxy::open(0).await?;
     let mut record = record(stack, &proxy, Purpose::Test)?;
     start(project, stack, tools, &mut record, Purpose::Test).await?;
-    let deploy = deploy::deploy(project, tools, &build, &FOR_TESTS, stack);
+    let deploy = deploy::deploy(project, tools, &build, &TEST_PARAMETERS, stack);
     let (deployment, ()) =
         step(deploy::STEP, async { tokio::try_join!(deploy, fault_proxy_until_ready(&record)) }).await?;
     drop(build);
@@ -306,7 +308,7 @@ async fn deploy_and_save(
     build: &Build,
     record: &mut Record,
 ) -> Result<Deployment> {
-    stack.forget(Deployment::FILE)?;
+    stack.remove_file(Deployment::FILE)?;
     let deployment = step(deploy::STEP, deploy::deploy(project, tools, build, &[], stack)).await?;
     step("AWS emulator (again, its state saved)", async {
         let emulator = record.processes.get(EMULATOR).context("the emulator was not started")?.clone();

@@ -73,7 +73,7 @@ pub async fn run(command: &mut Command, step: &str, log: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program to its end and gives back what it prints.
+/// Runs a program to its end and returns its output.
 pub async fn output(command: &mut Command) -> Result<String> {
     let program = program_name(command.as_std().get_program());
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();

@@ -16,9 +16,9 @@ const GALLERY: &str = "Gallery (Pillow, the first time only)";
 pub async fn fetch(project: &Project) -> Result<()> {
     let pillow = Tools::pillow(project).await?;
     let pins = ["tests/corpora/requirements.txt", "tests/corpora/Cargo.toml", "tests/corpora/Cargo.lock"];
-    once(project, "corpora", &pins, CORPORA, async |folder| download(project, &pillow, folder).await).await?;
+    fill_once(project, "corpora", &pins, CORPORA, async |folder| download(project, &pillow, folder).await).await?;
     let sources = ["tests/pictures/make_fixtures.py", "tests/local/requirements-pillow.txt"];
-    once(project, "gallery", &sources, GALLERY, async |folder| {
+    fill_once(project, "gallery", &sources, GALLERY, async |folder| {
         let mut script = Command::new(&pillow);
         script.arg(project.path("tests/pictures/make_fixtures.py")).arg(folder);
         subprocess::run(&mut script, GALLERY, &project.local("corpora.log")).await
@@ -51,7 +51,7 @@ async fn download(project: &Project, python: &Path, folder: &Path) -> Result<()>
 }
 
 /// Fills a folder of `.local`, unless it was filled from the same sources before.
-async fn once(
+async fn fill_once(
     project: &Project,
     name: &str,
     sources: &[&str],

@@ -1,5 +1,5 @@
-//! The description of the whole API, made of those of the functions: they do not know of each other, and none carries it
-//! but `status`, as a file that this writes.
+//! Merges the descriptions of the functions into one of the whole API. The functions do not know of each other,
+//! and only `status` carries the result, as a file that this crate writes.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-/// What every checkout has a copy of.
+/// The path of the description, which is in version control.
 pub const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../functions/status/src/openapi.json");
 
 #[derive(OpenApi)]
@@ -45,7 +45,7 @@ impl Modify for Security {
     }
 }
 
-/// As it is in [`PATH`].
+/// The description in the format of [`PATH`].
 pub fn description() -> String {
     let functions = [
         auth::openapi::Api::openapi(),

@@ -1,4 +1,4 @@
-//! Writes the description of the API to where the build finds it: `cargo local openapi`.
+//! Writes the description of the API to [`openapi::PATH`]: `cargo local openapi`.
 
 #![forbid(unsafe_code)]
 

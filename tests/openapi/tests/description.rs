@@ -1,4 +1,4 @@
-//! The description that `status` carries is that of these sources.
+//! Tests that the description that `status` carries agrees with the sources, and that it is complete.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
@@ -24,7 +24,7 @@ fn every_operation_has_a_name_of_its_own_and_says_what_it_does() {
     });
 }
 
-/// What a client may do about it stands with every error, and how it is told.
+/// The body of every error has an error schema, and its description begins with the text of the error in backticks.
 #[test]
 fn every_error_is_json_and_is_described() {
     for_each_operation(|operation| {
@@ -38,7 +38,7 @@ fn every_error_is_json_and_is_described() {
     });
 }
 
-/// Schemas have them from the code; these stand in sentences.
+/// The limits in schemas come from the code. These are limits in sentences.
 #[test]
 fn limits_are_what_the_words_say() {
     let words = openapi::description();

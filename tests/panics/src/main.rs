@@ -1,5 +1,5 @@
-//! The function `status` with two routes more, which panic, built as the functions are: whether a panic ends one request or
-//! the process depends on how a function is built. No function that is deployed has such a route.
+//! The function `status` with two more routes, which panic. It is built as the functions are, because the build decides
+//! whether a panic ends one request or the process. No deployed function has such a route.
 
 #![forbid(unsafe_code)]
 
@@ -23,7 +23,7 @@ async fn panics() {
     panic!("a secret");
 }
 
-/// As the worker has it: a decoder runs on a thread of its own, and what it did not survive is said of the image alone.
+/// Panics as a decoder of the worker does: on a thread of its own, so that only the image fails.
 async fn a_thread_panics() -> String {
     match tokio::task::spawn_blocking(|| panic!("a secret")).await {
         Ok(()) => "it has not panicked".to_owned(),

@@ -1,4 +1,4 @@
-//! Somebody's upload must not act, whatever it is, however it is called, and however a browser comes by it.
+//! An uploaded file must not execute anything, whatever its content and its name are, and however a browser opens it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::browser::Browser;
 
-/// What tests/browser/active.js prints.
+/// The output of tests/browser/active.js.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Outcome {
@@ -16,7 +16,8 @@ struct Outcome {
     elsewhere: String,
     files: Vec<File>,
     acts: Vec<Act>,
-    /// How often the browser's viewer of PDFs was opened: for files, and for the same contents on another server.
+    /// The number of times that the browser's viewer of PDFs was opened: for files, and for the same contents on
+    /// another server.
     viewers: u32,
     viewers_of_controls: u32,
 }
@@ -28,7 +29,7 @@ struct File {
     name: String,
     through: Through,
     mark: String,
-    /// And not saved, when it was opened.
+    /// The browser showed the file when it was opened, and did not save it.
     shown: bool,
 }
 
@@ -41,9 +42,9 @@ enum Through {
 
 #[derive(Debug, Deserialize)]
 struct Act {
-    /// Whose.
+    /// The mark of the file that acted.
     mark: String,
-    /// In the name of which.
+    /// The origin in which the file acted.
     origin: String,
     effect: String,
 }
@@ -58,7 +59,7 @@ async fn s05_active_content_never_runs() {
     let argument = json!({ "api": browser.stack.api, "token": bob.token, "s3": s3 });
     let outcome: Outcome = serde_json::from_str(&browser.run("active.js", &argument).await).unwrap();
 
-    // What is seen to act where nothing keeps it from that, would have been seen here.
+    // Contents that act on a server without protection prove that the test notices it.
     let mut seen: HashMap<&str, BTreeSet<&str>> = HashMap::new();
     for act in &outcome.acts {
         if let Some(content) = act.mark.strip_suffix(" of nobody") {
@@ -73,7 +74,7 @@ async fn s05_active_content_never_runs() {
         ("xml", document.to_vec()),
         ("xslt", [&document[..], &["title"]].concat()),
         ("pdf", vec!["dialog"]),
-        // A script of a page, which was not opened by another.
+        // A script of a page that no other page opened.
         ("js", document.iter().copied().filter(|effect| *effect != "opener").collect()),
     ] {
         let missing: Vec<_> = effects.iter().filter(|effect| !seen[content].contains(*effect)).collect();
@@ -84,8 +85,8 @@ async fn s05_active_content_never_runs() {
     assert!(outcome.files.len() == 43, "{}", outcome.files.len());
     for file in &outcome.files {
         for act in outcome.acts.iter().filter(|act| act.mark == file.mark) {
-            // A page that takes a script from here runs it as its own, in its own name. It must say that it is one,
-            // where we can say what that means.
+            // A page that includes a script from here runs it in its own origin. The content type must be the script's,
+            // where that can be set.
             let is_theirs = act.origin == outcome.elsewhere && file.content == "js";
             let says_so = file.through == Through::S3 || file.name == "a.js";
             assert!(is_theirs && says_so, "{act:?}");
@@ -95,7 +96,7 @@ async fn s05_active_content_never_runs() {
     assert_eq!(outcome.viewers, 0, "scripts run in the browser's viewer of PDFs");
 }
 
-/// By what is said of it.
+/// Checks the headers of the file.
 async fn is_shut(stack: &Stack, file: &File) {
     let answer = stack.anyone().get(&format!("/files/{}/data", file.id)).await;
     let extension = file.name.strip_prefix("a.");
@@ -110,7 +111,7 @@ async fn is_shut(stack: &Stack, file: &File) {
             ] {
                 assert_eq!(answer.header(header), value, "{header} of {file:?}");
             }
-            // What has no type is saved as well.
+            // A file without a type is saved too.
             assert_eq!(file.shown, !matches!(extension, Some("pdf") | None), "{file:?}");
         }
         Through::S3 => {

@@ -1,4 +1,4 @@
-//! A browser, driven by the programs in tests/browser.
+//! Runs the programs of tests/browser, which drive a browser.
 
 use std::{
     env, fs,
@@ -18,22 +18,22 @@ use tokio::{
     time::timeout,
 };
 
-/// More than the longest takes on a slow machine.
+/// A time limit above that of the longest program on a slow machine.
 const LIMIT: Duration = Duration::from_mins(4);
 
 pub struct Browser {
     pub stack: Stack,
     packages: PathBuf,
-    /// The browser's, and what the program says went wrong.
+    /// The folder of the browser's profile and of the program's error output.
     folder: PathBuf,
     _alone: MutexGuard<'static, ()>,
 }
 
-/// Two hundreds of MiB at once would make others wait that measure time.
+/// Two uploads of 200 MiB at once would disturb tests that measure time.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 impl Browser {
-    /// `None`, having said so, where there is none.
+    /// `None`, with a printed note, if there is no browser.
     #[expect(clippy::explicit_write, reason = "the harness hides what a passing test prints with a macro")]
     pub async fn here() -> Option<Self> {
         let Some(packages) = env::var_os("FILES_MANAGER_BROWSER").map(PathBuf::from) else {
@@ -48,7 +48,7 @@ impl Browser {
         Some(Self { stack, packages, folder, _alone: alone })
     }
 
-    /// What a program prints.
+    /// The output of a program.
     pub async fn run(&self, program: &str, argument: &Value) -> String {
         let mut running = self.start(program, argument);
         let mut stdout = running.child.stdout.take().unwrap();
@@ -68,7 +68,7 @@ impl Browser {
             .arg(argument.to_string())
             .env("NODE_PATH", &self.packages)
             .env("PROFILE", self.folder.join("profile"))
-            // Ends when this process does.
+            // The program ends when its standard input is closed, which is when this process ends.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(self.folder.join("log")).unwrap())
@@ -89,7 +89,7 @@ impl Drop for Browser {
     }
 }
 
-/// The program and its browser, which do not outlive it.
+/// The program and its browser, which end when this is dropped.
 struct Running {
     child: Child,
     group: Pid,

@@ -1,4 +1,4 @@
-//! `GET /docs`: the page shows every operation, works, and asks nobody but the API.
+//! `GET /docs`: the page shows every operation, works, and sends requests only to the API.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ use crate::browser::Browser;
 
 #[derive(Debug, Deserialize)]
 struct Page {
-    /// As `GET /files`.
+    /// The operations, each as `GET /files`.
     operations: BTreeSet<String>,
-    /// What the page says that it was answered.
+    /// The status that the page shows.
     status: String,
     urls: Vec<String>,
     complaints: Vec<String>,

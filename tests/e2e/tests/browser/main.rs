@@ -1,5 +1,5 @@
-//! Pages in a real browser. Stock Uppy, of both majors that are in use and as published: what a page does that sends files
-//! straight to S3. What is uploaded to act in a browser. And the page of `/docs`. Skipped where there is no browser.
+//! Pages in a real browser: stock Uppy in both current major versions, which sends files directly to S3; uploads that
+//! try to act in a browser; and the page of `/docs`. Skipped without a browser.
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 mod active;
@@ -65,7 +65,7 @@ async fn an_upload_that_is_paused_goes_on_where_it_was() {
         let outcome = uppy.upload_one(at_half("pause", with_ticket(major, &ticket, LARGE))).await;
         let (calls, sent) = (outcome.calls(To::Api).len(), outcome.calls(To::S3));
         println!("Uppy {major}, paused once: {calls} calls, {} requests to S3", sent.len());
-        // At most six at a time are under way, of which some are signed and some are sent.
+        // At most six parts are in progress, and some of them are only signed.
         assert!((PARTS_OF_LARGE + 3..=PARTS_OF_LARGE + 3 + 12).contains(&calls), "{calls}: {outcome:?}");
         let before = outcome.until_pause.as_ref().unwrap().iter();
         let stored: Vec<_> = before.filter(|call| call.to == To::S3 && call.status == Some(200)).collect();
@@ -140,7 +140,7 @@ async fn a_ticket_that_is_none_uploads_nothing() {
         changed(&bob, <[u8]>::reverse).await,
     ];
     for (at, ticket) in tickets.iter().enumerate() {
-        // Each major once as a form and once in parts, turn about.
+        // Each major version uploads once with a form and once in parts, alternately.
         let [five, six] = MAJORS.map(|major| with_ticket(major, ticket, 1000));
         files.extend(if at % 2 == 0 { [five, in_parts(six)] } else { [in_parts(five), six] });
     }
@@ -159,7 +159,7 @@ async fn a_page_with_a_token_has_every_request_to_s3_signed() {
     let Some(uppy) = Browser::here().await else { return };
     let bob = uppy.stack.user("bob").await;
     let outcomes = uppy.upload(&[signed(&uppy, &bob, 1000), in_parts(signed(&uppy, &bob, 12 * MIB))]).await;
-    // The form of S3's API: one request for the small file, three parts, a beginning and an end for the other.
+    // The calls of S3's API: one request for the small file; three parts, a creation and a completion for the other.
     for (outcome, size, requests) in [(&outcomes[0], 1000, 1), (&outcomes[1], 12 * MIB, 5)] {
         assert_eq!((outcome.calls(To::Api).len(), outcome.calls(To::S3).len()), (requests, requests), "{outcome:?}");
         assert!(outcome.sent_to_s3() >= size);
@@ -174,7 +174,7 @@ async fn a_cancelled_upload_that_was_signed_leaves_nothing_to_the_sweeper() {
     let bob = uppy.stack.user("bob").await;
     let outcome = uppy.upload_one(at_half("cancel", in_parts(signed(&uppy, &bob, 50 * MIB)))).await;
     assert!(outcome.calls.iter().any(|call| call.to == To::S3 && call.method == "DELETE"), "{outcome:?}");
-    // The page sends that itself, and may not: the row stays until its turn.
+    // The page sends the DELETE to S3 itself, and might fail to. So the row stays until the sweeper takes it.
     let swept = uppy.stack.invoke("sweeper", &json!({})).await;
     assert!(swept["expired"].is_u64(), "{swept}");
     nothing_is_left(&uppy.stack, &bob, &outcome).await;
@@ -190,7 +190,7 @@ fn at_half(interruption: &str, mut file: Value) -> Value {
     file
 }
 
-/// A file that Uppy 6 is to upload with requests that a page has signed with its token.
+/// A file that Uppy 6 uploads with requests that a page signs with its token.
 fn signed(uppy: &Browser, user: &User, size: u64) -> Value {
     let sign = json!({ "url": format!("{}/uploads/sign", uppy.stack.api), "token": user.token });
     json!({ "major": 6, "api": uppy.stack.api, "sign": sign, "name": NAME, "type": TYPE, "size": size })
@@ -213,7 +213,7 @@ async fn revoked(user: &User) -> Ticket {
     ticket
 }
 
-/// A ticket with other bytes: twelve are its id, four its expiry, the rest proves that it is ours.
+/// A ticket with changed bytes. Twelve bytes are its id, four its expiry, and the rest is the MAC.
 async fn changed(user: &User, change: impl FnOnce(&mut [u8])) -> Ticket {
     let ticket = Ticket::of(user, json!({})).await;
     let mut bytes = URL_SAFE_NO_PAD.decode(&ticket.ticket).unwrap();
@@ -221,7 +221,7 @@ async fn changed(user: &User, change: impl FnOnce(&mut [u8])) -> Ticket {
     ticket.replaced(&URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// It is the user's, with all its bytes, and alone in its place in the bucket.
+/// The file belongs to the user, has all its bytes, and its object is the only one of its key.
 async fn is_visible(stack: &Stack, user: &User, file: &str, size: u64) {
     let path = format!("/files/{file}");
     let document = eventually("the file is visible", Duration::from_secs(30), async || {
@@ -253,7 +253,7 @@ async fn is_visible(stack: &Stack, user: &User, file: &str, size: u64) {
     assert!(digest.finalize() == content(size).finalize(), "other bytes than were uploaded");
 }
 
-/// No row, no object, no part: what a client announced and did not finish is not paid for.
+/// No row, no object and no part is left: an announced upload that is not finished must not cost anything.
 async fn nothing_is_left(stack: &Stack, user: &User, outcome: &Outcome) {
     let path = &outcome.calls(To::S3)[0].path;
     let place = &path[path.find("uploads/").unwrap()..path.rfind('/').unwrap()];
@@ -277,7 +277,7 @@ async fn multipart_uploads(stack: &Stack, prefix: &str) -> Vec<String> {
     uploads.uploads().iter().filter_map(|upload| upload.key.clone()).collect()
 }
 
-/// Removes a large file, row first: the emulator keeps its bytes in memory.
+/// Removes a large file, because the emulator keeps its bytes in memory. The row is deleted first.
 async fn forget(stack: &Stack, file: &str) {
     let id: ObjectId = file.parse().unwrap();
     stack.files.delete_one(doc! { "_id": id }).await.unwrap();
@@ -286,7 +286,7 @@ async fn forget(stack: &Stack, file: &str) {
     }
 }
 
-/// What page.js makes.
+/// The digest of the content that page.js makes.
 fn content(size: u64) -> Sha256 {
     let mut block: Vec<u8> = (0..1_u32 << 18).flat_map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     let mut digest = Sha256::new();

@@ -1,4 +1,4 @@
-//! Uppy in a browser.
+//! Runs Uppy in a browser.
 
 use e2e::User;
 use serde::Deserialize;
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use crate::browser::Browser;
 
-/// No request of a page to the API is larger: file content goes to S3 and through no function.
+/// No request of a page to the API may be larger: file contents go to S3 and through no function.
 const LARGEST_BODY: u64 = 64 * 1024;
 
 impl Browser {
-    /// What became of each file, one after another.
+    /// Uploads the files one after the other, and returns the outcome of each.
     pub async fn upload(&self, files: &[Value]) -> Vec<Outcome> {
         let output = self.run("run.js", &files.into()).await;
         let outcomes: Vec<Outcome> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -27,7 +27,7 @@ impl Browser {
     }
 }
 
-/// A file that Uppy is to upload with a ticket.
+/// A file that Uppy uploads with a ticket.
 pub fn with_ticket(major: u8, ticket: &Ticket, size: u64) -> Value {
     let (api, endpoint) = (&ticket.companion_endpoint, &ticket.companion_endpoint);
     json!({ "major": major, "api": api, "endpoint": endpoint, "name": NAME, "type": TYPE, "size": size })
@@ -50,7 +50,7 @@ impl Ticket {
         serde_json::from_value(answer.json()).unwrap()
     }
 
-    /// The same endpoint with another text for a ticket.
+    /// The endpoint with another text in place of the ticket.
     pub fn replaced(&self, ticket: &str) -> Self {
         let companion_endpoint = self.companion_endpoint.replace(&self.ticket, ticket);
         Self { ticket: ticket.to_owned(), companion_endpoint }
@@ -61,7 +61,7 @@ impl Ticket {
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
     pub end: End,
-    /// Errors of the page that nobody caught.
+    /// Uncaught errors of the page.
     thrown: Vec<String>,
     pub until_pause: Option<Vec<Call>>,
     pub calls: Vec<Call>,
@@ -74,24 +74,24 @@ pub enum End {
         key: String,
         url: String,
     },
-    /// What Uppy would show.
+    /// The error that Uppy would show.
     Failed(String),
     Cancelled,
 }
 
-/// A request of the page, preflights apart.
+/// A request of the page, except preflights.
 #[derive(Debug, Deserialize)]
 pub struct Call {
     pub to: To,
     pub method: String,
     pub path: String,
-    /// The number in a request of S3 for a part.
+    /// The part number in a request to S3.
     pub part: Option<String>,
-    /// Length of the body.
+    /// The length of the body.
     pub sent: u64,
-    /// None, if the page did not wait for it.
+    /// `None` if the page did not wait for the answer.
     pub status: Option<u16>,
-    /// The body of an answer that is an error.
+    /// The body of an error answer.
     pub refusal: Option<String>,
 }
 
@@ -107,12 +107,12 @@ impl Outcome {
         self.calls.iter().filter(|call| call.to == to).collect()
     }
 
-    /// The bytes of all bodies that S3 was sent.
+    /// The total size of the bodies that were sent to S3.
     pub fn sent_to_s3(&self) -> u64 {
         self.calls(To::S3).iter().map(|call| call.sent).sum()
     }
 
-    /// The key of an upload that Uppy says is done, and the URL that it would show.
+    /// The key of a finished upload, and the URL that Uppy would show.
     #[track_caller]
     pub fn uploaded(&self) -> (&str, &str) {
         match &self.end {
@@ -121,14 +121,14 @@ impl Outcome {
         }
     }
 
-    /// The id of the file that was uploaded, as a client finds it.
+    /// The id of the uploaded file, as a client finds it.
     #[track_caller]
     pub fn file(&self) -> &str {
         let (key, _) = self.uploaded();
         key.split('/').nth(1).unwrap()
     }
 
-    /// What Uppy says of an upload that failed.
+    /// Uppy's error of a failed upload.
     #[track_caller]
     pub fn failed(&self) -> &str {
         match &self.end {

@@ -1,4 +1,4 @@
-//! `DELETE /users/me`: an account goes, with everything in it.
+//! `DELETE /users/me` deletes an account with all its data.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use mongodb::{
 use redis::AsyncCommands;
 use serde_json::json;
 
-/// The sweeper is called out of turn.
+/// The time limit of the tests, which invoke the sweeper themselves.
 const SOON: Duration = Duration::from_secs(20);
 
 async fn leave(client: &Client, password: &str) -> Answer {
@@ -24,7 +24,7 @@ fn collection(stack: &Stack, name: &str) -> Collection<Document> {
     stack.users.client().database(&stack.users.namespace().db).collection(name)
 }
 
-/// Nothing of theirs is left in the ledger, nor anything under these keys.
+/// Waits until the ledger has no row of the user, and the bucket has none of these keys.
 async fn is_swept(stack: &Stack, user: &User, keys: &[String]) {
     eventually("nothing is left of the account", SOON, async || {
         stack.invoke("sweeper", &json!({})).await;
@@ -64,7 +64,7 @@ async fn a_deleted_account_leaves_nothing() {
 
     let answer = leave(&bob, PASSWORD).await;
     assert_eq!((answer.status, answer.body.as_slice()), (204, &[][..]), "{answer}");
-    // At once.
+    // The sessions end at once.
     for token in [&bob.token, &other] {
         stack.anyone().with_token(token).get("/users/me").await.fails(401, "Unauthorized");
         assert!(!stack.redis().await.exists::<_, bool>(session_key(token)).await.unwrap());
@@ -79,7 +79,7 @@ async fn a_deleted_account_leaves_nothing() {
     assert_eq!(stack.anyone().get(&form).await.status, 401);
     leave(&bob, PASSWORD).await.fails(401, "Unauthorized");
 
-    // Bytes that come late are nobody's.
+    // Bytes that are stored late belong to no user.
     let put = stack.http.put(begun["upload"]["url"].as_str().unwrap());
     let put = put.header("Content-Type", "text/plain; charset=utf-8").header("If-None-Match", "*").body("hello");
     assert_eq!(put.send().await.unwrap().status(), 200);
@@ -137,7 +137,7 @@ async fn thousands_of_files_go_with_their_account() {
     is_swept(&stack, &bob, &[]).await;
 }
 
-/// As a request leaves it that asked who they are before the account went, and stored something after.
+/// The state after a request that authenticated before the account was deleted and stored data after it.
 #[tokio::test]
 async fn data_stored_after_its_account_was_deleted_is_swept() {
     let stack = Stack::running().await;
@@ -154,7 +154,7 @@ async fn data_stored_after_its_account_was_deleted_is_swept() {
     is_swept(&stack, &bob, &[key]).await;
 }
 
-/// The note is there, and then the account was not removed, nor was that asked for again.
+/// The deletion was recorded, but the account was not removed, and the request was not repeated.
 #[tokio::test]
 async fn a_user_whose_deletion_failed_keeps_all_files() {
     let stack = Stack::running().await;

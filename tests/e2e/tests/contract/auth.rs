@@ -28,7 +28,7 @@ async fn s17_redis_holds_the_user_under_the_digest_of_the_token_for_a_day() {
     let seconds: i64 = redis.ttl(session_key(&bob.token)).await.unwrap();
     assert!((86_390..=86_400).contains(&seconds), "{seconds}");
     assert!(!redis.exists::<_, bool>(format!("auth_{}", bob.token)).await.unwrap());
-    // Nor is it in the list of the user's sessions.
+    // The list of the user's sessions does not have the token either.
     let listed: Vec<String> = redis.zrange(format!("sessions_{}", bob.id), 0, -1).await.unwrap();
     assert_eq!(listed.iter().map(|digest| format!("auth_{digest}")).collect::<Vec<_>>(), [session_key(&bob.token)]);
 }
@@ -86,7 +86,7 @@ async fn connecting_without_good_credentials_is_unauthorized() {
     ] {
         connect(Some(authorization.clone())).await.fails(401, "Unauthorized");
     }
-    // An X-Token does not stand in for them.
+    // An `X-Token` does not replace credentials.
     bob.get("/connect").await.fails(401, "Unauthorized");
     assert_eq!(connect(Some(format!("Basic {good}"))).await.status, 200);
 }
@@ -99,7 +99,7 @@ async fn the_password_begins_after_the_first_colon() {
         assert_eq!(stack.anyone().sign_up(email, password).await.status, 201);
         assert_eq!(stack.anyone().connect(email, password).await.status, 200);
     }
-    // So an e-mail with a colon could not log in.
+    // A Basic user name ends at the first colon, so an e-mail with a colon could never log in.
     stack.anyone().sign_up(&format!("{email}:x"), PASSWORD).await.fails(400, "Invalid email");
 }
 
@@ -129,7 +129,7 @@ async fn a_head_neither_opens_a_session_nor_ends_one() {
     }
 }
 
-/// Asked without the gateway, which gives every answer without a `Content-Type` one of its own.
+/// This test invokes the function directly, because the gateway adds a `Content-Type` to every answer without one.
 #[tokio::test]
 async fn an_answer_without_a_body_has_no_content_type() {
     let stack = Stack::running().await;
@@ -213,7 +213,7 @@ async fn s16_racing_logins_do_not_bring_an_old_password_back() {
     for legacy in [SHA1_OF_PASSWORD.to_owned(), wrapped()] {
         let email = unique("veteran");
         stack.users.insert_one(doc! { "email": &email, "password": &legacy }).await.unwrap();
-        // Changed while the logins are at work on what they have read, so that some are before and some are after.
+        // The password is changed while the logins run, so that some read it before and some after the change.
         let change = async {
             anyone.connect(&unique("nobody"), PASSWORD).await;
             let change = doc! { "$set": { "password": &newer } };
@@ -234,7 +234,7 @@ async fn s16_the_upgrade_may_fail_and_the_login_succeeds() {
     let stack = Stack::running().await;
     let email = unique("veteran");
     stack.users.insert_one(doc! { "email": &email, "password": SHA1_OF_PASSWORD }).await.unwrap();
-    // MongoDB itself refuses to change this one account.
+    // A validation rule in MongoDB refuses every change of this account.
     let unchanged = doc! { "$or": [{ "email": { "$ne": &email } }, { "password": SHA1_OF_PASSWORD }] };
     let guard = doc! { "collMod": "users", "validator": unchanged };
     stack.users.client().database(&stack.users.namespace().db).run_command(guard).await.unwrap();

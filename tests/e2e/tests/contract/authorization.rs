@@ -1,5 +1,5 @@
-//! S1: who may do what. `authorization.md` has a line for each route and each thing that it can be asked about, and in it
-//! a cell for each who may ask. All of them ask here, and what they are answered is what the table says.
+//! S1: the rights of every kind of client. `authorization.md` has a line for each route and each kind of object, and a
+//! cell for each kind of client. Every client sends every request, and the answer must be the one in the table.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 const TABLE: &str = include_str!("authorization.md");
 
-/// Who asks, in the order of the table's columns.
+/// The clients, in the order of the table's columns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Asking {
     Nobody,
@@ -28,7 +28,7 @@ enum Asking {
 const EVERYBODY: [Asking; 5] =
     [Asking::Nobody, Asking::WithAMalformedToken, Asking::WithAnExpiredToken, Asking::AnotherUser, Asking::TheOwner];
 
-/// What an id may be of.
+/// The kinds of objects that an id may have.
 const THINGS: [&str; 14] = [
     "private file",
     "public file",
@@ -46,14 +46,14 @@ const THINGS: [&str; 14] = [
     "malformed id",
 ];
 
-/// What lies in a folder that its owner has deleted, and that the sweeper may not have come to.
+/// Objects in a folder that its owner has deleted, and that the sweeper may not have removed yet.
 const GONE: &str = " in a deleted folder";
 
-/// Of a companion route, with a ticket and the upload that it is asked about.
+/// The tickets and uploads that a companion route is tested with.
 const TICKETS: [&str; 5] =
     ["good ticket", "revoked ticket", "expired ticket", "ticket of a user who left", "unknown ticket"];
 
-/// Every route, and what it can be asked about.
+/// Every route with the kinds of objects that it is tested with.
 fn lines() -> Vec<(&'static str, Vec<String>)> {
     let only = |things: &[&str]| things.iter().map(ToString::to_string).collect::<Vec<_>>();
     let nothing = only(&["-"]);
@@ -139,7 +139,7 @@ async fn s01_everybody_may_do_what_the_table_says_and_no_more() {
     assert!(found == expected, "The table should be, if this is right:\n\n{}\n", found.join("\n"));
 }
 
-/// What the API says that it is; that it says so of each route, and of no other, is another test's.
+/// The operations in the description of the API. Another test checks that every route is described.
 #[tokio::test]
 async fn s01_the_table_has_every_route() {
     let stack = Stack::running().await;
@@ -162,7 +162,7 @@ struct World {
     owner: User,
     other: User,
     expired: String,
-    /// With thumbnails: private, public.
+    /// Two images with thumbnails: the first is private, the second is public.
     images: [String; 2],
 }
 
@@ -198,7 +198,7 @@ impl World {
         }
     }
 
-    /// What a cell says: the status, and of a listing how many it shows.
+    /// The content of a cell: the status, and for a listing the number of documents.
     async fn ask(&self, route: &str, thing: &str, asking: Asking) -> String {
         let answer = self.answer(route, thing, asking).await;
         let is_companion = route.contains("/s3/");
@@ -226,7 +226,7 @@ impl World {
                 let password = if thing == "right password" { PASSWORD } else { "wrong" };
                 client.connect(&self.owner.email, password).await
             }
-            // Whoever may do these does them to themselves.
+            // Each client does these to its own account.
             "/users/me" | "/users/me/password" | "/disconnect" | "/users/me/sessions" => {
                 let leaving = self.stack.user("leaving").await;
                 let client = match asking {
@@ -259,7 +259,7 @@ impl World {
                         .await
                         .document(201);
                 }
-                // What is in the root, everybody has of their own.
+                // Every user has a root folder of their own.
                 let somebody = self.stack.user("somebody").await;
                 match (thing, asking) {
                     ("the root", Asking::TheOwner | Asking::AnotherUser) => somebody.get("/files").await,
@@ -306,7 +306,7 @@ impl World {
         }
     }
 
-    /// What a route is asked about; its id.
+    /// Makes an object of this kind, and returns its id.
     async fn make(&self, thing: &str) -> String {
         let (of, folder) = self.place(thing).await;
         let Some((visibility @ ("private" | "public"), kind)) = of.split_once(' ') else { return nobodys(of) };
@@ -322,7 +322,7 @@ impl World {
         made
     }
 
-    /// What it is, and a folder for it if that is to go.
+    /// The kind of the object, and a folder for it if that is to be deleted.
     async fn place<'a>(&self, thing: &'a str) -> (&'a str, Option<String>) {
         match thing.strip_suffix(GONE) {
             Some(of) => (of, Some(self.owner.folder("going").await)),
@@ -337,7 +337,7 @@ impl World {
         }
     }
 
-    /// The same of what is only read; images have thumbnails.
+    /// The id of an object for requests that only read it. Images have thumbnails.
     async fn shared(&self, thing: &str) -> String {
         match thing {
             "private image" => self.images[0].clone(),
@@ -346,7 +346,7 @@ impl World {
         }
     }
 
-    /// The key of an upload that has begun by signed requests.
+    /// The key of an upload that was created by signed requests.
     async fn sign(&self, thing: &str) -> String {
         let (of, folder) = self.place(thing).await;
         let is_public = of.starts_with("public");
@@ -367,13 +367,12 @@ impl World {
         issued.json()["ticket"].as_str().unwrap().to_owned()
     }
 
-    /// A ticket as who ends it calls it.
+    /// A ticket in the form in which the owner revokes it.
     async fn called(&self, thing: &str) -> String {
         match thing {
             "the owner's ticket" => self.ticket(&self.owner).await,
             "id of the owner's ticket" => {
-                // Other lines issue tickets at the same time: of those that are listed it is the one that the ticket begins
-                // with.
+                // Other lines issue tickets at the same time, so the id must be the one with which this ticket begins.
                 let ticket = self.ticket(&self.owner).await;
                 let begins: [u8; 12] = URL_SAFE_NO_PAD.decode(&ticket[..16]).unwrap().try_into().unwrap();
                 let listed = self.owner.get("/uploads/tickets").await.json();
@@ -430,7 +429,7 @@ impl World {
         }
     }
 
-    /// An upload in parts, by whoever has the ticket.
+    /// Creates a multipart upload with the ticket.
     async fn begin(&self, ticket: &str) -> Value {
         let begun =
             self.stack.anyone().post(&format!("/uploads/{ticket}/s3/multipart"), json!({ "filename": "a" })).await;

@@ -1,4 +1,4 @@
-//! What holds for every endpoint.
+//! Rules for every endpoint.
 
 use e2e::{Stack, document, session_key, unique};
 use mongodb::bson::{doc, oid::ObjectId};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const UNKNOWN: &str = "5f1e7d35c7ba06511e683b21";
 
-/// Every endpoint that wants a token, `{id}` standing for a file.
+/// Every endpoint that needs a token; `{id}` is the id of a file.
 const AUTHENTICATED: [(&str, &str); 19] = [
     ("GET", "/users/me"),
     ("DELETE", "/users/me"),
@@ -73,7 +73,7 @@ async fn a_bearer_token_means_the_same_as_an_x_token() {
         let answer = request.header("Authorization", &format!("{scheme} {}", bob.token)).send().await;
         answer.is(200, json!({ "id": bob.id, "email": bob.email }));
     }
-    // A header that some clients always send.
+    // Some clients always send this header.
     let empty = stack.anyone().request("GET", "/users/me").header("X-Token", "");
     assert_eq!(empty.header("Authorization", &format!("Bearer {}", bob.token)).send().await.status, 200);
     let request = stack.anyone().request("POST", "/files").header("Authorization", &format!("Bearer {}", bob.token));
@@ -100,7 +100,7 @@ async fn a_token_dies_with_its_user() {
         let answer = bob.request(method, &path.replace("{id}", &id)).send().await;
         answer.fails(401, "Unauthorized");
     }
-    // … and gives no right to private content either.
+    // A public file gives no right to the private one either.
     bob.get(&format!("/files/{id}/data")).await.fails(404, "Not found");
 }
 
@@ -341,7 +341,7 @@ async fn s12_a_file_of_another_user_looks_like_a_missing_file() {
     for ticket in [&ticket, &id, UNKNOWN, "malformed"] {
         eve.request("DELETE", &format!("/uploads/tickets/{ticket}")).send().await.fails(404, "Not found");
     }
-    // None of that did anything.
+    // None of these requests changed the file.
     bob.get(&format!("/files/{file}/data")).await.is_content("text/plain; charset=utf-8", b"hi");
     for id in pending {
         assert_eq!(bob.request("DELETE", &format!("/files/{id}")).send().await.status, 204);

@@ -1,10 +1,10 @@
-//! `GET /files/{id}/data`: the bytes.
+//! `GET /files/{id}/data` returns the bytes of a file.
 
 use e2e::{Answer, Stack, encoded};
 use mongodb::bson::{doc, oid::ObjectId};
 use serde_json::json;
 
-/// Of the answer to a public file, or to one's own.
+/// Checks the security headers of the answer to a public file, or to one's own.
 fn is_shut(answer: &Answer, caching: &str, shared_with: &str) {
     for (header, value) in [
         ("x-content-type-options", "nosniff"),
@@ -23,7 +23,7 @@ async fn bytes_come_back_exactly() {
     let bob = stack.user("bob").await;
     let all: Vec<u8> = (0..=255).cycle().take(70_000).collect();
     for (name, content_type, bytes) in [
-        // Latin-1, which is no UTF-8, in what a gateway may take for text.
+        // Latin-1 is not UTF-8, and a gateway may take this type for text.
         ("notes.txt", "text/plain; charset=utf-8", &b"\x63\xe9\xff"[..]),
         ("data.json", "application/json", b"\x63\xe9\xff"),
         ("page.xml", "text/xml; charset=utf-8", b"\x63\xe9\xff"),
@@ -63,7 +63,7 @@ async fn the_content_type_comes_from_the_extension_of_the_name() {
         (".txt", "application/octet-stream"),
         ("a.unheard-of", "application/octet-stream"),
     ] {
-        // Neither what it is said to be nor what is in it counts.
+        // Neither the declared type nor the content of the file matters.
         let image = json!({ "name": name, "type": "image", "data": encoded(b"<html>") });
         let image = bob.create(image).await.document(201)["id"].as_str().unwrap().to_owned();
         bob.get(&format!("/files/{image}/data")).await.is_content(content_type, b"<html>");
@@ -178,7 +178,7 @@ async fn an_empty_size_is_the_original_and_an_unknown_width_is_not_found() {
         bob.get(&format!("/files/{image}/data?size={size}")).await.fails(404, "Not found");
         bob.get(&format!("/files/{file}/data?size={size}")).await.fails(404, "Not found");
     }
-    // A file that is no image has no thumbnails.
+    // Only images have thumbnails.
     for size in [500, 250, 100] {
         bob.get(&format!("/files/{file}/data?size={size}")).await.fails(404, "Not found");
     }

@@ -1,11 +1,11 @@
-//! Pages of other origins: what a browser asks before it lets them use the API, and what it lets them read.
+//! CORS: the preflight requests of browsers for pages of other origins, and the headers that let a page read an answer.
 
 use e2e::Stack;
 use serde_json::json;
 
 const ORIGIN: &str = "https://app.example.com";
 
-/// The words of a header that lists some, in lower case.
+/// The items of a list header, in lower case.
 fn listed(value: &str) -> Vec<String> {
     value.split(',').map(|word| word.trim().to_ascii_lowercase()).collect()
 }
@@ -39,7 +39,7 @@ async fn a_page_may_send_what_the_api_reads() {
     }
 }
 
-/// AWS hands it to the function, where a route takes any method; the emulator answers itself.
+/// AWS passes a preflight to the function if the route takes any method. The emulator answers it itself.
 #[tokio::test]
 async fn a_function_answers_a_preflight_that_the_gateway_hands_it() {
     let stack = Stack::running().await;
@@ -54,7 +54,7 @@ async fn a_function_answers_a_preflight_that_the_gateway_hands_it() {
     ] {
         let preflight = json!({ "origin": ORIGIN, "access-control-request-method": "GET" });
         assert_eq!(stack.invoke_http(function, "OPTIONS", path, preflight).await["statusCode"], 204, "of {function}");
-        // Any other is a method like those that there are not.
+        // Any other OPTIONS request is an unsupported method.
         assert_eq!(stack.invoke_http(function, "OPTIONS", path, json!({})).await["statusCode"], 405, "of {function}");
     }
 }
@@ -87,7 +87,7 @@ async fn a_page_may_follow_a_download_to_s3() {
     let bob = stack.user("bob").await;
     let file = bob.upload("a.txt", b"0123456789").await;
     let redirect = bob.request("GET", &format!("/files/{file}/data")).header("Range", "bytes=2-4").send().await;
-    // After a redirect to another origin a browser says no more where the page came from.
+    // After a redirect to another origin a browser sends `Origin: null`.
     let request = stack.http.get(redirect.header("location")).header("Origin", "null").header("Range", "bytes=2-4");
     let part = request.send().await.unwrap();
     assert_eq!(part.headers()["access-control-allow-origin"], "*");

@@ -1,4 +1,4 @@
-//! `DELETE /files/{id}`: gone at once for everybody, and soon from the stores.
+//! `DELETE /files/{id}` hides a file at once from all users. The sweeper then removes it from the stores.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use e2e::{
 use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use serde_json::{Value, json};
 
-/// The sweeper is called out of turn.
+/// The time limit of the tests, which invoke the sweeper themselves.
 const SOON: Duration = Duration::from_secs(20);
 
 async fn delete(user: &User, id: &str) -> u16 {
@@ -25,7 +25,7 @@ async fn made_in(user: &User, parent: &str, more: Value) -> String {
     user.create(file).await.document(201)["id"].as_str().unwrap().to_owned()
 }
 
-/// Neither rows nor objects of theirs are left but for so many rows.
+/// Waits until the user has only this number of rows, and none of these objects.
 async fn is_swept(stack: &Stack, user: &User, rows: u64, keys: &[String]) {
     eventually("what was deleted is gone", SOON, async || {
         stack.invoke("sweeper", &json!({})).await;
@@ -134,13 +134,13 @@ async fn an_upload_into_a_folder_that_is_being_deleted_is_deleted_too() {
     let folder = bob.folder("going").await;
     let begun = bob.create(json!({ "name": "a.txt", "type": "file", "parentId": folder, "size": 5 })).await.json();
     let id = begun["id"].as_str().unwrap();
-    // As if the sweeper had been and gone before the row came.
+    // The state if the sweeper ran before the row was written.
     stack.files.delete_one(doc! { "_id": folder.parse::<ObjectId>().unwrap() }).await.unwrap();
     let put = stack.http.put(begun["upload"]["url"].as_str().unwrap());
     let put = put.header("Content-Type", "text/plain; charset=utf-8").header("If-None-Match", "*");
     assert_eq!(put.body("hello").send().await.unwrap().status(), 200);
     let completed = bob.request("POST", &format!("/files/{id}/complete")).send().await;
-    // S3's message may have been the first.
+    // S3's message may have completed the upload first.
     assert!([400, 404].contains(&completed.status), "{completed}");
     bob.get(&format!("/files/{id}")).await.fails(404, "Not found");
     is_swept(&stack, &bob, 0, &[format!("uploads/{id}/")]).await;
@@ -163,7 +163,7 @@ async fn r20_delete_is_final() {
     let image = bob.upload_image("photo.jpg", &jpeg(600, 400)).await;
     thumbnail(&bob, &image, 100).await;
     let objects = keys(&stack, &image).await;
-    // Between the tombstone and S3 the sweeper dies: it has not been yet.
+    // The state if the sweeper dies after the tombstone: nothing is deleted in S3 yet.
     assert_eq!(delete(&bob, &image).await, 204);
     let late = job(&bob.id, &image);
     assert_eq!(run_worker(&stack, std::slice::from_ref(&late)).await.0, json!([]));
@@ -182,7 +182,7 @@ async fn files_in_a_deleted_folder_cannot_be_published() {
     let folder = bob.folder("going").await;
     let inner = made_in(&bob, &folder, json!({})).await;
     let file = made_in(&bob, &inner, json!({ "type": "file", "data": "aGk=" })).await;
-    // As the sweeper finds it, but not before this test has looked.
+    // A tombstone that the sweeper does not take before this test has checked it.
     let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::MAX } };
     stack.files.update_one(doc! { "_id": folder.parse::<ObjectId>().unwrap() }, tombstone).await.unwrap();
     for id in [&file, &inner] {
@@ -197,7 +197,7 @@ async fn files_in_a_deleted_folder_cannot_be_published() {
     is_swept(&stack, &bob, 0, &[]).await;
 }
 
-/// The original allowed anybody's folder as a parent.
+/// The original accepted a folder of another user as the parent.
 #[tokio::test]
 async fn a_folder_takes_nothing_along_that_is_anothers() {
     let stack = Stack::running().await;
@@ -221,7 +221,8 @@ async fn a_folder_takes_nothing_along_that_is_anothers() {
         assert_eq!(ann.get(&format!("/files?parentId={folder}")).await.documents().len(), 1);
     };
     is_there().await;
-    // Neither the folder that it lies in, nor its owner's own above that.
+    // The file survives the deletion of the other user's folder that it is in, and of its owner's own folder above
+    // that.
     assert_eq!(delete(&bob, &folder.to_hex()).await, 204);
     bob.get(&format!("/files/{beneath}")).await.fails(404, "Not found");
     is_there().await;
@@ -233,7 +234,7 @@ async fn a_folder_takes_nothing_along_that_is_anothers() {
     assert_eq!(delete(&ann, &file.to_hex()).await, 204);
 }
 
-/// A function has made the row, and is about to put the bytes. S3 tells nobody of them.
+/// The state after a function has written the row and before it stores the bytes. S3 sends no message for these.
 #[tokio::test]
 async fn bytes_that_come_after_all_else_was_swept_are_swept_too() {
     let stack = Stack::running().await;
@@ -269,7 +270,7 @@ async fn bytes_that_come_after_all_else_was_swept_are_swept_too() {
     }
 }
 
-/// As the original may have stored them, and people edited them.
+/// Parents as the original stored them, or as people edited them.
 #[tokio::test]
 async fn a_document_of_another_form_goes_with_its_folder_too() {
     let stack = Stack::running().await;
@@ -300,7 +301,7 @@ async fn a_document_of_another_form_goes_with_its_folder_too() {
     is_swept(&stack, &bob, 0, &objects).await;
 }
 
-/// Rows of a chain of folders as older versions made them, the topmost first; each lies in the one before.
+/// The rows of a chain of folders from older versions, the topmost first. Each is in the one before.
 fn chain(owner: &User, levels: usize) -> Vec<Document> {
     let mut parent = Bson::from(0);
     let folder = |_| {
@@ -324,14 +325,14 @@ async fn files_deeper_than_reads_look_are_deleted_with_the_top_folder() {
     let folders = chain(&bob, 230);
     stack.files.insert_many(&folders).await.unwrap();
     let [top, middle, bottom] = [0, 200, 229].map(|level| id(&folders[level]));
-    // Within sight it is hidden at once.
+    // A file within the depth that a read checks is hidden at once.
     assert_eq!(delete(&bob, &middle).await, 204);
     bob.get(&format!("/files/{bottom}")).await.fails(404, "Not found");
     assert_eq!(delete(&bob, &top).await, 204);
     is_swept(&stack, &bob, 0, &[]).await;
 }
 
-/// The machine may be busy with other tests, so the fastest of some counts.
+/// The fastest of several attempts counts, because the machine may be busy with other tests.
 async fn is_soon(what: &str, status: u16, request: impl AsyncFn() -> Answer) {
     let mut fastest = Duration::MAX;
     for _ in 0..6 {

@@ -1,4 +1,4 @@
-//! `GET` and `HEAD /files/{id}/data` beyond the bytes: what a client that has them, wants a part, or wants many asks.
+//! `GET` and `HEAD /files/{id}/data` with conditions and ranges, and of large files.
 
 use e2e::{
     Answer, Stack, User, eventually,
@@ -10,7 +10,7 @@ use e2e::{
 use mongodb::bson::{doc, oid::ObjectId};
 use reqwest::Response;
 
-/// A file of any size, as a direct upload leaves it.
+/// A file of any size, stored as a direct upload stores it.
 async fn planted(stack: &Stack, owner: &User, name: &str, bytes: Vec<u8>) -> String {
     let (id, size) = (ObjectId::new(), i64::try_from(bytes.len()).unwrap());
     let key = format!("files/{}", unique("planted"));
@@ -27,7 +27,7 @@ fn large() -> Vec<u8> {
     (0..5_000_000).flat_map(u32::to_le_bytes).take((4 << 20) + 1).collect()
 }
 
-/// What S3 answers where a redirect leads.
+/// S3's answer to the URL of a redirect.
 async fn followed(stack: &Stack, answer: &Answer, range: Option<&str>) -> Response {
     let told = (answer.status, answer.header("cache-control"), answer.body.len());
     assert_eq!(told, (302, "private, no-store", 0), "of {answer}");
@@ -63,7 +63,7 @@ async fn content_that_does_not_fit_into_an_answer_comes_from_s3() {
     let public = followed(&stack, &stack.anyone().get(&path).await, None).await;
     assert_eq!(header(&public, "cache-control"), "public, max-age=60");
 
-    // Exactly the limit fits.
+    // A file of exactly the limit is answered directly.
     let just = planted(&stack, &bob, "just.bin", bytes[..4 << 20].to_vec()).await;
     bob.get(&format!("/files/{just}/data")).await.is_content("application/octet-stream", &bytes[..4 << 20]);
 }
@@ -145,7 +145,7 @@ async fn a_client_that_has_the_bytes_gets_304() {
         assert_eq!(answer.header("cache-control"), "private, no-store");
         assert_eq!(answer.body.is_empty(), status == 304);
     }
-    // To know its tag is no right to know of the file.
+    // A client that knows the ETag gets no right to the file.
     let answer = eve.request("GET", &path).header("If-None-Match", etag).send().await;
     answer.fails(404, "Not found");
     bob.publish(&file).await;
@@ -195,7 +195,7 @@ async fn thumbnails_support_the_same_conditions_and_ranges() {
 async fn a_thumbnail_too_large_for_an_answer_comes_from_s3() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
-    // Noise, as long as a picture may be.
+    // An image of noise with the largest height.
     let (mut noise, mut state) = (image::RgbImage::new(500, 6000), 1_u32);
     for byte in noise.iter_mut() {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -237,13 +237,13 @@ async fn a_condition_that_does_not_hold_is_refused_before_all_else() {
             (vec![("If-Match", &listed)], sent),
             (vec![("If-Match", none), ("If-Match", etag)], sent),
             (vec![("If-Match", none)], changed),
-            // Two that are only much the same are not the same.
+            // `If-Match` uses the strong comparison, which weak ETags fail.
             (vec![("If-Match", &weak)], changed),
             (vec![("If-Unmodified-Since", modified)], sent),
             (vec![("If-Unmodified-Since", future)], sent),
             (vec![("If-Unmodified-Since", "yesterday")], sent),
             (vec![("If-Unmodified-Since", past)], changed),
-            // The tag counts before the date, and both before what asks for less.
+            // The ETag is checked before the date, and both before a range (RFC 9110, 13.2.2).
             (vec![("If-Match", etag), ("If-Unmodified-Since", past)], sent),
             (vec![("If-Match", none), ("If-Unmodified-Since", future)], changed),
             (vec![("If-Match", etag), ("If-None-Match", etag)], 304),

@@ -1,16 +1,17 @@
-//! Making and showing files, folders and images.
+//! Creates and reads files, folders and images.
 
 use e2e::{Stack, document, encoded, unique};
 use mongodb::bson::{Bson, doc, oid::ObjectId};
 use serde_json::{Value, json};
 
-/// The six keys of the original, of a document that may have more.
+/// The original's six keys of a document that may have more.
 pub fn original(document: &Value) -> Value {
     let keys = ["id", "userId", "name", "type", "isPublic", "parentId"];
     keys.iter().map(|&key| (key.to_owned(), document[key].clone())).collect::<serde_json::Map<_, _>>().into()
 }
 
-/// As a listing orders them. Ids made within a second by different instances of a function have no order in time.
+/// The documents in the order of a listing. Ids made within a second by different instances of a function have no order
+/// in time.
 pub fn by_id(mut documents: Vec<Value>) -> Vec<Value> {
     documents.sort_by_key(|document| id(document).to_owned());
     documents
@@ -264,7 +265,7 @@ async fn s09_the_bytes_lie_under_a_random_key() {
 async fn folders_have_a_hundred_levels_at_most() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
-    // All but the last two, which are made as all are.
+    // These levels are written directly; the last two are created through the API.
     let (mut parent, mut rows) = (Bson::from(0), Vec::new());
     for _ in 0..98 {
         let folder = ObjectId::new();
@@ -302,7 +303,7 @@ async fn folders_have_a_hundred_levels_at_most() {
         assert_eq!(bob.post("/uploads/sign", sign(&level_99)).await.status, 200);
         bob.post("/uploads/sign", sign(&level_100)).await.fails(400, too_deep);
     }
-    // Nothing was made there.
+    // The refused request created nothing.
     let inside = doc! { "parentId": id(&level_100).parse::<ObjectId>().unwrap() };
     assert_eq!(stack.files.count_documents(inside).await.unwrap(), 0);
     let listed = bob.get(&format!("/files?parentId={}", id(&level_99))).await.documents();

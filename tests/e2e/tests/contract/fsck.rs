@@ -1,5 +1,5 @@
-//! The sweeper, asked to compare the ledger with the bucket. Other tests are in the middle of something all the time, so
-//! each looks for what it has planted itself, and takes it away in the end.
+//! `fsck`: the sweeper compares the ledger with the bucket. Other tests change both at the same time, so each test
+//! searches the report only for its own rows and objects, and removes them in the end.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use futures_util::future::join_all;
 use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
 use serde_json::{Value, json};
 
-/// Longest that another test may be in the way.
+/// The longest time that another test may interfere.
 const A_WHILE: Duration = Duration::from_mins(1);
 
-/// What one comparison found.
+/// The report of one comparison.
 struct Report(Value);
 
 impl Report {
@@ -19,7 +19,7 @@ impl Report {
         let report = Self(stack.invoke("sweeper", &json!({ "fsck": true })).await);
         assert_eq!(report.0["complete"], true, "{}", report.0);
         for kind in ["orphans", "dangling", "stale"] {
-            // Else what is looked for might be behind the report's end.
+            // The report must be complete, because a finding might be behind its end.
             assert_eq!(report.0[kind]["count"], report.all(kind).len(), "{}", report.0[kind]);
         }
         report
@@ -37,7 +37,7 @@ impl Report {
         self.all("orphans").contains(&json!({ "key": key, "uploadId": upload_id }))
     }
 
-    /// What is said of a row.
+    /// The findings about a row.
     fn dangling(&self, id: ObjectId) -> Vec<&Value> {
         self.all("dangling").iter().filter(|finding| finding["id"] == id.to_hex()).collect()
     }
@@ -46,14 +46,14 @@ impl Report {
         self.all("stale").contains(&json!({ "id": id.to_hex() }))
     }
 
-    /// Nothing at all about a row and its objects.
+    /// True if the report has no finding about a row and its objects.
     fn knows(&self, id: ObjectId, key: &str) -> bool {
         let text = self.0.to_string();
         text.contains(&id.to_hex()) || text.contains(key)
     }
 }
 
-/// A row of two bytes with `key`, and what else it says; no object.
+/// Writes a row of two bytes with `key` and these fields, without an object.
 async fn row(stack: &Stack, key: &str, also: Document) -> ObjectId {
     let id = ObjectId::new();
     let mut row = doc! {
@@ -73,7 +73,7 @@ async fn put(stack: &Stack, key: &str) {
     stack.put_object(key, b"hi".to_vec()).await;
 }
 
-/// A multipart upload that has begun; its key and id.
+/// Creates a multipart upload, and returns its key and id.
 async fn begun(stack: &Stack, key: &str) -> (String, String) {
     let upload = stack.s3.create_multipart_upload().bucket(&stack.bucket).key(key).send().await.unwrap();
     (key.to_owned(), upload.upload_id.unwrap())
@@ -84,13 +84,13 @@ async fn abort(stack: &Stack, (key, upload_id): &(String, String)) {
     abort.send().await.unwrap();
 }
 
-/// A key as an upload inside JSON has it.
+/// A key of the form of uploads inside JSON.
 fn inline_key() -> String {
     format!("files/{}", unique("planted"))
 }
 
-/// A key among those of direct uploads that the worker does not take for one of them: else it would delete what no row
-/// asks for.
+/// A key with the prefix of direct uploads that the worker does not parse as one. Otherwise the worker would delete the
+/// object, because no row refers to it.
 fn upload_key() -> String {
     format!("uploads/{}/{}", ObjectId::new(), unique("planted-by-a-test"))
 }
@@ -112,7 +112,7 @@ async fn an_object_without_a_row_is_an_orphan() {
     let orphans = [
         inline_key(),
         format!("thumbnails/{}/500", ObjectId::new()),
-        // Of an image, but nobody makes that width; of what is no image.
+        // The image has no thumbnails of this width, and the other file is no image.
         format!("thumbnails/{image}/300"),
         format!("thumbnails/{file}/500"),
         format!("thumbnails/{}", unique("planted")),
@@ -144,7 +144,7 @@ async fn the_object_of_a_direct_upload_is_an_orphan_once_its_row_has_gone() {
         assert!(!Report::of(&stack).await.orphan(&key));
         forget(&stack, id).await;
         let found = Report::of(&stack).await.orphan(&key);
-        // Or the worker, which S3 tells of every upload, has come only now and removed what no row accounts for.
+        // Or the worker, which S3 notifies of every upload, has removed the object without a row in the meantime.
         assert!(found || stack.objects(&key).await.is_empty());
         stack.delete_object(&key).await;
         found.then_some(())
@@ -218,7 +218,7 @@ async fn a_visible_row_without_its_object_is_dangling() {
             .any(|(id, key)| report.knows(*id, key))
     );
 
-    // A row that does not say how much it has, too.
+    // The report must also have a row without a size.
     stack.files.update_one(missing_row, doc! { "$unset": { "size": "" } }).await.unwrap();
     let expected = json!({ "id": missing.to_hex(), "key": key, "size": null, "found": 2 });
     assert_eq!(Report::of(&stack).await.dangling(missing), [&expected]);
@@ -260,7 +260,7 @@ async fn an_upload_that_the_sweeper_should_have_taken_is_stale() {
     let stack = Stack::running().await;
     let past = || DateTime::from_system_time(std::time::SystemTime::now() - Duration::from_secs(1));
     for state in ["pending", "deleted"] {
-        // A sweep of another test may come first.
+        // A sweep of another test may take the row first.
         eventually("a stale row", A_WHILE, async || {
             let id = row(&stack, &inline_key(), doc! { "state": state, "expiresAt": past() }).await;
             let found = Report::of(&stack).await.stale(id);
@@ -269,7 +269,7 @@ async fn an_upload_that_the_sweeper_should_have_taken_is_stale() {
         })
         .await;
     }
-    // Nothing takes this one: the sweeper does not know since when it could.
+    // The sweeper takes no row without a time.
     let id = row(&stack, &inline_key(), doc! { "state": "pending" }).await;
     assert!(Report::of(&stack).await.stale(id));
     forget(&stack, id).await;
@@ -279,7 +279,7 @@ async fn an_upload_that_the_sweeper_should_have_taken_is_stale() {
 #[tokio::test]
 async fn more_than_a_page_of_either_store_is_compared() {
     let stack = Stack::running().await;
-    // S3 lists 1000 at once, of rows fewer are read.
+    // S3 lists 1000 keys per request, and a batch of rows is smaller.
     let prefix = inline_key();
     let keys: Vec<String> = (0..1100).map(|n| format!("{prefix}-{n:04}")).collect();
     let rows = keys.iter().map(|key| {
@@ -301,7 +301,7 @@ async fn more_than_a_page_of_either_store_is_compared() {
     let text = report.0.to_string();
     assert_eq!(keys.iter().find(|key| text.contains(*key)), None);
 
-    // The objects before their rows, or they would fill the reports of other tests.
+    // The objects are deleted before their rows: otherwise they would fill the reports of other tests.
     for key in keys.iter().chain([&orphan]) {
         stack.delete_object(key).await;
     }
@@ -314,7 +314,7 @@ async fn consistent_rows_and_objects_are_not_reported() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let mut planted = Vec::new();
-    // An upload on its way, before its bytes and after; what was deleted, with what is left of it.
+    // A pending upload, before its bytes are stored and after, and a deleted file with its remaining object.
     for state in [pending(), doc! { "state": "deleted", "expiresAt": DateTime::MAX }] {
         for (size, thumbnails) in [(None, &[][..]), (Some(2), &[500]), (Some(3), &[100, 250, 500])] {
             let key = inline_key();
@@ -326,7 +326,7 @@ async fn consistent_rows_and_objects_are_not_reported() {
             planted.push((id, key, thumbnails.collect::<Vec<_>>()));
         }
     }
-    // Thumbnails that were being made when the worker died.
+    // Thumbnails of a worker that died while it made them.
     let (key, upload) = (inline_key(), upload_key());
     let image = row(&stack, &key, doc! { "thumbnails": "due", "thumbnailsDueAt": DateTime::MAX }).await;
     put(&stack, &key).await;
@@ -359,7 +359,7 @@ async fn consistent_rows_and_objects_are_not_reported() {
     }
 }
 
-/// An image of the original, whose bytes are on a disk.
+/// An image of the original, with its bytes on a disk.
 async fn without_key(stack: &Stack, owner: &User) -> ObjectId {
     let id = ObjectId::new();
     let row = doc! {

@@ -1,17 +1,17 @@
-//! What API Gateway and Lambda refuse before a function is asked, or after it has answered. The front of the local stack
-//! refuses it in their place, so that no test expects of a function what never reaches it on AWS.
+//! The limits of API Gateway and Lambda, before and after a function. The gateway proxy of the local stack enforces
+//! them, so that no test expects an answer of a function for a request that never reaches it on AWS.
 
 use e2e::{Answer, Stack, User, encoded, unique};
 use serde_json::{Value, json};
 
-/// API Gateway's body, and the least header that a test needs to know: none of it is ours.
+/// Asserts API Gateway's body, which differs from that of our errors.
 #[track_caller]
 fn is_refused(answer: &Answer, status: u16, message: &str) {
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!((answer.status, body), (status, json!({ "message": message })), "of {answer}");
 }
 
-/// A request for an upload whose event is about as long as this.
+/// The body of a creation with this length in bytes.
 fn of_length(length: usize) -> String {
     let body = json!({ "name": "a", "type": "folder" }).to_string();
     format!("{body}{}", " ".repeat(length - body.len()))
@@ -28,11 +28,11 @@ async fn a_body_that_makes_no_event_of_lambda_is_refused_by_the_gateway() {
     assert_eq!(post(&bob, "application/json", of_length(6_280_000)).await.status, 201);
     let refused = post(&bob, "application/json", of_length(6_292_000)).await;
     is_refused(&refused, 413, "Request Entity Too Large");
-    // Each of these takes two bytes in an event.
+    // Each of these characters takes two bytes in an event.
     let quotes = json!({ "name": "a", "type": "folder", "x": "'".repeat(3_100_000) }).to_string().replace('\'', "\\\"");
     assert!(quotes.len() > 6_200_000);
     is_refused(&post(&bob, "application/json", quotes).await, 413, "Request Entity Too Large");
-    // What is no text is a third longer in an event. A function that gets it refuses its type.
+    // A binary body is a third longer in an event. The function refuses its type.
     assert_eq!(post(&bob, "application/octet-stream", of_length(4_700_000)).await.status, 400);
     let refused = post(&bob, "application/octet-stream", of_length(4_720_000)).await;
     is_refused(&refused, 413, "Request Entity Too Large");

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a request that comes again makes nothing anew.
+//! `Idempotency-Key`: a repeated request creates nothing again.
 
 use e2e::{Answer, Stack, User, encoded, unique};
 use mongodb::{
@@ -15,7 +15,7 @@ fn id(answer: &Answer) -> String {
     answer.document(201)["id"].as_str().unwrap().to_owned()
 }
 
-/// Through a function, without bytes, by the client to S3 in one request, and in parts.
+/// An upload inside the request, an entry without bytes, a single PUT to S3, and a multipart upload.
 fn of_every_kind() -> [Value; 4] {
     [
         json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }),
@@ -70,7 +70,7 @@ async fn r11_a_retry_finishes_a_request_that_died_half_way() {
     let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }));
     let first = id(&create(&bob, &key, &file).await);
     let object_id: ObjectId = first.parse().unwrap();
-    // As a function leaves it that dies between the row and the bytes.
+    // The state after a function died between the row and the bytes.
     let row = stack.files.find_one(doc! { "_id": object_id }).await.unwrap().unwrap();
     let object = row.get_str("key").unwrap();
     stack.s3.delete_object().bucket(&stack.bucket).key(object).send().await.unwrap();
@@ -82,7 +82,7 @@ async fn r11_a_retry_finishes_a_request_that_died_half_way() {
 
     assert_eq!(id(&create(&bob, &key, &file).await), first);
     bob.get(&format!("/files/{first}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
-    // … or before the row.
+    // The state after a function died before the row.
     stack.files.delete_one(doc! { "_id": object_id }).await.unwrap();
     stack.s3.delete_object().bucket(&stack.bucket).key(object).send().await.unwrap();
     requests.update_one(asked, doc! { "$set": { "isDone": false } }).await.unwrap();
@@ -96,7 +96,7 @@ async fn r11_a_retried_request_has_a_full_grace_period() {
     let bob = stack.user("bob").await;
     let (key, file) = (unique("key"), json!({ "name": "a.bin", "type": "file", "size": 5 }));
     let first: ObjectId = id(&create(&bob, &key, &file).await).parse().unwrap();
-    // As a function leaves it that died before it answered, long ago.
+    // The state after a function died long ago, before it answered.
     let soon = DateTime::from_millis(DateTime::now().timestamp_millis() + 60_000);
     let expires = doc! { "$set": { "expiresAt": soon } };
     stack.files.update_one(doc! { "_id": first }, expires).await.unwrap();
@@ -126,7 +126,7 @@ async fn r11_a_retry_restores_no_file_that_was_deleted_before_its_answer() {
     let bob = stack.user("bob").await;
     let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }));
     let first: ObjectId = id(&create(&bob, &key, &file).await).parse().unwrap();
-    // As the function left it that died before it answered, and then whoever found the file in a listing.
+    // The state after the function died before it answered, and a client deleted the file that it found in a listing.
     let requests = stack.files.client().default_database().unwrap().collection::<mongodb::bson::Document>("requests");
     requests.update_one(doc! { "fileId": first }, doc! { "$set": { "isDone": false } }).await.unwrap();
     let tombstone = |expires_at: DateTime| doc! { "$set": { "state": "deleted", "expiresAt": expires_at } };
@@ -147,7 +147,7 @@ async fn r11_a_late_attempt_restores_no_deleted_file() {
         let object = row().await.unwrap().get_str("key").map(str::to_owned);
         assert_eq!(bob.request("DELETE", &format!("/files/{first}")).send().await.status, 204);
         stack.invoke("sweeper", &json!({})).await;
-        // An attempt that looked before the other was done, and one that was about to put the bytes.
+        // One attempt read the state before the other was complete, and one was about to store the bytes.
         requests(&stack).update_one(doc! { "fileId": object_id }, doc! { "$set": { "isDone": false } }).await.unwrap();
         create(&bob, &key, &file).await.fails(409, "What this request made is there no more");
         if let Ok(object) = &object {
@@ -159,7 +159,7 @@ async fn r11_a_late_attempt_restores_no_deleted_file() {
         let after =
             tombstone.get_datetime("expiresAt").unwrap().timestamp_millis() - DateTime::now().timestamp_millis();
         assert!((30_000..=60_000).contains(&after), "{after} ms");
-        // A minute later nothing comes any more.
+        // A minute later no attempt can still be running.
         let past = doc! { "$set": { "expiresAt": DateTime::now() } };
         stack.files.update_one(doc! { "_id": object_id }, past).await.unwrap();
         stack.invoke("sweeper", &json!({})).await;
@@ -180,7 +180,7 @@ async fn r11_a_key_belongs_to_one_user_and_is_validated() {
     for key in ["", "é", &long] {
         create(&bob, key, &file).await.fails(400, "Invalid Idempotency-Key: 1 to 255 characters of ASCII");
     }
-    // A request that was refused made nothing, and may come again repaired.
+    // A refused request created nothing, and its key may be used again with a valid body.
     create(&bob, &long[1..], &json!({ "name": "a" })).await.fails(400, "Missing type");
     create(&bob, &long[1..], &file).await.document(201);
 }

@@ -54,7 +54,7 @@ async fn s10_a_parent_that_cannot_be_holds_nothing() {
     for parent in ["x", "00", "1", "-1", "null", "a%20b", "%00", "%ff", "..%2f", "%7B%22$ne%22:0%7D"] {
         bob.get(&format!("/files?parentId={parent}")).await.is(200, json!([]));
     }
-    // No operator comes in through a nested parameter; such a parameter is simply another.
+    // A nested parameter is another parameter, and brings no operator into the query.
     let photos = bob.get("/files").await.documents();
     assert_eq!(bob.get("/files?parentId[$ne]=0").await.documents(), photos);
 }
@@ -126,7 +126,7 @@ async fn documents_of_the_original_are_listed_and_echoed_as_they_are_stored() {
     }
     assert_eq!(original(&bob.get(&format!("/files/{old}")).await.document(200)), expected[0]);
 
-    // Their bytes are on a disk of the original; their folders are folders.
+    // The bytes of these files are on a disk of the original; their folders are normal folders.
     bob.get(&format!("/files/{old}/data")).await.fails(404, "Not found");
     stack.anyone().get(&format!("/files/{older}/data?size=100")).await.fails(404, "Not found");
     let inside = bob.create(json!({ "name": unique("a"), "type": "folder", "parentId": folder })).await.document(201);
@@ -139,7 +139,7 @@ async fn documents_of_the_original_are_listed_and_echoed_as_they_are_stored() {
     assert_eq!((row.get_str("parentId").unwrap(), row.get_str("localPath").unwrap()), ("0", "/tmp/files_manager/x"));
 }
 
-/// The original stored what it was sent, and people edit documents by hand.
+/// The original stored values as they were sent, and people edit documents by hand.
 #[tokio::test]
 async fn a_document_of_another_form_is_shown_as_far_as_it_can_be() {
     let stack = Stack::running().await;
@@ -154,7 +154,7 @@ async fn a_document_of_another_form_is_shown_as_far_as_it_can_be() {
             "_id": id, "userId": bob.object_id(), "name": "a.txt", "type": "file", "isPublic": false, "parentId": parent,
         };
         for (field, value) in change {
-            // `Undefined` stands for a field that is not there.
+            // `Undefined` represents a missing field.
             if value == Bson::Undefined {
                 row.remove(field)
             } else {
@@ -176,7 +176,7 @@ async fn a_document_of_another_form_is_shown_as_far_as_it_can_be() {
     for field in ["size", "updatedAt", "key", "thumbnails", "thumbnailFiles", "thumbnailError", "uploadId", "expiresAt"]
     {
         for value in [Bson::from("x"), (-7).into(), doc! { "a": 1 }.into()] {
-            // No two rows may have the same key.
+            // The key of a row must be unique.
             let value = if field == "key" { doc! { "not": value, "of": ObjectId::new() }.into() } else { value };
             plant(doc! { "type": "image", field: value }, "a.txt", "image");
         }

@@ -1,4 +1,4 @@
-//! What the functions log, and what they never do.
+//! The log lines of the functions, and the data that they must never have.
 
 use std::{
     collections::HashSet,
@@ -137,7 +137,7 @@ async fn s24_no_line_has_a_ticket_or_a_signature_in_it() {
     let (forged, companion) = (format!("{ticket}x"), format!("/uploads/{ticket}/s3"));
     let mut secrets = vec![ticket.clone(), other.clone(), forged.clone(), name.clone()];
 
-    // By a form, in parts, and what is refused: a name of another type, a ticket of nobody.
+    // A form, a multipart upload, and refused requests: a name of another type, an unknown ticket.
     let form = anyone.get(&format!("{companion}/params?filename={name}.png&type=image%2Fpng")).await.json();
     let fields = form["fields"].as_object().unwrap();
     secrets.extend(["policy", "x-amz-signature"].iter().map(|name| {
@@ -161,7 +161,8 @@ async fn s24_no_line_has_a_ticket_or_a_signature_in_it() {
     anyone.get(&format!("/uploads/{forged}/s3/params?filename={name}.png")).await;
     anyone.request("DELETE", &format!("{parts}?key={key}")).send().await;
 
-    // By a session: a request for S3, and again under a key of the client's, which the ledger refuses for another file.
+    // With a session: a signed request for S3, and a second one with a key of the client's that the ledger refuses for
+    // another file.
     let again = unique("again");
     let mut file = json!({ "name": name, "type": "file", "size": 5 });
     for _ in 0..2 {
@@ -175,7 +176,7 @@ async fn s24_no_line_has_a_ticket_or_a_signature_in_it() {
     let signed = bob.post("/uploads/sign", json!({ "method": "POST", "key": name, "name": name })).await.json();
     secrets.push(signature_in(signed["url"].as_str().unwrap()));
 
-    // And down again.
+    // The file is downloaded again.
     let id = bob.upload(&name, b"hello").await;
     let redirect = bob.request("GET", &format!("/files/{id}/data")).header("Range", "bytes=1-2").send().await;
     assert_eq!(redirect.status, 302, "{redirect}");
@@ -256,7 +257,8 @@ async fn s24_no_input_breaks_a_log_line() {
     is_in_none(&word, &stack.log_lines(since).await);
 }
 
-/// CloudWatch reads them by its specification of the embedded metric format, and says nothing of what it cannot read.
+/// CloudWatch reads metrics in the embedded metric format, and silently ignores lines that do not follow its
+/// specification.
 #[tokio::test]
 async fn lines_carry_metrics_that_cloudwatch_can_read() {
     let stack = Stack::running().await;

@@ -1,5 +1,5 @@
-//! The contract, a sentence a test, over HTTP against the running stack. Every test has people of its own, so
-//! that all run at once and in any order.
+//! The contract over HTTP against the running stack, one sentence for each test. Every test has its own users, so that
+//! all tests run at once and in any order.
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 mod account_deletion;

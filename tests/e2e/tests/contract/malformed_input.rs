@@ -1,4 +1,4 @@
-//! What is sent where something else is expected: other types, far too much, one byte too many.
+//! Malformed input: values of wrong types, far too large ones, and one byte too many.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn ticket(user: &User) -> String {
     user.post("/uploads/tickets", json!({})).await.json()["ticket"].as_str().unwrap().to_owned()
 }
 
-/// With this field changed, which may be one of another: `metadata.name`.
+/// The body with this field changed. A name such as `metadata.name` is a field of a nested object.
 fn with(body: &Value, field: &str, value: &Value) -> Value {
     let mut body = body.clone();
     match field.split_once('.') {
@@ -30,7 +30,7 @@ async fn s10_no_field_of_a_body_takes_an_operator() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let companion = format!("/uploads/{}/s3/multipart", ticket(&bob).await);
-    // Whom an operator would find.
+    // An operator would find this folder.
     bob.folder("photos").await;
     eve.folder("photos").await;
     let folder = json!({ "name": "a", "type": "folder" });
@@ -66,7 +66,7 @@ async fn s10_no_field_of_a_body_takes_an_operator() {
         ] {
             stack.anyone().post(path, with(&body, field, &value)).await.fails_with_message(400, error);
         }
-        // Where a number is expected, other numbers are somebody else's matter.
+        // A number has the right type here. Other tests send wrong numbers.
         if !value.is_number() {
             bob.create(with(&file, "size", &value)).await.fails(400, "Invalid size");
             for field in ["maxBytes", "maxFiles"] {
@@ -99,7 +99,7 @@ async fn s10_no_parameter_takes_an_operator() {
     bob.create(inside).await.document(201);
     let root = bob.get("/files").await.documents();
     assert_eq!(root.len(), 2);
-    // In brackets it is another parameter, that nobody knows.
+    // A name with brackets is another, unknown parameter.
     for query in [
         "parentId[$ne]=0",
         "parentId[$gt]=",
@@ -137,7 +137,7 @@ async fn s10_no_parameter_takes_an_operator() {
     }
 }
 
-/// What every route makes of a body that it reads.
+/// The answer of every route that reads a body.
 async fn sent_everywhere(stack: &Stack, user: &User, ticket: &str, body: &[u8]) -> Vec<(String, Answer)> {
     let begin = format!("/uploads/{ticket}/s3/multipart");
     let complete = format!("{begin}/x/complete?key=x");
@@ -150,7 +150,7 @@ async fn sent_everywhere(stack: &Stack, user: &User, ticket: &str, body: &[u8]) 
     answers
 }
 
-/// Ours, and soon: a refusal takes no longer because there is much to refuse.
+/// Asserts that the error is ours and comes quickly: a larger body must not take longer to refuse.
 #[track_caller]
 fn is_refused(path: &str, answer: &Answer, statuses: &[u16]) {
     assert!(statuses.contains(&answer.status), "{path}: {answer}");
@@ -168,15 +168,15 @@ async fn s19_absurd_bodies_take_bounded_time_and_memory() {
     let (unclosed, bare) = (format!(r#"{{"name":{}"#, "[".repeat(10_000)), "[".repeat(10_000));
     for body in [&arrays, &objects, &unclosed, &bare] {
         for (path, answer) in sent_everywhere(&stack, &bob, &ticket, body.as_bytes()).await {
-            // A ticket needs nothing, and what is no field of it is not read.
+            // A ticket needs no field, and unknown fields are ignored.
             let statuses: &[u16] = if path == "/uploads/tickets" { &[201, 400] } else { &[400, 404] };
             if answer.status != 201 {
                 is_refused(&path, &answer, statuses);
             }
         }
     }
-    // As many keys as an event of six megabytes holds, which has two bytes more for each key: all different and all the
-    // same.
+    // As many keys as an event of six megabytes holds, which has two more bytes for each key: all different, and all
+    // equal.
     let keys = (0..500_000).map(|n| format!(r#""{n:x}":7,"#)).collect::<Vec<_>>().concat();
     let same = r#""a":7,"#.repeat(750_000);
     for body in [format!(r#"{{{keys}"z":0}}"#), format!(r#"{{{same}"z":0}}"#)] {
@@ -191,7 +191,7 @@ async fn s19_absurd_bodies_take_bounded_time_and_memory() {
             format!(r#"{{"method":"PUT","key":"a","uploadId":"x","partNumber":{number}}}"#),
         ] {
             for (path, answer) in sent_everywhere(&stack, &bob, &ticket, body.as_bytes()).await {
-                // What is no field anywhere is skipped as well as read.
+                // A route may skip a field that it does not know, and then answers 201.
                 if answer.status != 201 {
                     is_refused(&path, &answer, &[400, 404]);
                 }
@@ -212,7 +212,7 @@ async fn s19_absurd_bodies_take_bounded_time_and_memory() {
         assert!(answer.took < Duration::from_secs(3), "{:?}", answer.took);
     }
     assert_eq!(stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap(), 0);
-    // A quarter of what they have. An event of six megabytes stands there several times while it is taken apart.
+    // A quarter of the function's memory. An event of six megabytes is there several times while it is parsed.
     for function in ["files", "uploads", "users"] {
         let peaks: Vec<u64> = processes(&stack, function).into_iter().filter_map(peak).collect();
         assert!(!peaks.is_empty(), "{function} runs");
@@ -239,7 +239,7 @@ async fn s19_the_last_of_two_equal_keys_counts() {
     let ticket = r#"{"maxBytes":1,"maxBytes":2}"#;
     let ticket = bob.request("POST", "/uploads/tickets").body("application/json", ticket).send().await;
     assert_eq!(ticket.status, 201, "of {ticket}");
-    // The same of parameters.
+    // The last of two equal parameters counts too.
     assert_eq!(bob.get("/files?page=7&page=0").await.documents().len(), 2);
     assert_eq!(bob.get("/files?parentId=0&page=7&page=0").await.documents().len(), 2);
     bob.get("/files?page=0&page=7").await.is(200, json!([]));

@@ -1,4 +1,4 @@
-//! What somebody calls a file is data: it names no path, begins no second line, and comes back as it was given.
+//! The name of a file is data: it is no path, starts no new line, and is returned unchanged.
 
 use e2e::{Answer, Stack, User};
 use mongodb::bson::{Bson, doc, oid::ObjectId};
@@ -8,7 +8,7 @@ async fn ticket(user: &User) -> String {
     user.post("/uploads/tickets", json!({})).await.json()["ticket"].as_str().unwrap().to_owned()
 }
 
-/// What every way answers that takes a name in a body.
+/// The answers of all routes that take a name in a body.
 async fn given_everywhere(stack: &Stack, user: &User, ticket: &str, name: &str) -> Vec<Answer> {
     let begin = format!("/uploads/{ticket}/s3/multipart");
     vec![
@@ -45,7 +45,7 @@ async fn s08_every_route_refuses_an_invalid_name() {
         let form = format!("/uploads/{ticket}/s3/params?filename={}", in_url(&name));
         stack.anyone().get(&form).await.fails_with_message(400, "Invalid name");
     }
-    // Half a character.
+    // Half of a surrogate pair.
     for half in [r"\ud800", r"\udc00", r"\udf0d\ud83c", r"a\ud83c.txt", r"\ud800\u0041"] {
         let body = format!(r#"{{"type":"folder","name":"{half}"}}"#);
         bob.request("POST", "/files").body("application/json", body).send().await.fails(400, "Invalid JSON");
@@ -106,7 +106,7 @@ async fn s08_every_other_name_comes_back_and_stays_on_one_line() {
         for disposition in dispositions {
             assert_eq!(saved_as(&disposition), name, "{disposition}");
         }
-        // A name in an address is the same name.
+        // A name in a URL is the same name.
         let form = stack.anyone().get(&format!("/uploads/{ticket}/s3/params?filename={}", in_url(name))).await;
         assert_eq!(form.status, 200, "{name:?}: {form}");
         let key = form.json()["fields"]["key"].as_str().unwrap().to_owned();
@@ -114,14 +114,14 @@ async fn s08_every_other_name_comes_back_and_stays_on_one_line() {
         let row = stack.files.find_one(doc! { "_id": begun }).await.unwrap().unwrap();
         assert_eq!(row.get_str("name").unwrap(), name);
     }
-    // Those that look alike are not the same.
+    // Names that look alike are different names.
     let listed = [bob.get("/files").await.documents(), bob.get("/files?page=1").await.documents()].concat();
     for name in names {
         assert_eq!(listed.iter().filter(|file| file["name"] == name).count(), 1, "{name:?}");
     }
 }
 
-/// By what a browser saves it: RFC 6266 lets `filename*` win.
+/// The file name that a browser saves: `filename*` takes precedence (RFC 6266).
 fn saved_as(disposition: &str) -> String {
     assert!(disposition.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{disposition}");
     let (kind, rest) = disposition.split_once("; filename=\"").unwrap();
@@ -197,7 +197,7 @@ async fn s09_a_path_leads_nowhere() {
     every_key_is_made_of_ids(&stack).await;
 }
 
-/// Those of all tests that have run, of objects and of those that are to come.
+/// The keys of all tests that have run, of objects and of pending uploads.
 async fn every_key_is_made_of_ids(stack: &Stack) {
     let parts = stack.s3.list_multipart_uploads().bucket(&stack.bucket).send().await.unwrap();
     let parts = parts.uploads.unwrap_or_default().into_iter().filter_map(|upload| upload.key);

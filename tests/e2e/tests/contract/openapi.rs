@@ -1,4 +1,4 @@
-//! `GET /openapi.json` and `/docs`: the API describes itself, and nothing that it does not do.
+//! `GET /openapi.json` and `/docs`: the API describes all that it does, and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use e2e::{Answer, Stack};
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-/// Where a `GET` changes something, so that `HEAD` is refused.
+/// The routes on which a `GET` changes something, so that `HEAD` is refused.
 const WITHOUT_HEAD: [&str; 3] = ["/connect", "/disconnect", "/uploads/{ticket}/s3/params"];
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn the_api_describes_itself() {
     is_shut(&answer);
 }
 
-/// What is not described is not there, and the other way round.
+/// Every described operation exists, and every existing one is described.
 #[tokio::test]
 async fn every_path_takes_the_methods_that_are_described_and_no_others() {
     let stack = Stack::running().await;
@@ -71,7 +71,7 @@ async fn the_page_comes_from_here_alone() {
     }
 }
 
-/// Tokens are typed into the page.
+/// Users type tokens into this page.
 #[track_caller]
 fn is_shut(answer: &Answer) {
     let policy = answer.header("content-security-policy");
@@ -83,7 +83,7 @@ fn is_shut(answer: &Answer) {
     assert_eq!(answer.header("cache-control"), "public, max-age=3600");
 }
 
-/// A path with something in place of its parameters.
+/// A path with values for its parameters.
 fn filled(path: &str) -> String {
     path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/")
 }

@@ -30,7 +30,7 @@ fn token(session: &Answer) -> String {
     session.json()["token"].as_str().unwrap().to_owned()
 }
 
-/// So many people, each with a session.
+/// This number of users, each with a session.
 async fn people(stack: &Stack, count: usize) -> Vec<User> {
     join_all((0..count).map(|_| stack.user("bob"))).await
 }
@@ -45,7 +45,7 @@ async fn a_changed_password_is_the_only_one_that_logs_in() {
     assert_eq!(stack.anyone().connect(&bob.email, NEW).await.status, 200);
     let hash = stored(&stack, bob.object_id()).await;
     assert!(hash.starts_with("$argon2id$v=19$m=12288,t=3,p=1$"), "{hash}");
-    // The same again is a change as good as any.
+    // The same password is a valid new password.
     assert_eq!(change_to(&bob, NEW, NEW).await.status, 204);
     assert_ne!(stored(&stack, bob.object_id()).await, hash);
 }
@@ -144,7 +144,7 @@ async fn a_legacy_password_can_be_changed_and_is_argon2id_then() {
 #[tokio::test]
 async fn s16_the_upgrade_overwrites_no_newer_password() {
     let stack = Stack::running().await;
-    // As the product stores it.
+    // A hash in the product's format.
     let donor = stack.user("donor").await;
     assert_eq!(change_to(&donor, PASSWORD, NEW).await.status, 204);
     let newer = stored(&stack, donor.object_id()).await;
@@ -153,7 +153,7 @@ async fn s16_the_upgrade_overwrites_no_newer_password() {
         let veteran = doc! { "_id": id, "email": &email, "password": e2e::SHA1_OF_PASSWORD };
         stack.users.insert_one(veteran).await.unwrap();
         let logins = join_all((0..4).map(|_| anyone.connect(&email, PASSWORD)));
-        // Somebody's change, once the first login has read the old one or replaced it.
+        // A concurrent change, after the first login has read or replaced the old password.
         let change = async {
             anyone.get("/users/me").await;
             let set = doc! { "$set": { "password": &newer } };

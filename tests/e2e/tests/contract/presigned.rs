@@ -1,4 +1,4 @@
-//! What is signed for a client to send to S3 itself: each good for one thing, and not for long.
+//! Presigned requests of clients to S3: each permits one operation for a short time.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,14 +8,14 @@ use e2e::{Stack, User, eventually};
 use mongodb::bson::{doc, oid::ObjectId};
 use serde_json::{Value, json};
 
-/// A request as it was signed.
+/// A presigned request.
 struct Signed {
     what: &'static str,
     method: &'static str,
     url: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    /// Seconds that it may live at most.
+    /// The longest lifetime, in seconds.
     lifetime: u64,
 }
 
@@ -35,7 +35,7 @@ impl Signed {
         request.body(body.to_vec()).send().await.unwrap().status().as_u16()
     }
 
-    /// All that is not what was signed.
+    /// Asserts that S3 refuses every other request with this signature.
     async fn is_refused_otherwise(&self, stack: &Stack, other_key: &str) {
         let Self { what, method, url, headers, body, lifetime } = self;
         for other in ["GET", "HEAD", "PUT", "POST", "DELETE"].iter().filter(|other| *other != method) {
@@ -83,7 +83,7 @@ fn parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
     url.split(['?', '&']).find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// `None` if it has no such parameter.
+/// The URL with another value of a parameter; `None` if it has no such parameter.
 fn with_parameter(url: &str, name: &str, value: &str) -> Option<String> {
     let old = parameter(url, name)?;
     Some(url.replacen(&format!("{name}={old}"), &format!("{name}={value}"), 1))
@@ -120,7 +120,7 @@ async fn s11_a_signed_url_does_one_thing() {
     let (upload, key) = (text(&begun, "uploadId"), text(&begun, "key"));
     let part = stack.anyone().get(&format!("{companion}/{upload}/1?key={key}")).await.json();
 
-    // S3's own id of an upload is needed to have a request for it signed.
+    // A signed request for a part needs the upload id of S3.
     let beginning = sign(&bob, json!({ "method": "POST", "key": "a.txt" })).await;
     let key = text(&beginning, "key");
     let created = stack.s3.create_multipart_upload().bucket(&stack.bucket).key(&key).send().await.unwrap();
@@ -144,21 +144,21 @@ async fn s11_a_signed_url_does_one_thing() {
     for request in &requests {
         request.is_refused_otherwise(&stack, if request.what == "read a file" { &other_key } else { &file_key }).await;
     }
-    // Nothing has come of it.
+    // The refused requests stored nothing.
     let read = stack.http.get(&requests[0].url).send().await.unwrap();
     assert_eq!((read.status().as_u16(), &read.bytes().await.unwrap()[..]), (200, &b"hello"[..]));
     bob.get(&format!("/files/{other}/data")).await.is_content("text/plain; charset=utf-8", b"other");
     for id in [text(&whole, "id"), text(&in_parts, "id"), key.split('/').nth(1).unwrap().to_owned()] {
         assert_eq!(stack.objects(&format!("uploads/{id}/")).await, Vec::<String>::new());
     }
-    // What was signed is good for that.
+    // The presigned request itself succeeds.
     let put = &requests[1];
     assert_eq!(put.send(&stack, put.method, &put.url, &put.headers, &put.body).await, 200);
-    // Having its end signed was to say that it is over: the sweeper may have been quicker.
+    // A signed abort cancels the upload, so the sweeper may have removed it already.
     let _ = stack.s3.abort_multipart_upload().bucket(&stack.bucket).key(&key).upload_id(&upload).send().await;
 }
 
-/// Ours would have to be waited for. These are made as they are, with the key that signs them, a moment too early.
+/// The product's URLs expire too late for a test. These are signed with the same key, and have just expired.
 #[tokio::test]
 async fn s11_a_signed_url_is_nothing_after_its_time() {
     let stack = Stack::running().await;
@@ -188,7 +188,7 @@ async fn s11_a_form_says_when_it_ends_and_is_held_to_it() {
     let mut policy: Value = serde_json::from_slice(&policy).unwrap();
     let end = mongodb::bson::DateTime::parse_rfc3339_str(policy["expiration"].as_str().unwrap()).unwrap();
     assert!(end.to_system_time() <= SystemTime::now() + Duration::from_mins(15), "{policy}");
-    // Another end is another policy, which nobody has signed.
+    // Another expiration is another policy, which has no signature.
     policy["expiration"] = json!("2099-01-01T00:00:00Z");
     let mut posted = reqwest::multipart::Form::new();
     for (name, value) in form["fields"].as_object().unwrap() {
@@ -206,7 +206,7 @@ async fn begun(stack: &Stack, key: &str) -> Vec<String> {
     listed.uploads.unwrap_or_default().into_iter().filter_map(|upload| upload.upload_id).collect()
 }
 
-/// Sends a request as it was signed; the body of S3's answer.
+/// Sends a presigned request, and returns the body of S3's answer.
 async fn sent(stack: &Stack, method: &str, signed: &Value, body: &str) -> String {
     let mut request = stack.http.request(method.parse().unwrap(), signed["url"].as_str().unwrap());
     for (name, value) in signed["headers"].as_object().unwrap() {
@@ -221,7 +221,7 @@ fn element(xml: &str, name: &str) -> String {
     xml.split(['<', '>']).skip_while(|tag| *tag != name).nth(1).unwrap().to_owned()
 }
 
-/// A client sends the beginning again where it has lost the answer.
+/// A client repeats `CreateMultipartUpload` if the answer was lost.
 #[tokio::test]
 async fn a_second_multipart_upload_of_a_key_does_not_outlive_the_file() {
     let stack = Stack::running().await;
@@ -249,7 +249,7 @@ async fn a_second_multipart_upload_of_a_key_does_not_outlive_the_file() {
     })
     .await;
 
-    // What was signed is good for a while more.
+    // The presigned request is valid for some more time.
     let late = element(&sent(&stack, "POST", &beginning, "").await, "UploadId");
     assert_eq!(begun(&stack, &key).await, [late]);
     assert_eq!(bob.request("DELETE", &format!("/files/{id}")).send().await.status, 204);
@@ -263,7 +263,7 @@ async fn a_second_multipart_upload_of_a_key_does_not_outlive_the_file() {
     assert_eq!(stack.objects(&format!("uploads/{id}/")).await, [""; 0]);
 }
 
-/// The same where the client says that it is done.
+/// The same if the client completes the file.
 #[tokio::test]
 async fn completing_a_file_ends_all_other_uploads_of_its_key() {
     let stack = Stack::running().await;
@@ -271,7 +271,7 @@ async fn completing_a_file_ends_all_other_uploads_of_its_key() {
     let created = bob.create(json!({ "name": "a.bin", "type": "file", "size": (100 << 20) + 1 })).await.json();
     let id = created["id"].as_str().unwrap().to_owned();
     let key = key_of(&stack, &id).await;
-    // As an attempt leaves it that died before it could say which upload it had begun.
+    // The state after an attempt that died before it recorded the id of its upload.
     stack.s3.create_multipart_upload().bucket(&stack.bucket).key(&key).send().await.unwrap();
     assert_eq!(begun(&stack, &key).await.len(), 2);
     for part in created["upload"]["parts"].as_array().unwrap() {

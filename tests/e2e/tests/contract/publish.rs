@@ -12,7 +12,7 @@ async fn publishing_and_unpublishing_answer_with_the_document_as_it_is_then() {
     let bob = stack.user("bob").await;
     let (file, folder) = (bob.upload("notes.txt", b"hi").await, bob.folder("photos").await);
     for (id, name, r#type) in [(file, "notes.txt", "file"), (folder, "photos", "folder")] {
-        // Twice each: the second changes nothing.
+        // Each is sent twice: the second changes nothing.
         for (action, is_public) in [("publish", true), ("publish", true), ("unpublish", false), ("unpublish", false)] {
             let answer = bob.put(&format!("/files/{id}/{action}")).await.document(200);
             let expected = document(&id, &bob.id, name, r#type, is_public, 0);
@@ -62,7 +62,7 @@ async fn s04_content_is_there_for_all_from_publish_to_unpublish() {
     stack.anyone().get(&path).await.fails(404, "Not found");
 }
 
-/// Everything that is derived from a file: thumbnails, its length, that it is known, a URL of S3.
+/// The answers that are derived from a file: thumbnails, its length, a 304, a presigned URL.
 async fn derived(reader: &Client, id: &str, etags: &[String]) -> Vec<Answer> {
     let mut answers = Vec::new();
     for (size, etag) in ["", "500", "250", "100"].iter().zip(etags) {
@@ -82,7 +82,7 @@ async fn derived(reader: &Client, id: &str, etags: &[String]) -> Vec<Answer> {
     answers
 }
 
-/// Nothing has been modified since.
+/// A date after every modification.
 const SINCE: &str = "Fri, 01 Jan 2100 00:00:00 GMT";
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn s04_revocation_is_immediate() {
         assert_eq!(stack.anyone().get(&path).await.status, 200);
         let redirect = fetch("bytes=0-").await;
         assert_eq!(redirect.status, 302, "{redirect}");
-        // All that is left of having been public.
+        // The presigned URL is the only access that remains after an unpublish.
         let lifetime =
             redirect.header("location").split(['?', '&']).find_map(|pair| pair.strip_prefix("X-Amz-Expires="));
         assert!(lifetime.unwrap().parse::<u32>().unwrap() <= 60, "{redirect}");
@@ -162,7 +162,7 @@ async fn s04_a_private_answer_is_not_kept() {
         bob.put(&format!("/files/{file}/unpublish")).await,
         bob.create(json!({ "name": "a.bin", "type": "file", "size": 5 })).await,
         bob.post("/uploads/tickets", json!({})).await,
-        // It may be published in a moment.
+        // A 404 must not be cached, because the file may be published soon.
         stack.anyone().get(&path).await,
         stack.anyone().get("/users/me").await,
     ] {

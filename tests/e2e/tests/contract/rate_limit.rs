@@ -1,5 +1,5 @@
-//! S14: how often a password may be guessed, and that whoever guesses does not keep anybody out. What an address may do is
-//! tested where the configuration is.
+//! S14: the rate limit of password guesses, and that guesses do not lock out other clients. The tests of configuration
+//! have the limits of an address.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn is_refused(answer: &Answer) {
     assert!((1..=60).contains(&seconds), "{answer}");
 }
 
-/// Whether an answer that a function gave to a login is a refusal.
+/// True if a function's answer to a login is a refusal.
 #[track_caller]
 fn was_refused(answer: &Value) -> bool {
     if answer["statusCode"] != 429 {
@@ -52,7 +52,7 @@ async fn s14_ten_failures_close_an_account_for_the_rest_of_the_minute() {
     fails(&stack, &bob.email, 10).await;
     is_refused(&stack.anyone().connect(&bob.email, "wrong").await);
     is_refused(&stack.anyone().connect(&bob.email, PASSWORD).await);
-    // Nobody else is, and who has a session has it still.
+    // Other accounts are open, and existing sessions continue.
     assert_eq!(stack.anyone().connect(&eve.email, PASSWORD).await.status, 200);
     assert_eq!(bob.get("/users/me").await.status, 200);
 
@@ -76,7 +76,7 @@ async fn s14_an_account_that_does_not_exist_is_closed_as_any_other() {
     fails(&stack, &nobody, 10).await;
     is_refused(&stack.anyone().connect(&nobody, "wrong").await);
     is_refused(&stack.anyone().connect(&nobody, PASSWORD).await);
-    // Its owner comes too late: as long as it is closed nothing tells that it is there now.
+    // The account is created too late: while it is closed no answer tells that it exists now.
     assert_eq!(stack.anyone().sign_up(&nobody, PASSWORD).await.status, 201);
     is_refused(&stack.anyone().connect(&nobody, PASSWORD).await);
 }
@@ -128,9 +128,9 @@ async fn s14_a_session_allows_no_more_guesses() {
     }
     is_refused(&change(&bob, PASSWORD).await);
     is_refused(&leave(&bob, PASSWORD).await);
-    // What is wrong with the request is said all the same.
+    // Errors in the request are still reported.
     change(&bob, "").await.fails(400, "Missing password");
-    // Whoever stole a session does not keep the owner from ending it.
+    // A thief of a session cannot stop the owner from ending it.
     assert_eq!(stack.anyone().connect(&bob.email, PASSWORD).await.status, 200);
     assert_eq!(change(&other, PASSWORD).await.status, 204);
     bob.get("/users/me").await.fails(401, "Unauthorized");
@@ -148,7 +148,7 @@ async fn s14_guesses_do_not_end_the_use_of_a_session() {
     assert_eq!(leave(&eve, PASSWORD).await.status, 204);
 }
 
-/// Guesses from one network after the other, ten at once, until one is refused; how many were answered.
+/// Guesses from one network after the other, ten at once, until one is refused. Returns the number of answered guesses.
 async fn guess_until_refused(stack: &Stack, email: &str) -> usize {
     let mut answered = 0;
     for n in 1..=20 {
@@ -167,7 +167,7 @@ async fn guess_until_refused(stack: &Stack, email: &str) -> usize {
 #[tokio::test]
 async fn s14_guesses_from_many_networks_lock_out_no_known_network() {
     let stack = Stack::running().await;
-    // Who joins logs in, from where all tests come from.
+    // A new user logs in from the address of all tests.
     let (bob, nobody) = (stack.user("bob").await, unique("nobody"));
     let travelling = stack.connect_from("203.0.113.1", &bob.email, PASSWORD).await;
     assert_eq!(travelling["statusCode"], 200, "{travelling}");
@@ -175,10 +175,10 @@ async fn s14_guesses_from_many_networks_lock_out_no_known_network() {
     for email in [&bob.email, &nobody] {
         let started = Instant::now();
         let answered = guess_until_refused(&stack, email).await;
-        // A hundred at once, and one more for each six seconds at most.
+        // At most a hundred at once, and one more for each six seconds.
         let most = 100 + usize::try_from(started.elapsed().as_secs()).unwrap() / 6 + 1;
         assert!((100..=most).contains(&answered), "{answered} of {most}");
-        // Nor is anybody else in who never was, whether or not there is such an account.
+        // A network that never logged in is locked out too, whether such an account exists or not.
         for password in [PASSWORD, "wrong"] {
             assert!(was_refused(&stack.connect_from("203.0.113.2", email, password).await), "{email}");
         }
@@ -213,7 +213,7 @@ async fn s14_guesses_from_one_network_lock_out_no_other_network() {
         assert_eq!(was_refused(&answer), guess >= 10, "{answer}");
     }
     assert_eq!(stack.connect_from("198.51.100.2", &bob.email, PASSWORD).await["statusCode"], 200);
-    // The right password does not help the one that guessed.
+    // The right password does not help the network of the guesses.
     assert!(was_refused(&stack.connect_from("198.51.100.1", &bob.email, PASSWORD).await));
 }
 
@@ -247,16 +247,16 @@ async fn s14_redis_keys_contain_no_email_and_no_address() {
     fails(&stack, &bob.email, 1).await;
     let mut redis = stack.redis().await;
     let keys: Vec<String> = redis.keys("rate_*").await.unwrap();
-    // Of the account from this network, of the network, of the account, and the sign-ups of the network.
+    // The keys of the account from this network, of the network, of the account, and of the network's sign-ups.
     assert!(keys.len() >= 3, "{keys:?}");
     for key in keys {
         let digest = key.strip_prefix("rate_").unwrap();
         assert!(digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()), "{key}");
-        // Those of other tests may be over by now: -2.
+        // Keys of other tests may have expired: -2.
         let seconds: i64 = redis.ttl(&key).await.unwrap();
         let kind: String = redis::cmd("TYPE").arg(&key).query_async(&mut redis).await.unwrap();
         if kind == "string" {
-            // What is owed is how long it lives.
+            // The lifetime of such a key is its only content: the time until no failure or sign-up counts any more.
             assert!((-2..=3600).contains(&seconds), "{key} stays {seconds} s");
             assert_eq!(redis.get::<_, Option<String>>(&key).await.unwrap().unwrap_or_default(), "");
             continue;

@@ -1,4 +1,4 @@
-//! What an answer says of its line in the log.
+//! The request id of an answer, which its log line has too.
 
 use std::time::{Duration, SystemTime};
 
@@ -35,14 +35,14 @@ async fn s24_every_answer_has_the_id_of_its_line_in_the_log() {
         assert_eq!(answer.status, status, "{answer}");
         answers.push((answer.header("x-request-id").to_owned(), status));
     }
-    // As AWS hands it to the function; the emulator answers itself.
+    // A preflight as AWS passes it to the function. The emulator answers it itself.
     let preflight = json!({ "origin": "https://app.example.com", "access-control-request-method": "GET" });
     let answer = stack.invoke_http("status", "OPTIONS", "/status", preflight).await;
     answers.push((answer["headers"]["x-request-id"].as_str().unwrap_or_default().to_owned(), 204));
 
     let lines = eventually("a line for each answer", Duration::from_secs(20), async || {
         let mut lines = stack.log_lines(since).await;
-        // The platform's own lines are no JSON.
+        // The lines of the platform are no JSON.
         lines.retain(|line| line.starts_with('{'));
         let all = answers.iter().all(|(id, _)| !id.is_empty() && lines.iter().any(|line| line.contains(id)));
         all.then_some(lines)

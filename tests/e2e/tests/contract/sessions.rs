@@ -1,4 +1,4 @@
-//! `/users/me/sessions`: who is logged in as this user, and how to end it.
+//! `/users/me/sessions`: the open sessions of a user, and how to end them.
 
 use e2e::{Client, PASSWORD, Stack, User, session_key};
 use mongodb::bson::{DateTime, doc, oid::ObjectId};
@@ -70,7 +70,7 @@ async fn a_session_can_be_ended_from_another() {
     for unknown in [&format!("/{}", "0".repeat(24)), "/malformed", "/%00", "/%ff", "/..%2f", &format!("/{id}0")] {
         assert_eq!(end(&bob, unknown).await, 404, "{unknown}");
     }
-    // A session of somebody else is none.
+    // A session of another user is not found.
     assert_eq!(end(&eve, &format!("/{id}")).await, 404);
     assert_eq!(other.get("/users/me").await.status, 200);
 
@@ -80,7 +80,7 @@ async fn a_session_can_be_ended_from_another() {
     let left = list(&bob).await;
     assert_eq!((left.len(), &left[0]["current"]), (1, &json!(true)));
 
-    // The one that asks is a session like any other.
+    // The session of the request can be ended like any other.
     assert_eq!(end(&bob, &format!("/{}", left[0]["id"].as_str().unwrap())).await, 204);
     bob.get("/users/me").await.fails(401, "Unauthorized");
     assert!(!stack.redis().await.exists::<_, bool>(index(&bob)).await.unwrap());
@@ -110,7 +110,7 @@ async fn other_sessions_end_even_if_redis_has_lost_their_list() {
         let bob = stack.user("bob").await;
         let other = stack.anyone().with_token(bob.another_token().await);
         let body = json!({ "password": PASSWORD, "newPassword": PASSWORD });
-        // An hour old, both.
+        // Both sessions are one hour old.
         for token in [&bob.token, other.token()] {
             assert!(redis.expire::<_, bool>(session_key(token), 82_800).await.unwrap());
         }
@@ -118,14 +118,14 @@ async fn other_sessions_end_even_if_redis_has_lost_their_list() {
         assert_eq!(bob.request(method, path).json(body).send().await.status, 204);
         assert!(redis.exists::<_, bool>(session_key(other.token())).await.unwrap());
         other.get("/users/me").await.fails(401, "Unauthorized");
-        // But this one, and those that are opened from here on.
+        // The session of the request continues, and new ones can be opened.
         assert_eq!(bob.get("/users/me").await.status, 200);
         let next = stack.anyone().with_token(bob.another_token().await);
         assert_eq!(next.get("/users/me").await.status, 200);
     }
 }
 
-/// Files are read together with the account of their owner.
+/// A file is read together with the account of its owner.
 #[tokio::test]
 async fn a_session_that_redis_alone_knows_opens_no_file() {
     let stack = Stack::running().await;
@@ -139,7 +139,7 @@ async fn a_session_that_redis_alone_knows_opens_no_file() {
         if is_user_gone {
             stack.users.delete_one(doc! { "_id": bob.object_id() }).await.unwrap();
         } else {
-            // An hour old, so that it is older than the end of all others.
+            // The session is one hour old, so that it is older than the end of all others.
             assert!(redis.expire::<_, bool>(session_key(other.token()), 82_800).await.unwrap());
             assert!(redis.del::<_, bool>(index(&bob)).await.unwrap());
             assert_eq!(end(&bob, "").await, 204);
@@ -155,7 +155,7 @@ async fn a_session_that_redis_alone_knows_opens_no_file() {
         let row = stack.files.find_one(doc! { "_id": private.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
         assert!(!row.get_bool("isPublic").unwrap());
         if is_user_gone {
-            // Nobody else can delete what is left.
+            // The account is gone, so only the test can delete the file.
             let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } };
             let rows = stack.files.update_many(doc! { "userId": bob.object_id() }, tombstone).await.unwrap();
             assert_eq!(rows.matched_count, 2);
@@ -190,7 +190,8 @@ async fn the_session_list_lives_as_long_as_its_sessions_and_drops_expired_ones()
     assert!((86_390..=86_400).contains(&seconds), "{seconds}");
 }
 
-/// So many open sessions that are older than those that were opened, the oldest first; their keys in Redis.
+/// Adds this number of open sessions that are older than the existing ones, the oldest first. Returns their keys in
+/// Redis.
 async fn plant(stack: &Stack, bob: &User, count: i64) -> Vec<String> {
     let (mut planted, mut keys) = (redis::pipe(), Vec::new());
     for n in 0..count {

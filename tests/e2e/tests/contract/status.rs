@@ -1,4 +1,4 @@
-//! `GET /status` and `GET /stats`. What they say of stores that are down, and exact counts, are among the outages.
+//! `GET /status` and `GET /stats`. The outages have the tests with stores that are down, and of exact counts.
 
 use e2e::Stack;
 use serde_json::json;

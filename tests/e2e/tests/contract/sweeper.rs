@@ -1,4 +1,4 @@
-//! The sweeper, run out of turn.
+//! Invokes the sweeper, outside of its schedule.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,19 +17,19 @@ fn past() -> DateTime {
     DateTime::from_system_time(std::time::SystemTime::now() - A_MINUTE_AGO)
 }
 
-/// Runs the sweeper. Another test's run may have taken a row first, so whoever waits for one looks again.
+/// Invokes the sweeper. Another test's run may take a row first, so a test that waits for a row checks it repeatedly.
 async fn sweep(stack: &Stack) {
     let swept = stack.invoke("sweeper", &json!({})).await;
     assert!(swept["expired"].is_u64() && swept["overdue"].is_u64(), "{swept}");
 }
 
-/// A row that somebody left behind, with its object.
+/// A row that a client left behind, with its object.
 async fn left_behind(stack: &Stack, state: &str, expires_at: DateTime) -> (ObjectId, String) {
     left_behind_as(stack, ObjectId::new(), state, expires_at).await
 }
 
-/// [`left_behind`] under an `_id`. The object comes before the row: another test's run of the sweeper may take the row, with
-/// the objects that it finds, as soon as the row is there.
+/// Like [`left_behind`], with this `_id`. The object is stored before the row: another test's sweeper may take the row
+/// with the existing objects as soon as the row exists.
 async fn left_behind_as(stack: &Stack, id: ObjectId, state: &str, expires_at: DateTime) -> (ObjectId, String) {
     let key = format!("files/{}", unique("planted"));
     stack.put_object(&key, b"hi".to_vec()).await;
@@ -107,7 +107,7 @@ async fn a_lost_job_is_sent_again_once_it_is_overdue() {
     assert_eq!(waiting.get_datetime("thumbnailsDueAt").unwrap(), &DateTime::MAX);
 }
 
-/// An image that is due, and for which the worker can do nothing: its bytes are on a disk of the original.
+/// An image that is due, but the worker can never make its thumbnails: its bytes are on a disk of the original.
 async fn due_for_ever(stack: &Stack, resent: i32) -> ObjectId {
     let id = ObjectId::new();
     let row = doc! {
@@ -147,14 +147,14 @@ async fn a_job_that_never_succeeds_is_sent_ever_more_seldom_and_then_fails() {
     stack.files.delete_many(doc! { "_id": { "$in": [again, given_up] } }).await.unwrap();
 }
 
-/// A person, or another program, has made them so. What S3 has of them nobody knows, so they stay.
+/// A person or another program has made these rows. Their objects in S3 are unknown, so they stay.
 #[tokio::test]
 async fn rows_that_cannot_be_read_keep_no_others_waiting() {
     let stack = Stack::running().await;
     let (name, owner) = (unique("secret"), ObjectId::new());
     let since = SystemTime::now() - Duration::from_secs(1);
     let long_ago = DateTime::from_millis(1);
-    // More than the sweeper takes at once, and all before the others.
+    // More rows than the sweeper takes at once, and all of them come before the others.
     let damaged = |n: i32| {
         let mut row = doc! {
             "userId": owner, "name": &name, "type": "file", "parentId": 0, "key": { "of": &name, "n": n },
@@ -175,7 +175,7 @@ async fn rows_that_cannot_be_read_keep_no_others_waiting() {
     .await;
     let theirs = doc! { "userId": owner };
     assert_eq!(stack.files.count_documents(theirs.clone()).await.unwrap(), 1001);
-    // They are looked at again, but not soon.
+    // The sweeper postpones them by more than an hour.
     let in_an_hour = DateTime::from_system_time(SystemTime::now() + Duration::from_hours(1));
     let mut later = theirs.clone();
     later.extend(doc! { "state": "deleted", "expiresAt": { "$gt": in_an_hour } });
@@ -186,7 +186,7 @@ async fn rows_that_cannot_be_read_keep_no_others_waiting() {
     let lines = eventually("a line for each", Duration::from_secs(20), async || {
         let lines = stack.log_lines(since).await;
         let odd = stack.files.distinct("_id", theirs.clone()).await.unwrap();
-        // The strings come first.
+        // MongoDB sorts strings before ObjectIds.
         let some = [odd[0].as_str().unwrap().to_owned(), odd[1000].as_object_id().unwrap().to_hex()];
         some.iter().all(|id| lines.iter().any(|line| line.contains(id))).then_some(lines)
     })

@@ -1,4 +1,4 @@
-//! Thumbnails, from an upload to what a reader gets.
+//! Thumbnails, from the upload to the answer.
 
 use e2e::{
     Client, Stack,
@@ -8,7 +8,7 @@ use e2e::{
 use image::{ImageFormat, Rgba};
 use mongodb::bson::DateTime;
 
-/// All three, the largest first, each as its content type says.
+/// All three thumbnails, the largest first. Each must agree with its content type.
 async fn all_of(reader: &Client, id: &str) -> [DecodedImage; 3] {
     let mut all = Vec::new();
     for width in [500, 250, 100] {
@@ -33,11 +33,11 @@ async fn an_image_gets_thumbnails_of_three_widths_and_its_own_aspect() {
         ((1200, 801), [(500, 334), (250, 167), (100, 67)]),
         ((801, 1200), [(500, 749), (250, 375), (100, 150)]),
         ((1000, 501), [(500, 251), (250, 125), (100, 50)]),
-        // Narrower than a target, it keeps its own size.
+        // An image that is narrower than a thumbnail keeps its size.
         ((471, 512), [(471, 512), (250, 272), (100, 109)]),
         ((100, 10), [(100, 10), (100, 10), (100, 10)]),
         ((1, 3), [(1, 3), (1, 3), (1, 3)]),
-        // At least one pixel high.
+        // A thumbnail is at least one pixel high.
         ((2000, 1), [(500, 1), (250, 1), (100, 1)]),
     ] {
         let id = bob.upload_image("photo.jpg", &jpeg(width, height)).await;
@@ -74,7 +74,7 @@ async fn a_thumbnail_has_a_content_type_of_its_own() {
         ("a.gif", encode(&clear, ImageFormat::Gif), "image/png"),
         ("a.webp", encode(&opaque, ImageFormat::WebP), "image/jpeg"),
         ("b.webp", encode(&clear, ImageFormat::WebP), "image/png"),
-        // By its content, whatever its name says.
+        // The content decides the format, not the name.
         ("really-a-png.txt", encode(&opaque, ImageFormat::Png), "image/png"),
     ] {
         let id = bob.upload_image(name, &bytes).await;

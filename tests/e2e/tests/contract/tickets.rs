@@ -1,4 +1,4 @@
-//! Tickets, and what stock Uppy does with one: see the tests in a browser for the clients themselves.
+//! Tickets, and the requests that stock Uppy sends with them. The tests in a browser use Uppy itself.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(5);
 
-/// Below it S3 takes no part but the last.
+/// The smallest size of a part in S3, except the last part.
 const PART: usize = 5 << 20;
 
-/// Somebody with nothing but a ticket.
+/// A client that has only a ticket.
 struct Holder<'a> {
     stack: &'a Stack,
     ticket: String,
@@ -29,7 +29,7 @@ async fn holder<'a>(stack: &'a Stack, user: &User, scope: Value) -> Holder<'a> {
     Holder { stack, ticket }
 }
 
-/// An upload in parts that has begun.
+/// A multipart upload.
 struct Parts {
     key: String,
     id: String,
@@ -64,7 +64,7 @@ impl Holder<'_> {
         if body.is_null() { request.send().await } else { request.json(body).send().await }
     }
 
-    /// Sends a part; its tag.
+    /// Sends a part, and returns its `ETag`.
     async fn send(&self, parts: &Parts, number: u32, bytes: Vec<u8>) -> String {
         let signed = self.of("GET", parts, &format!("/{number}"), Value::Null).await.json();
         assert_eq!(signed["expires"], 900);
@@ -136,7 +136,7 @@ async fn a_form_puts_a_file_where_the_ticket_says() {
     }
     stack.anyone().get(&format!("/files/{id}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
 
-    // The form lives on, but what it puts now is nobody's.
+    // The form is still valid, but its object now belongs to no file.
     assert_eq!(post(&stack, &answer, b"other".to_vec()).await.status(), 201);
     eventually("the file alone", SOON, async || (remains(&stack, &id).await == 1).then_some(())).await;
     stack.anyone().get(&format!("/files/{id}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
@@ -195,14 +195,14 @@ async fn a_large_file_comes_in_parts() {
     for named in [&[&*one, "\"0\""][..], &[&one, &two, &two]] {
         holder.complete(&parts, named).await.fails_with_message(400, "Invalid parts");
     }
-    // One in quotes, the other bare.
+    // One ETag has quotes, the other has none.
     let completed = holder.complete(&parts, &[&one, two.trim_matches('"')]).await;
     assert_eq!(completed.status, 200, "{completed}");
     let body = completed.json();
     assert!(body["location"].as_str().unwrap().ends_with(&format!("/files/{}/data", parts.id)), "{body}");
     assert_eq!((&body["key"], &body["bucket"]), (&json!(parts.key), &json!(stack.bucket)));
     holder.complete(&parts, &[&one, &two]).await.is(200, body);
-    // Uppy sends this after any failure.
+    // Uppy sends this request after any failure.
     holder.of("DELETE", &parts, "", Value::Null).await.is(200, json!({}));
 
     assert_eq!(bob.get(&format!("/files/{}", parts.id)).await.document(200)["size"], PART + 7);
@@ -247,7 +247,7 @@ async fn signing_a_part_asks_no_store() {
     let bob = stack.user("bob").await;
     let holder = holder(&stack, &bob, json!({})).await;
     let parts = holder.parts("big.bin").await;
-    // Neither is there any more, and neither is missed.
+    // Neither of them exists any more, which is no error.
     let id: ObjectId = parts.id.parse().unwrap();
     stack.files.update_one(doc! { "_id": id }, doc! { "$set": { "state": "deleted" } }).await.unwrap();
     bob.request("DELETE", &format!("/uploads/tickets/{}", holder.ticket)).send().await;
@@ -329,7 +329,7 @@ async fn a_ticket_is_good_for_its_folder_and_its_types_alone() {
     let body =
         json!({ "filename": "a.html", "metadata": { "name": "a.png", "parentId": other, "size": 7, "x": null } });
     holder.begin(body).await.fails_with_message(400, "Parent not found");
-    // What the folder was, it must be still.
+    // The folder of the ticket must still exist.
     stack.files.delete_one(doc! { "_id": inbox.parse::<ObjectId>().unwrap() }).await.unwrap();
     holder.params("filename=a.png").await.fails_with_message(400, "Parent not found");
 }
@@ -408,7 +408,7 @@ async fn a_ticket_that_is_none_of_ours_or_no_longer_is_unauthorized() {
         }
     }
 
-    // Another's ticket, or a second one of the same user, is not good for this upload.
+    // A ticket of another user, or another ticket of the same user, does not permit this upload.
     for user in [&eve, &bob] {
         let other = holder(&stack, user, json!({})).await;
         for answer in [
@@ -420,7 +420,7 @@ async fn a_ticket_that_is_none_of_ours_or_no_longer_is_unauthorized() {
             answer.fails_with_message(404, "Not found");
         }
     }
-    // Nor is this one with another key.
+    // The right ticket with another key does not permit it either.
     let elsewhere = Parts { key: good.parts("other.bin").await.key, id: String::new(), upload: parts.upload.clone() };
     good.of("GET", &elsewhere, "/1", Value::Null).await.fails_with_message(404, "Not found");
 
@@ -444,7 +444,7 @@ async fn the_tickets_of_a_user_are_listed_without_what_they_are_used_by() {
     });
     let (limited, unlimited) = (holder(&stack, &bob, limited).await, holder(&stack, &bob, json!({})).await);
     assert_eq!(limited.params("filename=a.png").await.status, 200);
-    // One that has expired, and that MongoDB takes away within a minute.
+    // An expired ticket, which MongoDB removes within a minute.
     let expired = doc! {
         "userId": bob.object_id(), "isPublic": false, "maxBytes": 1_i64, "types": [], "filesLeft": 1_i64,
         "expiresAt": DateTime::from_millis(DateTime::now().timestamp_millis() - 1000),
@@ -456,7 +456,7 @@ async fn the_tickets_of_a_user_are_listed_without_what_they_are_used_by() {
     for secret in [&limited.ticket, &unlimited.ticket] {
         assert!(!answer.text().contains(&**secret));
     }
-    // Newest first, but ids that two instances give in one second may be in any order.
+    // Newest first. Ids of two instances within one second may have any order.
     assert_eq!(answer.status, 200, "{answer}");
     let mut listed = answer.json();
     listed.as_array_mut().unwrap().sort_by_key(|ticket| ticket["isPublic"].as_bool());
@@ -484,7 +484,7 @@ async fn the_tickets_of_a_user_are_listed_without_what_they_are_used_by() {
     }
     eve.get("/uploads/tickets").await.is(200, json!([]));
 
-    // By its id it ends, and uploads nothing.
+    // A ticket is revoked by its id, and then permits no upload.
     let path = format!("/uploads/tickets/{}", ids[1]);
     stack
         .anyone()
@@ -622,12 +622,12 @@ async fn an_upload_that_comes_to_nothing_gives_its_file_back_once() {
     let (left, finished) = (holder.params("filename=a.txt").await.json(), holder.params("filename=b.txt").await.json());
     holder.params("filename=c.txt").await.fails_with_message(409, FULL);
 
-    // Nobody posts the first form.
+    // The first form is never used.
     let id: ObjectId = id_of(&left).parse().unwrap();
     let expired = doc! { "$set": { "expiresAt": DateTime::from_millis(0) } };
     let row = stack.files.find_one_and_update(doc! { "_id": id }, expired).await.unwrap().unwrap();
     is_swept(&stack, id).await;
-    // As a sweeper leaves it that dies before it has forgotten the row.
+    // The state after a sweeper died before it removed the row.
     let mut tombstone: Document = row.clone();
     tombstone.extend(doc! { "state": "deleted", "expiresAt": DateTime::from_millis(0) });
     stack.files.insert_one(tombstone).await.unwrap();
@@ -635,7 +635,7 @@ async fn an_upload_that_comes_to_nothing_gives_its_file_back_once() {
     let parts = holder.parts("c.txt").await;
     holder.params("filename=d.txt").await.fails_with_message(409, FULL);
 
-    // A file that was there and was deleted stays counted.
+    // A deleted file stays counted.
     assert_eq!(post(&stack, &finished, b"hi".to_vec()).await.status(), 201);
     let id = id_of(&finished);
     visible(&bob, &id).await;
@@ -643,7 +643,7 @@ async fn an_upload_that_comes_to_nothing_gives_its_file_back_once() {
     is_swept(&stack, id.parse().unwrap()).await;
     holder.params("filename=d.txt").await.fails_with_message(409, FULL);
 
-    // The owner gives the last one up.
+    // The owner cancels the last one.
     assert_eq!(bob.request("DELETE", &format!("/files/{}", parts.id)).send().await.status, 204);
     assert_eq!(holder.params("filename=d.txt").await.status, 200);
     holder.params("filename=e.txt").await.fails_with_message(409, FULL);
@@ -665,7 +665,7 @@ async fn an_upload_that_was_too_large_gives_its_file_back() {
     holder.params("filename=a.txt").await.fails_with_message(409, FULL);
 }
 
-/// Who only looks at a link, as a previewer does, sends it.
+/// A client that only checks a link, such as a link previewer, sends this request.
 #[tokio::test]
 async fn head_uses_up_no_file_of_a_ticket() {
     let stack = Stack::running().await;
@@ -741,7 +741,7 @@ async fn a_part_whose_size_is_said_is_signed_for_that_size() {
     holder.of("DELETE", &parts, "", Value::Null).await.is(200, json!({}));
 }
 
-/// S3 says so when it is to join them, and the emulator does not.
+/// S3 reports this when it joins the parts. The emulator does not.
 #[tokio::test]
 async fn a_small_part_before_the_last_is_refused_and_may_be_sent_anew() {
     let stack = Stack::running().await;

@@ -1,4 +1,4 @@
-//! Uploads that a client brings to S3 itself.
+//! Direct uploads: the client sends the bytes to S3.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use mongodb::bson::{DateTime, doc, oid::ObjectId};
 use reqwest::Response;
 use serde_json::{Value, json};
 
-/// What S3's message may take: the promise is five seconds.
+/// The time limit for S3's message: the promise is five seconds.
 const SOON: Duration = Duration::from_secs(5);
 
 const MIB: usize = 1 << 20;
 
-/// An upload that has begun: the document, and what is to be sent.
+/// A pending upload: its document and the bytes to send.
 struct Begun {
     id: String,
     upload: Value,
@@ -40,10 +40,10 @@ impl Begun {
         self.id.parse().unwrap()
     }
 
-    /// Sends the bytes as it was told to.
+    /// Sends the bytes as the document says.
     async fn put(&self, stack: &Stack, bytes: impl Into<Vec<u8>>) -> Response {
         let bytes = bytes.into();
-        // Which this client leaves out where there are none.
+        // This client omits the header for an empty body.
         let mut request = stack.http.put(self.url()).header("Content-Length", bytes.len());
         for (name, value) in self.upload["headers"].as_object().unwrap() {
             request = request.header(name, value.as_str().unwrap());
@@ -59,7 +59,7 @@ impl Begun {
         user.get(&format!("/files/{}/parts", self.id)).await
     }
 
-    /// What is left of it in the bucket: objects and parts.
+    /// The number of its objects and parts in the bucket.
     async fn remains(&self, stack: &Stack) -> usize {
         let prefix = format!("uploads/{}/", self.id);
         let parts = stack.s3.list_multipart_uploads().bucket(&stack.bucket).prefix(&prefix).send().await.unwrap();
@@ -79,7 +79,7 @@ async fn put_part(stack: &Stack, part: &Value, bytes: Vec<u8>) -> Response {
     stack.http.put(part["url"].as_str().unwrap()).body(bytes).send().await.unwrap()
 }
 
-/// Of a file of so many bytes, those of one part.
+/// The bytes of one part of a large file.
 fn bytes_of(part: &Value) -> Vec<u8> {
     let (offset, size) = (part["offset"].as_u64().unwrap(), part["size"].as_u64().unwrap());
     (offset..offset + size).map(|at| u8::try_from(at % 251).unwrap()).collect()
@@ -105,7 +105,7 @@ async fn a_file_is_visible_once_its_bytes_are_there() {
     assert!(upload["completeUrl"].as_str().unwrap().ends_with(&format!("/files/{id}/complete")), "{upload}");
     let begun = Begun { id, upload };
 
-    // Nobody sees it yet.
+    // The file is still invisible.
     bob.get(&format!("/files/{}", begun.id)).await.fails(404, "Not found");
     bob.get(&format!("/files/{}/data", begun.id)).await.fails(404, "Not found");
     assert!(bob.get(&format!("/files?parentId={folder}")).await.documents().is_empty());
@@ -116,7 +116,7 @@ async fn a_file_is_visible_once_its_bytes_are_there() {
     for (key, value) in document(&begun.id, &bob.id, "film.mp4", "file", true, folder.as_str()).as_object().unwrap() {
         assert_eq!(&file[key], value);
     }
-    // Again and again the same.
+    // A repeated completion has the same answer.
     assert_eq!(begun.complete(&bob).await.document(200)["id"], begun.id);
     assert_eq!(bob.get(&format!("/files?parentId={folder}")).await.documents().len(), 1);
     let location = stack.anyone().get(&format!("/files/{}/data", begun.id)).await;
@@ -184,7 +184,7 @@ async fn s11_s3_takes_what_was_announced_and_nothing_else() {
         assert!((400..500).contains(&status), "{what}: {status}");
     }
     assert_eq!(begun.remains(&stack).await + other.remains(&stack).await, 0);
-    // What is there stays as it is.
+    // The existing object does not change.
     assert_eq!(new(begun.url()).body("hello").send().await.unwrap().status(), 200);
     assert_eq!(new(begun.url()).body("olleh").send().await.unwrap().status(), 412);
     begun.complete(&bob).await.document(200);
@@ -223,7 +223,7 @@ async fn everything_is_checked_before_anything_is_signed() {
     }
     stack.anyone().post("/files", with(json!({}))).await.fails(401, "Unauthorized");
     assert_eq!(stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap(), 1);
-    // Where there are bytes, their size is theirs.
+    // A request with bytes has their size.
     let id = bob.create(with(json!({ "data": "aGk=" }))).await.document(201)["id"].as_str().unwrap().to_owned();
     bob.get(&format!("/files/{id}/data")).await.is_content("application/octet-stream", b"hi");
 }
@@ -242,7 +242,7 @@ async fn a_large_file_comes_in_parts_and_goes_on_where_it_stopped() {
     for part in [&parts[0], &parts[6], &parts[3]] {
         assert_eq!(put_part(&stack, part, bytes_of(part)).await.status(), 200);
     }
-    // A part of another size is none.
+    // S3 refuses a part of another size.
     assert!(put_part(&stack, &parts[1], vec![0; 100]).await.status().is_client_error());
 
     let missing = "Parts are missing: send them, then complete";
@@ -291,7 +291,7 @@ async fn a_signed_part_costs_no_write() {
 async fn a_hundred_parts_are_signed_at_once() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
-    // The most that there is: ten thousand parts at most.
+    // The largest file has ten thousand parts.
     let begun = begin(&bob, "huge.bin", "file", 5 << 40).await;
     assert_eq!(begun.upload["parts"].as_array().unwrap().len(), 100);
     assert!(begun.upload["partCount"].as_u64().unwrap() <= 10_000);
@@ -321,7 +321,7 @@ async fn an_upload_that_is_given_up_leaves_nothing() {
         assert_eq!(begun.remains(&stack).await, 0);
         assert!(stack.files.find_one(doc! { "_id": begun.object_id() }).await.unwrap().is_none());
         if part.is_none() {
-            // The URL lives on, what it brings does not.
+            // The URL is still valid, but its object is removed.
             assert_eq!(begun.put(&stack, *b"hello").await.status(), 200);
             eventually("no object", SOON, async || (begun.remains(&stack).await == 0).then_some(())).await;
         }
@@ -344,7 +344,7 @@ async fn completed_too_early_nothing_is_lost() {
 async fn another_size_than_announced_ends_the_upload() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
-    // S3 itself takes no other: the row is made to expect less.
+    // S3 accepts no other size, so the test changes the row.
     let expects = async |begun: &Begun, size: i64| {
         let update = doc! { "$set": { "size": size } };
         stack.files.update_one(doc! { "_id": begun.object_id() }, update).await.unwrap();
@@ -353,7 +353,7 @@ async fn another_size_than_announced_ends_the_upload() {
     expects(&whole, 5).await;
     assert_eq!(whole.put(&stack, *b"hello!").await.status(), 200);
     let answer = whole.complete(&bob).await;
-    // S3's message may have been the first.
+    // S3's message may have completed the upload first.
     assert!([404, 409].contains(&answer.status), "{answer}");
     eventually("no object", SOON, async || (whole.remains(&stack).await == 0).then_some(())).await;
     bob.get(&format!("/files/{}", whole.id)).await.fails(404, "Not found");
@@ -468,14 +468,14 @@ async fn a_user_has_at_most_a_thousand_uploads_that_are_not_complete() {
     let pending = doc! { "userId": bob.object_id(), "state": "pending" };
     assert_eq!(stack.files.count_documents(pending.clone()).await.unwrap(), 1000);
 
-    // What has begun goes on, what comes through a function is not counted, and others have uploads of their own.
+    // Pending uploads continue, uploads through a function do not count, and other users have their own limit.
     assert_eq!(begin(&first).await.document(201)["id"], *id);
     bob.upload("a.txt", b"hi").await;
     bob.folder("photos").await;
     assert_eq!(eve.create(asked.clone()).await.status, 201);
 
     assert_eq!(bob.request("DELETE", &format!("/files/{id}")).send().await.status, 204);
-    // The file of the ticket was not used up.
+    // The refused request did not use up a file of the ticket.
     assert_eq!(stack.anyone().get(&params).await.status, 200);
     assert_eq!(stack.files.delete_many(pending).await.unwrap().deleted_count, 1000);
     assert_eq!(begin(&second).await.status, 201);

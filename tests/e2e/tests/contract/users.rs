@@ -94,7 +94,7 @@ async fn a_refused_sign_up_stores_nothing() {
 async fn an_email_is_compared_byte_for_byte() {
     let stack = Stack::running().await;
     let email = unique("bob");
-    // The last two look the same: composed, and with a combining accent.
+    // The last two look the same: one is composed, one has a combining accent.
     let variants =
         [email.clone(), email.to_uppercase(), format!(" {email}"), format!("{email}é"), format!("{email}e\u{301}")];
     for variant in &variants {

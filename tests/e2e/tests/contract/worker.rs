@@ -1,4 +1,4 @@
-//! The worker, given its messages directly.
+//! The worker, invoked with messages directly.
 
 use std::time::{Duration, SystemTime};
 
@@ -44,7 +44,7 @@ async fn r02_a_job_that_cannot_be_done_says_why_and_does_not_come_again() {
         let line = logged(&stack, since, &messages[0]).await;
         assert_eq!((&line["outcome"], &line["error"]), (&json!("failed"), &json!(expected)), "for {body}");
     }
-    // None of that touched the image.
+    // None of these messages changed the image.
     assert_eq!(bob.get(&format!("/files/{image}")).await.document(200)["thumbnails"], "due");
     assert!(stack.objects(&format!("thumbnails/{image}/")).await.is_empty());
 }
@@ -111,7 +111,7 @@ async fn r01_a_duplicate_message_is_harmless() {
     assert_eq!(first.0.len(), 3);
     assert!(first.1.iter().all(|bytes| bytes.starts_with(b"\xff\xd8\xff")));
 
-    // Twice more in a row, twice in a batch, and three times at once.
+    // Two more times in sequence, twice in one batch, and three times at once.
     let once = std::slice::from_ref(&body);
     for again in [once, once, &[body.clone(), body.clone()]] {
         assert_eq!(run_worker(&stack, again).await.0, json!([]));
@@ -136,7 +136,7 @@ async fn r04_an_image_that_two_workers_died_of_is_not_decoded_a_third_time() {
         (1, 1, "ready"),
         (2, 1, "ready"),
         (4, 1, "ready"),
-        // One more death would send its neighbours to the dead-letter queue: the sweeper sends it again.
+        // One more death would send its neighbours to the dead-letter queue, so the sweeper sends this job again.
         (5, 1, "due"),
         (5, 0, "ready"),
         (1, 2, "failed"),
@@ -152,7 +152,7 @@ async fn r04_an_image_that_two_workers_died_of_is_not_decoded_a_third_time() {
         assert_eq!(failures, json!([]));
         let row = row(&stack, &id).await;
         assert_eq!(row.get_str("thumbnails").unwrap(), expected, "{receives}, {deaths}: {row}");
-        // The marks stay where they matter to a later job.
+        // The marks stay if a later job needs them.
         let is_marked = expected != "ready";
         assert_eq!([row.contains_key("decodingSince"), row.contains_key("decodings")], [is_marked; 2], "{row}");
         if expected == "failed" {
@@ -187,7 +187,7 @@ async fn r04_an_image_that_a_worker_died_of_comes_after_its_neighbours() {
     assert!(places[0] > places[2] && places[2] > places[1], "{places:?}");
 }
 
-/// As workers leave the row of an image that they do not survive.
+/// The row of an image after workers died of it.
 async fn died_of(stack: &Stack, id: &str, deaths: i32) {
     let image = doc! { "_id": id.parse::<ObjectId>().unwrap() };
     let marks = doc! { "$set": { "decodingSince": DateTime::now(), "decodings": deaths } };
@@ -209,7 +209,7 @@ async fn r01_a_job_that_comes_again_leaves_alone_what_was_decided() {
     assert_eq!(decided[0].get_str("thumbnails").unwrap(), "failed");
     assert_eq!(decided[1].get_str("thumbnails").unwrap(), "ready");
 
-    // If it were done again, the one would be ready now and the other would have failed.
+    // If these jobs ran again, the first image would be ready now and the second would have failed.
     stack.put_object(decided[0].get_str("key").unwrap(), whole).await;
     stack.put_object(decided[1].get_str("key").unwrap(), b"no image".to_vec()).await;
     let since = SystemTime::now() - Duration::from_secs(1);
@@ -220,7 +220,7 @@ async fn r01_a_job_that_comes_again_leaves_alone_what_was_decided() {
         assert_eq!(logged(&stack, since, message).await["outcome"], outcome);
     }
 
-    // A new job is another matter: somebody wants it done again.
+    // A new job is a new request for thumbnails.
     assert_eq!(run_worker(&stack, &batch[..1]).await.0, json!([]));
     assert_eq!(row(&stack, &failed).await.get_str("thumbnails").unwrap(), "ready");
     for id in [&failed, &ready] {
@@ -265,12 +265,12 @@ async fn r20_an_image_deleted_during_its_job_keeps_no_thumbnails() {
         assert_eq!(failures, json!([]));
         assert_eq!(logged(&stack, since, &messages[0]).await["outcome"], "failed");
         assert!(stack.objects(&format!("thumbnails/{id}/")).await.is_empty(), "forgotten: {forgotten}");
-        // Nor does a late job make any.
+        // A late job does not make any either.
         assert_eq!(run_worker(&stack, &body).await.0, json!([]));
         assert!(stack.objects(&format!("thumbnails/{id}/")).await.is_empty());
         bob.get(&format!("/files/{id}")).await.fails(404, "Not found");
         if forgotten {
-            // As whoever forgets a row does before.
+            // The sweeper deletes the object before it purges the row.
             stack.delete_object(&key).await;
         }
     }
@@ -281,11 +281,11 @@ async fn r23_a_source_of_more_than_64_mib_is_too_large_and_not_read() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let plant = |bytes| image_without_a_job(&stack, bob.object_id(), bytes, DateTime::MAX);
-    // Its row says so, and there is no object that could be read.
+    // The row has the size, and the object does not exist.
     let by_row = plant(jpeg(10, 10)).await;
     stack.delete_object(row(&stack, &by_row).await.get_str("key").unwrap()).await;
     set_size(&stack, &by_row, (64 << 20) + 1).await;
-    // Its row does not know.
+    // The row does not have the size.
     let by_object = plant(vec![0; (64 << 20) + 1]).await;
     set_size(&stack, &by_object, 10).await;
     for id in [by_row, by_object] {
@@ -293,7 +293,7 @@ async fn r23_a_source_of_more_than_64_mib_is_too_large_and_not_read() {
         assert_eq!(failure(&stack, &bob, &id).await, "too large");
         stack.remove(&id).await;
     }
-    // One byte less is read, and found to be no image.
+    // A source with one byte less is read, and is no valid image.
     let largest = plant(vec![0; 64 << 20]).await;
     assert_eq!(run_worker(&stack, &[job(&bob.id, &largest)]).await.0, json!([]));
     assert_eq!(failure(&stack, &bob, &largest).await, "unsupported format");

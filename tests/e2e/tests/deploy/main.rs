@@ -1,5 +1,5 @@
-//! The commands that README.md gives for AWS, as they stand there, against the emulator and in an account of their own:
-//! only the URLs of the stores are put in, and the build is left out, which is there.
+//! Runs the commands of README.md for AWS against the emulator, in an account of its own. Only the URLs of the stores
+//! are replaced, and the build is left out, because it exists.
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 use std::{
@@ -14,16 +14,17 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// The comment before each block of commands that is run here.
+/// The comment before each block of commands that this test runs.
 const RUN: &str = "<!-- tests/e2e/tests/deploy runs these commands. -->\n```sh\n";
 
-/// The name of the account, and of its root key: the emulator takes an access key of twelve digits for an account.
+/// The account id and the access key id of its root user: the emulator takes an access key id of twelve digits as the
+/// account.
 const ACCOUNT: &str = "210987654321";
 
-/// As a request says who has signed it; the emulator does not look at a signature where a route asks for none.
+/// The credential scope of a request. The emulator checks no signature if the route needs none.
 const CREDENTIAL: &str = "210987654321/20260101/us-east-1/execute-api/aws4_request";
 
-/// What a cold start of a new function and its job may take together while other tests run.
+/// The time limit for a cold start of a new function and its job, while other tests run.
 const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
@@ -48,7 +49,7 @@ async fn a_stack_that_is_deleted_and_made_again_takes_its_bucket_over() {
     let objects = account.objects().await;
     assert_eq!(objects.len(), 4, "an image and its thumbnails: {objects:?}");
 
-    // The emulator writes JSON with spaces, and AWS without.
+    // The emulator's JSON has spaces, AWS's has none.
     let found: String = account.run(fsck).await.split_whitespace().collect();
     assert!(found.contains(r#""orphans":{"count":0,"first":[]}"#) && found.contains(r#""complete":true"#), "{found}");
 
@@ -63,7 +64,7 @@ async fn a_stack_that_is_deleted_and_made_again_takes_its_bucket_over() {
     assert_eq!(account.alarm_topics().await, account.topics_of("bob@example.org").await);
     let bob = account.anyone().await.with_token(token);
     bob.get(&format!("/files/{image}/data")).await.is_content("image/jpeg", &bytes);
-    // A message of S3 reaches the queue of the new stack.
+    // S3's message reaches the queue of the new stack.
     let upload = json!({ "name": "direct.jpg", "type": "image", "size": bytes.len() });
     let begun = bob.post("/files", upload).await.json();
     let mut request = account.stack.http.put(begun["upload"]["url"].as_str().unwrap());
@@ -82,13 +83,13 @@ async fn a_stack_that_is_deleted_and_made_again_takes_its_bucket_over() {
     account.remove().await;
 }
 
-/// The stack's build is there already, made by `cargo local test`.
+/// The commands without the build: `cargo local test` has made it.
 fn built(commands: &str) -> String {
     assert!(commands.contains("sam build && sam deploy"), "{commands}");
     commands.replace("sam build && sam deploy", "sam deploy")
 }
 
-/// Another account of the emulator, with a database of its own, beside the stack that the tests have.
+/// Another account in the emulator, with a database of its own, beside the stack of the tests.
 struct Account {
     stack: Stack,
     mongodb_uri: String,
@@ -102,7 +103,7 @@ impl Account {
         Self { stack, mongodb_uri, redis_url }
     }
 
-    /// The commands with the URLs of this stack's stores in the place of the reader's own.
+    /// The commands with the URLs of this stack's stores in place of the examples.
     fn with_stores(&self, commands: &str) -> String {
         let (mongodb, redis) = ("mongodb+srv://…", "rediss://…");
         assert!(commands.contains(mongodb) && commands.contains(redis), "{commands}");
@@ -113,7 +114,7 @@ impl Account {
         self.try_run(commands).await.unwrap_or_else(|output| panic!("{commands}\n{output}"))
     }
 
-    /// What a shell prints; all of it as the error where a command fails.
+    /// The output of the commands in a shell. If a command fails, the error is the whole output.
     async fn try_run(&self, commands: &str) -> Result<String, String> {
         let mut shell = Command::new("bash");
         shell.args(["-euo", "pipefail", "-c", commands]).current_dir(project(""));
@@ -126,7 +127,7 @@ impl Account {
         }
     }
 
-    /// A program that takes the emulator for AWS, whatever this machine's own configuration of AWS says.
+    /// Makes a program use the emulator as AWS, whatever the AWS configuration of this machine is.
     fn as_aws<'a>(&self, program: &'a mut Command) -> &'a mut Command {
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
             program.env_remove(name);
@@ -147,32 +148,32 @@ impl Account {
             .stdin(Stdio::null())
     }
 
-    /// Somebody who speaks to the API of the stack, once it has the routes that the emulator does not make by itself.
+    /// A client of the stack's API, with the routes that the emulator does not create by itself.
     async fn anyone(&self) -> Client {
         let scripts = "for script in routes describe; do \
                        .local/aws/bin/python tests/local/$script.py files-manager; done";
         let described: Value = serde_json::from_str(&self.run(scripts).await).unwrap();
         let path = format!("_aws/execute-api/{}/$default", described["api"].as_str().unwrap());
-        // The emulator finds the API of an account by who asks, which AWS does not want to know.
+        // The emulator finds the API of an account by the credential of the request. AWS needs none.
         let mut headers = HeaderMap::new();
         headers.insert("Authorization", format!("AWS4-HMAC-SHA256 Credential={CREDENTIAL}").parse().unwrap());
         let http = reqwest::Client::builder().default_headers(headers).build().unwrap();
         Client::new(http, format!("{}/{path}", self.stack.aws_endpoint))
     }
 
-    /// The keys in the bucket of the stack.
+    /// The keys in the stack's bucket.
     async fn objects(&self) -> Vec<String> {
         let list = format!("aws s3api list-objects-v2 --bucket {} --query Contents[].Key", self.bucket());
         serde_json::from_str(&self.run(&list).await).unwrap()
     }
 
-    /// The topics that the alarm writes to.
+    /// The topics that the alarm notifies.
     async fn alarm_topics(&self) -> Value {
         let alarms = self.run("aws cloudwatch describe-alarms --query 'MetricAlarms[].AlarmActions[]'").await;
         serde_json::from_str(&alarms).unwrap()
     }
 
-    /// The topics whose messages go to this address.
+    /// The topics with a subscription of this address.
     async fn topics_of(&self, email: &str) -> Value {
         let query = format!("Subscriptions[?Endpoint=='{email}' && Protocol=='email'].TopicArn");
         let topics: Value =
@@ -185,7 +186,7 @@ impl Account {
         format!("files-manager-{ACCOUNT}-{}", self.stack.region)
     }
 
-    /// What the stack leaves behind.
+    /// Removes the bucket and the database, which the deletion of the stack leaves.
     async fn remove(&self) {
         self.run(&format!("aws s3 rb --force s3://{}", self.bucket())).await;
         let mongodb = mongodb::Client::with_uri_str(&self.mongodb_uri).await.unwrap();
@@ -193,7 +194,7 @@ impl Account {
     }
 }
 
-/// The token of somebody who has just joined.
+/// Signs a user up, and returns the token of a new session.
 async fn token(anyone: &Client) -> String {
     let email = "bob@example.org";
     let account = anyone.sign_up(email, PASSWORD).await;

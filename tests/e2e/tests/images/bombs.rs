@@ -1,4 +1,4 @@
-//! R21: a bomb costs nothing.
+//! R21: a decompression bomb is refused quickly and in little memory.
 
 use e2e::record_measurement;
 
@@ -7,11 +7,12 @@ use crate::{
     runner::{Report, Runner},
 };
 
-/// What a bomb may cost, beside what the process has when it is idle.
+/// The limits for a bomb. The memory is beside that of the idle process.
 const WALL_MS: f64 = 5.0;
 const BOMB_KB: u64 = 32 << 10;
 
-/// Each in a process of its own that has seen a legal picture before; the least time of several, and the most memory.
+/// Runs each bomb in a new process that has decoded a valid image before. Returns the least time and the most memory of
+/// several runs.
 fn cost(bomb: &str) -> (Report, f64, u64) {
     let mut wall = f64::INFINITY;
     let mut memory = 0;
@@ -31,7 +32,7 @@ fn cost(bomb: &str) -> (Report, f64, u64) {
 
 #[test]
 fn r21_a_bomb_is_refused_quickly_and_in_little_memory() {
-    // `None`: a small picture beside what is never looked at may as well be shown.
+    // `None`: a small image beside data that is never decoded may be shown.
     let pixels = Some("too many pixels: ");
     let too_much = Some("damaged image: it has more data than its rows need");
     let groups = Some("damaged image: too many groups of codes: 65536");
@@ -115,12 +116,13 @@ fn r21_a_legal_picture_of_49_megapixels_fits() {
 
 #[test]
 fn r21_a_legal_picture_that_is_narrow_fits() {
-    // 999 x 16384 noise, which is shrunk only when all of it is there.
+    // Noise of 999 x 16384 pixels, which is reduced only when the whole image is decoded.
     let largest = fit("narrow", &["noise.webp"]);
     record_measurement("R21", "narrow", format_args!("999 x 16384 noise: peak of {} MB", largest >> 10));
 }
 
-/// Whether all pictures of a folder have thumbnails in less memory than [`MEMORY_KB`]; the most that one took, in kB.
+/// Asserts that all images of a folder get thumbnails in less memory than [`MEMORY_KB`]. Returns the largest peak, in
+/// kB.
 #[track_caller]
 fn fit(folder: &str, expected: &[&str]) -> u64 {
     let pictures = files(&local("gallery").join(folder));

@@ -1,5 +1,4 @@
-//! Every kind of picture is shown as Pillow shows it, upright and in the colours of the web, and what its owner wrote
-//! into it beside the pixels stays with it.
+//! Every kind of image is shown as Pillow shows it, upright and in sRGB, and its metadata is not published.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +11,7 @@ use serde::Deserialize;
 
 use crate::{extension, files, local, name, runner::Runner};
 
-/// What is to be seen of a picture: patches in rows, each of one colour.
+/// The expected content of an image: patches in rows, each of one colour.
 #[derive(Deserialize)]
 struct Expected {
     width: u32,
@@ -45,7 +44,7 @@ fn thumbnails(runner: &mut Runner, picture: &Path, folder: &Path) -> Result<Vec<
     Ok(made.into_iter().map(|(name, path)| (name, fs::read(path).unwrap())).collect())
 }
 
-/// How far the colours of a thumbnail are from those expected, in its worst patch.
+/// The largest difference of a thumbnail's colours from the expected ones, and its patch.
 fn difference(seen: &RgbaImage, expected: &Expected) -> (u8, String) {
     let mut worst = (0, String::new());
     for (row, y) in expected.colors.iter().zip(0..) {
@@ -53,7 +52,7 @@ fn difference(seen: &RgbaImage, expected: &Expected) -> (u8, String) {
             let middle = |at: u32, count: u32, size: u32| (2 * at + 1) * size / (2 * count);
             let (at_x, at_y) = (middle(x, expected.columns, seen.width()), middle(y, expected.rows, seen.height()));
             let there = seen.get_pixel(at_x, at_y).0;
-            // What is not to be seen has no colour.
+            // A transparent patch has no colour.
             let channels = if color[3] == 0 { 3..4 } else { 0..4 };
             let off = channels.map(|channel| there[channel].abs_diff(color[channel])).max().unwrap();
             if off > worst.0 {
@@ -64,7 +63,7 @@ fn difference(seen: &RgbaImage, expected: &Expected) -> (u8, String) {
     worst
 }
 
-/// Of every picture whose name this says yes to, all three thumbnails.
+/// Asserts that all three thumbnails of every chosen image are right.
 fn are_shown_right(what: &str, at_least: usize, chosen: impl Fn(&str) -> bool) {
     let gallery = local("gallery/formats");
     let expected: BTreeMap<String, Expected> =
@@ -90,7 +89,7 @@ fn are_shown_right(what: &str, at_least: usize, chosen: impl Fn(&str) -> bool) {
                 wrong.push(format!("{name}, {file}: {:?} and not {size:?}", seen.dimensions()));
                 continue;
             }
-            // A small JPEG mixes the colours of neighbours.
+            // A small JPEG mixes the colours of neighbouring patches.
             let tolerance = match (extension(file) == "png", target) {
                 (true, _) => 6,
                 (false, 100) => 24,
@@ -105,7 +104,7 @@ fn are_shown_right(what: &str, at_least: usize, chosen: impl Fn(&str) -> bool) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Those that say in which colours they are meant.
+/// True for an image with a colour profile.
 fn has_profile(name: &str) -> bool {
     ["display-p3.", "adobe-rgb.", "swapped.", "srgb."].iter().any(|profile| name.starts_with(profile))
 }
@@ -153,7 +152,7 @@ fn every_picture_of_the_png_suite_has_thumbnails() {
     let mut wrong = Vec::new();
     for path in &suite {
         let report = runner.make(path, None).unwrap_or_else(|end| panic!("{}: {end}", path.display()));
-        // Their names begin with an x if they are broken on purpose.
+        // The names of intentionally broken images begin with an x.
         if report.error.is_some() != name(path).starts_with('x') {
             wrong.push(format!("{}: {:?}", name(path), report.error));
         }
@@ -161,7 +160,7 @@ fn every_picture_of_the_png_suite_has_thumbnails() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// What a JPEG consists of, by its markers.
+/// The markers of a JPEG's segments.
 fn segments(jpeg: &[u8]) -> Vec<u8> {
     let mut markers = Vec::new();
     let mut at = 2;
@@ -173,7 +172,7 @@ fn segments(jpeg: &[u8]) -> Vec<u8> {
     markers
 }
 
-/// What a PNG consists of, by the names of its chunks.
+/// The names of a PNG's chunks.
 fn chunks(png: &[u8]) -> Vec<String> {
     let mut names = Vec::new();
     let mut at = 8;
@@ -204,7 +203,7 @@ fn a_thumbnail_has_no_metadata() {
                     path.display()
                 );
             } else {
-                // JFIF's header, tables and the frame: no other application's segment and no comment.
+                // Only JFIF's header, tables and the frame: no segment of another application and no comment.
                 let segments = segments(&bytes);
                 let pixels_only = |marker: &u8| matches!(marker, 0xe0 | 0xdb | 0xc0 | 0xc2 | 0xc4 | 0xdd);
                 assert!(segments.iter().all(pixels_only), "{}: {segments:x?}", path.display());

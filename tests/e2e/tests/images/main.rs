@@ -1,6 +1,6 @@
-//! The code that makes thumbnails, as a program of its own: no picture breaks it, and every picture is shown right. It
-//! needs no stack but what `cargo local test` prepares: the program, which `FILES_MANAGER_PICTURES` names, and in
-//! `.local` the pictures.
+//! Tests the thumbnail code as a program of its own: no image breaks it, and every image is shown right. The tests need
+//! no stack, but `cargo local test` prepares the program, which `FILES_MANAGER_PICTURES` names, and the images in
+//! `.local`.
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 mod bombs;
@@ -13,17 +13,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Most memory that a picture may take, in kB, idle and all.
+/// The largest memory of the process for an image, in kB, with the memory of the idle process.
 const MEMORY_KB: u64 = 256 << 10;
 
-/// A folder of pictures that `cargo local test` has fetched or made.
+/// A folder of images that `cargo local test` has fetched or made.
 fn local(folder: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local").join(folder);
     assert!(folder.is_dir(), "no {}: `cargo local test` fetches it, once", folder.display());
     folder
 }
 
-/// Every file in a folder and the folders in it, sorted.
+/// All files in a folder and its subfolders, sorted.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -39,7 +39,7 @@ fn name(path: &Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
 }
 
-/// What stands behind the last dot of a name.
+/// The extension of a name.
 fn extension(name: &str) -> &str {
     name.rsplit('.').next().unwrap()
 }

@@ -10,15 +10,15 @@ use e2e::record_measurement;
 
 use crate::{MEMORY_KB, extension, files, local, name, runner::Runner};
 
-/// Longest that any picture may take.
+/// The longest time for any image.
 const WALL_MS: f64 = 2000.0;
 
-/// What became of many pictures.
+/// The results of many images.
 #[derive(Debug, Default)]
 struct Tally {
     pictures: usize,
     with_thumbnails: usize,
-    /// Those that broke a promise, and how.
+    /// The images that broke a promise, and how.
     broken: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ impl AddAssign for Tally {
     }
 }
 
-/// One process for all, as a function has, and a new one when it ends or has taken too much.
+/// Runs all images in one process, as a function does, and starts a new one when it ends or has used too much memory.
 struct Judge {
     runner: Runner,
     tally: Tally,
@@ -52,7 +52,7 @@ impl Judge {
         }
     }
 
-    /// The same of a picture that is made for this, and kept if it breaks a promise.
+    /// The same for an image that is generated. It is saved if it breaks a promise.
     fn see_made(&mut self, name: &str, bytes: &[u8]) {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::write(&path, bytes).unwrap();
@@ -63,10 +63,10 @@ impl Judge {
         }
     }
 
-    /// Whether it has thumbnails, if it keeps the promise.
+    /// True if the image has thumbnails; an error if it breaks a promise.
     fn broken_by(&mut self, path: &Path) -> Result<bool, String> {
         let mut report = self.runner.make(path, None)?;
-        // Somebody else may have had the machine: it has three tries.
+        // It has three tries, because other processes may have used the machine.
         for _ in 0..2 {
             if report.wall_ms >= WALL_MS {
                 report = self.runner.make(path, None)?;
@@ -129,10 +129,10 @@ fn r22_malformed_files_never_crash_of_a_fuzzer() {
     let mut judge = Judge::new();
     for path in files(&local("corpora/crates/png-0.16.0/seed")) {
         judge.see(&path);
-        // It was found by a decoder that did not look at the checksums.
+        // A fuzzer found it with a decoder that ignored the checksums.
         judge.see_made(&format!("{}.png", name(&path)), &with_checksums(fs::read(&path).unwrap()));
     }
-    // None of them is whole.
+    // None of these images is complete.
     is_harmless("a fuzzer's PNGs", &judge.tally, 2 * 800, 0);
 }
 
@@ -148,11 +148,11 @@ fn r22_malformed_files_never_crash_nor_do_costly_ones() {
     is_harmless("costly", &tally, 1, 0);
 }
 
-/// The same numbers each time.
+/// A random generator with the same numbers in each run.
 struct Dice(u64);
 
 impl Dice {
-    /// Below `sides`.
+    /// A number below `sides`.
     fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -161,11 +161,11 @@ impl Dice {
     }
 }
 
-/// A few bytes of it are others now: any, bits of them, or the extremes that sizes and lengths are made of.
+/// The seed with a few changed bytes: random ones, flipped bits, or extreme values of sizes and lengths.
 fn flipped(seed: &[u8], dice: &mut Dice) -> Vec<u8> {
     let mut bytes = seed.to_vec();
     for _ in 0..=dice.roll(6) {
-        // As often in the headers as anywhere.
+        // Half of the changes are in the headers.
         let within = if dice.roll(2) == 0 { bytes.len() } else { bytes.len().min(200) };
         let at = dice.roll(within);
         bytes[at] = match dice.roll(3) {
@@ -177,7 +177,7 @@ fn flipped(seed: &[u8], dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
-/// A PNG whose checksums are right, whatever has become of the rest, so that it is looked at.
+/// The PNG with correct checksums, so that a decoder accepts its damaged chunks.
 fn with_checksums(mut png: Vec<u8>) -> Vec<u8> {
     let mut at = 8;
     while let Some(length) = png.get(at..at + 4) {
@@ -196,7 +196,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
-/// Cut off at 64 places and damaged in 500 ways.
+/// Tests the seed cut off at 64 positions and damaged in 500 ways.
 fn damaged(seed: &Path) -> Tally {
     let whole = fs::read(seed).unwrap();
     let mut judge = Judge::new();

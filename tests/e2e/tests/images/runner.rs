@@ -1,4 +1,4 @@
-//! A process that makes thumbnails, one picture after the other, until one of them ends it.
+//! A process that makes the thumbnails of one image after the other, until an image ends it.
 
 use std::{
     env,
@@ -13,7 +13,8 @@ use std::{
 use serde::Deserialize;
 use serde_json::json;
 
-/// After that it hangs. Longer than any picture may take, so that it is the picture's own time that is judged.
+/// The process hangs if it takes longer. This is longer than any image may take, so that the image's own time limit is
+/// tested.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Runner {
@@ -21,17 +22,17 @@ pub struct Runner {
     answers: Receiver<String>,
 }
 
-/// What a picture did to the process.
+/// The effect of an image on the process.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     pub wall_ms: f64,
-    /// The most memory that the process has had so far, and what it had before this picture.
+    /// The peak memory of the process so far, and the peak before this image.
     pub peak_kb: u64,
     pub idle_kb: u64,
-    /// Why there are no thumbnails.
+    /// The reason why there are no thumbnails.
     pub error: Option<String>,
-    /// Sizes of the thumbnails.
+    /// The sizes of the thumbnails.
     pub bytes: Vec<usize>,
 }
 
@@ -47,10 +48,10 @@ impl Runner {
         Self { process, answers }
     }
 
-    /// The thumbnails of a file, written to `out`.
+    /// Makes the thumbnails of a file, and writes them to `out`.
     ///
     /// # Errors
-    /// How the process has ended, if it has. Nothing more can be done with it.
+    /// The exit status of a process that has ended. It cannot be used any more.
     pub fn make(&mut self, source: &Path, out: Option<&Path>) -> Result<Report, String> {
         let job = json!({ "source": source, "out": out });
         let told = writeln!(self.process.stdin.as_mut().unwrap(), "{job}");
@@ -61,7 +62,7 @@ impl Runner {
         }
         match self.process.try_wait().unwrap() {
             Some(status) => Err(format!("the process is dead: {status}")),
-            // It closes its output a moment before.
+            // The process closes its output shortly before it ends.
             None if told.is_err() => Err(format!("the process is dead: {}", self.process.wait().unwrap())),
             None => Err(format!("no answer in {PATIENCE:?}")),
         }
@@ -70,7 +71,7 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        // Dead already is as good.
+        // An error is no problem: the process may have ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,4 +1,4 @@
-//! What a function needs at its start.
+//! Calls of a function at its start.
 
 use std::{
     sync::{
@@ -12,10 +12,10 @@ use e2e::instance::{Instance, Served, deployed, serve, served_json, without_stor
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// So many functions start in an account at once that SSM answers none of this one's calls for so long.
+/// The time for which SSM refuses all calls, because many functions start in the account at once.
 const BURST: Duration = Duration::from_secs(5);
 
-/// What Lambda gives a cold start.
+/// Lambda's time limit for a cold start.
 const INIT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
@@ -41,14 +41,14 @@ async fn while_ssm_is_throttled_a_function_waits_and_then_starts() {
     });
     let instance = Instance::start(&deployed("status"), &environment).await.unwrap();
     assert!((BURST..INIT).contains(&started.elapsed()), "it started in {:?}", started.elapsed());
-    // A call every other second at most, in the end.
+    // The retries end at one call in two seconds.
     let refused = refused.load(Ordering::Relaxed);
     assert!((3..40).contains(&refused), "{refused} calls were refused");
     let answer = instance.request("GET", "/openapi.json", None, &Value::Null).await.answer;
     assert_eq!(answer.status, 200, "{answer}");
 }
 
-/// What SSM answers above 40 calls a second.
+/// SSM's answer above 40 calls a second.
 fn throttled() -> Served {
     let error = json!({ "__type": "ThrottlingException", "message": "Rate exceeded" });
     served_json(400, &error)

@@ -1,5 +1,5 @@
-//! A stack that is told otherwise: to store passwords as the original does, to take fewer failures or sign-ups from an
-//! address; and one whose database the original made.
+//! Stacks with other configurations: passwords in the original's format, lower limits of failures or sign-ups for an
+//! address, and a database that the original made.
 
 use std::time::{Duration, SystemTime};
 
@@ -30,11 +30,11 @@ async fn with_password_hash_sha1_a_password_is_stored_as_the_original_does_it() 
     assert_eq!(stored().await, SHA1_OF_PASSWORD);
     assert_eq!(stack.anyone().connect(&email, PASSWORD).await.status, 200);
     stack.anyone().connect(&email, "wrong").await.fails(401, "Unauthorized");
-    // … and stays so, for the original to read.
+    // A login does not replace the hash, so that the original can read it.
     assert_eq!(stored().await, SHA1_OF_PASSWORD);
 }
 
-/// A login from somewhere, with a header that says it is from somewhere else; the status.
+/// The status of a login from one address, with a header that names another.
 async fn login(stack: &Stack, source_ip: &str, said: &str, email: &str, password: &str) -> u64 {
     let authorization = format!("Basic {}", encoded(format!("{email}:{password}").as_bytes()));
     let headers =
@@ -53,7 +53,7 @@ async fn login(stack: &Stack, source_ip: &str, said: &str, email: &str, password
 #[tokio::test]
 async fn s14_an_address_that_failed_often_logs_in_only_where_it_did_before() {
     let (_alone, stack) = alone().await;
-    // Before: other tests have failed to log in from where this one does.
+    // The users are created before the limits are set, because other tests have failed to log in from this address.
     let (bob, carol) = (stack.user("bob").await, stack.user("carol").await);
     let _undo = with(&stack, "auth", "FAILURES_PER_ADDRESS", "10").await;
     for (addresses, another) in [
@@ -64,13 +64,13 @@ async fn s14_an_address_that_failed_often_logs_in_only_where_it_did_before() {
         assert_eq!(login(&stack, addresses[0], another, &carol.email, PASSWORD).await, 200);
         for (n, address) in addresses.iter().cycle().take(10).enumerate() {
             let nobody = unique("nobody");
-            // What a header says is nobody's business, least of all that of who is named in it.
+            // The address in the header is ignored: it does not help the client, and no failure counts for it.
             assert_eq!(login(&stack, address, another, &nobody, PASSWORD).await, 401, "{n} from {address}");
         }
         for address in addresses {
             assert_eq!(login(&stack, address, another, &unique("nobody"), PASSWORD).await, 429, "{address}");
             assert_eq!(login(&stack, address, another, &bob.email, PASSWORD).await, 429, "{address}");
-            // Who shares it with whoever that was is not shut out.
+            // Another user with the same address who has logged in from it is not locked out.
             assert_eq!(login(&stack, address, another, &carol.email, PASSWORD).await, 200, "{address}");
             assert_eq!(login(&stack, address, another, &carol.email, "wrong").await, 401, "{address}");
         }
@@ -88,7 +88,8 @@ async fn one_network_opens_only_so_many_accounts_an_hour() {
     for (addresses, another) in
         [(vec!["203.0.113.17"], "203.0.113.18"), (vec!["2001:db8:2:2::1", "2001:db8:2:2:ffff::2"], "2001:db8:2:3::1")]
     {
-        // What is no e-mail does not count, one that has an account does: that it has one is told too.
+        // A sign-up with an invalid e-mail does not count. One with an existing account does, because its answer
+        // reveals the account.
         assert_eq!(sign_up(addresses[0], "a:b").await["statusCode"], 400);
         assert_eq!(sign_up(addresses[0], &bob.email).await["statusCode"], 400);
         for address in addresses.iter().cycle().take(3) {
@@ -107,7 +108,7 @@ async fn one_network_opens_only_so_many_accounts_an_hour() {
     }
 }
 
-/// A function's instances anew, as after a deployment.
+/// Starts new instances of a function, as a deployment does.
 async fn anew(stack: &Stack, function: &'static str) -> Undo {
     with(stack, function, "LOG_LEVEL", "warn").await
 }
@@ -135,7 +136,7 @@ async fn the_first_login_in_a_migrated_database_makes_its_index() {
     assert!(has_index().await);
     drop(undo);
 
-    // Where two accounts have one e-mail there can be none, and all others log in.
+    // With two accounts of one e-mail there can be no unique index, and all other users can log in.
     stack.users.drop_index("email_1").await.unwrap();
     for id in &twice {
         stack.users.insert_one(doc! { "_id": id, "email": &email, "password": "" }).await.unwrap();

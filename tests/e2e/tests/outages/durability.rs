@@ -1,5 +1,5 @@
-//! What was acknowledged stays, whatever dies meanwhile; what was not leaves nothing. The seeded runs of `cargo local chaos`
-//! do the same at random and for longer.
+//! Acknowledged uploads survive any crash, and refused ones leave nothing. `cargo local chaos` tests the same with
+//! random seeds, for longer.
 
 use std::{
     cell::{Cell, RefCell},
@@ -27,23 +27,23 @@ use crate::{
 const CLIENTS: usize = 8;
 const UPLOADS_OF_EACH: usize = 25;
 
-/// Longest that a fault may go on.
+/// The longest time of a fault.
 const SOON: Duration = Duration::from_secs(30);
 
-/// What the clients were told.
+/// The answers that the clients got.
 #[derive(Default)]
-struct Told {
-    /// The ids, and what their bytes are.
+struct Outcomes {
+    /// The ids and bytes of the acknowledged files.
     acknowledged: RefCell<Vec<(String, Vec<u8>)>>,
     refused: Cell<usize>,
 }
 
-impl Told {
+impl Outcomes {
     fn count(&self) -> usize {
         self.acknowledged.borrow().len() + self.refused.get()
     }
 
-    /// Everybody uploads one file after the other, of other bytes each.
+    /// Each client uploads one file after the other, each with other bytes.
     async fn upload(&self, user: &User, name: &str) {
         let clients = (0..CLIENTS).map(async |client| {
             for n in 0..UPLOADS_OF_EACH {
@@ -65,7 +65,8 @@ impl Told {
         eventually("enough uploads", SOON, async || enough(self).then_some(())).await;
     }
 
-    /// Everything acknowledged reads back byte for byte, and when nobody waits for the rest any more there is nothing of it.
+    /// Checks that every acknowledged file has its bytes, and that nothing of the others is left after their grace
+    /// period.
     async fn holds(&self, stack: &Stack, user: &User, name: &str, before: &[String]) {
         assert_eq!(self.count(), CLIENTS * UPLOADS_OF_EACH);
         let acknowledged = self.acknowledged.borrow().clone();
@@ -78,7 +79,7 @@ impl Told {
         let unexpected: Vec<String> = visible.iter().map(|id| id.as_object_id().unwrap().to_hex()).collect();
         let unexpected: Vec<_> =
             unexpected.into_iter().filter(|id| acknowledged.iter().all(|(known, _)| known != id)).collect();
-        // Done, but the word of it was lost with who was to bring it.
+        // These uploads were stored, but their answer was lost.
         assert!(unexpected.len() <= self.refused.get(), "{unexpected:?}");
         for id in &unexpected {
             assert_eq!(user.get(&format!("/files/{id}/data")).await.status, 200);
@@ -97,7 +98,7 @@ impl Told {
     }
 }
 
-/// The grace period of what was not finished is over, and the sweeper has been there.
+/// Ends the grace period of unfinished uploads, and invokes the sweeper.
 async fn give_up(stack: &Stack, user: &User) {
     let unfinished = doc! { "userId": user.object_id(), "state": { "$exists": true } };
     let over = DateTime::from_system_time(SystemTime::now() - Duration::from_secs(1));
@@ -111,7 +112,7 @@ async fn give_up(stack: &Stack, user: &User) {
 
 fn kill(stack: &Stack, function: &str) {
     for process in processes(stack, function) {
-        // The emulator may have ended it meanwhile.
+        // The emulator may have ended the process in the meantime.
         let _ = kill_process(process, Signal::KILL);
     }
 }
@@ -119,35 +120,35 @@ fn kill(stack: &Stack, function: &str) {
 #[tokio::test]
 async fn r06_acknowledged_uploads_survive() {
     let (_alone, stack) = alone().await;
-    let (bob, name, told) = (stack.user("bob").await, unique("survives"), Told::default());
+    let (bob, name, outcomes) = (stack.user("bob").await, unique("survives"), Outcomes::default());
     let before = stack.objects("files/").await;
     let death = async {
-        told.until(|told| told.count() >= CLIENTS * UPLOADS_OF_EACH / 2).await;
+        outcomes.until(|outcomes| outcomes.count() >= CLIENTS * UPLOADS_OF_EACH / 2).await;
         let undo = Outage::Crash.of(&stack, "mongodb").await;
-        told.until(|told| told.refused.get() > 0).await;
-        // Undoing waits for MongoDB, and the clients are not to wait with it.
+        outcomes.until(|outcomes| outcomes.refused.get() > 0).await;
+        // The fault is undone on another thread, because it waits for MongoDB, and the clients must continue.
         tokio::task::spawn_blocking(move || drop(undo)).await.unwrap();
     };
-    join(told.upload(&bob, &name), death).await;
-    told.holds(&stack, &bob, &name, &before).await;
-    told.record_measurement("R6");
+    join(outcomes.upload(&bob, &name), death).await;
+    outcomes.holds(&stack, &bob, &name, &before).await;
+    outcomes.record_measurement("R6");
 }
 
 #[tokio::test]
 async fn r07_acknowledged_uploads_survive_the_death_of_functions() {
     let (_alone, stack) = alone().await;
-    let (bob, name, told) = (stack.user("bob").await, unique("survives"), Told::default());
+    let (bob, name, outcomes) = (stack.user("bob").await, unique("survives"), Outcomes::default());
     let before = stack.objects("files/").await;
     let deaths = async {
         for deaths in 1..=10 {
-            told.until(|told| told.count() >= deaths * CLIENTS * UPLOADS_OF_EACH / 12).await;
+            outcomes.until(|outcomes| outcomes.count() >= deaths * CLIENTS * UPLOADS_OF_EACH / 12).await;
             kill(&stack, "files");
         }
     };
-    join(told.upload(&bob, &name), deaths).await;
-    assert!(told.refused.get() > 0, "nobody met a function that died");
-    told.holds(&stack, &bob, &name, &before).await;
-    told.record_measurement("R7");
+    join(outcomes.upload(&bob, &name), deaths).await;
+    assert!(outcomes.refused.get() > 0, "nobody met a function that died");
+    outcomes.holds(&stack, &bob, &name, &before).await;
+    outcomes.record_measurement("R7");
 }
 
 #[tokio::test]
@@ -176,7 +177,7 @@ async fn r07_a_function_that_dies_between_row_and_bytes_leaves_nothing() {
 async fn r07_the_sweeper_sends_the_job_that_a_killed_function_did_not_send() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
-    // As the death leaves it: visible, its thumbnails due, and nobody told.
+    // The state after the death: the image is visible, its thumbnails are due, and no job was sent.
     let id = image_without_a_job(&stack, bob.object_id(), jpeg(600, 400), DateTime::now()).await;
     assert_eq!(row(&stack, &id).await.get_str("thumbnails").unwrap(), "due");
     stack.invoke("sweeper", &json!({})).await;

@@ -1,4 +1,4 @@
-//! Exact numbers, which others in the stack would change.
+//! Exact counts, which other tests in the stack would change.
 
 use e2e::{PASSWORD, Stack, encoded, unique};
 use futures_util::TryStreamExt;
@@ -22,7 +22,7 @@ async fn stats(stack: &Stack) -> [u64; 2] {
 #[tokio::test]
 async fn stats_counts_every_account_and_every_visible_file_without_delay() {
     let (_alone, stack) = alone().await;
-    // After a crash, such as another test's, MongoDB's own count is wrong until it is told to look.
+    // After a crash, for example in another test, MongoDB's own count is wrong until a validation.
     for collection in ["users", "files"] {
         database(&stack).run_command(doc! { "validate": collection }).await.unwrap();
     }
@@ -73,7 +73,7 @@ async fn a_failed_login_writes_nothing_to_redis_but_that_it_failed() {
     assert_eq!(all_but_failures(&mut redis).await, before);
 
     assert_eq!(stack.anyone().connect(&email, PASSWORD).await.status, 200);
-    // A session, the list of them, and the networks that the account knows.
+    // The new keys: a session, the list of sessions, and the account's known networks.
     assert_eq!(all_but_failures(&mut redis).await.len(), before.len() + 3);
 }
 
@@ -110,7 +110,7 @@ async fn the_queries_have_their_indexes() {
         let plan = plan(&stack, &query).await;
         assert!(plan.contains("IXSCAN") && !plan.contains("COLLSCAN"), "{collection}: {query}: {plan}");
     }
-    // The ledger is read whole in the order of an index, so that nothing is sorted.
+    // The whole ledger is read in the order of an index, so that nothing is sorted in memory.
     for (filter, sort) in [
         (doc! { "key": { "$gt": "", "$lt": "thumbnails/" } }, doc! { "key": 1 }),
         (doc! { "key": { "$gt": "thumbnails/" } }, doc! { "key": 1 }),
@@ -119,12 +119,12 @@ async fn the_queries_have_their_indexes() {
         let plan = plan(&stack, &doc! { "find": "files", "filter": filter, "sort": sort }).await;
         assert!(plan.contains("IXSCAN") && !plan.contains("COLLSCAN") && !plan.contains("\"SORT"), "{plan}");
     }
-    // However many rows wait for the sweeper, it reads as many as it takes.
+    // The sweeper reads only as many rows as it takes, however many wait.
     let plan = plan(&stack, &doc! { "find": "files", "filter": expired, "sort": { "expiresAt": 1 } }).await;
     assert!(plan.contains("\"SORT_MERGE\"") && !plan.contains("\"SORT\""), "{plan}");
 }
 
-/// Everybody may ask how many there are, and somebody may have deleted very many.
+/// Any client may request the counts, and there may be very many deleted files.
 #[tokio::test]
 async fn invisible_rows_are_counted_without_being_read() {
     let (_alone, stack) = alone().await;
@@ -136,7 +136,7 @@ async fn invisible_rows_are_counted_without_being_read() {
     });
     let before = stats(&stack).await;
     stack.files.insert_many(rows).await.unwrap();
-    // Where a state is named but has no value, a row is visible.
+    // A row whose state is null is visible.
     let visible = doc! { "userId": bob.object_id(), "name": "a", "type": "file", "parentId": 0, "state": Bson::Null };
     stack.files.insert_one(visible).await.unwrap();
     let profiled = profile(&stack, async || assert_eq!(stats(&stack).await, [before[0], before[1] + 1])).await;
@@ -149,7 +149,7 @@ async fn invisible_rows_are_counted_without_being_read() {
     stack.files.delete_many(doc! { "userId": bob.object_id() }).await.unwrap();
 }
 
-/// What `MongoDB` did in collection `files` meanwhile.
+/// The operations of `MongoDB` in the collection `files` during the task.
 async fn profile(stack: &Stack, work: impl AsyncFnOnce()) -> Vec<Document> {
     let database = database(stack);
     let profile = async |level: i32| database.run_command(doc! { "profile": level }).await.unwrap();
@@ -171,7 +171,7 @@ fn number(operation: &Document, field: &str) -> i64 {
     }
 }
 
-/// How MongoDB would go about a query.
+/// MongoDB's plan of a query.
 async fn plan(stack: &Stack, query: &Document) -> String {
     let plan = doc! { "explain": query, "verbosity": "queryPlanner" };
     let plan = database(stack).run_command(plan).await.unwrap();

@@ -1,4 +1,5 @@
-//! What the time of a failed login tells: nothing, or that no password was looked at. Measured where nobody else is.
+//! The time of a failed login reveals nothing, except that a refused one checks no password. Measured without other
+//! tests.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +16,7 @@ const KINDS: [&str; 3] = ["unknown", "legacy", "argon2id"];
 async fn s13_login_hides_accounts() {
     let (_alone, stack) = alone().await;
     let mut medians = failed_logins(&stack).await;
-    // Somebody else may have had the machine: it has three tries.
+    // It has three tries, because other processes may have used the machine.
     for _ in 0..2 {
         if !alike(&medians) {
             medians = failed_logins(&stack).await;
@@ -25,7 +26,7 @@ async fn s13_login_hides_accounts() {
         record_measurement("S13", kind, format_args!("median {:.2} ms", median.as_secs_f64() * 1000.0));
     }
     assert!(alike(&medians), "{medians:?}");
-    // An Argon2id takes tens of milliseconds.
+    // One Argon2id hash takes tens of milliseconds.
     assert!(medians.iter().all(|median| *median > Duration::from_millis(15)), "{medians:?}");
 }
 
@@ -39,7 +40,7 @@ async fn failed_logins(stack: &Stack) -> [Duration; 3] {
     const TIMES: usize = 300;
     let bob = stack.user("bob").await;
     let argon2id = stack.users.find_one(doc! { "_id": bob.object_id() }).await.unwrap().unwrap();
-    // Each attempt is at an account of its own, for none may fail that often.
+    // Each attempt uses another account, because an account allows few failures.
     let name = unique("timed");
     let email = |kind: &str, n: usize| format!("{name}-{kind}-{n}");
     let stored = [("legacy", SHA1_OF_PASSWORD), ("argon2id", argon2id.get_str("password").unwrap())];
@@ -47,7 +48,7 @@ async fn failed_logins(stack: &Stack) -> [Duration; 3] {
         let accounts = (0..TIMES).map(|n| doc! { "email": email(kind, n), "password": password });
         stack.users.insert_many(accounts).await.unwrap();
     }
-    // Those have been logged in to from here, and Redis knows it as a login leaves it.
+    // A login from this network has succeeded for these accounts, and Redis has the entry that it leaves.
     let mut redis = stack.redis().await;
     let logged_in: Vec<String> = redis.zrange(networks_key(&bob.email), 0, -1).await.unwrap();
     assert_eq!(logged_in, [network("127.0.0.1", &bob.email)]);
@@ -59,7 +60,7 @@ async fn failed_logins(stack: &Stack) -> [Duration; 3] {
     let mut took: [Times; 3] = Default::default();
     for n in 0..TIMES {
         for at in 0..KINDS.len() {
-            // In turn, so that none always follows another.
+            // The order rotates, so that no kind always follows the same other one.
             let at = (at + n) % KINDS.len();
             let answer = stack.anyone().connect(&email(KINDS[at], n), "wrong").await;
             answer.fails(401, "Unauthorized");
@@ -88,7 +89,7 @@ async fn s14_a_login_that_is_refused_costs_no_argon2id() {
     let [failed, refused] = eventually("a line for each login", Duration::from_secs(20), async || {
         let lines = stack.log_lines(since).await;
         let lines: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        // The last ones: a moment before, another test may have failed to log in.
+        // Only the last lines count: another test may have failed to log in shortly before.
         let took = [(401, 10), (429, TIMES)].map(|(status, count)| {
             let logins = lines.iter().rev().filter(|line| line["route"] == "/connect" && line["status"] == status);
             logins

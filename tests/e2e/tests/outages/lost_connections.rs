@@ -1,4 +1,4 @@
-//! Connections that the network forgot while nobody used them, without a word to either end.
+//! Connections that the network drops while they are idle, without a message to either end.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 
 use crate::alone;
 
-/// As long as a pause between two events may well be.
+/// A typical pause between two events.
 const PAUSE: Duration = Duration::from_secs(61);
 
-/// What a lost connection may cost a request: a second, and half of one for a busy machine.
+/// The longest delay of a request by a lost connection: a second, and half a second for a busy machine.
 const DELAY: Duration = Duration::from_millis(1500);
 
-/// Between the instances and all their stores.
+/// The proxies between the instances and all their stores.
 struct Network {
     mongodb: TcpProxy,
     redis: TcpProxy,
@@ -58,7 +58,7 @@ async fn connections_that_were_lost_in_a_pause_cost_a_request_a_second_at_most()
     let (path, name) = (format!("/files/{text}/data"), unique("photo"));
     let image = json!({ "name": name, "type": "image", "data": encoded(&jpeg(60, 40)) });
 
-    // Redis, MongoDB, S3 and SQS have been used before the pause, and are after it.
+    // The request uses Redis, MongoDB, S3 and SQS, before the pause and after it.
     let ask = async || {
         let asked = join3(
             status.request("GET", "/status", None, &Value::Null),
@@ -86,7 +86,7 @@ async fn connections_that_were_lost_in_a_pause_cost_a_request_a_second_at_most()
     let took = ask().await;
     assert!(took.iter().all(|took| *took < DELAY), "{took:?}");
 
-    // Nothing was done twice.
+    // No operation was executed twice.
     let images = stack.files.count_documents(doc! { "name": &name }).await.unwrap();
     assert_eq!(images, 2);
     eventually("thumbnails of both", SOON, async || {

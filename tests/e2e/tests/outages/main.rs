@@ -1,5 +1,5 @@
-//! What needs the stack for itself: stores that die or hang, exact counts, another configuration. One test at a time,
-//! and each leaves the stack as it found it, also when it fails.
+//! Tests that need the stack for themselves: stores that die or hang, exact counts, other configurations. They run one
+//! at a time, and each leaves the stack as it was, also when it fails.
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 mod cold_start;
@@ -26,22 +26,22 @@ use tokio::sync::{Mutex, MutexGuard};
 
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-/// The stack, and nobody else in it while the first of the two lives.
+/// The stack, with a lock that excludes the other tests while it is held.
 async fn alone() -> (MutexGuard<'static, ()>, Stack) {
     (ALONE.lock().await, Stack::running().await)
 }
 
-/// How long after an outage all must be well again, without a restart of a function.
+/// The time after an outage in which everything must work again, without a restart of a function.
 const RECOVERY: Duration = Duration::from_secs(5);
 
-/// Within a second, and half of one for the emulator on a busy machine.
+/// Asserts the answer of `/status` within a second, and half a second for the emulator on a busy machine.
 #[track_caller]
 fn is_status(answer: &Answer, expected: Value) {
     answer.is(200, expected);
     assert!(answer.took < Duration::from_millis(1500), "/status took {:?}", answer.took);
 }
 
-/// A clean refusal in time, again with half a second for the emulator.
+/// Asserts a 503 in time, again with half a second for the emulator.
 #[track_caller]
 fn is_unavailable(what: &str, answer: &Answer) {
     assert_eq!(answer.status, 503, "{what}: {answer}");
@@ -50,7 +50,7 @@ fn is_unavailable(what: &str, answer: &Answer) {
     assert!(answer.took < Duration::from_millis(3500), "{what} took {:?}", answer.took);
 }
 
-/// Since the end of the outage.
+/// Waits until everything works again after an outage.
 async fn all_is_well(client: &Client) {
     eventually("both stores are up again", RECOVERY, async || {
         let answer = client.get("/status").await;
@@ -59,7 +59,7 @@ async fn all_is_well(client: &Client) {
     .await;
 }
 
-/// A request that fails for want of a store works again, and nothing but that failure is seen before.
+/// Waits until a request that fails without a store works again. Until then only that failure is allowed.
 async fn works_again(request: impl AsyncFn() -> Answer) -> Answer {
     eventually("the request works again", RECOVERY, async || {
         let answer = request().await;

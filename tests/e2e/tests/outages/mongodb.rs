@@ -1,4 +1,4 @@
-//! Without MongoDB nothing but `/status` is answered, and nothing is answered wrongly.
+//! Without MongoDB only `/status` is answered, and no answer is wrong.
 
 use e2e::{PASSWORD, Stack, Times, User, record_measurement, unique};
 use futures_util::future::join_all;
@@ -39,7 +39,7 @@ async fn everything_is_unavailable_and_then_well_again(outage: Outage, how: &str
     assert_eq!(works_again(async || stack.anyone().sign_up(&unique("bob"), "x").await).await.status, 201);
     let folder = json!({ "name": "a", "type": "folder" });
     works_again(async || bob.create(folder.clone()).await).await.document(201);
-    // What was refused was not done.
+    // No refused request was executed.
     let listed = works_again(async || bob.get("/files").await).await.documents();
     let mut listed: Vec<_> = listed.iter().map(|file| (file["name"].as_str(), file["isPublic"].as_bool())).collect();
     listed.sort_unstable();
@@ -47,7 +47,7 @@ async fn everything_is_unavailable_and_then_well_again(outage: Outage, how: &str
     assert_eq!(listed, expected.map(|(name, is_public)| (Some(name), Some(is_public))));
 }
 
-/// All at once, so that the outage is as long as the slowest of them and no longer.
+/// All requests run at once, so that the outage is only as long as the slowest of them.
 async fn all_unavailable(stack: &Stack, bob: &User, private: &str, public: &str, times: &mut Times) {
     let anyone = stack.anyone();
     let email = unique("refused");

@@ -1,4 +1,4 @@
-//! A panic in a function as it is built to be deployed.
+//! Panics in a function that is built for deployment.
 
 use std::{
     env, fs,
@@ -11,7 +11,7 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-/// Of each of the two runtimes that a program may end a panic with, a text that only that one has.
+/// A text that only one of the two panic runtimes has.
 const ABORTING: &str = "library/panic_abort/";
 const UNWINDING: &str = "Rust panics must be rethrown";
 
@@ -37,13 +37,13 @@ async fn r24_a_panic_ends_one_request_and_the_same_process_serves_the_next() {
         assert_eq!(answer.status, 200, "{answer}");
         assert_eq!(instance.pid(), process);
     }
-    // Where, and not what: it could be what somebody typed.
+    // The log has the location of the panic and not its message, which may have a client's input.
     let lines = instance.printed();
     let panics = lines.iter().filter(|line| line.contains(r#""message":"panic""#) && line.contains("src/main.rs"));
     assert_eq!(panics.count(), 4, "{lines:?}");
 }
 
-/// The id of the request, which the answer has too.
+/// Sends a GET. Returns the id of the request, which the answer has too, and the answer.
 async fn get(instance: &Instance, path: &str) -> (String, Answer) {
     let handled = instance.request("GET", path, None, &Value::Null).await;
     assert_eq!(handled.answer.header("x-request-id"), handled.request_id, "{}", handled.answer);

@@ -1,4 +1,4 @@
-//! The queue itself, which must be empty in the end.
+//! The queue itself. It must be empty in the end.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ async fn an_impossible_job_leaves_the_queue_at_once_and_for_good() {
         json!({ "fileId": nobody, "userId": nobody }).to_string(),
         json!({ "fileId": truncated, "userId": nobody }).to_string(),
         json!({ "Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": stack.bucket }).to_string(),
-        // A duplicate.
+        // The same job again.
         json!({ "fileId": truncated, "userId": bob.id }).to_string(),
     ];
     for body in messages_to_send {
@@ -73,7 +73,7 @@ async fn r10_without_sqs_an_upload_succeeds_and_a_sweep_sends_its_job() {
     );
     for id in &images {
         eventually("thumbnails", SOON, async || {
-            // Again until their grace period is over.
+            // The sweep is repeated until the images' grace period is over.
             stack.invoke("sweeper", &json!({})).await;
             is_ready(id).await.then_some(())
         })
@@ -85,9 +85,9 @@ async fn r10_without_sqs_an_upload_succeeds_and_a_sweep_sends_its_job() {
 async fn r10_one_sweep_sends_all_lost_jobs_again_however_many() {
     const LOST: usize = 1205;
     let (_alone, stack) = alone().await;
-    // Nobody else's.
+    // Images of other tests must not be due.
     stack.files.update_many(doc! { "thumbnailsDueAt": { "$exists": true } }, later()).await.unwrap();
-    // They cost the worker little: their bytes are on a disk of the original.
+    // The worker fails them quickly, because their bytes are on a disk of the original.
     let owner = ObjectId::new();
     let due_at = DateTime::from_millis(DateTime::now().timestamp_millis() - 1000);
     let lost = (0..LOST).map(|_| {
@@ -118,7 +118,7 @@ async fn r10_one_sweep_sends_all_lost_jobs_again_however_many() {
     stack.files.delete_many(theirs).await.unwrap();
 }
 
-/// No sweep comes to it any more.
+/// A due time that no sweep reaches.
 fn later() -> Document {
     doc! { "$set": { "thumbnailsDueAt": DateTime::MAX } }
 }
@@ -134,7 +134,7 @@ async fn r10_a_job_that_the_queue_does_not_take_counts_as_not_sent() {
     for _ in 0..3 {
         let before = met(&stack).await;
         eventually("a sweep that the queue fails", SOON, async || {
-            // Whatever it says: the queue is down.
+            // An error is ignored, because the queue is down.
             let _ = stack.try_invoke("sweeper", &json!({})).await;
             (met(&stack).await > before).then_some(())
         })

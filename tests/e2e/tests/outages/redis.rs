@@ -1,4 +1,4 @@
-//! Without Redis nobody can say who they are, but what needs no session goes on.
+//! Without Redis no session can be checked, but everything without a session works.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn sessions_are_unavailable_and_then_well_again(outage: Outage, how: &str)
     let listed = works_again(async || again.get("/files").await).await.documents();
     assert_eq!(listed.len(), 2, "{listed:?}");
     if matches!(outage, Outage::Crash) {
-        // The test stack's Redis keeps nothing: whoever had a session has none, and is told so.
+        // The test stack's Redis saves nothing, so every session is lost, and the answer says so.
         bob.get("/users/me").await.fails(401, "Unauthorized");
     } else {
         assert_eq!(bob.get("/users/me").await.status, 200);
@@ -97,7 +97,7 @@ async fn the_rest_works(stack: &Stack, bob: &User, private: &str, public: &str) 
     assert!(joined.took < Duration::from_millis(2500), "a sign-up took {:?}", joined.took);
 }
 
-/// So often Redis was asked for one key.
+/// The number of GET commands that Redis has executed.
 async fn gets(stack: &Stack) -> u64 {
     let mut redis = stack.redis().await;
     let told: String = redis::cmd("INFO").arg("commandstats").query_async(&mut redis).await.unwrap();

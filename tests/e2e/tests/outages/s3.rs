@@ -1,4 +1,4 @@
-//! Without S3 bytes neither come nor go; what is only in the ledger goes on.
+//! Without S3 no bytes can be stored or read. Everything that needs only the ledger works.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn r08_an_upload_with_a_lost_s3_answer_is_a_503_and_leaves_nothing() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let before = stack.objects("files/").await;
-    // S3 stores the object, and a byte of its answer never comes.
+    // S3 stores the object, and one byte of its answer is missing.
     let cut_off = json!({ "set_headers": { "content-length": "1" } });
     let undo = s3(&stack, json!({ "service": "s3", "operation": "PutObject", "response": cut_off })).await;
     an_upload_is_refused(&stack, &bob).await;
@@ -61,7 +61,7 @@ async fn r08_an_upload_with_a_lost_s3_answer_is_a_503_and_leaves_nothing() {
     nothing_is_left(&stack, &bob, &before).await;
 }
 
-/// A plain request that S3 refuses is not noticed by a client, because the SDK repeats it: so the requests are counted.
+/// A client does not notice that S3 refuses a plain request, because the SDK repeats it. So the requests are counted.
 #[tokio::test]
 async fn one_request_to_s3_stores_an_object_and_one_reads_it() {
     let (_alone, stack) = alone().await;
@@ -97,7 +97,7 @@ async fn r09_s3_that_fails_once_in_a_while_is_not_noticed() {
 async fn an_upload_does_not_wait_for_its_thumbnails() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
-    // The worker cannot read its source.
+    // The worker's read of the source fails.
     let undo = s3(&stack, json!({ "service": "s3", "operation": "GetObject", "timeout_ms": 5000 })).await;
     let image = json!({ "name": "photo.jpg", "type": "image", "data": encoded(b"no image") });
     let answer = bob.create(image).await;
@@ -106,7 +106,8 @@ async fn an_upload_does_not_wait_for_its_thumbnails() {
     drop(undo);
 }
 
-/// A row is made, its bytes are on their way to S3, its folder goes, and the sweeper comes, all within a second or two.
+/// Within one or two seconds a row is written, its bytes are being sent to S3, its folder is deleted, and the sweeper
+/// runs.
 #[tokio::test]
 async fn bytes_that_come_late_into_a_folder_that_went_leave_nothing() {
     let (_alone, stack) = alone().await;
@@ -143,7 +144,7 @@ async fn while_s3_deletes_nothing_the_sweeper_does_all_else() {
     let past = DateTime::from_millis(DateTime::now().timestamp_millis() - 120_000);
     let image = image_without_a_job(&stack, bob.object_id(), b"no image".to_vec(), past).await;
     let (deleted, image) = [deleted, image].map(|id| id.parse::<ObjectId>().unwrap()).into();
-    // Somebody has left, and a request of theirs has stored something after.
+    // A user has deleted the account, and a request of this user has stored data after that.
     let (left, late) = (ObjectId::new(), ObjectId::new());
     let departures = stack.files.client().database(&stack.files.namespace().db).collection::<Document>("departures");
     departures.insert_one(doc! { "_id": left, "notedAt": past }).await.unwrap();
@@ -158,7 +159,7 @@ async fn while_s3_deletes_nothing_the_sweeper_does_all_else() {
     let failure = stack.try_invoke("sweeper", &json!({})).await;
     assert!(failure.is_err(), "what was deleted is not gone: {failure:?}");
     assert!(row(deleted).await.is_some());
-    // Sent again, and perhaps done by now.
+    // The job was sent again, and may be done by now.
     assert_ne!(row(image).await.unwrap().get_datetime("thumbnailsDueAt").ok(), Some(&past), "the lost job");
     assert_eq!(row(late).await.unwrap().get_str("state").unwrap(), "deleted", "what came after its account went");
     assert_eq!(departures.find_one(doc! { "_id": left }).await.unwrap(), None);
@@ -190,7 +191,7 @@ async fn content_is_unavailable(how: &str, fault: Value) {
     }
     record_measurement("R8", how, times);
     assert!(met(&stack).await > 0);
-    // The ledger needs no S3.
+    // A folder needs only the ledger.
     bob.folder("photos").await;
     bob.get(&format!("/files/{file}")).await.document(200);
     bob.get(&content.replace("data", "data?size=100")).await.fails(404, "Not found");
@@ -206,7 +207,7 @@ async fn content_is_unavailable(how: &str, fault: Value) {
     bob.upload("notes.txt", b"hi").await;
 }
 
-/// Of a file and of an image: 503, and nothing to be seen of it.
+/// Uploads of a file and of an image are a 503, and leave nothing visible.
 async fn an_upload_is_refused(stack: &Stack, bob: &User) -> Times {
     let mut times = Times::default();
     let visible = bob.get("/files").await.documents();
@@ -223,7 +224,7 @@ async fn an_upload_is_refused(stack: &Stack, bob: &User) -> Times {
     times
 }
 
-/// Once the grace period is over and the sweeper has run: no row that is not visible, and no object but those before.
+/// After the grace period and a sweep there is no invisible row, and no new object.
 async fn nothing_is_left(stack: &Stack, bob: &User, before: &[String]) {
     let unfinished = doc! { "userId": bob.object_id(), "state": { "$exists": true } };
     let over = DateTime::from_system_time(std::time::SystemTime::now() - Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! The sweeper and Redis, which the sweeper needs for nothing.
+//! The sweeper does not use Redis.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{alone, faults::Outage};
 
-/// How many pings Redis has answered.
+/// The number of PING commands that Redis has executed.
 async fn pings(stack: &Stack) -> u64 {
     let statistics: String =
         redis::cmd("INFO").arg("commandstats").query_async(&mut stack.redis().await).await.unwrap();

@@ -1,5 +1,4 @@
-//! The stores over TLS, as they are on AWS. In front of each is a server whose certificate is of an authority that nobody
-//! knows.
+//! The stores over TLS, as on AWS. A proxy in front of each has a certificate of an authority that no client knows.
 
 use e2e::{
     encoded,
@@ -11,14 +10,14 @@ use serde_json::{Value, json};
 
 use crate::{alone, is_unavailable};
 
-/// How a function is told of a store by a URL.
+/// The variable with the URL of each store, and the URL's scheme without and with TLS.
 const URLS: [(&str, &str, &str); 3] = [
     ("MONGODB_URI", "mongodb://", "mongodb://"),
     ("REDIS_URL", "redis://", "rediss://"),
     ("AWS_ENDPOINT_URL", "http://", "https://"),
 ];
 
-/// Says that one of the stores is there behind a proxy that speaks TLS.
+/// Puts a TLS proxy in front of a store, and its URL into the environment.
 async fn over_tls(environment: &mut Environment, variable: &'static str, authority: &Authority) -> TcpProxy {
     let (_, plain, encrypted) = URLS.into_iter().find(|(name, ..)| *name == variable).unwrap();
     let url = &environment[variable];
@@ -40,11 +39,11 @@ async fn every_store_is_used_over_tls_where_its_authority_is_trusted() {
         proxies.push(over_tls(&mut environment, variable, &authority).await);
     }
     environment.insert("TLS_CA_FILE", authority.file.display().to_string());
-    // From SSM, over TLS as well.
+    // The ticket key comes from SSM, over TLS too.
     environment.insert("TICKET_KEY_PARAMETER", "/files-manager/ticket-key".to_owned());
     let files = Instance::start(&deployed("files"), &environment).await.unwrap();
     let content = Instance::start(&deployed("content"), &environment).await.unwrap();
-    // An image: SQS is told of it.
+    // An image, so that a job is sent to SQS.
     let image = json!({ "name": unique("image"), "type": "image", "data": encoded(b"no image") });
     let created = files.request("POST", "/files", Some(&bob.token), &image).await.answer.document(201);
     let path = format!("/files/{}/data", created["id"].as_str().unwrap());

@@ -1,4 +1,4 @@
-//! Uploads that clients bring to S3: what they cost the functions, and what becomes of them when a store fails.
+//! Direct uploads: the memory that they cost the functions, and failures of a store.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,7 +17,7 @@ const GIB: u64 = 1 << 30;
 
 const FUNCTIONS: [&str; 8] = ["auth", "content", "files", "status", "sweeper", "thumbnails", "uploads", "users"];
 
-/// The most memory that each function's process has ever had, in kB.
+/// The peak memory of each function's process, in kB.
 fn peaks(stack: &Stack) -> BTreeMap<(&'static str, i32), u64> {
     let mut peaks = BTreeMap::new();
     for function in FUNCTIONS {
@@ -43,7 +43,7 @@ async fn upload(stack: &Stack, user: &User, size: u64) -> String {
     id
 }
 
-/// Downloads and counts.
+/// Downloads a file, and returns its size.
 async fn download(stack: &Stack, user: &User, id: &str) -> u64 {
     let answer = user.get(&format!("/files/{id}/data")).await;
     let mut bytes = stack.http.get(answer.header("location")).send().await.unwrap().bytes_stream();
@@ -58,7 +58,7 @@ async fn download(stack: &Stack, user: &User, id: &str) -> u64 {
 async fn a_gibibyte_up_and_down_takes_no_memory_of_a_function() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
-    // So that each has done once what it does.
+    // Each function does its work once before the measurement.
     let small = upload(&stack, &bob, 101 << 20).await;
     download(&stack, &bob, &small).await;
     let before = peaks(&stack);
@@ -72,7 +72,7 @@ async fn a_gibibyte_up_and_down_takes_no_memory_of_a_function() {
     for ((function, pid), peak) in &before {
         let now = after.get(&(function, *pid)).unwrap_or(peak);
         println!("{function}: {peak} kB before, {now} kB after");
-        // The kernel counts in batches, so that it can be a little less as well.
+        // The kernel counts in batches, so the peak can be a little less too.
         assert!(now.saturating_sub(*peak) < 1024, "{function} went from {peak} to {now} kB");
     }
 }
@@ -87,7 +87,7 @@ async fn while_s3_fails_no_upload_begins_and_what_did_goes_on_after() {
     let undo = s3(&stack, json!({ "service": "s3", "error": { "code": "ServiceUnavailable", "status": 503 } })).await;
     is_unavailable("begin", &bob.create(asked).await);
     is_unavailable("complete", &bob.request("POST", &complete).send().await);
-    // Neither is lost nor left: the row of the one is there, the row of the other the sweeper takes.
+    // One row is kept, and the sweeper takes the other.
     let pending = stack.files.count_documents(doc! { "userId": bob.object_id(), "state": "pending" }).await.unwrap();
     assert_eq!(pending, 2);
     drop(undo);
@@ -103,7 +103,7 @@ async fn while_s3_fails_no_upload_begins_and_what_did_goes_on_after() {
     .await;
 }
 
-/// A ticket of this user; where its holder finds what Uppy asks for.
+/// Issues a ticket of this user, and returns the path of its companion routes.
 async fn companion(user: &User, scope: Value) -> String {
     let issued = user.post("/uploads/tickets", scope).await.json();
     format!("/uploads/{}/s3", issued["ticket"].as_str().unwrap())
@@ -147,7 +147,8 @@ async fn a_client_is_told_what_s3_finds_wrong_with_its_parts() {
         ("EntityTooLarge", "Invalid parts"),
     ] {
         let wrong = json!({ "code": code, "status": 400 });
-        // The proxy takes a completion for a creation, for each is a `POST` to a key with XML in its body.
+        // The proxy takes CompleteMultipartUpload for CreateMultipartUpload, because both are a `POST` to a key with
+        // XML in the body.
         let undo = s3(&stack, json!({ "service": "s3", "operation": "CreateMultipartUpload", "error": wrong })).await;
         complete().await.fails_with_message(400, error);
         assert_eq!(met(&stack).await, 1, "{code} is not tried again");
@@ -174,7 +175,7 @@ async fn forms_that_nobody_posts_are_swept_without_a_look_for_parts() {
     let whole = json!({ "name": "a.txt", "type": "file", "size": 5 });
     assert_eq!(bob.create(whole).await.status, 201);
     assert_eq!(bob.post("/uploads/sign", json!({ "method": "PUT", "key": "a.txt" })).await.status, 200);
-    // What other tests have left may be in parts.
+    // Uploads that other tests have left may have parts.
     eventually("nothing else is to be swept", Duration::from_secs(20), async || {
         (stack.invoke("sweeper", &json!({})).await["expired"] == 0).then_some(())
     })
@@ -183,7 +184,7 @@ async fn forms_that_nobody_posts_are_swept_without_a_look_for_parts() {
     let undo = s3(&stack, json!({ "service": "s3", "operation": "ListMultipartUploads", "error": failing })).await;
     assert_eq!(sweep().await, (true, 0));
     assert_eq!(met(&stack).await, 0);
-    // Of what may come in parts they are looked for.
+    // For an upload that may have parts, the sweeper lists them.
     assert_eq!(bob.post("/uploads/sign", json!({ "method": "POST", "key": "a.bin" })).await.status, 200);
     assert_eq!(sweep().await.1, 1);
     assert!(met(&stack).await > 0);

@@ -1,4 +1,4 @@
-//! The worker when S3 fails it, and when it dies.
+//! The worker when S3 fails, and when the worker dies.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,7 +24,7 @@ async fn plant(stack: &Stack, bob: &User, bytes: Vec<u8>) -> String {
     image_without_a_job(stack, bob.object_id(), bytes, DateTime::MAX).await
 }
 
-/// A fault that no client tries again by itself, so that a test does not wait for that.
+/// A fault that no client retries, so that a test does not wait for retries.
 fn refused(operation: &str) -> Value {
     json!({ "service": "s3", "operation": operation, "error": { "code": "AccessDenied", "status": 403 } })
 }
@@ -34,7 +34,7 @@ fn with(mut rule: Value, key: &str, value: impl Into<Value>) -> Value {
     rule
 }
 
-/// An image as it was before its job: to be done, and not by anybody's death.
+/// Asserts that an image is as before its job: due, and without a death that counts.
 async fn is_still_due(stack: &Stack, id: &str) {
     let row = row(stack, id).await;
     assert_eq!(row.get_str("thumbnails").unwrap(), "due");
@@ -61,7 +61,7 @@ async fn r02_only_what_a_store_failed_comes_again() {
         job(&bob.id, &ObjectId::new().to_hex()),
         job(&bob.id, &good),
     ];
-    // The first thumbnail of all that is put.
+    // Only the first PutObject of a thumbnail fails.
     let undo = s3(&stack, with(refused("PutObject"), "times", 1)).await;
     let (failures, messages) = run_worker(&stack, &batch).await;
     assert_eq!(failures, json!([{ "itemIdentifier": messages[1] }]));
@@ -71,7 +71,7 @@ async fn r02_only_what_a_store_failed_comes_again() {
     failure(&stack, &bob, &truncated).await;
     assert_eq!(row(&stack, &good).await.get_str("thumbnails").unwrap(), "ready");
 
-    // … and is not taken for one that the worker died of, however often it comes.
+    // The failure does not count as a death of the worker, however often the message is received.
     assert_eq!(run_worker_at_receive(&stack, 3, &batch[1..2]).await.0, json!([]));
     assert_eq!(row(&stack, &unlucky).await.get_str("thumbnails").unwrap(), "ready");
 }
@@ -117,7 +117,7 @@ async fn r03_a_job_that_always_fails_reaches_the_dead_letter_queue() {
     .await;
     assert_eq!(tried.len(), 5);
     assert!(tried.iter().all(|line| line["outcome"] == "retried"), "{tried:#?}");
-    // Its fault is not the image's: the sweeper will send it again.
+    // The failure is not the image's, so the sweeper will send the job again.
     is_still_due(&stack, &id).await;
 
     let dead = &stack.dead_letter_queue_url;
@@ -129,8 +129,8 @@ async fn r03_a_job_that_always_fails_reaches_the_dead_letter_queue() {
     assert_eq!(messages(&stack, dead).await, 0);
 }
 
-/// Lets a job that failed come again after so many seconds, and one that no worker came to begin with after ten. On AWS
-/// nobody tells the queue that a worker is dead, here neither.
+/// A failed job is received again after this time, and a message that no worker finished after ten seconds. Nothing
+/// tells the queue that a worker has died, on AWS and here.
 async fn retry(stack: &Stack, seconds: &str) -> [Undo; 2] {
     [visibility_timeout(stack, 10).await, environment(stack, "thumbnails", "JOB_RETRY", seconds).await]
 }
@@ -180,7 +180,8 @@ async fn r03_a_message_in_the_dead_letter_queue_raises_an_alarm() {
     assert!(policy["deadLetterTargetArn"].as_str().unwrap().ends_with(name));
 }
 
-/// Kills the worker while it decodes this image, and has not begun to before that moment; that moment.
+/// Kills the worker while it decodes this image, which it must begin after `before`. Returns the time at which it
+/// began.
 async fn killed_while_decoding(stack: &Stack, id: &str, before: DateTime) -> DateTime {
     let mark =
         async || row(stack, id).await.get_datetime("decodingSince").ok().copied().filter(|since| *since > before);
@@ -189,7 +190,7 @@ async fn killed_while_decoding(stack: &Stack, id: &str, before: DateTime) -> Dat
     since
 }
 
-/// Kills all workers, after a look at what they were doing.
+/// Kills all workers, and first reads what they were doing.
 async fn killed<T>(stack: &Stack, look: impl AsyncFnOnce() -> T) -> T {
     let workers = processes(stack, "thumbnails");
     assert!(!workers.is_empty(), "nobody works");
@@ -203,10 +204,10 @@ async fn killed<T>(stack: &Stack, look: impl AsyncFnOnce() -> T) -> T {
     seen
 }
 
-/// Sends the jobs of these images so that they make one batch; the ids of the messages.
+/// Sends the jobs of these images so that they form one batch. Returns the ids of the messages.
 async fn send_together(stack: &Stack, bob: &User, images: &[String]) -> Vec<String> {
     let batch = images.iter().enumerate().map(|(n, id)| {
-        // All become visible at once.
+        // All messages become visible at once.
         let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(job(&bob.id, id));
         entry.delay_seconds(1).build().unwrap()
     });
@@ -230,7 +231,7 @@ async fn r04_a_workers_death_spares_the_neighbours() {
     send_together(&stack, &bob, &images).await;
 
     let first = killed_while_decoding(&stack, &deadly, DateTime::MIN).await;
-    // Those before it are done, those behind it are not.
+    // The jobs before it are done, the jobs after it are not.
     assert_eq!(bob.get(&format!("/files/{}", images[0])).await.document(200)["thumbnails"], "ready");
     assert_eq!(bob.get(&format!("/files/{}", images[4])).await.document(200)["thumbnails"], "due");
     killed_while_decoding(&stack, &deadly, first).await;
@@ -269,7 +270,7 @@ async fn r04_three_images_that_kill_the_worker_spare_the_neighbours() {
         marks
     };
     let (mut seen, mut deaths, mut good_after) = (vec![None; deadly.len()], [0; 3], None);
-    // A worker that decodes one of the three does not live to tell.
+    // Every worker that decodes one of the three is killed.
     eventually("the three have failed", Duration::from_mins(4), async || {
         if marks().await.iter().zip(&seen).any(|(mark, seen)| mark > seen) {
             killed(&stack, async || ()).await;
@@ -303,7 +304,7 @@ async fn r04_three_images_that_kill_the_worker_spare_the_neighbours() {
         let of_it = lines.iter().filter(|line| line.contains(&messages_sent[n]));
         of_it.map(|line| serde_json::from_str::<Value>(line).unwrap()["receives"].as_u64().unwrap()).max().unwrap()
     });
-    // One more for each death at most.
+    // Each death adds one receive at most.
     assert!(receives.iter().all(|&receives| receives <= 4), "{receives:?}");
     let (receives, after) = (receives.into_iter().max().unwrap(), good_after.unwrap().as_secs());
     let figures =
@@ -327,7 +328,7 @@ async fn r04_four_killers_that_always_come_together_spare_the_fifth() {
         assert!(died.is_err(), "{died:?}");
         firsts.push(first);
     }
-    // The queue hands them out for the last time: nobody is risked any more.
+    // This is the last receive: the worker decodes no image that might kill it.
     assert_eq!(run_worker_at_receive(&stack, 5, &batch).await.0, json!([]));
     assert_eq!(row(&stack, &images[4]).await.get_str("thumbnails").unwrap(), "ready");
     for (id, first) in images.iter().zip(firsts) {
@@ -337,12 +338,12 @@ async fn r04_four_killers_that_always_come_together_spare_the_fifth() {
         assert_eq!(row.get_datetime("decodingSince").unwrap(), &first);
     }
 
-    // As the sweeper sends them. The first has its second chance, and none after it.
+    // The sweeper sends the jobs again. The first image has its second attempt, and no third one.
     let killed = killed_while_decoding(&stack, &images[0], DateTime::now());
     assert!(join(try_run_worker_at_receive(&stack, 1, &batch[..1]), killed).await.0.is_err());
     assert_eq!(run_worker_at_receive(&stack, 2, &batch[..1]).await.0, json!([]));
     assert_eq!(failure(&stack, &bob, &images[0]).await, "the decoder does not survive it");
-    // The second has the same, and this time nothing kills its worker.
+    // The second image has its second attempt too, and this time its worker is not killed.
     assert_eq!(run_worker(&stack, &batch[1..2]).await.0, json!([]));
     assert_eq!(row(&stack, &images[1]).await.get_str("thumbnails").unwrap(), "ready");
 }
@@ -358,7 +359,7 @@ async fn r04_an_image_does_not_fail_because_s3_takes_no_thumbnails() {
     let batch: Vec<String> = images.iter().map(|id| job(&bob.id, id)).collect();
     let undo = s3(&stack, json!({ "service": "s3", "operation": "PutObject", "timeout_ms": 60_000 })).await;
 
-    // A batch ends before its worker is ended, also if each of its jobs waits.
+    // A batch ends before its worker is ended, even if each of its jobs waits.
     let since = SystemTime::now() - Duration::from_secs(1);
     let started = Instant::now();
     let (failures, messages) = run_worker(&stack, &batch).await;
@@ -371,7 +372,7 @@ async fn r04_an_image_does_not_fail_because_s3_takes_no_thumbnails() {
     for id in &images {
         is_still_due(&stack, id).await;
     }
-    // Nor does a worker that is ended meanwhile leave a mark, however often.
+    // A worker that is ended in the meantime leaves no mark either, however often.
     for receives in 2..=4 {
         let before = met(&stack).await;
         let killed = async {
@@ -395,7 +396,7 @@ async fn r01_a_job_that_fails_does_not_undo_what_another_has_made() {
     let bob = stack.user("bob").await;
     let id = plant(&stack, &bob, b"no image".to_vec()).await;
     let image = doc! { "_id": id.parse::<ObjectId>().unwrap() };
-    // The job has looked at the row and waits for the source.
+    // The job has read the row and waits for the source.
     let _undo = s3(&stack, json!({ "service": "s3", "operation": "GetObject", "timeout_ms": 3000, "times": 1 })).await;
     let ready = async {
         eventually("S3 is asked", SOON, async || (met(&stack).await == 1).then_some(())).await;
@@ -421,7 +422,8 @@ async fn r20_a_retried_job_removes_the_thumbnails_of_a_deleted_image() {
     let key = row(&stack, &id).await.get_str("key").unwrap().to_owned();
     let body = [job(&bob.id, &id)];
     let undo = s3(&stack, refused("DeleteObject")).await;
-    // The sweeper has been here too, before there was a thumbnail: nobody else knows of them.
+    // The test deletes the row, as the sweeper would, before there is a thumbnail. So only the worker knows of the
+    // thumbnails.
     let forgotten = eventually("it is being decoded", SOON, async || {
         let decoded_now = doc! { "_id": id.parse::<ObjectId>().unwrap(), "decodingSince": { "$exists": true } };
         (stack.files.delete_one(decoded_now).await.unwrap().deleted_count == 1).then_some(())
@@ -431,6 +433,6 @@ async fn r20_a_retried_job_removes_the_thumbnails_of_a_deleted_image() {
     drop(undo);
     assert_eq!(run_worker_at_receive(&stack, 2, &body).await.0, json!([]));
     assert_eq!(stack.objects(&format!("thumbnails/{id}/")).await, [""; 0]);
-    // As whoever forgets a row does before.
+    // The sweeper deletes the object before it purges the row.
     stack.delete_object(&key).await;
 }

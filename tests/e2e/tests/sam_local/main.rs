@@ -1,4 +1,4 @@
-//! SAM local: the build that goes to AWS answers from a container, too. Skipped where there is no Docker.
+//! SAM local: the build for AWS also answers from a container. Skipped without Docker.
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 use std::{
@@ -20,7 +20,7 @@ use tokio::{
     sync::{Mutex, MutexGuard},
 };
 
-/// What SAM runs the functions in.
+/// The image of SAM's containers.
 const IMAGE: &str = "public.ecr.aws/lambda/provided:al2023-x86_64";
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn sam_local_invoke_makes_thumbnails_in_a_container() {
     }
 }
 
-/// SAM, and the stack's stores where a container reaches them.
+/// SAM, with the stack's stores at addresses that containers reach.
 struct Sam {
     stack: Stack,
     /// A copy of the build, with this test's environment.
@@ -72,11 +72,11 @@ struct Sam {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// Two at once would make the same image.
+/// Two runs at once would build the same image.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 impl Sam {
-    /// `None`, having said so, where there is no Docker.
+    /// `None`, with a printed note, if there is no Docker.
     #[expect(clippy::explicit_write, reason = "the harness hides what a passing test prints with a macro")]
     async fn with_docker() -> Option<Self> {
         let Some(network) = docker(&["network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}"]).await else {
@@ -96,7 +96,7 @@ impl Sam {
         });
         let folder = stack.path.with_file_name(unique("sam-local"));
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.aws-sam/build"), &folder);
-        // SAM hands on only what the template declares.
+        // SAM passes on only variables that the template declares.
         let mut template = fs::read_to_string(folder.join("template.yaml")).unwrap();
         for name in ["MONGODB_URI", "REDIS_URL", "AWS_ENDPOINT_URL"] {
             template = template.replacen("      Variables:\n", &format!("      Variables:\n        {name}: ''\n"), 1);
@@ -140,11 +140,11 @@ impl Drop for Sam {
     }
 }
 
-/// A run of SAM, which is told to end as by Ctrl-C, so that it takes its containers with it.
+/// A run of SAM. It is ended with SIGINT, so that it removes its containers.
 struct Running(Child);
 
 impl Running {
-    /// What it printed.
+    /// The output of SAM.
     async fn finish(mut self) -> String {
         let mut stdout = self.0.stdout.take().unwrap();
         let mut output = String::new();
@@ -165,7 +165,7 @@ impl Drop for Running {
     }
 }
 
-/// Where containers reach the host: as Docker says, or, where it does not, the first address of their network.
+/// The address of the host for containers: Docker's gateway, or else the first address of their network.
 fn gateway(network: &Value) -> Ipv4Addr {
     let first = || {
         let (network, _) = network[0]["Subnet"].as_str()?.split_once('/')?;
@@ -175,7 +175,7 @@ fn gateway(network: &Value) -> Ipv4Addr {
     said.or_else(first).expect("Docker's bridge has an IPv4 network")
 }
 
-/// The same URL with a port of the bridge that leads to it.
+/// The URL with a port of the bridge that forwards to it.
 async fn forward(bridge: Ipv4Addr, url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap();
     let address = rest.split('/').next().unwrap().to_owned();
@@ -201,7 +201,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What a Docker command prints, if it works.
+/// The output of a Docker command, if it succeeds.
 async fn docker(args: &[&str]) -> Option<String> {
     let output = Command::new("docker").args(args).stdin(Stdio::null()).output().await.ok()?;
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
