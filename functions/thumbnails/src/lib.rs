@@ -337,7 +337,7 @@ impl App {
             Err(Error::NotFound) => return Err(Failure::Permanent("File not found".into())),
             Err(error) => return Err(error.into()),
         }
-        delivery.format.get_or_init(|| picture::format(&source));
+        delivery.format.get_or_init(|| picture::format_name(&source));
         let decoded = tokio::task::spawn_blocking(move || picture::thumbnails(&source)).await;
         let decoded = match decoded {
             Ok(decoded) => decoded.map_err(|error| error.to_string()),

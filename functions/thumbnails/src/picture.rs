@@ -1,18 +1,19 @@
-//! From the bytes of an image to the bytes of its thumbnails. Pure: no store, and no clock but for the time that the rows
-//! of a PNG may take. An image is shrunk while it is decoded, so that what it costs depends on its thumbnails' pixels as
-//! far as its format allows.
+//! Makes thumbnails: the bytes of an image in, the bytes of its thumbnails out. The code has no I/O, and reads the clock
+//! only to limit the time that the rows of a PNG take. An image is shrunk while it is decoded, so that time and memory
+//! depend on the pixels of the thumbnails, as far as the format allows, and not on the pixels of the source.
 
 #![allow(clippy::many_single_char_names, reason = "colour components have the names that their standards give them")]
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
-    reason = "pixels are converted all the time, and every number here is bounded by the limits on sizes"
+    reason = "pixel values are converted everywhere, and the limits on sizes bound every number here"
 )]
 
 use image::{DynamicImage, ImageFormat, RgbaImage, metadata::Orientation};
 use shared::limits::{SOURCE_PIXELS, SOURCE_SIDE, THUMBNAIL_WIDTHS};
 
+mod bounded_reader;
 mod color;
 mod encode;
 mod gif;
@@ -21,19 +22,18 @@ mod planes;
 mod png;
 mod resize;
 mod shrink;
-mod supply;
 mod webp;
 
 pub struct Thumbnail {
-    /// Of [`THUMBNAIL_WIDTHS`]; the picture is narrower where its source is.
+    /// One of [`THUMBNAIL_WIDTHS`]. If the source is narrower, the picture has the width of the source.
     pub width: u32,
     pub bytes: Vec<u8>,
     pub content_type: &'static str,
 }
 
-/// Why an image has no thumbnails. `Display` is what its owner is told.
+/// The reason why an image has no thumbnails. The owner of the image reads the `Display` text.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum ImageError {
     #[error("unsupported format")]
     UnsupportedFormat,
     #[error("too many pixels: {0} x {1}, the limit is 50 million and 16384 a side")]
@@ -42,8 +42,8 @@ pub enum Refusal {
     Damaged(String),
 }
 
-/// The format of an image by its first bytes, as the metrics name it.
-pub fn format(source: &[u8]) -> &'static str {
+/// The format of an image, by its first bytes, as the metrics name it.
+pub fn format_name(source: &[u8]) -> &'static str {
     match image::guess_format(source) {
         Ok(ImageFormat::Jpeg) => "jpeg",
         Ok(ImageFormat::Png) => "png",
@@ -53,73 +53,76 @@ pub fn format(source: &[u8]) -> &'static str {
     }
 }
 
-/// One thumbnail for each width, the largest first.
+/// Makes one thumbnail for each width, the largest first.
 ///
 /// # Errors
-/// A format other than JPEG, PNG, GIF and WebP, by content and not by name; more pixels in the header than the
-/// limits allow, before anything is decoded; damaged data.
-pub fn thumbnails(source: &[u8]) -> Result<Vec<Thumbnail>, Refusal> {
-    let widest = match image::guess_format(source) {
-        Ok(ImageFormat::Jpeg) => jpeg::widest(source)?,
-        Ok(ImageFormat::Png) => png::widest(source)?,
-        Ok(ImageFormat::Gif) => gif::widest(source)?,
-        Ok(ImageFormat::WebP) => webp::widest(source)?,
-        _ => return Err(Refusal::UnsupportedFormat),
+/// `UnsupportedFormat` if the bytes are not a JPEG, PNG, GIF or WebP, whatever the file is called. `TooManyPixels` if the
+/// size in the header is above the limits; nothing is decoded then. `Damaged` if the data is damaged.
+pub fn thumbnails(source: &[u8]) -> Result<Vec<Thumbnail>, ImageError> {
+    let decoded = match image::guess_format(source) {
+        Ok(ImageFormat::Jpeg) => jpeg::decode(source)?,
+        Ok(ImageFormat::Png) => png::decode(source)?,
+        Ok(ImageFormat::Gif) => gif::decode(source)?,
+        Ok(ImageFormat::WebP) => webp::decode(source)?,
+        _ => return Err(ImageError::UnsupportedFormat),
     };
-    let Target { full, orientation, .. } = widest.target;
-    let full = turned(full, orientation);
-    let (colors, format) = (widest.colors.in_srgb(), widest.format);
-    let mut picture = upright(color::srgb(widest)?, orientation)?;
-    let mut made = Vec::with_capacity(THUMBNAIL_WIDTHS.len());
-    // Each is made of the one before it, which has all that it needs and far fewer pixels than the source.
+    let Target { source_size, orientation, .. } = decoded.target;
+    let source_size = oriented_size(source_size, orientation);
+    let (color_type, format) = (decoded.color_type.in_srgb(), decoded.format);
+    let mut picture = apply_orientation(color::to_srgb(decoded)?, orientation)?;
+    let mut thumbnails = Vec::with_capacity(THUMBNAIL_WIDTHS.len());
+    // Each thumbnail is made from the larger one before it, which has every detail that the smaller one needs and far
+    // fewer pixels than the source.
     for width in THUMBNAIL_WIDTHS {
-        let size = fitted(full, width);
+        let size = fit_width(source_size, width);
         if size != (picture.width, picture.height) {
-            picture = resize::rgba(&picture, size, colors.has_alpha())?;
+            picture = resize::rgba(&picture, size, color_type.has_alpha())?;
         }
-        made.push(encode::encoded(&picture, width, colors, format)?);
+        thumbnails.push(encode::encode(&picture, width, color_type, format)?);
     }
-    Ok(made)
+    Ok(thumbnails)
 }
 
-/// The widest thumbnail, as its format gave it: on its side perhaps, and in colours of its own.
-struct Widest {
+/// The widest thumbnail as it was decoded: before its orientation is applied, and in its own colours.
+struct Decoded {
     target: Target,
     pixels: Vec<[u8; 4]>,
-    colors: Colors,
+    color_type: ColorType,
+    /// The colour profile (ICC).
     icc: Option<Vec<u8>>,
-    format: Format,
+    format: OutputFormat,
 }
 
-/// What of a pixel's four bytes counts.
+/// The meaning of the four bytes of a pixel. Grey levels stand in red, green and blue alike.
 #[derive(Clone, Copy, PartialEq)]
-enum Colors {
+enum ColorType {
     Grey,
     GreyAlpha,
     Rgb,
     Rgba,
-    /// Ink.
+    /// Four inks instead of RGBA.
     Cmyk,
 }
 
-impl Colors {
+impl ColorType {
     fn has_alpha(self) -> bool {
         matches!(self, Self::GreyAlpha | Self::Rgba)
     }
 
+    /// The colour type after the conversion to sRGB.
     fn in_srgb(self) -> Self {
         if self == Self::Cmyk { Self::Rgb } else { self }
     }
 }
 
-/// What a thumbnail is.
+/// The file format of the thumbnails.
 #[derive(Clone, Copy, PartialEq)]
-enum Format {
+enum OutputFormat {
     Jpeg,
     Png,
 }
 
-/// RGBA pixels. `extent` is how much of them is the image: the last may stand for less than a whole one.
+/// RGBA pixels. `extent` is the part of them that the image covers: the last row and column may cover less than a pixel.
 struct Pixels {
     width: u32,
     height: u32,
@@ -127,28 +130,33 @@ struct Pixels {
     rgba: Vec<[u8; 4]>,
 }
 
-/// What an image is to become while it is decoded: its widest thumbnail.
+/// The widest thumbnail of an image. The decoders shrink the image to it.
 #[derive(Clone, Copy)]
 struct Target {
-    /// The size of the image as it is stored.
-    full: (u32, u32),
+    /// The size of the image as the file stores it, before its orientation is applied.
+    source_size: (u32, u32),
     orientation: Orientation,
-    /// The size of the thumbnail before it is turned upright.
+    /// The size of the thumbnail before its orientation is applied.
     size: (u32, u32),
-    /// How much smaller that is, at most 1.
+    /// The width of the thumbnail divided by the width of the image, at most 1.
     scale: f64,
 }
 
 impl Target {
-    fn of(full: (u32, u32), orientation: Orientation) -> Self {
-        let upright = turned(full, orientation);
-        let scale = (f64::from(THUMBNAIL_WIDTHS[0]) / f64::from(upright.0)).min(1.0);
-        Self { full, orientation, size: turned(fitted(upright, THUMBNAIL_WIDTHS[0]), orientation), scale }
+    fn new(source_size: (u32, u32), orientation: Orientation) -> Self {
+        let oriented = oriented_size(source_size, orientation);
+        let scale = (f64::from(THUMBNAIL_WIDTHS[0]) / f64::from(oriented.0)).min(1.0);
+        Self {
+            source_size,
+            orientation,
+            size: oriented_size(fit_width(oriented, THUMBNAIL_WIDTHS[0]), orientation),
+            scale,
+        }
     }
 }
 
-/// A size as it is after an orientation is applied, or before.
-fn turned((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
+/// The size after an orientation is applied. The same function gives the size before it.
+fn oriented_size((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
     match orientation {
         Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
             (height, width)
@@ -157,7 +165,7 @@ fn turned((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
     }
 }
 
-fn upright(pixels: Pixels, orientation: Orientation) -> Result<Pixels, Refusal> {
+fn apply_orientation(pixels: Pixels, orientation: Orientation) -> Result<Pixels, ImageError> {
     if orientation == Orientation::NoTransforms {
         return Ok(pixels);
     }
@@ -169,27 +177,28 @@ fn upright(pixels: Pixels, orientation: Orientation) -> Result<Pixels, Refusal> 
     Ok(Pixels { width, height, extent: (width.into(), height.into()), rgba })
 }
 
-/// The size of a thumbnail: the width asked for or the source's own if that is smaller, the aspect kept.
-fn fitted((width, height): (u32, u32), target: u32) -> (u32, u32) {
+/// The size of a thumbnail: this width, or the width of the source if that is smaller, with the aspect ratio kept.
+fn fit_width((width, height): (u32, u32), target: u32) -> (u32, u32) {
     if width <= target {
         return (width, height);
     }
-    // Round half up, in integers; at least a pixel.
+    // The height is rounded half up, in integers, to at least one pixel.
     let scaled = (2 * u64::from(target) * u64::from(height) + u64::from(width)) / (2 * u64::from(width));
     (target, u32::try_from(scaled).unwrap_or(u32::MAX).max(1))
 }
 
-/// The size in a header, before anything is done for it.
-fn checked_size(width: u32, height: u32) -> Result<(u32, u32), Refusal> {
+/// Checks the size in a header. Nothing is allocated for an image before this check.
+fn check_size(width: u32, height: u32) -> Result<(u32, u32), ImageError> {
     if width > SOURCE_SIDE || height > SOURCE_SIDE || u64::from(width) * u64::from(height) > SOURCE_PIXELS {
-        return Err(Refusal::TooManyPixels(width, height));
+        return Err(ImageError::TooManyPixels(width, height));
     }
     if width == 0 || height == 0 { Err(damaged("it has no pixels")) } else { Ok((width, height)) }
 }
 
-fn damaged(error: impl std::fmt::Display) -> Refusal {
-    Refusal::Damaged(error.to_string())
+fn damaged(error: impl std::fmt::Display) -> ImageError {
+    ImageError::Damaged(error.to_string())
 }
+
 #[cfg(test)]
 mod tests {
     use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
@@ -197,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_aspect_is_kept_and_a_half_is_rounded_up() {
+    fn the_aspect_ratio_is_kept_and_a_half_is_rounded_up() {
         for (size, sizes) in [
             ((1200, 801), [(500, 334), (250, 167), (100, 67)]),
             ((471, 512), [(471, 512), (250, 272), (100, 109)]),
@@ -205,19 +214,19 @@ mod tests {
             ((16_384, 1), [(500, 1), (250, 1), (100, 1)]),
             ((1, 16_384), [(1, 16_384), (1, 16_384), (1, 16_384)]),
         ] {
-            assert_eq!(THUMBNAIL_WIDTHS.map(|target| fitted(size, target)), sizes);
+            assert_eq!(THUMBNAIL_WIDTHS.map(|target| fit_width(size, target)), sizes);
         }
     }
 
     #[test]
-    fn what_is_no_image_is_an_unsupported_format() {
+    fn other_bytes_are_an_unsupported_format() {
         for source in [&b""[..], b"hello", b"<svg/>", b"BM\x00\x00", b"\0\0\0\x20ftypheic"] {
-            assert!(matches!(thumbnails(source), Err(Refusal::UnsupportedFormat)), "{source:?}");
+            assert!(matches!(thumbnails(source), Err(ImageError::UnsupportedFormat)), "{source:?}");
         }
     }
 
-    /// A picture of waves that get shorter, with an edge, as a JPEG.
-    fn jpeg(width: u16, height: u16, set: impl FnOnce(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
+    /// A JPEG of waves that get shorter, and of one edge.
+    fn encode_jpeg(width: u16, height: u16, set: impl FnOnce(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
         let (mut jpeg, mut pixels) = (Vec::new(), Vec::new());
         for y in 0..u32::from(height) {
             for x in 0..u32::from(width) {
@@ -231,104 +240,105 @@ mod tests {
         jpeg
     }
 
-    fn bytes(source: &[u8]) -> Vec<Vec<u8>> {
+    fn thumbnail_bytes(source: &[u8]) -> Vec<Vec<u8>> {
         thumbnails(source).unwrap().into_iter().map(|thumbnail| thumbnail.bytes).collect()
     }
 
     #[test]
-    fn it_does_not_matter_in_what_scans_a_jpeg_is_stored() {
-        // At every N/8, of sizes that no block divides.
+    fn the_scans_of_a_jpeg_do_not_change_its_thumbnails() {
+        // Widths that lead to every N/8, and that are no multiples of a block.
         for width in [499, 507, 601, 717, 811, 1003, 1337, 2001, 4001] {
             for sampling in [SamplingFactor::F_1_1, SamplingFactor::F_2_1, SamplingFactor::F_2_2, SamplingFactor::F_1_2]
             {
-                let at_once = bytes(&jpeg(width, 301, |encoder| encoder.set_sampling_factor(sampling)));
-                let by_frequency = jpeg(width, 301, |encoder| {
+                let one_scan =
+                    thumbnail_bytes(&encode_jpeg(width, 301, |encoder| encoder.set_sampling_factor(sampling)));
+                let by_frequency = encode_jpeg(width, 301, |encoder| {
                     encoder.set_sampling_factor(sampling);
                     encoder.set_progressive(true);
                 });
-                let by_component = jpeg(width, 301, |encoder| {
+                let by_component = encode_jpeg(width, 301, |encoder| {
                     encoder.set_sampling_factor(sampling);
                     encoder.set_optimized_huffman_tables(true);
                 });
-                let with_restarts = jpeg(width, 301, |encoder| {
+                let with_restarts = encode_jpeg(width, 301, |encoder| {
                     encoder.set_sampling_factor(sampling);
                     encoder.set_restart_interval(7);
                 });
-                assert!(at_once == bytes(&by_frequency), "{width} {sampling:?}");
-                assert!(at_once == bytes(&by_component), "{width} {sampling:?}");
-                assert!(at_once == bytes(&with_restarts), "{width} {sampling:?}");
+                assert!(one_scan == thumbnail_bytes(&by_frequency), "{width} {sampling:?}");
+                assert!(one_scan == thumbnail_bytes(&by_component), "{width} {sampling:?}");
+                assert!(one_scan == thumbnail_bytes(&with_restarts), "{width} {sampling:?}");
             }
         }
     }
 
-    /// A JPEG whose first scan comes a number of times.
-    fn with_scans(jpeg: &[u8], times: usize) -> Vec<u8> {
-        let at = |from: usize, is_it: fn(u8) -> bool| {
-            from + jpeg[from..].windows(2).position(|two| two[0] == 0xff && is_it(two[1])).unwrap()
+    /// The JPEG with its first scan repeated to `count` copies.
+    fn with_repeated_scan(jpeg: &[u8], count: usize) -> Vec<u8> {
+        let find_marker = |from: usize, matches: fn(u8) -> bool| {
+            from + jpeg[from..].windows(2).position(|two| two[0] == 0xff && matches(two[1])).unwrap()
         };
-        let start = at(0, |marker| marker == 0xda);
-        let end = at(start + 2, |marker| !matches!(marker, 0 | 0xd0..=0xd7));
-        [&jpeg[..start], &jpeg[start..end].repeat(times), &jpeg[end..]].concat()
+        let start = find_marker(0, |marker| marker == 0xda);
+        let end = find_marker(start + 2, |marker| !matches!(marker, 0 | 0xd0..=0xd7));
+        [&jpeg[..start], &jpeg[start..end].repeat(count), &jpeg[end..]].concat()
     }
 
     #[test]
     fn a_jpeg_that_repeats_a_scan_is_damaged() {
-        let at_once = jpeg(640, 480, |_| {});
-        let by_component = jpeg(640, 480, |encoder| {
+        let one_scan = encode_jpeg(640, 480, |_| {});
+        let by_component = encode_jpeg(640, 480, |encoder| {
             encoder.set_optimized_huffman_tables(true);
         });
-        let by_frequency = jpeg(640, 480, |encoder| {
+        let by_frequency = encode_jpeg(640, 480, |encoder| {
             encoder.set_progressive(true);
         });
-        // A coefficient has 14 bits, each of which may have a progressive scan.
-        for (jpeg, most) in [(at_once, 1), (by_component, 1), (by_frequency, 14)] {
-            assert!(thumbnails(&with_scans(&jpeg, most)).is_ok());
-            let refusal = thumbnails(&with_scans(&jpeg, most + 1)).err().unwrap();
-            assert_eq!(refusal.to_string(), "damaged image: a component is repeated");
+        // A coefficient has 14 bits, and a progressive JPEG may have one scan for each of them.
+        for (jpeg, most) in [(one_scan, 1), (by_component, 1), (by_frequency, 14)] {
+            assert!(thumbnails(&with_repeated_scan(&jpeg, most)).is_ok());
+            let error = thumbnails(&with_repeated_scan(&jpeg, most + 1)).err().unwrap();
+            assert_eq!(error.to_string(), "damaged image: a component is repeated");
         }
     }
 
     #[test]
-    fn a_jpeg_may_define_tables_that_no_scan_needs() {
-        let jpeg = jpeg(640, 480, |_| {});
-        // DHT: AC table 3, of one code that would have to be longer, for symbol 1.
+    fn a_jpeg_may_define_unused_huffman_tables() {
+        let jpeg = encode_jpeg(640, 480, |_| {});
+        // DHT: AC table 3, with three codes of length 1. Only two such codes exist, so building this table would fail.
         let table = [&[0x13, 3][..], &[0; 15], &[1, 2, 3]].concat();
         let with_tables = |count: usize| {
             let length = u16::try_from(2 + table.len()).unwrap().to_be_bytes();
             let segment = [&[0xff, 0xc4][..], &length, &table].concat();
             [&jpeg[..2], &segment.repeat(count), &jpeg[2..]].concat()
         };
-        // The encoder defines four.
-        assert!(bytes(&with_tables(60)) == bytes(&jpeg));
-        let refusal = thumbnails(&with_tables(61)).err().unwrap();
-        assert_eq!(refusal.to_string(), "damaged image: more than 64 Huffman tables for a scan");
+        // The encoder itself defines four tables.
+        assert!(thumbnail_bytes(&with_tables(60)) == thumbnail_bytes(&jpeg));
+        let error = thumbnails(&with_tables(61)).err().unwrap();
+        assert_eq!(error.to_string(), "damaged image: more than 64 Huffman tables for a scan");
     }
 
     #[test]
-    fn a_jpeg_that_was_cut_off_is_damaged() {
+    fn a_truncated_jpeg_is_damaged() {
         for is_progressive in [false, true] {
-            let jpeg = jpeg(640, 480, |encoder| encoder.set_progressive(is_progressive));
-            // A preview in a header has an end of its own.
+            let jpeg = encode_jpeg(640, 480, |encoder| encoder.set_progressive(is_progressive));
+            // An APP1 segment that contains a preview with its own EOI marker.
             let preview = [&[0xff, 0xe1, 0, 6, 0xff, 0xd8, 0xff, 0xd9][..], &jpeg[2..]].concat();
             let mut whole = jpeg[..2].to_vec();
             whole.extend(preview);
             assert!(thumbnails(&whole).is_ok());
             for length in [whole.len() - 2, whole.len() - 100, whole.len() / 2, 600, 20, 3] {
-                assert!(matches!(thumbnails(&whole[..length]), Err(Refusal::Damaged(_))), "{length}");
+                assert!(matches!(thumbnails(&whole[..length]), Err(ImageError::Damaged(_))), "{length}");
             }
         }
     }
 
     #[test]
-    fn a_header_that_promises_too_much_is_refused_before_decoding() {
+    fn a_header_with_too_many_pixels_is_refused_before_decoding() {
         let mut png = Vec::new();
         let encoder = ::png::Encoder::new(&mut png, 1, 1);
         encoder.write_header().unwrap().write_image_data(&[0]).unwrap();
-        // Width and height stand at bytes 16 and 20; the checksum of that chunk at 29 covers them.
+        // Bytes 16 and 20 hold width and height. The checksum of their chunk is at byte 29.
         png[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
         let crc = crc32(&png[12..29]);
         png[29..33].copy_from_slice(&crc.to_be_bytes());
-        assert!(matches!(thumbnails(&png), Err(Refusal::TooManyPixels(100_000, 100_000))));
+        assert!(matches!(thumbnails(&png), Err(ImageError::TooManyPixels(100_000, 100_000))));
     }
 
     fn crc32(bytes: &[u8]) -> u32 {

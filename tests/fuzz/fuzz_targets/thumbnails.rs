@@ -7,6 +7,6 @@ use thumbnails::picture;
 fuzz_target!(|source: &[u8]| {
     match picture::thumbnails(source) {
         Ok(made) => assert!(made.len() == 3 && made.iter().all(|thumbnail| !thumbnail.bytes.is_empty())),
-        Err(refusal) => assert!(!refusal.to_string().is_empty()),
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 });

@@ -51,14 +51,14 @@ fn run(job: &Job) -> Result<Report> {
     let idle_kb = memory("VmRSS:")?;
     let source = fs::read(&job.source).with_context(|| format!("cannot read {}", job.source.display()))?;
     let (started, cpu) = (Instant::now(), cpu_ms());
-    let mut made = picture::thumbnails(&source);
+    let mut result = picture::thumbnails(&source);
     for _ in 1..job.repeat {
-        made = picture::thumbnails(&source);
+        result = picture::thumbnails(&source);
     }
     let (cpu_ms, wall_ms) = (cpu_ms() - cpu, started.elapsed().as_secs_f64() * 1e3);
-    let (thumbnails, error) = match made {
+    let (thumbnails, error) = match result {
         Ok(thumbnails) => (thumbnails, None),
-        Err(refusal) => (Vec::new(), Some(refusal.to_string())),
+        Err(error) => (Vec::new(), Some(error.to_string())),
     };
     if let Some(folder) = &job.out {
         for thumbnail in &thumbnails {

@@ -1,30 +1,30 @@
-//! Colours as the web expects them: sRGB.
+//! Converts colours to sRGB, which browsers expect.
 
 use moxcms::{ColorProfile, DataColorSpace, Layout, ParsingOptions, TransformOptions};
 use shared::limits::{PROFILE_BYTES, PROFILE_TAGS};
 
-use super::{Colors, Pixels, Refusal, Widest, damaged};
+use super::{ColorType, Decoded, ImageError, Pixels, damaged};
 
-/// The pixels in sRGB. A profile that is broken, or made for other colours, is ignored, as browsers do.
-pub fn srgb(widest: Widest) -> Result<Pixels, Refusal> {
-    let Widest { target, mut pixels, colors, icc, .. } = widest;
-    let profile = icc.and_then(|icc| profile(&icc));
+/// Converts the pixels to sRGB. A profile that is broken or made for another colour type is ignored, as browsers do.
+pub fn to_srgb(decoded: Decoded) -> Result<Pixels, ImageError> {
+    let Decoded { target, mut pixels, color_type, icc, .. } = decoded;
+    let profile = icc.and_then(|icc| parse_profile(&icc));
     let profile = profile.filter(|profile| {
         profile.color_space
-            == match colors {
-                Colors::Grey | Colors::GreyAlpha => DataColorSpace::Gray,
-                Colors::Rgb | Colors::Rgba => DataColorSpace::Rgb,
-                Colors::Cmyk => DataColorSpace::Cmyk,
+            == match color_type {
+                ColorType::Grey | ColorType::GreyAlpha => DataColorSpace::Gray,
+                ColorType::Rgb | ColorType::Rgba => DataColorSpace::Rgb,
+                ColorType::Cmyk => DataColorSpace::Cmyk,
             }
     });
     let is_converted = match profile {
-        Some(profile) => converted(&profile, colors, &mut pixels).is_ok(),
+        Some(profile) => apply_profile(&profile, color_type, &mut pixels).is_ok(),
         None => false,
     };
-    if colors == Colors::Cmyk && !is_converted {
+    if color_type == ColorType::Cmyk && !is_converted {
         for [c, m, y, k] in &mut pixels {
-            let left = |ink: u8| ((255 - u16::from(ink)) * (255 - u16::from(*k)) / 255) as u8;
-            (*c, *m, *y) = (left(*c), left(*m), left(*y));
+            let reflected = |ink: u8| ((255 - u16::from(ink)) * (255 - u16::from(*k)) / 255) as u8;
+            (*c, *m, *y) = (reflected(*c), reflected(*m), reflected(*y));
             *k = 255;
         }
     }
@@ -35,17 +35,21 @@ pub fn srgb(widest: Widest) -> Result<Pixels, Refusal> {
     Ok(Pixels { width, height, extent: (width.into(), height.into()), rgba: pixels })
 }
 
-/// A profile that can be read, and whose size is that of a profile in use.
-fn profile(icc: &[u8]) -> Option<ColorProfile> {
-    // The table of tags stands behind a header of 128 bytes, and begins with their number.
+/// Parses a profile. Returns none if the profile is broken or larger than the limits.
+fn parse_profile(icc: &[u8]) -> Option<ColorProfile> {
+    // The tag table follows a header of 128 bytes, and begins with the number of tags.
     let tags = u32::from_be_bytes(*icc.get(128..)?.first_chunk()?);
     let options = ParsingOptions { max_profile_size: PROFILE_BYTES, ..ParsingOptions::default() };
     if tags > PROFILE_TAGS { None } else { ColorProfile::new_from_slice_with_options(icc, options).ok() }
 }
 
-fn converted(profile: &ColorProfile, colors: Colors, pixels: &mut [[u8; 4]]) -> Result<(), moxcms::CmsError> {
+fn apply_profile(
+    profile: &ColorProfile,
+    color_type: ColorType,
+    pixels: &mut [[u8; 4]],
+) -> Result<(), moxcms::CmsError> {
     let (srgb, options) = (ColorProfile::new_srgb(), TransformOptions::default());
-    if matches!(colors, Colors::Grey | Colors::GreyAlpha) {
+    if matches!(color_type, ColorType::Grey | ColorType::GreyAlpha) {
         let transform = profile.create_transform_8bit(Layout::Gray, &srgb, Layout::Rgb, options)?;
         let levels: [u8; 256] = std::array::from_fn(|level| level as u8);
         let mut converted = [[0; 3]; 256];

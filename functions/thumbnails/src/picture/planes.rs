@@ -1,26 +1,26 @@
-//! Colours in planes, each at a size of its own, as JPEG and lossy WebP store them.
+//! Colour components in planes of their own sizes, as JPEG and lossy WebP store them.
 
-use super::{Refusal, resize};
+use super::{ImageError, resize};
 
-/// One component of the colours, shrunk.
+/// One colour component, shrunk.
 pub struct Plane {
     pub width: u32,
     pub height: u32,
-    /// How much of it is the image, in pixels: the last one may stand for less than a whole one.
+    /// The part of the plane that the image covers, in pixels: the last row and column may cover less than a pixel.
     pub extent: (f64, f64),
     pub pixels: Vec<u8>,
 }
 
-/// What the components are.
+/// The meaning of the components.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Model {
+pub enum ColorSpace {
     Grey,
-    /// Of the whole range, as JFIF has it.
+    /// Full range, as in JFIF.
     YCbCr,
-    /// Of the range of television, as WebP has it.
+    /// Limited range (16 to 235), as in video and WebP.
     LimitedYCbCr,
     Rgb,
-    /// Ink, or what is left of white if `inverted`, as Adobe writes it.
+    /// Ink. If `inverted`, 255 means no ink, as Adobe writes it.
     Cmyk {
         inverted: bool,
     },
@@ -30,32 +30,32 @@ pub enum Model {
     },
 }
 
-/// Pixels of one size: RGBA, or CMYK as ink.
-pub fn pixels(planes: Vec<Plane>, model: Model, size: (u32, u32)) -> Result<Vec<[u8; 4]>, Refusal> {
+/// Merges planes into pixels of this size: RGBA, or CMYK where 255 means full ink.
+pub fn merge(planes: Vec<Plane>, color_space: ColorSpace, size: (u32, u32)) -> Result<Vec<[u8; 4]>, ImageError> {
     let planes: Vec<Vec<u8>> = planes.into_iter().map(|plane| resize::plane(plane, size)).collect::<Result<_, _>>()?;
-    let three = |a: &[u8], b: &[u8], c: &[u8], to: fn(u8, u8, u8) -> [u8; 3]| {
+    let merge_three = |a: &[u8], b: &[u8], c: &[u8], to_rgb: fn(u8, u8, u8) -> [u8; 3]| {
         let pixels = a.iter().zip(b).zip(c).map(|((&a, &b), &c)| {
-            let [r, g, b] = to(a, b, c);
+            let [r, g, b] = to_rgb(a, b, c);
             [r, g, b, 255]
         });
         pixels.collect()
     };
-    Ok(match (model, &planes[..]) {
-        (Model::YCbCr, [y, cb, cr]) => three(y, cb, cr, rgb),
-        (Model::LimitedYCbCr, [y, cb, cr]) => three(y, cb, cr, rgb_of_limited),
-        (Model::Rgb, [r, g, b]) => three(r, g, b, |r, g, b| [r, g, b]),
-        (Model::Cmyk { inverted }, [c, m, y, k]) => {
-            let ink = if inverted { 255 } else { 0 };
+    Ok(match (color_space, &planes[..]) {
+        (ColorSpace::YCbCr, [y, cb, cr]) => merge_three(y, cb, cr, ycbcr_to_rgb),
+        (ColorSpace::LimitedYCbCr, [y, cb, cr]) => merge_three(y, cb, cr, limited_ycbcr_to_rgb),
+        (ColorSpace::Rgb, [r, g, b]) => merge_three(r, g, b, |r, g, b| [r, g, b]),
+        (ColorSpace::Cmyk { inverted }, [c, m, y, k]) => {
+            let inversion = if inverted { 255 } else { 0 };
             let all = c.iter().zip(m).zip(y.iter().zip(k));
-            all.map(|((c, m), (y, k))| [c, m, y, k].map(|left| left ^ ink)).collect()
+            all.map(|((c, m), (y, k))| [c, m, y, k].map(|value| value ^ inversion)).collect()
         }
-        (Model::Ycck { inverted }, [y, cb, cr, k]) => {
-            let ink = if inverted { 255 } else { 0 };
+        (ColorSpace::Ycck { inverted }, [y, cb, cr, k]) => {
+            let inversion = if inverted { 255 } else { 0 };
             let all = y.iter().zip(cb).zip(cr.iter().zip(k));
             let all = all.map(|((&y, &cb), (&cr, &k))| {
-                // What YCbCr gives is red, green and blue, the inverse of the ink that is stored.
-                let [r, g, b] = rgb(y, cb, cr);
-                [255 - r, 255 - g, 255 - b, k].map(|left| left ^ ink)
+                // YCbCr gives red, green and blue, which are the inverse of the stored inks.
+                let [r, g, b] = ycbcr_to_rgb(y, cb, cr);
+                [255 - r, 255 - g, 255 - b, k].map(|value| value ^ inversion)
             });
             all.collect()
         }
@@ -64,21 +64,21 @@ pub fn pixels(planes: Vec<Plane>, model: Model, size: (u32, u32)) -> Result<Vec<
     })
 }
 
-/// ITU-T T.871, in 16 bits of fraction.
+/// ITU-T T.871, in fixed point with 16 fraction bits.
 #[inline]
-fn rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
+fn ycbcr_to_rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     let (y, cb, cr) = ((i32::from(y) << 16) + (1 << 15), i32::from(cb) - 128, i32::from(cr) - 128);
-    [y + 91_881 * cr, y - 22_554 * cb - 46_802 * cr, y + 116_130 * cb].map(clamped)
+    [y + 91_881 * cr, y - 22_554 * cb - 46_802 * cr, y + 116_130 * cb].map(from_fixed_point)
 }
 
-/// ITU-R BT.601, in 16 bits of fraction.
+/// ITU-R BT.601, in fixed point with 16 fraction bits.
 #[inline]
-pub fn rgb_of_limited(y: u8, cb: u8, cr: u8) -> [u8; 3] {
+pub fn limited_ycbcr_to_rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     let (y, cb, cr) = ((i32::from(y) - 16) * 76_309 + (1 << 15), i32::from(cb) - 128, i32::from(cr) - 128);
-    [y + 104_597 * cr, y - 25_675 * cb - 53_279 * cr, y + 132_201 * cb].map(clamped)
+    [y + 104_597 * cr, y - 25_675 * cb - 53_279 * cr, y + 132_201 * cb].map(from_fixed_point)
 }
 
 #[inline]
-fn clamped(value: i32) -> u8 {
+fn from_fixed_point(value: i32) -> u8 {
     (value >> 16).clamp(0, 255) as u8
 }

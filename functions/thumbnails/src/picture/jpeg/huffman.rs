@@ -1,90 +1,91 @@
-//! Huffman codes, and the stream of bits that they stand in.
+//! Huffman tables, and the bit stream of a scan.
 
-use super::{Refusal, damaged};
+use super::{ImageError, damaged};
 
-/// Codes up to this length are found with one look into a table.
-const LOOK: u32 = 10;
+/// Codes up to this length are decoded by one table lookup.
+const LOOKUP_BITS: u32 = 10;
 
-/// How far the table looks that passes over coefficients.
-const PASS: u32 = 12;
+/// The bits that one lookup examines when coefficients are skipped.
+const SKIP_LOOKUP_BITS: u32 = 12;
 
-/// A Huffman table: what its DHT segment says. Its codes are built for the first scan that needs the table, because a
-/// file may define thousands of tables that no scan needs.
-pub struct Table<'a> {
-    /// BITS of ITU-T T.81: how many codes there are of each length from 1 to 16.
-    counts: &'a [u8; 16],
-    /// HUFFVAL of ITU-T T.81: what the codes stand for, from the shortest code to the longest.
-    symbols: &'a [u8],
-    codes: Option<Codes>,
+/// A Huffman table specification: the content of a DHT segment. The table is built for the first scan that needs it,
+/// because a file may define thousands of tables that no scan needs.
+pub struct HuffmanSpec<'a> {
+    /// BITS of ITU-T T.81: the number of codes of each length from 1 to 16.
+    bits: &'a [u8; 16],
+    /// HUFFVAL of ITU-T T.81: the symbols of the codes, from the shortest code to the longest.
+    huffval: &'a [u8],
+    table: Option<HuffmanTable>,
 }
 
-impl<'a> Table<'a> {
-    pub fn new(counts: &'a [u8; 16], symbols: &'a [u8]) -> Self {
-        Self { counts, symbols, codes: None }
+impl<'a> HuffmanSpec<'a> {
+    pub fn new(bits: &'a [u8; 16], huffval: &'a [u8]) -> Self {
+        Self { bits, huffval, table: None }
     }
 
-    /// Builds the codes, unless a scan before has built them. `with_passes`: for [`Bits::pass`], too.
+    /// Builds the table, unless an earlier scan has built it. [`BitReader::skip_coefficients`] needs `with_skips`.
     ///
     /// # Errors
-    /// `Damaged` where the lengths are not those of a code.
-    pub fn build(&mut self, with_passes: bool) -> Result<(), Refusal> {
-        if self.codes.is_none() {
-            let codes = Codes::new(self.counts, self.symbols)?;
-            self.codes = Some(if with_passes { codes.with_passes() } else { codes });
+    /// `Damaged` if no code has these lengths.
+    pub fn build(&mut self, with_skips: bool) -> Result<(), ImageError> {
+        if self.table.is_none() {
+            let table = HuffmanTable::new(self.bits, self.huffval)?;
+            self.table = Some(if with_skips { table.with_skips() } else { table });
         }
         Ok(())
     }
 
-    /// The codes, if they are built.
-    pub fn codes(&self) -> Option<&Codes> {
-        self.codes.as_ref()
+    /// The table, if it is built.
+    pub fn table(&self) -> Option<&HuffmanTable> {
+        self.table.as_ref()
     }
 }
 
-/// The codes of one table, for coefficients of either sort.
-pub struct Codes {
-    /// By the next [`LOOK`] bits: the length of the code in the high byte, its symbol in the low one; 0 for a longer code.
-    short: Box<[u16; 1 << LOOK]>,
-    /// By the next [`PASS`] bits: how many bits and how many coefficients all codes take that begin there and whose end
-    /// is in sight; 0 where not even one does.
-    pass: Box<[Pass; 1 << PASS]>,
-    /// By length: the first code that is too large for it, its bits shifted to the top of 16.
-    limits: [u32; 17],
-    /// By length: what to add to a code to get the place of its symbol.
+/// A Huffman table, for DC or AC coefficients.
+pub struct HuffmanTable {
+    /// Indexed by the next [`LOOKUP_BITS`] bits: the length of the code in the high byte, and its symbol in the low byte; 0
+    /// for a longer code.
+    short: Box<[u16; 1 << LOOKUP_BITS]>,
+    /// Indexed by the next [`SKIP_LOOKUP_BITS`] bits: the skip over all codes that lie in these bits; empty if not even one
+    /// code does.
+    skips: Box<[Skip; 1 << SKIP_LOOKUP_BITS]>,
+    /// Indexed by length: MAXCODE of ITU-T T.81 plus one, shifted to the top of 16 bits.
+    code_ends: [u32; 17],
+    /// Indexed by length: VALPTR minus MINCODE of ITU-T T.81, which added to a code gives the index of its symbol.
     offsets: [i32; 17],
-    symbols: Vec<u8>,
+    huffval: Vec<u8>,
 }
 
-/// A step over coefficients whose values nobody wants.
+/// A step over coefficients whose values are not needed.
 #[derive(Clone, Copy, Default)]
-struct Pass {
-    /// Codes and the values after them.
+struct Skip {
+    /// The number of bits of the codes and of the values after them.
     bits: u8,
-    /// How many coefficients, zeros included; [`END`] is added where the block ends.
+    /// The number of coefficients, zeros included. [`END_OF_BLOCK`] is added if the block ends.
     coefficients: u8,
 }
 
-/// The code that ends a block, in [`Pass::coefficients`].
-const END: u8 = 0x80;
+/// The flag for an EOB code, in [`Skip::coefficients`].
+const END_OF_BLOCK: u8 = 0x80;
 
-impl Codes {
-    /// From the body of a DHT segment: how many codes there are of each length from 1 to 16, and their symbols.
-    fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Self, Refusal> {
-        let mut codes = Self {
-            short: Box::new([0; 1 << LOOK]),
-            pass: Box::new([Pass::default(); 1 << PASS]),
-            limits: [0; 17],
+impl HuffmanTable {
+    /// Builds the table from BITS and HUFFVAL of a DHT segment.
+    fn new(bits: &[u8; 16], huffval: &[u8]) -> Result<Self, ImageError> {
+        let mut table = Self {
+            short: Box::new([0; 1 << LOOKUP_BITS]),
+            skips: Box::new([Skip::default(); 1 << SKIP_LOOKUP_BITS]),
+            code_ends: [0; 17],
             offsets: [0; 17],
-            symbols: symbols.to_vec(),
+            huffval: huffval.to_vec(),
         };
         let (mut code, mut index) = (0_u32, 0_usize);
-        for (length, &count) in (1_u32..).zip(counts) {
-            codes.offsets[length as usize] = i32::try_from(index).unwrap_or_default() - code.cast_signed();
-            for &symbol in symbols.get(index..index + usize::from(count)).ok_or_else(|| damaged("a Huffman table"))? {
-                if length <= LOOK {
-                    let first = (code << (LOOK - length)) as usize;
+        for (length, &count) in (1_u32..).zip(bits) {
+            table.offsets[length as usize] = i32::try_from(index).unwrap_or_default() - code.cast_signed();
+            for &symbol in huffval.get(index..index + usize::from(count)).ok_or_else(|| damaged("a Huffman table"))? {
+                if length <= LOOKUP_BITS {
+                    let first = (code << (LOOKUP_BITS - length)) as usize;
                     let entry = (length as u16) << 8 | u16::from(symbol);
-                    let range = codes.short.get_mut(first..first + (1 << (LOOK - length)));
+                    let range = table.short.get_mut(first..first + (1 << (LOOKUP_BITS - length)));
                     range.ok_or_else(|| damaged("a Huffman table"))?.fill(entry);
                 }
                 code += 1;
@@ -93,66 +94,66 @@ impl Codes {
             if code > 1 << length {
                 return Err(damaged("a Huffman table"));
             }
-            codes.limits[length as usize] = code << (16 - length);
+            table.code_ends[length as usize] = code << (16 - length);
             code <<= 1;
         }
-        Ok(codes)
+        Ok(table)
     }
 
-    /// Prepares [`Bits::pass`]; needed only for coefficients that are not DC, in sequential scans.
-    fn with_passes(mut self) -> Self {
-        for window in 0..1 << PASS {
-            self.pass[window] = self.chain(window as u32);
+    /// Prepares [`BitReader::skip_coefficients`]. Only the AC coefficients of sequential scans need it.
+    fn with_skips(mut self) -> Self {
+        for window in 0..1 << SKIP_LOOKUP_BITS {
+            self.skips[window] = self.skip_over(window as u32);
         }
         self
     }
 
-    /// As many codes as can be seen whole in a window of [`PASS`] bits.
-    fn chain(&self, window: u32) -> Pass {
-        let mut chain = Pass::default();
-        while u32::from(chain.bits) < PASS {
-            let rest = (window << chain.bits) & ((1 << PASS) - 1);
-            let entry = self.short[(rest >> (PASS - LOOK)) as usize];
+    /// The skip over as many codes as lie completely in a window of [`SKIP_LOOKUP_BITS`] bits.
+    fn skip_over(&self, window: u32) -> Skip {
+        let mut skip = Skip::default();
+        while u32::from(skip.bits) < SKIP_LOOKUP_BITS {
+            let rest = (window << skip.bits) & ((1 << SKIP_LOOKUP_BITS) - 1);
+            let entry = self.short[(rest >> (SKIP_LOOKUP_BITS - LOOKUP_BITS)) as usize];
             let (length, symbol) = ((entry >> 8) as u8, entry as u8);
-            if entry == 0 || u32::from(chain.bits) + u32::from(length) > PASS {
+            if entry == 0 || u32::from(skip.bits) + u32::from(length) > SKIP_LOOKUP_BITS {
                 break;
             }
-            let (run, size) = (symbol >> 4, symbol & 15);
-            if size == 0 && run < 15 {
-                chain.bits += length;
-                chain.coefficients |= END;
+            let (rrrr, ssss) = (symbol >> 4, symbol & 15);
+            if ssss == 0 && rrrr < 15 {
+                skip.bits += length;
+                skip.coefficients |= END_OF_BLOCK;
                 break;
             }
-            // A step must not pass over a whole block.
-            if chain.coefficients + run + 1 > 63 {
+            // One step must not skip a whole block.
+            if skip.coefficients + rrrr + 1 > 63 {
                 break;
             }
-            chain.bits += length + size;
-            chain.coefficients += run + 1;
+            skip.bits += length + ssss;
+            skip.coefficients += rrrr + 1;
         }
-        chain
+        skip
     }
 }
 
-/// The bits of a scan, up to its next marker; zeros after that.
-pub struct Bits<'a> {
+/// Reads the bits of a scan up to its next marker, and zeros after that.
+pub struct BitReader<'a> {
     data: &'a [u8],
-    /// Of the next byte that is not in the buffer.
+    /// The position of the next byte that is not in the buffer.
     at: usize,
-    /// The next bits, the first at the top.
+    /// The next bits, from the highest bit on.
     buffer: u64,
-    /// How many of them are valid.
+    /// The number of valid bits in the buffer.
     count: u32,
-    /// How many of the bits given out or in the buffer were never there.
+    /// The number of zeros that were added after the end of the data.
     missing: u32,
 }
 
-impl<'a> Bits<'a> {
+impl<'a> BitReader<'a> {
     pub fn new(data: &'a [u8], at: usize) -> Self {
         Self { data, at, buffer: 0, count: 0, missing: 0 }
     }
 
-    /// At least 32 bits in the buffer: more than any code and its value take.
+    /// Ensures at least 32 bits in the buffer, which is more than any code and its value take.
     #[inline]
     pub fn fill(&mut self) {
         if self.count >= 32 {
@@ -160,7 +161,7 @@ impl<'a> Bits<'a> {
         }
         if let Some(next) = self.data.get(self.at..self.at + 8) {
             let next = u64::from_be_bytes(next.try_into().unwrap_or_default());
-            // Whether a byte of it is 0xff: the highest bit of that byte stays set.
+            // If a byte is 0xff, the highest bit of that byte stays set.
             let inverted = !next;
             if inverted.wrapping_sub(0x0101_0101_0101_0101) & next & 0x8080_8080_8080_8080 == 0 {
                 self.buffer |= next >> self.count;
@@ -170,12 +171,12 @@ impl<'a> Bits<'a> {
                 return;
             }
         }
-        self.fill_slowly();
+        self.fill_bytewise();
     }
 
     #[cold]
-    fn fill_slowly(&mut self) {
-        // What stands below the valid bits is the beginning of the byte that comes next, or nothing.
+    fn fill_bytewise(&mut self) {
+        // Below the valid bits, the buffer may contain the beginning of the next byte.
         self.buffer &= !(u64::MAX >> self.count);
         while self.count <= 56 {
             let byte = match self.data.get(self.at..) {
@@ -198,93 +199,94 @@ impl<'a> Bits<'a> {
     }
 
     #[inline]
-    fn skip(&mut self, bits: u32) {
+    fn consume(&mut self, bits: u32) {
         self.buffer <<= bits;
         self.count -= bits;
     }
 
-    /// The next `bits` bits, from 1 to 16; of those that [`Self::fill`] has put there.
+    /// RECEIVE of ITU-T T.81: the next `bits` bits, from 1 to 16. The buffer must contain them; see [`Self::fill`].
     #[inline]
-    pub fn take(&mut self, bits: u32) -> u32 {
-        let taken = (self.buffer >> (64 - bits)) as u32;
-        self.skip(bits);
-        taken
+    pub fn receive(&mut self, bits: u32) -> u32 {
+        let received = (self.buffer >> (64 - bits)) as u32;
+        self.consume(bits);
+        received
     }
 
-    /// The next symbol. [`Self::fill`] before it; a value of up to 16 bits may be taken after it.
+    /// DECODE of ITU-T T.81: the next symbol. [`Self::fill`] must come before it, and is enough for the symbol and a value
+    /// of up to 16 bits after it.
     #[inline]
-    pub fn symbol(&mut self, codes: &Codes) -> Result<u8, Refusal> {
-        let entry = codes.short[(self.buffer >> (64 - LOOK)) as usize];
+    pub fn decode(&mut self, table: &HuffmanTable) -> Result<u8, ImageError> {
+        let entry = table.short[(self.buffer >> (64 - LOOKUP_BITS)) as usize];
         if entry != 0 {
-            self.skip(u32::from(entry >> 8));
+            self.consume(u32::from(entry >> 8));
             return Ok(entry as u8);
         }
-        self.long_symbol(codes)
+        self.decode_long(table)
     }
 
     #[cold]
-    fn long_symbol(&mut self, codes: &Codes) -> Result<u8, Refusal> {
+    fn decode_long(&mut self, table: &HuffmanTable) -> Result<u8, ImageError> {
         let next = (self.buffer >> 48) as u32;
-        for length in LOOK + 1..=16 {
-            if next < codes.limits[length as usize] {
+        for length in LOOKUP_BITS + 1..=16 {
+            if next < table.code_ends[length as usize] {
                 let code = (next >> (16 - length)).cast_signed();
-                self.skip(length);
-                let symbol = usize::try_from(code + codes.offsets[length as usize]).ok();
-                let symbol = symbol.and_then(|index| codes.symbols.get(index));
+                self.consume(length);
+                let index = usize::try_from(code + table.offsets[length as usize]).ok();
+                let symbol = index.and_then(|index| table.huffval.get(index));
                 return symbol.copied().ok_or_else(|| damaged("a code that means nothing"));
             }
         }
         Err(damaged("a code that means nothing"))
     }
 
-    /// A value of `size` bits, as JPEG writes them: without a sign bit, negative ones less one.
+    /// RECEIVE and EXTEND of ITU-T T.81: a signed value of `ssss` bits.
     #[inline]
-    pub fn value(&mut self, size: u32) -> i32 {
-        if size == 0 {
+    pub fn receive_extend(&mut self, ssss: u32) -> i32 {
+        if ssss == 0 {
             return 0;
         }
-        let bits = self.take(size).cast_signed();
-        if bits < 1 << (size - 1) { bits - (1 << size) + 1 } else { bits }
+        let bits = self.receive(ssss).cast_signed();
+        if bits < 1 << (ssss - 1) { bits - (1 << ssss) + 1 } else { bits }
     }
 
-    /// Passes over the rest of a block, from coefficient `k`.
+    /// Skips the rest of a block, from coefficient `k` on.
     #[inline]
-    pub fn pass(&mut self, codes: &Codes, mut k: u32) -> Result<(), Refusal> {
+    pub fn skip_coefficients(&mut self, table: &HuffmanTable, mut k: u32) -> Result<(), ImageError> {
         while k < 64 {
             self.fill();
-            let pass = codes.pass[(self.buffer >> (64 - PASS)) as usize];
-            let coefficients = u32::from(pass.coefficients & !END);
-            if pass.bits != 0 && k + coefficients <= 64 {
-                if pass.coefficients & END != 0 {
-                    // A block that is full already has no end of its own; the code belongs to the next one.
+            let skip = table.skips[(self.buffer >> (64 - SKIP_LOOKUP_BITS)) as usize];
+            let coefficients = u32::from(skip.coefficients & !END_OF_BLOCK);
+            if skip.bits != 0 && k + coefficients <= 64 {
+                if skip.coefficients & END_OF_BLOCK != 0 {
+                    // A full block has no EOB code, so this code would belong to the next block.
                     if k + coefficients < 64 {
-                        self.skip(u32::from(pass.bits));
+                        self.consume(u32::from(skip.bits));
                         return Ok(());
                     }
                 } else {
-                    self.skip(u32::from(pass.bits));
+                    self.consume(u32::from(skip.bits));
                     k += coefficients;
                     continue;
                 }
             }
-            let symbol = self.symbol(codes)?;
-            let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-            if size == 0 && run < 15 {
+            let symbol = self.decode(table)?;
+            let (rrrr, ssss) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+            if ssss == 0 && rrrr < 15 {
                 return Ok(());
             }
-            self.skip(size);
-            k += run + 1;
+            self.consume(ssss);
+            k += rrrr + 1;
         }
         if k > 64 { Err(damaged("a block of more than 64 coefficients")) } else { Ok(()) }
     }
 
-    /// Whether more bits were taken than there are.
-    pub fn is_exhausted(&self) -> bool {
+    /// Whether more bits were read than the scan has.
+    pub fn is_past_end(&self) -> bool {
         self.missing > self.count
     }
 
-    /// Where the next marker is; the bits before it are over.
-    pub fn end(&self) -> usize {
+    /// The position of the next marker, once the bits before it are read.
+    pub fn position(&self) -> usize {
         self.at
     }
 }

@@ -1,42 +1,43 @@
-//! The inverse cosine transform of a block of 8 x 8 coefficients into N x N pixels: of a block that is to be shrunk
-//! only the lowest N x N frequencies count.
+//! The inverse discrete cosine transform of a block of 8 x 8 coefficients into N x N pixels. A block that is shrunk needs
+//! only its lowest N x N frequencies.
 
 use std::f32::consts::PI;
 
-/// The waves of `N` pixels.
-pub struct Waves<const N: usize> {
-    /// By frequency, then pixel.
+/// The cosine basis functions of `N` pixels.
+pub struct CosineBasis<const N: usize> {
+    /// Indexed by frequency, then by pixel.
     by_frequency: [[f32; N]; N],
 }
 
-impl<const N: usize> Default for Waves<N> {
+impl<const N: usize> Default for CosineBasis<N> {
     fn default() -> Self {
-        let wave = |frequency: usize, pixel: usize| {
+        let value = |frequency: usize, pixel: usize| {
             let scale = if frequency == 0 { 0.125_f32.sqrt() } else { 0.5 };
             scale * ((2 * pixel + 1) as f32 * frequency as f32 * PI / (2 * N) as f32).cos()
         };
-        Self { by_frequency: std::array::from_fn(|frequency| std::array::from_fn(|pixel| wave(frequency, pixel))) }
+        Self { by_frequency: std::array::from_fn(|frequency| std::array::from_fn(|pixel| value(frequency, pixel))) }
     }
 }
 
-impl<const N: usize> Waves<N> {
-    /// `coefficients` by vertical, then horizontal frequency, of which rows from `rows` on are all zero.
+impl<const N: usize> CosineBasis<N> {
+    /// Transforms coefficients, which are indexed by vertical and then by horizontal frequency, into pixels. All coefficients
+    /// in rows from `rows` on must be zero.
     #[inline]
-    pub fn pixels(&self, coefficients: &[[f32; N]; N], rows: usize) -> [[u8; N]; N] {
+    pub fn inverse_dct(&self, coefficients: &[[f32; N]; N], rows: usize) -> [[u8; N]; N] {
         let mut columns = [[0.0_f32; N]; N];
-        for (waves, frequencies) in self.by_frequency.iter().zip(coefficients).take(rows) {
-            for (column, wave) in columns.iter_mut().zip(waves) {
+        for (basis, frequencies) in self.by_frequency.iter().zip(coefficients).take(rows) {
+            for (column, factor) in columns.iter_mut().zip(basis) {
                 for (sum, coefficient) in column.iter_mut().zip(frequencies) {
-                    *sum += wave * coefficient;
+                    *sum += factor * coefficient;
                 }
             }
         }
         columns.map(|column| {
-            // 128 is the middle of the range; the half rounds.
+            // 128 is the level shift of T.81. The half makes the conversion to integers round.
             let mut row = [128.5_f32; N];
-            for (waves, amplitude) in self.by_frequency.iter().zip(column) {
-                for (sum, wave) in row.iter_mut().zip(waves) {
-                    *sum += wave * amplitude;
+            for (basis, amplitude) in self.by_frequency.iter().zip(column) {
+                for (sum, factor) in row.iter_mut().zip(basis) {
+                    *sum += factor * amplitude;
                 }
             }
             row.map(|pixel| pixel.clamp(0.0, 255.0) as u8)

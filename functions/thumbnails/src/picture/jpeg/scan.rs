@@ -1,63 +1,64 @@
-//! Scans: the coded blocks of one or more components, as a whole or some frequencies and bits of them.
+//! Scans: the entropy-coded blocks of one or more components. A scan of a sequential image has all coefficients of a block;
+//! a scan of a progressive image has some coefficients, or some of their bits. Names are those of ITU-T T.81.
 
 use shared::limits::JPEG_COEFFICIENT_SCANS;
 
 use super::{
-    Component, Frame, Plane, Refusal, Tables, ZIGZAG, damaged,
-    huffman::{Bits, Codes, Table},
-    idct::Waves,
+    Component, Frame, ImageError, Plane, Tables, ZIGZAG, damaged,
+    huffman::{BitReader, HuffmanSpec, HuffmanTable},
+    idct::CosineBasis,
 };
 
-/// A component as far as it is decoded.
-pub struct Reduced {
+/// A component that is decoded at a reduced size, and the data of it that the scans so far have given.
+pub struct ReducedComponent {
     /// N: a block becomes N x N pixels.
     size: usize,
-    /// By the order of coefficients: where it stands among the N x N that are wanted, or [`NOWHERE`].
-    places: [u8; 64],
-    /// The last coefficient that is wanted.
-    last: u32,
-    /// Blocks, across and down: those that a scan of this component alone has, and those of whole MCUs.
+    /// Indexed by zig-zag index: the position of the coefficient among the N x N that are needed, or [`DISCARDED`].
+    positions: [u8; 64],
+    /// The zig-zag index of the last coefficient that is needed.
+    last_needed: u32,
+    /// The number of blocks across and down in a scan of this component alone, and in whole MCUs.
     blocks: (u32, u32),
-    padded: (u32, u32),
+    padded_blocks: (u32, u32),
     plane: Plane,
-    /// Of a progressive image: the wanted coefficients of each block, and of all of them, by their order, which are
-    /// not zero.
+    /// Of a progressive image: the needed coefficients of each block, and for each block a bit mask, by zig-zag index, of all
+    /// its coefficients that are not zero.
     coefficients: Vec<i16>,
     nonzero: Vec<u64>,
-    /// How many scans have coded each coefficient, by its order.
+    /// Indexed by zig-zag index: the number of scans that have coded the coefficient.
     scans: [u32; 64],
 }
 
-/// The place in a block's [f32; 64] where a coefficient is put that nobody reads; N x N of them end before it unless
-/// all are wanted.
-const NOWHERE: u8 = 63;
+/// The position in a block's [f32; 64] of the coefficients that are not needed. The N x N needed ones end before it, unless
+/// N is 8 and all coefficients are needed.
+const DISCARDED: u8 = 63;
 
-impl Reduced {
+impl ReducedComponent {
     pub fn new(frame: &Frame, component: &Component, size: usize) -> Self {
-        let places = ZIGZAG.map(|at| {
+        let positions = ZIGZAG.map(|at| {
             let (row, column) = (usize::from(at / 8), usize::from(at % 8));
-            if row < size && column < size { (row * size + column) as u8 } else { NOWHERE }
+            if row < size && column < size { (row * size + column) as u8 } else { DISCARDED }
         });
-        let last = ZIGZAG.iter().rposition(|at| usize::from(at / 8) < size && usize::from(at % 8) < size);
+        let last_needed = ZIGZAG.iter().rposition(|at| usize::from(at / 8) < size && usize::from(at % 8) < size);
         let (width, height) = frame.extent(component);
         let blocks = ((width / 8.0).ceil() as u32, (height / 8.0).ceil() as u32);
         let mcus = frame.mcus();
-        let padded = (mcus.0 * component.sampling.0, mcus.1 * component.sampling.1);
-        let shrunk = |extent: f64| extent * size as f64 / 8.0;
-        let extent = (shrunk(width), shrunk(height));
+        let padded_blocks = (mcus.0 * component.sampling.0, mcus.1 * component.sampling.1);
+        let reduce = |extent: f64| extent * size as f64 / 8.0;
+        let extent = (reduce(width), reduce(height));
         let mut reduced = Self {
             size,
-            places,
-            last: last.unwrap_or_default() as u32,
+            positions,
+            last_needed: last_needed.unwrap_or_default() as u32,
             blocks,
-            padded,
+            padded_blocks,
             plane: Plane { width: extent.0.ceil() as u32, height: extent.1.ceil() as u32, extent, pixels: Vec::new() },
             coefficients: Vec::new(),
             nonzero: Vec::new(),
             scans: [0; 64],
         };
         if frame.is_progressive {
-            let blocks = padded.0 as usize * padded.1 as usize;
+            let blocks = padded_blocks.0 as usize * padded_blocks.1 as usize;
             reduced.coefficients = vec![0; blocks * size * size];
             if size > 1 {
                 reduced.nonzero = vec![0; blocks];
@@ -68,50 +69,50 @@ impl Reduced {
         reduced
     }
 
-    /// Counts a scan that codes a band of coefficients of this component.
+    /// Counts a scan that codes the coefficients from `ss` to `se` of this component.
     ///
     /// # Errors
-    /// `Damaged` for scans that add nothing, for each costs the time of a whole picture: a second one of a component
-    /// that is not progressive, or more of a coefficient than it has bits.
-    fn count_scan(&mut self, band: (u32, u32), is_progressive: bool) -> Result<(), Refusal> {
-        let most = if is_progressive { JPEG_COEFFICIENT_SCANS } else { 1 };
-        for scans in &mut self.scans[band.0 as usize..=band.1 as usize] {
+    /// `Damaged` if the scan adds nothing, because each scan costs the time of a whole picture: a second scan of a component
+    /// of a sequential image, or more scans of a coefficient than it has bits.
+    fn count_scan(&mut self, ss: u32, se: u32, is_progressive: bool) -> Result<(), ImageError> {
+        let max_scans = if is_progressive { JPEG_COEFFICIENT_SCANS } else { 1 };
+        for scans in &mut self.scans[ss as usize..=se as usize] {
             *scans += 1;
-            if *scans > most {
+            if *scans > max_scans {
                 return Err(damaged("a component is repeated"));
             }
         }
         Ok(())
     }
 
-    /// The plane, when all scans are read.
-    pub fn end(mut self, component: &Component) -> Result<Plane, Refusal> {
+    /// The plane, after all scans are decoded.
+    pub fn into_plane(mut self, component: &Component) -> Result<Plane, ImageError> {
         let Some(quantization) = component.quantization.filter(|_| self.scans[0] > 0) else {
             return Err(damaged("a component is missing"));
         };
         if !self.coefficients.is_empty() {
             self.plane.pixels = vec![0; self.plane.width as usize * self.plane.height as usize];
             match self.size {
-                1 => self.transform::<1>(&quantization),
-                2 => self.transform::<2>(&quantization),
-                3 => self.transform::<3>(&quantization),
-                4 => self.transform::<4>(&quantization),
-                5 => self.transform::<5>(&quantization),
-                6 => self.transform::<6>(&quantization),
-                7 => self.transform::<7>(&quantization),
-                _ => self.transform::<8>(&quantization),
+                1 => self.inverse_dct::<1>(&quantization),
+                2 => self.inverse_dct::<2>(&quantization),
+                3 => self.inverse_dct::<3>(&quantization),
+                4 => self.inverse_dct::<4>(&quantization),
+                5 => self.inverse_dct::<5>(&quantization),
+                6 => self.inverse_dct::<6>(&quantization),
+                7 => self.inverse_dct::<7>(&quantization),
+                _ => self.inverse_dct::<8>(&quantization),
             }
         }
         Ok(self.plane)
     }
 
-    /// Of a progressive image.
-    fn transform<const N: usize>(&mut self, quantization: &[u16; 64]) {
-        let waves = Waves::<N>::default();
+    /// Transforms the coefficients of a progressive image.
+    fn inverse_dct<const N: usize>(&mut self, quantization: &[u16; 64]) {
+        let basis = CosineBasis::<N>::default();
         let mut steps = [0.0; 64];
-        for (place, step) in self.places.iter().zip(quantization) {
-            if *place != NOWHERE || N == 8 {
-                steps[usize::from(*place)] = f32::from(*step);
+        for (position, step) in self.positions.iter().zip(quantization) {
+            if *position != DISCARDED || N == 8 {
+                steps[usize::from(*position)] = f32::from(*step);
             }
         }
         let coefficients = std::mem::take(&mut self.coefficients);
@@ -122,15 +123,15 @@ impl Reduced {
             {
                 *value = f32::from(*coefficient) * step;
             }
-            let (x, y) = (block as u32 % self.padded.0, block as u32 / self.padded.0);
-            put(&mut self.plane, x, y, &waves.pixels(&dequantized, N));
+            let (x, y) = (block as u32 % self.padded_blocks.0, block as u32 / self.padded_blocks.0);
+            write_block(&mut self.plane, x, y, &basis.inverse_dct(&dequantized, N));
         }
     }
 }
 
-/// Puts a block into a plane, whose edge may cut it.
+/// Writes a block into a plane. The edge of the plane may cut the block.
 #[inline]
-fn put<const N: usize>(plane: &mut Plane, x: u32, y: u32, pixels: &[[u8; N]; N]) {
+fn write_block<const N: usize>(plane: &mut Plane, x: u32, y: u32, pixels: &[[u8; N]; N]) {
     let (width, left, top) = (plane.width as usize, x as usize * N, y as usize * N);
     if left >= width {
         return;
@@ -147,101 +148,105 @@ fn put<const N: usize>(plane: &mut Plane, x: u32, y: u32, pixels: &[[u8; N]; N])
 }
 
 /// The header of a scan.
-struct Parameters {
-    /// The components by their index, with their tables for DC and the others.
+struct ScanHeader {
+    /// The index of each component, and of its DC table and AC table.
     components: Vec<(usize, usize, usize)>,
-    /// The band of coefficients, both ends included.
-    band: (u32, u32),
-    /// The bit that the scan before gave last, 0 if this is the first; and the one that this scan gives last.
-    bits: (u32, u32),
+    /// Start and end of the spectral selection: the first and the last coefficient.
+    ss: u32,
+    se: u32,
+    /// Successive approximation, high and low: the lowest bit of the preceding scan (0 in a first scan), and of this one.
+    ah: u32,
+    al: u32,
 }
 
-impl Parameters {
-    fn new(header: &[u8], frame: &Frame) -> Result<Self, Refusal> {
-        let wrong = || damaged("a scan's header");
-        let (&count, rest) = header.split_first().ok_or_else(wrong)?;
-        let (named, rest) = rest.split_at_checked(2 * usize::from(count)).ok_or_else(wrong)?;
-        let [from, to, bits, ..] = *rest else { return Err(wrong()) };
+impl ScanHeader {
+    fn new(header: &[u8], frame: &Frame) -> Result<Self, ImageError> {
+        let invalid = || damaged("a scan's header");
+        let (&count, rest) = header.split_first().ok_or_else(invalid)?;
+        let (named, rest) = rest.split_at_checked(2 * usize::from(count)).ok_or_else(invalid)?;
+        let [ss, se, ah_al, ..] = *rest else { return Err(invalid()) };
         let mut components: Vec<(usize, usize, usize)> = Vec::new();
         for named in named.chunks_exact(2) {
-            let index = frame.components.iter().position(|component| component.id == named[0]).ok_or_else(wrong)?;
+            let index = frame.components.iter().position(|component| component.id == named[0]).ok_or_else(invalid)?;
             if components.iter().any(|(other, ..)| *other == index) {
-                return Err(wrong());
+                return Err(invalid());
             }
             components.push((index, usize::from(named[1] >> 4), usize::from(named[1] & 15)));
         }
-        let (band, bits) = if frame.is_progressive {
-            ((from.into(), to.into()), (u32::from(bits >> 4), u32::from(bits & 15)))
+        let (ss, se, ah, al) = if frame.is_progressive {
+            (ss.into(), se.into(), u32::from(ah_al >> 4), u32::from(ah_al & 15))
         } else {
-            ((0, 63), (0, 0))
+            (0, 63, 0, 0)
         };
-        let is_right = !components.is_empty()
-            && band.0 <= band.1
-            && band.1 <= 63
-            && bits.1 <= 13
-            && (bits.0 == 0 || bits.0 == bits.1 + 1)
-            // DC and the others do not share a progressive scan, nor do components that of the others.
-            && (!frame.is_progressive || if band.0 == 0 { band.1 == 0 } else { components.len() == 1 });
-        if is_right { Ok(Self { components, band, bits }) } else { Err(wrong()) }
+        let is_valid = !components.is_empty()
+            && ss <= se
+            && se <= 63
+            && al <= 13
+            && (ah == 0 || ah == al + 1)
+            // A progressive scan has DC or AC coefficients, and AC coefficients of one component only.
+            && (!frame.is_progressive || if ss == 0 { se == 0 } else { components.len() == 1 });
+        if is_valid { Ok(Self { components, ss, se, ah, al }) } else { Err(invalid()) }
     }
 }
 
-/// Reads one scan; returns where it ends.
-pub fn read(
+/// Decodes one scan. Returns the position of its end.
+pub fn read_scan(
     header: &[u8],
     frame: &mut Frame,
     tables: &mut Tables,
-    all: &mut [Reduced],
+    reduced: &mut [ReducedComponent],
     data: &[u8],
     at: usize,
-) -> Result<usize, Refusal> {
-    let parameters = Parameters::new(header, frame)?;
-    for (index, ..) in &parameters.components {
+) -> Result<usize, ImageError> {
+    let header = ScanHeader::new(header, frame)?;
+    for (index, ..) in &header.components {
         let component = &mut frame.components[*index];
         if component.quantization.is_none() {
             component.quantization = tables.quantization[component.quantization_table];
         }
-        all[*index].count_scan(parameters.band, frame.is_progressive)?;
+        reduced[*index].count_scan(header.ss, header.se, frame.is_progressive)?;
     }
-    tables.defined = 0;
-    if let [(index, ..)] = parameters.components[..]
-        && parameters.band.0 > 0
-        && all[index].size == 1
+    tables.defined_since_scan = 0;
+    if let [(index, ..)] = header.components[..]
+        && header.ss > 0
+        && reduced[index].size == 1
     {
-        // Nothing in it is wanted.
+        // No AC coefficient is needed.
         return Ok(at);
     }
-    tables.build(&parameters, frame.is_progressive)?;
-    let mut reader = Reader { bits: Bits::new(data, at), data, tables, left: tables.restart_interval, restarts: 0 };
+    tables.build(&header, frame.is_progressive)?;
+    let bits = BitReader::new(data, at);
+    let mut decoder = ScanDecoder { bits, data, tables, mcus_to_restart: tables.restart_interval, next_restart: 0 };
     if frame.is_progressive {
-        reader.progressive(&parameters, frame, all)?;
+        decoder.progressive(&header, frame, reduced)?;
     } else {
-        reader.baseline(&parameters, frame, all)?;
+        decoder.sequential(&header, frame, reduced)?;
     }
-    Ok(reader.bits.end())
+    Ok(decoder.bits.position())
 }
 
-struct Reader<'a> {
-    bits: Bits<'a>,
+struct ScanDecoder<'a> {
+    bits: BitReader<'a>,
     data: &'a [u8],
     tables: &'a Tables<'a>,
-    /// MCUs until the next restart; 0 where there are none.
-    left: u32,
-    restarts: u8,
+    /// The number of MCUs until the next restart; 0 if there are no restarts.
+    mcus_to_restart: u32,
+    /// The m of the next `RSTm` marker.
+    next_restart: u8,
 }
 
 impl Tables<'_> {
-    /// Builds the codes that a scan needs.
-    fn build(&mut self, parameters: &Parameters, is_progressive: bool) -> Result<(), Refusal> {
-        for &(_, dc, ac) in &parameters.components {
-            // Only the first scan of progressive DC has codes; the others have bits.
-            if parameters.band.0 == 0
-                && parameters.bits.0 == 0
+    /// Builds the Huffman tables that a scan needs.
+    fn build(&mut self, header: &ScanHeader, is_progressive: bool) -> Result<(), ImageError> {
+        for &(_, dc, ac) in &header.components {
+            // Of the progressive DC scans, only the first has Huffman codes. The others have plain bits.
+            if header.ss == 0
+                && header.ah == 0
                 && let Some(Some(table)) = self.dc.get_mut(dc)
             {
                 table.build(false)?;
             }
-            if parameters.band.1 > 0
+            if header.se > 0
                 && let Some(Some(table)) = self.ac.get_mut(ac)
             {
                 table.build(!is_progressive)?;
@@ -251,95 +256,101 @@ impl Tables<'_> {
     }
 }
 
-fn table<'a>(tables: &'a [Option<Table>; 4], index: usize) -> Result<&'a Codes, Refusal> {
-    let table = tables.get(index).and_then(Option::as_ref).and_then(Table::codes);
+fn huffman_table<'a>(tables: &'a [Option<HuffmanSpec>; 4], index: usize) -> Result<&'a HuffmanTable, ImageError> {
+    let table = tables.get(index).and_then(Option::as_ref).and_then(HuffmanSpec::table);
     table.ok_or_else(|| damaged("a Huffman table is missing"))
 }
 
-/// What one component of a sequential scan needs.
-struct Lane<'a> {
+/// The state of one component in a sequential scan.
+struct ScanComponent<'a> {
     index: usize,
-    dc: &'a Codes,
-    ac: &'a Codes,
-    /// The DC coefficient of the block before.
-    before: i32,
-    /// Blocks of it in an MCU.
+    dc: &'a HuffmanTable,
+    ac: &'a HuffmanTable,
+    /// The DC coefficient of the preceding block.
+    dc_predictor: i32,
+    /// The number of its blocks in an MCU, across and down.
     sampling: (u32, u32),
-    /// By the order of coefficients.
-    steps: [f32; 64],
+    /// The quantization table, indexed by zig-zag index.
+    quantization: [f32; 64],
 }
 
-impl Reader<'_> {
-    /// Before each MCU: whether the bits start anew here.
+impl ScanDecoder<'_> {
+    /// Reads a restart marker if one is due before this MCU. Returns whether one was read.
     #[inline]
-    fn restarts(&mut self) -> Result<bool, Refusal> {
+    fn restart_if_due(&mut self) -> Result<bool, ImageError> {
         if self.tables.restart_interval == 0 {
             return Ok(false);
         }
-        if self.left > 0 {
-            self.left -= 1;
+        if self.mcus_to_restart > 0 {
+            self.mcus_to_restart -= 1;
             return Ok(false);
         }
         self.restart()?;
-        self.left = self.tables.restart_interval - 1;
+        self.mcus_to_restart = self.tables.restart_interval - 1;
         Ok(true)
     }
 
     #[cold]
-    fn restart(&mut self) -> Result<(), Refusal> {
+    fn restart(&mut self) -> Result<(), ImageError> {
         self.check()?;
-        let at = self.bits.end();
+        let at = self.bits.position();
         let rest = self.data.get(at..).unwrap_or_default();
         let fill = rest.iter().take_while(|byte| **byte == 0xff).count();
-        if fill == 0 || rest.get(fill) != Some(&(0xd0 + self.restarts)) {
+        if fill == 0 || rest.get(fill) != Some(&(0xd0 + self.next_restart)) {
             return Err(damaged("a restart is missing"));
         }
-        self.restarts = (self.restarts + 1) % 8;
-        self.bits = Bits::new(self.data, at + fill + 1);
+        self.next_restart = (self.next_restart + 1) % 8;
+        self.bits = BitReader::new(self.data, at + fill + 1);
         Ok(())
     }
 
-    fn check(&self) -> Result<(), Refusal> {
-        if self.bits.is_exhausted() { Err(damaged("data is missing")) } else { Ok(()) }
+    /// Fails if more bits were read than the scan has.
+    fn check(&self) -> Result<(), ImageError> {
+        if self.bits.is_past_end() { Err(damaged("data is missing")) } else { Ok(()) }
     }
 
-    /// All coefficients of all blocks, transformed at once.
-    fn baseline(&mut self, parameters: &Parameters, frame: &Frame, all: &mut [Reduced]) -> Result<(), Refusal> {
-        let mut lanes = Vec::with_capacity(parameters.components.len());
-        for &(index, dc, ac) in &parameters.components {
+    /// Decodes all coefficients of all blocks, and transforms each block at once.
+    fn sequential(
+        &mut self,
+        header: &ScanHeader,
+        frame: &Frame,
+        reduced: &mut [ReducedComponent],
+    ) -> Result<(), ImageError> {
+        let mut components = Vec::with_capacity(header.components.len());
+        for &(index, dc, ac) in &header.components {
             let component = &frame.components[index];
-            let steps = component.quantization.ok_or_else(|| damaged("a quantization table is missing"))?;
-            lanes.push(Lane {
+            let quantization = component.quantization.ok_or_else(|| damaged("a quantization table is missing"))?;
+            components.push(ScanComponent {
                 index,
-                dc: table(&self.tables.dc, dc)?,
-                ac: table(&self.tables.ac, ac)?,
-                before: 0,
+                dc: huffman_table(&self.tables.dc, dc)?,
+                ac: huffman_table(&self.tables.ac, ac)?,
+                dc_predictor: 0,
                 sampling: component.sampling,
-                steps: steps.map(f32::from),
+                quantization: quantization.map(f32::from),
             });
         }
-        let (across, down) = match &mut lanes[..] {
-            // A component alone comes block by block.
-            [lane] => {
-                lane.sampling = (1, 1);
-                all[lane.index].blocks
+        let (across, down) = match &mut components[..] {
+            // The MCUs of a scan of one component are single blocks.
+            [component] => {
+                component.sampling = (1, 1);
+                reduced[component.index].blocks
             }
             _ => frame.mcus(),
         };
-        let transforms = Transforms::default();
+        let bases = CosineBases::default();
         for y in 0..down {
             for x in 0..across {
-                if self.restarts()? {
-                    for lane in &mut lanes {
-                        lane.before = 0;
+                if self.restart_if_due()? {
+                    for component in &mut components {
+                        component.dc_predictor = 0;
                     }
                 }
-                for lane in &mut lanes {
-                    let reduced = &mut all[lane.index];
-                    for row in 0..lane.sampling.1 {
-                        for column in 0..lane.sampling.0 {
-                            let at = (x * lane.sampling.0 + column, y * lane.sampling.1 + row);
-                            transforms.block(&mut self.bits, lane, reduced, at)?;
+                for component in &mut components {
+                    let reduced = &mut reduced[component.index];
+                    for row in 0..component.sampling.1 {
+                        for column in 0..component.sampling.0 {
+                            let at = (x * component.sampling.0 + column, y * component.sampling.1 + row);
+                            bases.decode_block(&mut self.bits, component, reduced, at)?;
                         }
                     }
                 }
@@ -349,49 +360,66 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Some frequencies, or a bit of them, of all blocks.
-    fn progressive(&mut self, parameters: &Parameters, frame: &Frame, all: &mut [Reduced]) -> Result<(), Refusal> {
-        if parameters.band.0 > 0 {
-            let &[(index, _, ac)] = &parameters.components[..] else { return Err(damaged("a scan's header")) };
-            let codes = table(&self.tables.ac, ac)?;
-            return match parameters.bits {
-                (0, bit) => self.first_bits(&mut all[index], codes, parameters.band, bit),
-                (_, bit) => self.next_bit(&mut all[index], codes, parameters.band, bit),
+    /// Decodes some coefficients, or some of their bits, of all blocks.
+    fn progressive(
+        &mut self,
+        header: &ScanHeader,
+        frame: &Frame,
+        reduced: &mut [ReducedComponent],
+    ) -> Result<(), ImageError> {
+        let &ScanHeader { ss, se, ah, al, .. } = header;
+        if ss > 0 {
+            let &[(index, _, ac)] = &header.components[..] else { return Err(damaged("a scan's header")) };
+            let (table, reduced) = (huffman_table(&self.tables.ac, ac)?, &mut reduced[index]);
+            return match ah {
+                0 => self.ac_first(reduced, table, ss, se, al),
+                _ => self.ac_refine(reduced, table, ss, se, al),
             };
         }
-        let (first, bit) = (parameters.bits.0 == 0, parameters.bits.1);
-        let mut lanes = Vec::with_capacity(parameters.components.len());
-        for &(index, dc, _) in &parameters.components {
-            let codes = if first { Some(table(&self.tables.dc, dc)?) } else { None };
-            lanes.push((index, codes, 0_i32, frame.components[index].sampling));
+        self.dc_scan(header, frame, reduced)
+    }
+
+    /// Decodes the DC coefficients of all blocks: in the first scan their bits from `al` on, in a refinement scan bit `al`.
+    fn dc_scan(
+        &mut self,
+        header: &ScanHeader,
+        frame: &Frame,
+        reduced: &mut [ReducedComponent],
+    ) -> Result<(), ImageError> {
+        let &ScanHeader { ah, al, .. } = header;
+        let mut components = Vec::with_capacity(header.components.len());
+        for &(index, dc, _) in &header.components {
+            let table = if ah == 0 { Some(huffman_table(&self.tables.dc, dc)?) } else { None };
+            components.push((index, table, 0_i32, frame.components[index].sampling));
         }
-        let (across, down) = match &mut lanes[..] {
+        let (across, down) = match &mut components[..] {
             [(index, _, _, sampling)] => {
                 *sampling = (1, 1);
-                all[*index].blocks
+                reduced[*index].blocks
             }
             _ => frame.mcus(),
         };
         for y in 0..down {
             for x in 0..across {
-                if self.restarts()? {
-                    for (_, _, before, _) in &mut lanes {
-                        *before = 0;
+                if self.restart_if_due()? {
+                    for (_, _, dc_predictor, _) in &mut components {
+                        *dc_predictor = 0;
                     }
                 }
-                for (index, codes, before, sampling) in &mut lanes {
-                    let reduced = &mut all[*index];
+                for (index, table, dc_predictor, sampling) in &mut components {
+                    let reduced = &mut reduced[*index];
                     for row in 0..sampling.1 {
                         for column in 0..sampling.0 {
-                            let block = (y * sampling.1 + row) * reduced.padded.0 + x * sampling.0 + column;
+                            let block = (y * sampling.1 + row) * reduced.padded_blocks.0 + x * sampling.0 + column;
                             let dc = &mut reduced.coefficients[block as usize * reduced.size * reduced.size];
                             self.bits.fill();
-                            match codes {
-                                Some(codes) => {
-                                    *before = before.wrapping_add(dc_difference(&mut self.bits, codes)?);
-                                    *dc = (*before << bit) as i16;
+                            match table {
+                                Some(table) => {
+                                    let diff = decode_dc_diff(&mut self.bits, table)?;
+                                    *dc_predictor = dc_predictor.wrapping_add(diff);
+                                    *dc = (*dc_predictor << al) as i16;
                                 }
-                                None => *dc |= (self.bits.take(1) << bit) as i16,
+                                None => *dc |= (self.bits.receive(1) << al) as i16,
                             }
                         }
                     }
@@ -402,41 +430,48 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The higher bits of a band of frequencies.
-    fn first_bits(&mut self, reduced: &mut Reduced, codes: &Codes, band: (u32, u32), bit: u32) -> Result<(), Refusal> {
-        // How many blocks from here on have nothing in this band.
-        let mut empty = 0;
+    /// Decodes the first scan of a band of AC coefficients: their bits from `al` on.
+    fn ac_first(
+        &mut self,
+        reduced: &mut ReducedComponent,
+        table: &HuffmanTable,
+        ss: u32,
+        se: u32,
+        al: u32,
+    ) -> Result<(), ImageError> {
+        // EOBRUN: the number of blocks from here on that have no coefficients in this band.
+        let mut eob_run = 0;
         for y in 0..reduced.blocks.1 {
             for x in 0..reduced.blocks.0 {
-                if self.restarts()? {
-                    empty = 0;
+                if self.restart_if_due()? {
+                    eob_run = 0;
                 }
-                if empty > 0 {
-                    empty -= 1;
+                if eob_run > 0 {
+                    eob_run -= 1;
                     continue;
                 }
-                let block = (y * reduced.padded.0 + x) as usize;
+                let block = (y * reduced.padded_blocks.0 + x) as usize;
                 let mut nonzero = reduced.nonzero[block];
-                let mut k = band.0;
-                while k <= band.1 {
+                let mut k = ss;
+                while k <= se {
                     self.bits.fill();
-                    let symbol = self.bits.symbol(codes)?;
-                    let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-                    if size == 0 {
-                        if run < 15 {
-                            empty = empty_blocks(&mut self.bits, run) - 1;
+                    let symbol = self.bits.decode(table)?;
+                    let (rrrr, ssss) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+                    if ssss == 0 {
+                        if rrrr < 15 {
+                            eob_run = eob_run_length(&mut self.bits, rrrr) - 1;
                             break;
                         }
                         k += 16;
                         continue;
                     }
-                    k += run;
-                    if k > band.1 {
+                    k += rrrr;
+                    if k > se {
                         return Err(damaged("a block of more than 64 coefficients"));
                     }
-                    let value = self.bits.value(size);
+                    let value = self.bits.receive_extend(ssss);
                     nonzero |= 1 << k;
-                    reduced.set(block, k, (value << bit) as i16);
+                    reduced.set(block, k, (value << al) as i16);
                     k += 1;
                 }
                 reduced.nonzero[block] = nonzero;
@@ -446,46 +481,53 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// One more bit of a band of frequencies: whether each coefficient that is not zero grows, and which of the others
-    /// begin.
-    fn next_bit(&mut self, reduced: &mut Reduced, codes: &Codes, band: (u32, u32), bit: u32) -> Result<(), Refusal> {
-        let one = 1_i16 << bit;
-        // How many blocks from here on get no new coefficients in this band.
-        let mut empty = 0;
+    /// Decodes a refinement scan of a band of AC coefficients: bit `al` of each coefficient that is not zero, and the other
+    /// coefficients that become nonzero.
+    fn ac_refine(
+        &mut self,
+        reduced: &mut ReducedComponent,
+        table: &HuffmanTable,
+        ss: u32,
+        se: u32,
+        al: u32,
+    ) -> Result<(), ImageError> {
+        let one = 1_i16 << al;
+        // EOBRUN: the number of blocks from here on that get no new nonzero coefficients in this band.
+        let mut eob_run = 0;
         for y in 0..reduced.blocks.1 {
             for x in 0..reduced.blocks.0 {
-                if self.restarts()? {
-                    empty = 0;
+                if self.restart_if_due()? {
+                    eob_run = 0;
                 }
-                let block = (y * reduced.padded.0 + x) as usize;
-                let mut k = band.0;
-                while empty == 0 && k <= band.1 {
+                let block = (y * reduced.padded_blocks.0 + x) as usize;
+                let mut k = ss;
+                while eob_run == 0 && k <= se {
                     self.bits.fill();
-                    let symbol = self.bits.symbol(codes)?;
-                    let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-                    if size == 0 && run < 15 {
-                        empty = empty_blocks(&mut self.bits, run);
+                    let symbol = self.bits.decode(table)?;
+                    let (rrrr, ssss) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+                    if ssss == 0 && rrrr < 15 {
+                        eob_run = eob_run_length(&mut self.bits, rrrr);
                         break;
                     }
-                    if size > 1 {
+                    if ssss > 1 {
                         return Err(damaged("a bit of more than one bit"));
                     }
-                    let value = if size == 1 && self.bits.take(1) == 0 { -one } else { one };
-                    // Where the new one goes: after `run` zeros; all that are passed and not zero get their bit.
-                    let zeros = !reduced.nonzero[block] & (u64::MAX << k) & (u64::MAX >> (63 - band.1));
-                    let place = nth_one(zeros, run);
-                    let end = place.unwrap_or(band.1 + 1);
-                    self.grow(reduced, block, (k, end), one);
-                    if size == 1 {
-                        let place = place.ok_or_else(|| damaged("a block of more than 64 coefficients"))?;
-                        reduced.nonzero[block] |= 1 << place;
-                        reduced.set(block, place, value);
+                    let value = if ssss == 1 && self.bits.receive(1) == 0 { -one } else { one };
+                    // The new coefficient comes after `rrrr` zeros. The nonzero coefficients before it get their bits.
+                    let zeros = !reduced.nonzero[block] & (u64::MAX << k) & (u64::MAX >> (63 - se));
+                    let new = nth_set_bit(zeros, rrrr);
+                    let end = new.unwrap_or(se + 1);
+                    self.refine_nonzero(reduced, block, (k, end), one);
+                    if ssss == 1 {
+                        let new = new.ok_or_else(|| damaged("a block of more than 64 coefficients"))?;
+                        reduced.nonzero[block] |= 1 << new;
+                        reduced.set(block, new, value);
                     }
                     k = end + 1;
                 }
-                if empty > 0 {
-                    self.grow(reduced, block, (k, band.1 + 1), one);
-                    empty -= 1;
+                if eob_run > 0 {
+                    self.refine_nonzero(reduced, block, (k, se + 1), one);
+                    eob_run -= 1;
                 }
             }
             self.check()?;
@@ -493,9 +535,9 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// One bit for each coefficient in a range, its end not included, that is not zero.
+    /// Reads one bit for each nonzero coefficient in a range, which excludes its end.
     #[inline]
-    fn grow(&mut self, reduced: &mut Reduced, block: usize, range: (u32, u32), one: i16) {
+    fn refine_nonzero(&mut self, reduced: &mut ReducedComponent, block: usize, range: (u32, u32), one: i16) {
         if range.0 >= range.1 {
             return;
         }
@@ -504,9 +546,9 @@ impl Reader<'_> {
             let k = nonzero.trailing_zeros();
             nonzero &= nonzero - 1;
             self.bits.fill();
-            if self.bits.take(1) == 1
+            if self.bits.receive(1) == 1
                 && let Some(coefficient) = reduced.coefficient(block, k)
-                // Twice the same bit is a fault that must not count twice.
+                // A damaged file may code the same bit twice. The second time adds nothing.
                 && *coefficient & one == 0
             {
                 *coefficient = coefficient.wrapping_add(if *coefficient < 0 { -one } else { one });
@@ -515,14 +557,14 @@ impl Reader<'_> {
     }
 }
 
-impl Reduced {
+impl ReducedComponent {
     #[inline]
     fn coefficient(&mut self, block: usize, k: u32) -> Option<&mut i16> {
-        let place = self.places[k as usize];
-        if place == NOWHERE && self.size < 8 {
+        let position = self.positions[k as usize];
+        if position == DISCARDED && self.size < 8 {
             return None;
         }
-        self.coefficients.get_mut(block * self.size * self.size + usize::from(place))
+        self.coefficients.get_mut(block * self.size * self.size + usize::from(position))
     }
 
     #[inline]
@@ -533,116 +575,130 @@ impl Reduced {
     }
 }
 
-/// Where the one is that has `before` others below it.
+/// The index of the set bit that has `n` other set bits below it.
 #[inline]
-fn nth_one(mut ones: u64, before: u32) -> Option<u32> {
-    for _ in 0..before {
-        ones &= ones.wrapping_sub(1);
+fn nth_set_bit(mut bits: u64, n: u32) -> Option<u32> {
+    for _ in 0..n {
+        bits &= bits.wrapping_sub(1);
     }
-    (ones != 0).then(|| ones.trailing_zeros())
+    (bits != 0).then(|| bits.trailing_zeros())
 }
 
-/// How many blocks are empty, this one included.
-fn empty_blocks(bits: &mut Bits, run: u32) -> u32 {
-    if run == 0 { 1 } else { (1 << run) + bits.take(run) }
+/// The length of an EOB run, this block included.
+fn eob_run_length(bits: &mut BitReader, rrrr: u32) -> u32 {
+    if rrrr == 0 { 1 } else { (1 << rrrr) + bits.receive(rrrr) }
 }
 
+/// DIFF: the difference of a DC coefficient from its predictor.
 #[inline]
-fn dc_difference(bits: &mut Bits, codes: &Codes) -> Result<i32, Refusal> {
-    match bits.symbol(codes)? {
-        size @ 0..=15 => Ok(bits.value(size.into())),
+fn decode_dc_diff(bits: &mut BitReader, table: &HuffmanTable) -> Result<i32, ImageError> {
+    match bits.decode(table)? {
+        ssss @ 0..=15 => Ok(bits.receive_extend(ssss.into())),
         _ => Err(damaged("a coefficient of more than 16 bits")),
     }
 }
 
-/// The transforms of a sequential scan, which come at once.
+/// The cosine bases of all sizes, because the components of a sequential scan may have different sizes.
 #[derive(Default)]
-struct Transforms {
-    w2: Waves<2>,
-    w3: Waves<3>,
-    w4: Waves<4>,
-    w5: Waves<5>,
-    w6: Waves<6>,
-    w7: Waves<7>,
-    w8: Waves<8>,
+struct CosineBases {
+    n2: CosineBasis<2>,
+    n3: CosineBasis<3>,
+    n4: CosineBasis<4>,
+    n5: CosineBasis<5>,
+    n6: CosineBasis<6>,
+    n7: CosineBasis<7>,
+    n8: CosineBasis<8>,
 }
 
-impl Transforms {
+impl CosineBases {
     #[inline]
-    fn block(&self, bits: &mut Bits, lane: &mut Lane, reduced: &mut Reduced, at: (u32, u32)) -> Result<(), Refusal> {
+    fn decode_block(
+        &self,
+        bits: &mut BitReader,
+        component: &mut ScanComponent,
+        reduced: &mut ReducedComponent,
+        at: (u32, u32),
+    ) -> Result<(), ImageError> {
         match reduced.size {
             1 => {
                 bits.fill();
-                lane.before = lane.before.wrapping_add(dc_difference(bits, lane.dc)?);
-                bits.pass(lane.ac, 1)?;
-                put(&mut reduced.plane, at.0, at.1, &[[flat(lane.before, lane.steps[0])]]);
+                component.dc_predictor = component.dc_predictor.wrapping_add(decode_dc_diff(bits, component.dc)?);
+                bits.skip_coefficients(component.ac, 1)?;
+                write_block(
+                    &mut reduced.plane,
+                    at.0,
+                    at.1,
+                    &[[dc_only_pixel(component.dc_predictor, component.quantization[0])]],
+                );
                 Ok(())
             }
-            2 => block(&self.w2, bits, lane, reduced, at),
-            3 => block(&self.w3, bits, lane, reduced, at),
-            4 => block(&self.w4, bits, lane, reduced, at),
-            5 => block(&self.w5, bits, lane, reduced, at),
-            6 => block(&self.w6, bits, lane, reduced, at),
-            7 => block(&self.w7, bits, lane, reduced, at),
-            _ => block(&self.w8, bits, lane, reduced, at),
+            2 => decode_block(&self.n2, bits, component, reduced, at),
+            3 => decode_block(&self.n3, bits, component, reduced, at),
+            4 => decode_block(&self.n4, bits, component, reduced, at),
+            5 => decode_block(&self.n5, bits, component, reduced, at),
+            6 => decode_block(&self.n6, bits, component, reduced, at),
+            7 => decode_block(&self.n7, bits, component, reduced, at),
+            _ => decode_block(&self.n8, bits, component, reduced, at),
         }
     }
 }
 
-/// The pixels of a block that has nothing but DC.
+/// The value of all pixels of a block whose AC coefficients are zero.
 #[inline]
-fn flat(dc: i32, step: f32) -> u8 {
+fn dc_only_pixel(dc: i32, step: f32) -> u8 {
     (dc as f32 * step / 8.0 + 128.5).clamp(0.0, 255.0) as u8
 }
 
+/// Decodes one block of a sequential scan.
 #[inline]
-fn block<const N: usize>(
-    waves: &Waves<N>,
-    bits: &mut Bits,
-    lane: &mut Lane,
-    reduced: &mut Reduced,
+fn decode_block<const N: usize>(
+    basis: &CosineBasis<N>,
+    bits: &mut BitReader,
+    component: &mut ScanComponent,
+    reduced: &mut ReducedComponent,
     at: (u32, u32),
-) -> Result<(), Refusal> {
+) -> Result<(), ImageError> {
     bits.fill();
-    lane.before = lane.before.wrapping_add(dc_difference(bits, lane.dc)?);
+    component.dc_predictor = component.dc_predictor.wrapping_add(decode_dc_diff(bits, component.dc)?);
     let mut coefficients = [0.0_f32; 64];
-    coefficients[0] = lane.before as f32 * lane.steps[0];
-    let mut highest = 0;
+    coefficients[0] = component.dc_predictor as f32 * component.quantization[0];
+    let mut highest_position = 0;
     let mut k = 1;
-    let ended = loop {
-        if k > reduced.last {
+    let is_ended = loop {
+        if k > reduced.last_needed {
             break false;
         }
         bits.fill();
-        let symbol = bits.symbol(lane.ac)?;
-        let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-        if size == 0 {
-            if run < 15 {
+        let symbol = bits.decode(component.ac)?;
+        let (rrrr, ssss) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+        if ssss == 0 {
+            if rrrr < 15 {
                 break true;
             }
             k += 16;
             continue;
         }
-        k += run;
+        k += rrrr;
         if k > 63 {
             return Err(damaged("a block of more than 64 coefficients"));
         }
-        let place = reduced.places[k as usize];
-        coefficients[usize::from(place & 63)] = bits.value(size) as f32 * lane.steps[k as usize];
-        highest = highest.max(if place == NOWHERE && N < 8 { 0 } else { place });
+        let position = reduced.positions[k as usize];
+        let quantized = bits.receive_extend(ssss) as f32;
+        coefficients[usize::from(position & 63)] = quantized * component.quantization[k as usize];
+        highest_position = highest_position.max(if position == DISCARDED && N < 8 { 0 } else { position });
         k += 1;
     };
-    if !ended {
-        bits.pass(lane.ac, k)?;
+    if !is_ended {
+        bits.skip_coefficients(component.ac, k)?;
     }
-    let pixels = if highest == 0 {
-        [[flat(lane.before, lane.steps[0]); N]; N]
+    let pixels = if highest_position == 0 {
+        [[dc_only_pixel(component.dc_predictor, component.quantization[0]); N]; N]
     } else {
-        let (wanted, _) = coefficients.split_at(N * N);
+        let (needed, _) = coefficients.split_at(N * N);
         let mut square = [[0.0; N]; N];
-        square.as_flattened_mut().copy_from_slice(wanted);
-        waves.pixels(&square, usize::from(highest) / N + 1)
+        square.as_flattened_mut().copy_from_slice(needed);
+        basis.inverse_dct(&square, usize::from(highest_position) / N + 1)
     };
-    put(&mut reduced.plane, at.0, at.1, &pixels);
+    write_block(&mut reduced.plane, at.0, at.1, &pixels);
     Ok(())
 }
