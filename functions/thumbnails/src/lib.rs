@@ -21,15 +21,24 @@ use shared::{
     objects::{self, Key, Objects},
     users::UserId,
 };
+use thumbnailer::Thumbnail;
 use tokio::time::timeout;
 
 mod message;
-pub mod picture;
 mod poison;
 
 use message::{CreatedObject, Message};
-use picture::Thumbnail;
 use poison::{Attempt, may_decode_again, suspects_last};
+
+/// How long decoding one image takes at most, unless the image was made to be slow. The decoder of such an image stops only
+/// when Lambda ends the worker. This leaves the mark, and after the second mark the image fails.
+const JOB_DECODE: Duration = thumbnailer::limits::PNG_ROWS_TIMEOUT;
+
+/// How long one job takes at most, marking its image included. The worker begins no job if less time is left, so that
+/// Lambda does not end the worker during a job. The worker's timeout in `template.yaml` leaves 6 s beside this time, in
+/// which the usual jobs of a batch begin.
+const JOB: Duration =
+    limits::JOB_FETCH.saturating_add(limits::MONGODB).saturating_add(JOB_DECODE).saturating_add(limits::JOB_STORE);
 
 pub struct App {
     files: Files,
@@ -207,7 +216,7 @@ impl App {
         delivery: Delivery<'_>,
     ) -> Result<Outcome, Failure> {
         let left = delivery.deadline.duration_since(SystemTime::now()).unwrap_or_default();
-        if left < limits::JOB + limits::LAST_WORDS {
+        if left < JOB + limits::LAST_WORDS {
             return Err(Failure::Transient(Error::Unavailable(anyhow::anyhow!("no time is left in this batch"))));
         }
         // The future of an SDK call is large. A box keeps the futures that contain it small.
@@ -337,9 +346,9 @@ impl App {
             Err(Error::NotFound) => return Err(Failure::Permanent("File not found".into())),
             Err(error) => return Err(error.into()),
         }
-        delivery.format.get_or_init(|| picture::format_name(&source));
-        let decoded = tokio::task::spawn_blocking(move || picture::thumbnails(&source)).await;
-        let decoded = match decoded {
+        delivery.format.get_or_init(|| thumbnailer::format_name(&source));
+        let decode = move || thumbnailer::thumbnails(&source, limits::THUMBNAIL_WIDTHS);
+        let decoded = match tokio::task::spawn_blocking(decode).await {
             Ok(decoded) => decoded.map_err(|error| error.to_string()),
             Err(panic) => Err(format!("damaged image: {panic}")),
         };

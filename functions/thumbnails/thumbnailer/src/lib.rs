@@ -2,6 +2,7 @@
 //! only to limit the time that the rows of a PNG take. An image is shrunk while it is decoded, so that time and memory
 //! depend on the pixels of the thumbnails, as far as the format allows, and not on the pixels of the source.
 
+#![forbid(unsafe_code)]
 #![allow(clippy::many_single_char_names, reason = "colour components have the names that their standards give them")]
 #![allow(
     clippy::cast_possible_truncation,
@@ -11,13 +12,15 @@
 )]
 
 use image::{DynamicImage, ImageFormat, RgbaImage, metadata::Orientation};
-use shared::limits::{SOURCE_PIXELS, SOURCE_SIDE, THUMBNAIL_WIDTHS};
+
+use limits::{MAX_SOURCE_PIXELS, MAX_SOURCE_SIDE};
 
 mod bounded_reader;
 mod color;
 mod encode;
 mod gif;
 mod jpeg;
+pub mod limits;
 mod planes;
 mod png;
 mod resize;
@@ -25,7 +28,7 @@ mod shrink;
 mod webp;
 
 pub struct Thumbnail {
-    /// One of [`THUMBNAIL_WIDTHS`]. If the source is narrower, the picture has the width of the source.
+    /// The requested width. If the source is narrower, the picture has the width of the source.
     pub width: u32,
     pub bytes: Vec<u8>,
     pub content_type: &'static str,
@@ -53,27 +56,27 @@ pub fn format_name(source: &[u8]) -> &'static str {
     }
 }
 
-/// Makes one thumbnail for each width, the largest first.
+/// Makes one thumbnail for each of `widths`, which must be sorted with the largest first.
 ///
 /// # Errors
 /// `UnsupportedFormat` if the bytes are not a JPEG, PNG, GIF or WebP, whatever the file is called. `TooManyPixels` if the
 /// size in the header is above the limits; nothing is decoded then. `Damaged` if the data is damaged.
-pub fn thumbnails(source: &[u8]) -> Result<Vec<Thumbnail>, ImageError> {
+pub fn thumbnails(source: &[u8], widths: [u32; 3]) -> Result<Vec<Thumbnail>, ImageError> {
     let decoded = match image::guess_format(source) {
-        Ok(ImageFormat::Jpeg) => jpeg::decode(source)?,
-        Ok(ImageFormat::Png) => png::decode(source)?,
-        Ok(ImageFormat::Gif) => gif::decode(source)?,
-        Ok(ImageFormat::WebP) => webp::decode(source)?,
+        Ok(ImageFormat::Jpeg) => jpeg::decode(source, widths[0])?,
+        Ok(ImageFormat::Png) => png::decode(source, widths[0])?,
+        Ok(ImageFormat::Gif) => gif::decode(source, widths[0])?,
+        Ok(ImageFormat::WebP) => webp::decode(source, widths[0])?,
         _ => return Err(ImageError::UnsupportedFormat),
     };
     let Target { source_size, orientation, .. } = decoded.target;
     let source_size = oriented_size(source_size, orientation);
     let (color_type, format) = (decoded.color_type.in_srgb(), decoded.format);
     let mut picture = apply_orientation(color::to_srgb(decoded)?, orientation)?;
-    let mut thumbnails = Vec::with_capacity(THUMBNAIL_WIDTHS.len());
+    let mut thumbnails = Vec::with_capacity(widths.len());
     // Each thumbnail is made from the larger one before it, which has every detail that the smaller one needs and far
     // fewer pixels than the source.
-    for width in THUMBNAIL_WIDTHS {
+    for width in widths {
         let size = fit_width(source_size, width);
         if size != (picture.width, picture.height) {
             picture = resize::rgba(&picture, size, color_type.has_alpha())?;
@@ -143,15 +146,10 @@ struct Target {
 }
 
 impl Target {
-    fn new(source_size: (u32, u32), orientation: Orientation) -> Self {
+    fn new(source_size: (u32, u32), orientation: Orientation, max_width: u32) -> Self {
         let oriented = oriented_size(source_size, orientation);
-        let scale = (f64::from(THUMBNAIL_WIDTHS[0]) / f64::from(oriented.0)).min(1.0);
-        Self {
-            source_size,
-            orientation,
-            size: oriented_size(fit_width(oriented, THUMBNAIL_WIDTHS[0]), orientation),
-            scale,
-        }
+        let scale = (f64::from(max_width) / f64::from(oriented.0)).min(1.0);
+        Self { source_size, orientation, size: oriented_size(fit_width(oriented, max_width), orientation), scale }
     }
 }
 
@@ -189,7 +187,7 @@ fn fit_width((width, height): (u32, u32), target: u32) -> (u32, u32) {
 
 /// Checks the size in a header. Nothing is allocated for an image before this check.
 fn check_size(width: u32, height: u32) -> Result<(u32, u32), ImageError> {
-    if width > SOURCE_SIDE || height > SOURCE_SIDE || u64::from(width) * u64::from(height) > SOURCE_PIXELS {
+    if width > MAX_SOURCE_SIDE || height > MAX_SOURCE_SIDE || u64::from(width) * u64::from(height) > MAX_SOURCE_PIXELS {
         return Err(ImageError::TooManyPixels(width, height));
     }
     if width == 0 || height == 0 { Err(damaged("it has no pixels")) } else { Ok((width, height)) }
@@ -205,6 +203,8 @@ mod tests {
 
     use super::*;
 
+    const WIDTHS: [u32; 3] = [500, 250, 100];
+
     #[test]
     fn the_aspect_ratio_is_kept_and_a_half_is_rounded_up() {
         for (size, sizes) in [
@@ -214,14 +214,14 @@ mod tests {
             ((16_384, 1), [(500, 1), (250, 1), (100, 1)]),
             ((1, 16_384), [(1, 16_384), (1, 16_384), (1, 16_384)]),
         ] {
-            assert_eq!(THUMBNAIL_WIDTHS.map(|target| fit_width(size, target)), sizes);
+            assert_eq!(WIDTHS.map(|target| fit_width(size, target)), sizes);
         }
     }
 
     #[test]
     fn other_bytes_are_an_unsupported_format() {
         for source in [&b""[..], b"hello", b"<svg/>", b"BM\x00\x00", b"\0\0\0\x20ftypheic"] {
-            assert!(matches!(thumbnails(source), Err(ImageError::UnsupportedFormat)), "{source:?}");
+            assert!(matches!(thumbnails(source, WIDTHS), Err(ImageError::UnsupportedFormat)), "{source:?}");
         }
     }
 
@@ -241,7 +241,7 @@ mod tests {
     }
 
     fn thumbnail_bytes(source: &[u8]) -> Vec<Vec<u8>> {
-        thumbnails(source).unwrap().into_iter().map(|thumbnail| thumbnail.bytes).collect()
+        thumbnails(source, WIDTHS).unwrap().into_iter().map(|thumbnail| thumbnail.bytes).collect()
     }
 
     #[test]
@@ -292,8 +292,8 @@ mod tests {
         });
         // A coefficient has 14 bits, and a progressive JPEG may have one scan for each of them.
         for (jpeg, most) in [(one_scan, 1), (by_component, 1), (by_frequency, 14)] {
-            assert!(thumbnails(&with_repeated_scan(&jpeg, most)).is_ok());
-            let error = thumbnails(&with_repeated_scan(&jpeg, most + 1)).err().unwrap();
+            assert!(thumbnails(&with_repeated_scan(&jpeg, most), WIDTHS).is_ok());
+            let error = thumbnails(&with_repeated_scan(&jpeg, most + 1), WIDTHS).err().unwrap();
             assert_eq!(error.to_string(), "damaged image: a component is repeated");
         }
     }
@@ -310,7 +310,7 @@ mod tests {
         };
         // The encoder itself defines four tables.
         assert!(thumbnail_bytes(&with_tables(60)) == thumbnail_bytes(&jpeg));
-        let error = thumbnails(&with_tables(61)).err().unwrap();
+        let error = thumbnails(&with_tables(61), WIDTHS).err().unwrap();
         assert_eq!(error.to_string(), "damaged image: more than 64 Huffman tables for a scan");
     }
 
@@ -322,9 +322,9 @@ mod tests {
             let preview = [&[0xff, 0xe1, 0, 6, 0xff, 0xd8, 0xff, 0xd9][..], &jpeg[2..]].concat();
             let mut whole = jpeg[..2].to_vec();
             whole.extend(preview);
-            assert!(thumbnails(&whole).is_ok());
+            assert!(thumbnails(&whole, WIDTHS).is_ok());
             for length in [whole.len() - 2, whole.len() - 100, whole.len() / 2, 600, 20, 3] {
-                assert!(matches!(thumbnails(&whole[..length]), Err(ImageError::Damaged(_))), "{length}");
+                assert!(matches!(thumbnails(&whole[..length], WIDTHS), Err(ImageError::Damaged(_))), "{length}");
             }
         }
     }
@@ -338,7 +338,7 @@ mod tests {
         png[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
         let crc = crc32(&png[12..29]);
         png[29..33].copy_from_slice(&crc.to_be_bytes());
-        assert!(matches!(thumbnails(&png), Err(ImageError::TooManyPixels(100_000, 100_000))));
+        assert!(matches!(thumbnails(&png, WIDTHS), Err(ImageError::TooManyPixels(100_000, 100_000))));
     }
 
     fn crc32(bytes: &[u8]) -> u32 {

@@ -1,7 +1,7 @@
 //! Shrinks a picture by a whole number while its rows are decoded, so that memory never holds the picture at its full size.
 //! The result has at least twice the width and height of the target, if the source has; Lanczos resizing does the rest.
 
-use shared::limits::SHRUNK_PIXELS;
+use crate::limits::MAX_SHRUNK_PIXELS;
 
 use super::{Pixels, Target, planes::Plane};
 
@@ -30,7 +30,7 @@ impl Shrinker {
         let (width, height) = target.source_size;
         let max_factor = (width / target.size.0).min(height / target.size.1).max(1);
         let mut factor = (width / (2 * target.size.0)).min(height / (2 * target.size.1)).max(1);
-        while factor < max_factor && u64::from(width / factor) * u64::from(height / factor) > SHRUNK_PIXELS {
+        while factor < max_factor && u64::from(width / factor) * u64::from(height / factor) > MAX_SHRUNK_PIXELS {
             factor += 1;
         }
         let size = (width.div_ceil(factor) as usize, height.div_ceil(factor) as usize);

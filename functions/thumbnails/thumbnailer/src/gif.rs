@@ -13,7 +13,7 @@ use super::{
 /// The passes of an interlaced frame: first line, distance between lines.
 const PASSES: [(usize, usize); 4] = [(0, 8), (4, 8), (2, 4), (1, 2)];
 
-pub fn decode(source: &[u8]) -> Result<Decoded, ImageError> {
+pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::Indexed);
     let budget = ReadBudget::whole_file(source);
@@ -29,7 +29,7 @@ pub fn decode(source: &[u8]) -> Result<Decoded, ImageError> {
     let palette = rgba_palette(decoder.palette().map_err(damaged)?, transparent);
     let icc = decoder.icc_profile().map(<[u8]>::to_vec);
 
-    let target = Target::new(screen, Orientation::NoTransforms);
+    let target = Target::new(screen, Orientation::NoTransforms, max_width);
     let color_type = if is_covered && transparent.is_none() { ColorType::Rgb } else { ColorType::Rgba };
     let channels = if color_type.has_alpha() { 4 } else { 3 };
     let mut shrinker = Shrinker::new(&target, channels);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::limits::SPARE_BYTES;
+use crate::limits::READ_SLACK_BYTES;
 
 /// Bytes that a decoder gets before the deadline is checked again.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -29,7 +29,7 @@ impl ReadBudget {
 
     /// Starts the rows: from now on every byte has to be granted, and may be read for `timeout` at most.
     pub fn start_rows(&self, timeout: Option<Duration>) {
-        self.remaining.set(SPARE_BYTES);
+        self.remaining.set(READ_SLACK_BYTES);
         self.deadline.set(timeout.map(|timeout| Instant::now() + timeout));
     }
 
@@ -98,11 +98,11 @@ mod tests {
         reader.read_exact(&mut [0; 5 << 10]).unwrap();
         budget.start_rows(None);
         budget.grant(1 << 10);
-        reader.read_exact(&mut [0; (1 << 10) + SPARE_BYTES]).unwrap();
+        reader.read_exact(&mut [0; (1 << 10) + READ_SLACK_BYTES]).unwrap();
         let error = reader.read_exact(&mut [0]).unwrap_err();
         assert_eq!(error.to_string(), "it has more data than its rows need");
         budget.grant(usize::MAX);
-        assert_eq!(reader.read_to_end(&mut Vec::new()).unwrap(), (4 << 10) - SPARE_BYTES);
+        assert_eq!(reader.read_to_end(&mut Vec::new()).unwrap(), (4 << 10) - READ_SLACK_BYTES);
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! Lossless WebP, decoded row by row. A backward reference reaches a million pixels at most, so memory holds only those
 //! pixels, and never the whole picture. Names are those of the WebP Lossless Bitstream Specification.
 
-use shared::limits::{WEBP_CODE_ENTRIES, WEBP_GROUPS};
-
-use crate::picture::{ImageError, damaged};
+use crate::limits::{MAX_WEBP_CODE_ENTRIES, MAX_WEBP_PREFIX_CODE_GROUPS};
+use crate::{ImageError, damaged};
 
 /// The longest distance of a backward reference, in pixels. It is a power of two.
 const WINDOW: usize = 1 << 20;
@@ -296,7 +295,7 @@ impl<'a> EntropyCoded<'a> {
         let color_cache = if cache_bits > 0 { vec![0; 1 << cache_bits] } else { Vec::new() };
         let count = usize::from(entropy_image.iter().copied().max().unwrap_or(0)) + 1;
         // A block uses one group, so if there are more groups than blocks, some groups are never used.
-        if count > WEBP_GROUPS || count > entropy_image.len().max(1) {
+        if count > MAX_WEBP_PREFIX_CODE_GROUPS || count > entropy_image.len().max(1) {
             return Err(damaged(format_args!("too many groups of codes: {count}")));
         }
         let (mut groups, mut entries) = (Vec::with_capacity(count), 0);
@@ -306,7 +305,7 @@ impl<'a> EntropyCoded<'a> {
                 *code = PrefixCode::read(&mut bits, alphabet)?;
                 entries += code.entries();
             }
-            if entries > WEBP_CODE_ENTRIES {
+            if entries > MAX_WEBP_CODE_ENTRIES {
                 return Err(damaged("too many codes"));
             }
             groups.push(group);

@@ -3,7 +3,10 @@
 use ::png::{Decoder, Limits, Transformations};
 use fdeflate::{BoundedDecompressionError, decompress_to_vec_bounded};
 use image::metadata::Orientation;
-use shared::limits::{PNG_AHEAD_BYTES, PNG_CHUNK_BYTES, PNG_PROFILE_BYTES, PNG_ROW_SPARE_BYTES, PNG_ROWS};
+
+use crate::limits::{
+    MAX_PNG_CHUNK_BYTES, MAX_PNG_PROFILE_BYTES, PNG_READ_AHEAD_BYTES, PNG_ROW_SLACK_BYTES, PNG_ROWS_TIMEOUT,
+};
 
 use super::{
     ColorType, Decoded, ImageError, OutputFormat, Target,
@@ -16,9 +19,9 @@ use super::{
 const ADAM7: [[usize; 4]; 7] =
     [[0, 8, 0, 8], [4, 8, 0, 8], [0, 4, 4, 8], [2, 4, 0, 4], [0, 2, 2, 4], [1, 2, 0, 2], [0, 1, 1, 2]];
 
-pub fn decode(source: &[u8]) -> Result<Decoded, ImageError> {
+pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     let budget = ReadBudget::whole_file(source);
-    let limits = Limits { bytes: PNG_CHUNK_BYTES };
+    let limits = Limits { bytes: MAX_PNG_CHUNK_BYTES };
     let mut decoder = Decoder::new_with_limits(BoundedReader::new(source, &budget), limits);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
@@ -30,7 +33,7 @@ pub fn decode(source: &[u8]) -> Result<Decoded, ImageError> {
     let is_interlaced = info.interlaced;
     let orientation = info.exif_metadata.as_deref().and_then(Orientation::from_exif_chunk);
     let icc = color_profile(source)?;
-    let target = Target::new(size, orientation.unwrap_or(Orientation::NoTransforms));
+    let target = Target::new(size, orientation.unwrap_or(Orientation::NoTransforms), max_width);
     let (color_type, channels) = match reader.output_color_type().0 {
         ::png::ColorType::Grayscale => (ColorType::Grey, 1),
         ::png::ColorType::GrayscaleAlpha => (ColorType::GreyAlpha, 2),
@@ -41,9 +44,9 @@ pub fn decode(source: &[u8]) -> Result<Decoded, ImageError> {
     let (width, height) = (size.0 as usize, size.1 as usize);
     let mut row = vec![0; width * channels];
     // A sample has two bytes at most. Twice that is granted, because data that does not compress grows, but by less.
-    let row_bytes = |pixels: usize| 4 * channels * pixels + PNG_ROW_SPARE_BYTES;
-    budget.start_rows(Some(PNG_ROWS));
-    budget.grant((row_bytes(width) * height).min(PNG_AHEAD_BYTES));
+    let row_bytes = |pixels: usize| 4 * channels * pixels + PNG_ROW_SLACK_BYTES;
+    budget.start_rows(Some(PNG_ROWS_TIMEOUT));
+    budget.grant((row_bytes(width) * height).min(PNG_READ_AHEAD_BYTES));
     for [first_column, column_step, first_row, row_step] in
         if is_interlaced { &ADAM7[..] } else { &[[0, 1, 0, 1]] }.iter().copied()
     {
@@ -82,10 +85,10 @@ fn color_profile(source: &[u8]) -> Result<Option<Vec<u8>>, ImageError> {
                 let compressed = body.iter().position(|byte| *byte == 0).and_then(|end| body.get(end + 2..));
                 let compressed = compressed.unwrap_or_default();
                 let too_long = || damaged("its colour profile has more than 2 MiB");
-                if compressed.len() > PNG_PROFILE_BYTES {
+                if compressed.len() > MAX_PNG_PROFILE_BYTES {
                     return Err(too_long());
                 }
-                return match decompress_to_vec_bounded(compressed, PNG_PROFILE_BYTES) {
+                return match decompress_to_vec_bounded(compressed, MAX_PNG_PROFILE_BYTES) {
                     Ok(profile) => Ok(Some(profile)),
                     Err(BoundedDecompressionError::OutputTooLarge { .. }) => Err(too_long()),
                     Err(BoundedDecompressionError::DecompressionError { .. }) => Ok(None),

@@ -1,7 +1,7 @@
 //! Scans: the entropy-coded blocks of one or more components. A scan of a sequential image has all coefficients of a block;
 //! a scan of a progressive image has some coefficients, or some of their bits. Names are those of ITU-T T.81.
 
-use shared::limits::JPEG_COEFFICIENT_SCANS;
+use crate::limits::MAX_JPEG_SCANS_PER_COEFFICIENT;
 
 use super::{
     Component, Frame, ImageError, Plane, Tables, ZIGZAG, damaged,
@@ -75,7 +75,7 @@ impl ReducedComponent {
     /// `Damaged` if the scan adds nothing, because each scan costs the time of a whole picture: a second scan of a component
     /// of a sequential image, or more scans of a coefficient than it has bits.
     fn count_scan(&mut self, ss: u32, se: u32, is_progressive: bool) -> Result<(), ImageError> {
-        let max_scans = if is_progressive { JPEG_COEFFICIENT_SCANS } else { 1 };
+        let max_scans = if is_progressive { MAX_JPEG_SCANS_PER_COEFFICIENT } else { 1 };
         for scans in &mut self.scans[ss as usize..=se as usize] {
             *scans += 1;
             if *scans > max_scans {

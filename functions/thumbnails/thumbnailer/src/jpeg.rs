@@ -4,7 +4,8 @@
 //! the time that libvips takes with libjpeg-turbo (see the README), in safe Rust alone. Names are those of ITU-T T.81.
 
 use image::metadata::Orientation;
-use shared::limits::{JPEG_HUFFMAN_TABLES, JPEG_SCANS, PROFILE_BYTES};
+
+use crate::limits::{MAX_JPEG_HUFFMAN_TABLES, MAX_JPEG_SCANS, MAX_PROFILE_BYTES};
 
 use super::{
     ColorType, Decoded, ImageError, OutputFormat, Target, check_size, damaged,
@@ -39,11 +40,11 @@ struct Header {
     icc: Option<Vec<u8>>,
 }
 
-pub fn decode(source: &[u8]) -> Result<Decoded, ImageError> {
+pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     let mut decoder = Decoder::read_headers(source)?;
     let icc = decoder.header.icc.take();
     let Header { size, color_space, orientation, .. } = decoder.header;
-    let target = Target::new(size, orientation);
+    let target = Target::new(size, orientation, max_width);
     let color_type = match color_space {
         ColorSpace::Grey => ColorType::Grey,
         ColorSpace::Cmyk { .. } | ColorSpace::Ycck { .. } => ColorType::Cmyk,
@@ -204,7 +205,7 @@ impl<'a> Decoder<'a> {
             reduced.push(ReducedComponent::new(&self.frame, component, size));
         }
         let mut scan_header = self.first_scan;
-        for _ in 0..JPEG_SCANS {
+        for _ in 0..MAX_JPEG_SCANS {
             let (data, at) = (self.segments.source, self.segments.at);
             self.segments.at = scan::read_scan(scan_header, &mut self.frame, &mut self.tables, &mut reduced, data, at)?;
             scan_header = loop {
@@ -291,8 +292,10 @@ impl<'a> Tables<'a> {
             DHT => {
                 while let [kind, rest @ ..] = body {
                     self.defined_since_scan += 1;
-                    if self.defined_since_scan > JPEG_HUFFMAN_TABLES {
-                        return Err(damaged(format_args!("more than {JPEG_HUFFMAN_TABLES} Huffman tables for a scan")));
+                    if self.defined_since_scan > MAX_JPEG_HUFFMAN_TABLES {
+                        return Err(damaged(format_args!(
+                            "more than {MAX_JPEG_HUFFMAN_TABLES} Huffman tables for a scan"
+                        )));
                     }
                     let (bits, rest) = rest.split_first_chunk().ok_or_else(|| damaged("a Huffman table"))?;
                     let count = bits.iter().map(|&count| usize::from(count)).sum();
@@ -330,9 +333,9 @@ impl<'a> IccSegments<'a> {
         }
     }
 
-    /// The profile, or none if its pieces are empty or have more than [`PROFILE_BYTES`].
+    /// The profile, or none if its pieces are empty or have more than [`MAX_PROFILE_BYTES`].
     fn into_profile(mut self) -> Option<Vec<u8>> {
-        if self.pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>() > PROFILE_BYTES {
+        if self.pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>() > MAX_PROFILE_BYTES {
             return None;
         }
         self.pieces.sort_by_key(|(number, _)| *number);

@@ -5,7 +5,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use super::ZIGZAG;
-use crate::picture::{ColorType, Pixels};
+use crate::{ColorType, Pixels};
 
 /// The quality of JPEG thumbnails, from 1 to 100. It is the default of sharp and libvips.
 const QUALITY: u16 = 80;

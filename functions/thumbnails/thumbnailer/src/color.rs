@@ -1,7 +1,8 @@
 //! Converts colours to sRGB, which browsers expect.
 
 use moxcms::{ColorProfile, DataColorSpace, Layout, ParsingOptions, TransformOptions};
-use shared::limits::{PROFILE_BYTES, PROFILE_TAGS};
+
+use crate::limits::{MAX_PROFILE_BYTES, MAX_PROFILE_TAGS};
 
 use super::{ColorType, Decoded, ImageError, Pixels, damaged};
 
@@ -39,8 +40,8 @@ pub fn to_srgb(decoded: Decoded) -> Result<Pixels, ImageError> {
 fn parse_profile(icc: &[u8]) -> Option<ColorProfile> {
     // The tag table follows a header of 128 bytes, and begins with the number of tags.
     let tags = u32::from_be_bytes(*icc.get(128..)?.first_chunk()?);
-    let options = ParsingOptions { max_profile_size: PROFILE_BYTES, ..ParsingOptions::default() };
-    if tags > PROFILE_TAGS { None } else { ColorProfile::new_from_slice_with_options(icc, options).ok() }
+    let options = ParsingOptions { max_profile_size: MAX_PROFILE_BYTES, ..ParsingOptions::default() };
+    if tags > MAX_PROFILE_TAGS { None } else { ColorProfile::new_from_slice_with_options(icc, options).ok() }
 }
 
 fn apply_profile(

@@ -3,7 +3,8 @@
 
 use image::metadata::Orientation;
 use image_webp::vp8::{Frame as Vp8Frame, Vp8Decoder};
-use shared::limits::PROFILE_BYTES;
+
+use crate::limits::MAX_PROFILE_BYTES;
 
 use super::{
     ColorType, Decoded, ImageError, OutputFormat, Target, check_size, damaged,
@@ -15,9 +16,9 @@ use lossless::Lossless;
 
 mod lossless;
 
-pub fn decode(source: &[u8]) -> Result<Decoded, ImageError> {
+pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     let Container { canvas, offset, size, bitstream, icc, orientation } = Container::parse(source)?;
-    let target = Target::new(canvas, orientation);
+    let target = Target::new(canvas, orientation, max_width);
     let is_covered = offset == (0, 0) && size == canvas;
     let icc = icc.map(<[u8]>::to_vec);
     if let (Bitstream::Lossy { vp8, alpha: None }, true) = (&bitstream, is_covered) {
@@ -64,7 +65,7 @@ impl<'a> Container<'a> {
         for (name, body) in chunks(source.get(12..).unwrap_or_default()) {
             match (name, body) {
                 (b"VP8X", [_, _, _, _, size @ ..]) => canvas = two_u24(size).map(|(w, h)| (w + 1, h + 1)),
-                (b"ICCP", _) => icc = Some(body).filter(|icc| icc.len() <= PROFILE_BYTES),
+                (b"ICCP", _) => icc = Some(body).filter(|icc| icc.len() <= MAX_PROFILE_BYTES),
                 // If several chunks have an orientation, the first one counts, as in JPEG.
                 (b"EXIF", _) if orientation.is_none() => {
                     orientation = Orientation::from_exif_chunk(body.strip_prefix(b"Exif\0\0").unwrap_or(body));
