@@ -251,7 +251,7 @@ impl Symbols {
     #[inline]
     fn push(&mut self, table: u32, run: u32, value: i32) {
         let size = 32 - value.unsigned_abs().leading_zeros();
-        // Negative values are written less one.
+        // A negative value is written as the value minus one.
         let bits = (value - i32::from(value < 0)).cast_unsigned() & ((1 << size) - 1);
         let symbol = run << 4 | size;
         self.counts[table as usize & 3].0[symbol as usize & 255] += 1;
@@ -293,7 +293,7 @@ impl HuffmanTable {
             code_counts[*length] += 1;
         }
         // No code may be longer than 16 bits. A pair of longer codes is replaced: one takes the prefix of the pair, and the
-        // other shares the place of a shorter code.
+        // other splits a shorter code into two codes that are one bit longer.
         for length in (17..258).rev() {
             while code_counts[length] > 0 {
                 let shorter = (1..length - 1).rev().find(|shorter| code_counts[*shorter] > 0).unwrap_or(1);
