@@ -1,4 +1,5 @@
-//! Every limit of the system that is ours to choose, in one place.
+//! Every limit of the system that is ours to choose, in one place. Only the limits of the decoders are elsewhere: in the
+//! crate `thumbnailer`.
 
 use std::time::Duration;
 
@@ -171,17 +172,8 @@ pub const S3_WORKER: Duration = Duration::from_secs(8);
 /// source.
 pub const JOB_FETCH: Duration = Duration::from_secs(10);
 
-/// How long decoding one image takes at most, unless the image was made to be slow. Only the end of the function stops the
-/// decoder of such an image, which leaves the mark: after the second time the image fails.
-pub const JOB_DECODE: Duration = PNG_ROWS;
-
 /// How long one job may wait for the stores after its image is decoded.
 pub const JOB_STORE: Duration = Duration::from_secs(6);
-
-/// How long one job takes at most, with the mark that its image is being decoded. The worker begins no job with less time
-/// left, so that Lambda does not end it in the middle of one. The worker's timeout in `template.yaml` leaves 6 s beside it,
-/// in which a batch of usual jobs is begun.
-pub const JOB: Duration = JOB_FETCH.saturating_add(MONGODB).saturating_add(JOB_DECODE).saturating_add(JOB_STORE);
 
 /// How long a URL lives that lets anybody read one object.
 pub const DOWNLOAD_URL: Duration = Duration::from_mins(1);
@@ -235,62 +227,6 @@ pub const THUMBNAIL_WIDTHS: [u32; 3] = [500, 250, 100];
 
 /// Largest image file that the worker reads, in bytes.
 pub const SOURCE_BYTES: u64 = 64 << 20;
-
-/// Most pixels of a source image, by its header.
-pub const SOURCE_PIXELS: u64 = 50_000_000;
-
-/// Longest side of a source image, in pixels, by its header.
-pub const SOURCE_SIDE: u32 = 16_384;
-
-/// Most pixels of a source image that are kept while it is shrunk: one that is tall and narrow is shrunk to less than
-/// twice the size of its thumbnail before the rest is done well.
-pub const SHRUNK_PIXELS: u64 = 6_300_000;
-
-/// Most scans of a JPEG. Progressive ones have about ten; each costs time, however little data it has.
-pub const JPEG_SCANS: u32 = 100;
-
-/// Most scans of a progressive JPEG that code one coefficient: a scan for each of its bits, which ITU-T T.81 numbers
-/// from 0 to 13. A scan that codes the bits of an earlier one adds nothing, and costs as much time.
-pub const JPEG_COEFFICIENT_SCANS: u32 = 14;
-
-/// Most Huffman tables that a JPEG defines for one scan. A scan uses eight at most; the rest is room for files that define
-/// the same tables again and again.
-pub const JPEG_HUFFMAN_TABLES: u32 = 64;
-
-/// Longest colour profile that is applied, in bytes: those of printing presses have up to 9 MB. A longer one is ignored.
-pub const PROFILE_BYTES: usize = 10 << 20;
-
-/// Most tags of a colour profile that is applied: as many as Little CMS reads. The same data may stand under any number
-/// of tags, and is copied for each.
-pub const PROFILE_TAGS: u32 = 100;
-
-/// Longest colour profile of a PNG, decompressed, in bytes: those of RGB and grey have some hundred kB at most.
-pub const PNG_PROFILE_BYTES: usize = 2 << 20;
-
-/// Most memory for other chunks of a PNG, in bytes; nothing in them is wanted.
-pub const PNG_CHUNK_BYTES: usize = 4 << 20;
-
-/// Bytes of a PNG or a GIF that may be read beyond what its rows so far can take: tables, and headers of blocks and chunks.
-pub const SPARE_BYTES: usize = 1 << 10;
-
-/// The same for each row of a PNG: an encoder may end a block and a chunk with every row.
-pub const PNG_ROW_SPARE_BYTES: usize = 64;
-
-/// Bytes of a PNG that may be read ahead of its rows: its decoder keeps the last 32 KiB back, because data that follows may
-/// refer to them. Twice that, for data that does not compress.
-pub const PNG_AHEAD_BYTES: usize = 64 << 10;
-
-/// How long the rows of a PNG may take. The slowest picture of [`SOURCE_PIXELS`] takes about a second. Deflate data that
-/// begins a new block every few bytes takes up to half a microsecond a byte, so 30 s in a file of [`SOURCE_BYTES`], and no
-/// limit on sizes tells it from other data.
-pub const PNG_ROWS: Duration = Duration::from_secs(5);
-
-/// Most prefix code groups of a lossless WebP. libwebp, which writes nearly all of them, uses 2600 at most; the format
-/// allows 65536, and choosing among so many for every block of [`SOURCE_PIXELS`] takes seconds, for no cache holds them.
-pub const WEBP_GROUPS: usize = 8192;
-
-/// Most entries of two bytes in all tables of codes of a lossless WebP.
-pub const WEBP_CODE_ENTRIES: usize = 16 << 20;
 
 /// How often the worker may die while it decodes the same image, before that image fails without being decoded again. One
 /// death may have had another cause.

@@ -1,5 +1,5 @@
-"""Makes the pictures that the tests of thumbnails look at, into a folder: bombs, costly, narrow, large and hollow ones,
-seeds to be mutated, and one of each kind that must be shown right, with the colours that Pillow sees in them."""
+"""Writes the pictures for the tests of thumbnails into a folder: bombs, costly, narrow, large and hollow pictures,
+seeds for mutation, and one picture of each kind whose thumbnails must be right, with the colours that Pillow decodes."""
 
 import io
 import json
@@ -26,7 +26,7 @@ def encoded(picture, format, **options):
     return out.getvalue()
 
 
-# PNG, chunk by chunk: Pillow writes neither interlaced ones nor 16 bits of colour.
+# PNG, chunk by chunk, because Pillow writes neither interlaced PNGs nor 16 bits of colour.
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}
@@ -50,7 +50,7 @@ def png(width, height, depth, color, idat, *before, interlaced=False):
 
 
 def packed(values, depth):
-    """A row of samples, as bytes."""
+    """A row of samples as bytes."""
     if depth == 8:
         return bytes(values)
     if depth == 16:
@@ -64,7 +64,7 @@ def packed(values, depth):
 
 
 def rows(width, height, depth, pixel, interlaced):
-    """`pixel` gives the samples at x, y. Every row is unfiltered, or as good as any other for these pictures."""
+    """`pixel` returns the samples at x, y. No row is filtered, because that makes no difference for these pictures."""
     for x0, y0, dx, dy in ADAM7 if interlaced else [(0, 0, 1, 1)]:
         for y in range(y0, height, dy):
             samples = [sample for x in range(x0, width, dx) for sample in pixel(x, y)]
@@ -73,11 +73,11 @@ def rows(width, height, depth, pixel, interlaced):
 
 
 def huge(filler):
-    """256 MiB of nothing, in a quarter of a megabyte."""
+    """256 MiB of zeros, compressed to a quarter of a megabyte."""
     return deflated([filler] + [bytes(1 << 20)] * 256)
 
 
-# Colour profiles: a matrix and a curve, which is all that a camera, a screen or a phone says of itself.
+# Colour profiles: a matrix and a curve, which is the whole profile of a camera, a screen or a phone.
 
 SRGB = [(0.4360, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7139)]
 DISPLAY_P3 = [(0.5151, 0.2412, -0.0011), (0.2919, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)]
@@ -109,7 +109,7 @@ def profile(columns, curve):
 SRGB_PROFILE = ImageCms.createProfile("sRGB")
 
 
-# Bombs: small files that promise, or hold, far more than anybody wants to see.
+# Bombs: small files whose header claims, or whose data contains, far more pixels or bytes than any real picture.
 
 
 def with_size(jpeg, width, height):
@@ -124,7 +124,7 @@ def riff(*chunks):
 
 
 def vp8(width, height, rest=bytes(64)):
-    # A key frame, shown, whose first partition is as long as the rest.
+    # A visible key frame. The length of its first partition is the length of the rest.
     return struct.pack("<I", 0x10 | len(rest) << 5)[:3] + b"\x9d\x01\x2a" + struct.pack("<HH", width, height) + rest
 
 
@@ -154,7 +154,7 @@ def bombs():
 
     gif = encoded(small.convert("P"), "GIF")
     save("bombs/screen-65535.gif", gif[:6] + struct.pack("<HH", 65_535, 65_535) + gif[10:])
-    # The palette, then a frame again and again; the dictionary begins anew with every pixel.
+    # The palette, then the same frame many times. The dictionary is cleared before every pixel.
     frame = b"\x2c" + struct.pack("<4HB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
     save("bombs/5000-frames.gif", b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6) + frame * 5000 + b";")
 
@@ -164,11 +164,11 @@ def bombs():
     save("bombs/vp8x-16-million.webp", riff((b"VP8X", vp8x(1 << 24, 1 << 24)), (b"VP8L", vp8l(16_384, 16_384))))
 
 
-# Bombs of time: small files that have a decoder prepare, or go through, far more than their pixels need.
+# Time bombs: small files that make a decoder build tables or read data that the pixels do not need.
 
 
 class Bits:
-    """Bits in the order of deflate, GIF and WebP: the lowest of a byte first, and a Huffman code by its first bit."""
+    """Bits in the order of deflate, GIF and WebP: low bits of a byte first, and Huffman codes from their first bit."""
 
     def __init__(self):
         self.value, self.count = 0, 0
@@ -182,7 +182,7 @@ class Bits:
         return self.put(int(code[::-1], 2), len(code))
 
     def repeated(self, times):
-        """A multiple of eight times, so that whole bytes repeat."""
+        """The bits repeated `times` times. `times` is a multiple of eight, so that whole bytes repeat."""
         eight = sum(self.value << (at * self.count) for at in range(8))
         return eight.to_bytes(self.count, "little") * (times // 8)
 
@@ -195,19 +195,20 @@ def segment(marker, body):
 
 
 def huffman_table(kind, codes):
-    """`codes`: symbols by the length of their codes."""
+    """`codes` maps the length of codes to their symbols."""
     counts = bytes(len(codes.get(length, b"")) for length in range(1, 17))
     return bytes([kind]) + counts + b"".join(symbols for _, symbols in sorted(codes.items()))
 
 
 def with_tables(jpeg, table, count):
-    """A JPEG with DHT segments, of many tables each, before all others."""
+    """A JPEG with additional DHT segments, of many tables each, before all its other segments."""
     each = 65_000 // len(table)
     return jpeg[:2] + segment(0xC4, table * each) * (count // each) + jpeg[2:]
 
 
 def repeated_scan():
-    """A sequential CMYK JPEG of 12 megapixels without chroma subsampling, whose blocks take two bits, 100 times."""
+    """A sequential CMYK JPEG of 12 megapixels without chroma subsampling. Its blocks take two bits, and its scan comes
+    100 times."""
     width, height, components = 760, 16_384, range(1, 5)
     frame = b"".join(bytes([component, 0x11, 0]) for component in components)
     header = b"".join(
@@ -224,9 +225,9 @@ def repeated_scan():
 
 
 def deflate_blocks(count):
-    """Blocks that define 64 codes of six bits and use one of them, the end of the block: 13 bytes each."""
+    """Blocks of 13 bytes that define 64 codes of six bits, and use one of them, the end of the block."""
     block = Bits().put(0, 1).put(2, 2).put(0, 5).put(0, 5).put(8 - 4, 4)
-    # In the order of the format: lengths of the codes for 16, 17, 18, 0, 8, 7, 9, 6.
+    # The lengths of the codes for 16, 17, 18, 0, 8, 7, 9 and 6, in the order of the format.
     for length in (1, 0, 3, 3, 0, 0, 0, 2):
         block.put(length, 3)
     six, again, zeros, zero = "10", "0", "111", "110"
@@ -240,7 +241,7 @@ def deflate_blocks(count):
 
 
 def clear_codes(count):
-    """A GIF of one pixel that clears its table of 257 codes again and again before it."""
+    """A GIF of one pixel that clears its table of 257 codes `count` times before the pixel."""
     codes = Bits().put(256, 9).repeated(count)
     blocks = b"".join(bytes([len(codes[at : at + 255])]) + codes[at : at + 255] for at in range(0, len(codes), 255))
     screen = struct.pack("<HHBBB", 1, 1, 0xF7, 0, 0) + bytes(3 * 256)
@@ -248,7 +249,7 @@ def clear_codes(count):
 
 
 def prefix_code_groups(side):
-    """A lossless WebP of black pixels in blocks of 4 x 4, the last of which says that there are 65536 groups of codes."""
+    """A lossless WebP of black pixels in blocks of 4 x 4. The last block demands 65536 groups of prefix codes."""
 
     def one(symbol):
         return Bits().put(1, 1).put(0, 1).put(1, 1).put(symbol, 8)
@@ -258,13 +259,13 @@ def prefix_code_groups(side):
             bits.put(other.value, other.count)
         return bits
 
-    # No transform, no colour cache of 11 bits in the entropy image, but in the picture.
+    # No transform. The picture has a colour cache of 11 bits, and the entropy image has none.
     head = Bits().put(0, 1).put(1, 1).put(11, 4).put(1, 1).put(0, 3).put(0, 1)
-    # Codes of green and red for 0 and 255, of one bit each; then the pixels, the last of them 255 in both.
+    # Green and red have codes of one bit for 0 and 255. Then the pixels follow; the last is 255 in both.
     zero_or_255 = Bits().put(1, 1).put(1, 1).put(1, 1).put(0, 8).put(255, 8)
     add(head, zero_or_255, zero_or_255, one(0), one(0), one(0))
     head.put(3 << 2 * ((side // 4) ** 2 - 1), 2 * (side // 4) ** 2)
-    # A group: green has 280 + 2048 symbols, of which the first and the last have codes of one bit.
+    # A group. Green has 280 + 2048 symbols, of which the first and the last have codes of one bit.
     green = Bits().put(0, 1).put(0, 4)
     for length in (0, 1, 0, 1):
         green.put(length, 3)
@@ -279,9 +280,10 @@ def prefix_code_groups(side):
 
 
 def noise(width, height):
-    """A lossless WebP that takes as many bytes as its pixels, whose width is hardly reduced: that takes most memory."""
+    """A lossless WebP that takes as many bytes as its pixels, and whose width is hardly reduced. It takes the most
+    memory."""
     head = Bits().put(0, 1).put(0, 1).put(0, 1)
-    # Green, red, blue and alpha: 256 codes of eight bits. Green has symbols for copies, too, which are not used.
+    # Green, red, blue and alpha have 256 codes of eight bits. Green has symbols for copies, too, which are not used.
     for symbols in (280, 256, 256, 256):
         head.put(0, 1).put(12 - 4, 4)
         for length in (0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1):
@@ -293,7 +295,7 @@ def noise(width, height):
 
 
 def with_tags(space, count):
-    """A profile that names the same table of colours, of half a megabyte, under one tag again and again."""
+    """A profile that has the same tag `count` times, each with the same table of colours, of half a megabyte."""
     grid = 55
     table = b"mft1" + bytes(4) + bytes([3, 3, grid, 0]) + struct.pack(">9i", *[65_536, 0, 0, 0] * 2, 65_536)
     table += bytes(range(256)) * 3 + bytes(3 * grid**3) + bytes(range(256)) * 3
@@ -305,7 +307,7 @@ def with_tags(space, count):
 
 def bombs_of_time():
     red = Image.new("RGB", (16, 16), "red")
-    # Of two codes, of one bit each.
+    # A table of two codes, of one bit each.
     table = huffman_table(0x10, {1: b"\1\1"})
     save("bombs/huffman-tables.jpg", with_tables(encoded(red, "JPEG"), table, 54_000))
     save("bombs/deflate-blocks.png", png(1, 1, 8, RGB, deflate_blocks(80_000)))
@@ -319,7 +321,7 @@ def bombs_of_time():
     save("narrow/noise.webp", noise(999, 16_384))
 
 
-# Hollow: a size that is allowed, and nothing behind it.
+# Hollow pictures: a size that is allowed, but no data of its pixels.
 
 
 def hollow():
@@ -345,7 +347,7 @@ def hollow():
     save("hollow/vp8x.webp", riff((b"VP8X", vp8x(7000, 7000))))
 
 
-# Large: 49 megapixels, which is legal. All are the same gradient.
+# Large pictures: 49 megapixels, which is within the limit. All contain the same gradient.
 
 
 def large():
@@ -383,7 +385,7 @@ def large():
     save("large/interlaced.png", png(side, side, 8, RGB, deflated(passes, 1), interlaced=True))
 
 
-# Formats: 6 x 4 patches, no two rows or columns alike, so that every turn and every mixed-up channel shows.
+# Formats: 6 x 4 patches. All rows and all columns are different, so that each wrong orientation or channel shows.
 
 COLUMNS, ROWS, PATCH = 6, 4, 100
 WIDTH, HEIGHT = COLUMNS * PATCH, ROWS * PATCH
@@ -403,7 +405,7 @@ def patches(colors=COLORS):
 
 
 def expect(name, data, colors=None):
-    """Saves a picture and what is to be seen of it: `colors`, or what Pillow sees."""
+    """Saves a picture and its expected colours: `colors`, or those that Pillow decodes."""
     save(f"formats/{name}", data)
     if colors is not None:
         EXPECTED[name] = {"width": WIDTH, "height": HEIGHT, "columns": COLUMNS, "rows": ROWS, "colors": colors}
@@ -459,15 +461,15 @@ def jpegs():
         black.paste(60, (0, HEIGHT // 2, WIDTH, HEIGHT))
         cmyk = Image.merge("CMYK", [*cmyk.split()[:3], black])
         expect(f"cmyk{name}.jpg", encoded(cmyk, "JPEG", quality=95, **options))
-        # Pillow writes no YCCK. It stores the complement of what it is given, as Adobe does: give it the complement of
-        # what is to be stored, and say in Adobe's marker what it is.
+        # Pillow does not write YCCK. It stores the complement of its input, as Adobe does. So its input is the complement
+        # of the YCCK values, and Adobe's marker is changed to say YCCK.
         luma = Image.merge("RGB", [ImageOps.invert(band) for band in cmyk.split()[:3]]).convert("YCbCr").split()
         bands = [*[ImageOps.invert(band) for band in luma], black]
         ycck = bytearray(encoded(Image.merge("CMYK", bands), "JPEG", quality=95, **options))
         transform = ycck.index(b"Adobe") + 11
         ycck[transform] = 2
         expect(f"ycck{name}.jpg", bytes(ycck))
-        # Meant for three components; libjpeg takes it for the same with four.
+        # The value 1 is meant for three components. With four, libjpeg treats it as YCCK.
         ycck[transform] = 1
         expect(f"ycck-1{name}.jpg", bytes(ycck))
     for name, (columns, curve) in {
@@ -487,7 +489,7 @@ def pngs():
         return COLORS[y // PATCH][x // PATCH]
 
     def grey(x, y):
-        # In steps of the shallowest depth that they are stored with.
+        # Four levels, which the pictures of every depth above one bit can store.
         return (x // PATCH + 2 * (y // PATCH)) % 4
 
     def alpha(x, y):
@@ -568,7 +570,7 @@ def gifs():
     opaque = [[(*color, 255) for color in row] for row in COLORS]
     for name, interlace in {"gif": 0, "gif-interlaced": 1}.items():
         expect(f"{name}.gif", encoded(exact, "GIF", interlace=interlace))
-    # Red is index 0 of this one, and clear.
+    # Index 0 of this palette is red, and transparent.
     palette = Image.new("P", (WIDTH, HEIGHT))
     palette.putpalette([value for row in COLORS for color in row for value in color])
     for y in range(ROWS):
@@ -580,7 +582,7 @@ def gifs():
     second.putpalette(palette.getpalette())
     frames = encoded(palette, "GIF", save_all=True, append_images=[second], duration=100, optimize=False)
     expect("animated.gif", frames, opaque)
-    # The first frame is the lower right 4 x 3 patches, the rest of the screen is empty.
+    # The first frame covers the lower right 4 x 3 patches. The rest of the screen is empty.
     part = palette.crop((2 * PATCH, PATCH, WIDTH, HEIGHT))
     gif = bytearray(encoded(part, "GIF", optimize=False, interlace=0))
     assert struct.unpack("<HH", gif[6:10]) == part.size
@@ -611,7 +613,7 @@ def webps():
     expect("exif-6.webp", encoded(picture, "WEBP", lossless=True, exif=exif(6)))
 
 
-# Secrets: every place of a file where something may be written that is nobody's business.
+# Secrets: private text in every part of a file that may contain text.
 
 SECRET = "sentinel-4e1c"
 
@@ -638,7 +640,7 @@ def secrets():
     save("secrets/secret.png", whole + SECRET.encode())
 
 
-# Seeds: small and whole, to be damaged.
+# Seeds: small valid pictures, which the tests mutate.
 
 
 def seeds():

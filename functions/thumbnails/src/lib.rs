@@ -1,5 +1,6 @@
-//! Makes the thumbnails of images, and finishes the uploads that S3 says have come. A message fails or is done alone,
-//! whatever else is in its batch, and done twice it leaves the same as done once.
+//! The worker of the job queue. It makes the thumbnails of images, and finishes uploads when S3 reports their objects.
+//! Each message of a batch succeeds or fails alone. The worker is idempotent: a message that is handled twice leaves the
+//! same state as a message that is handled once.
 
 #![forbid(unsafe_code)]
 
@@ -20,32 +21,74 @@ use shared::{
     objects::{self, Key, Objects},
     users::UserId,
 };
+use thumbnailer::Thumbnail;
 use tokio::time::timeout;
 
 mod message;
-pub mod picture;
-mod turns;
+mod poison;
 
-use message::{Message, Object};
-use picture::Thumbnail;
-use turns::{Attempt, in_turns, may_come_later};
+use message::{CreatedObject, Message};
+use poison::{Attempt, may_decode_again, suspects_last};
+
+/// How long decoding one image takes at most, unless the image was made to be slow. The decoder of such an image stops only
+/// when Lambda ends the worker. This leaves the mark, and after the second mark the image fails.
+const JOB_DECODE: Duration = thumbnailer::limits::PNG_ROWS_TIMEOUT;
+
+/// How long one job takes at most, marking its image included. The worker begins no job if less time is left, so that
+/// Lambda does not end the worker during a job. The worker's timeout in `template.yaml` leaves 6 s beside this time, in
+/// which the usual jobs of a batch begin.
+const JOB: Duration =
+    limits::JOB_FETCH.saturating_add(limits::MONGODB).saturating_add(JOB_DECODE).saturating_add(limits::JOB_STORE);
 
 pub struct App {
     files: Files,
     objects: Objects,
     jobs: Jobs,
     /// See [`Config::job_retry`].
-    retry: Duration,
+    retry_delay: Duration,
 }
 
-/// Why a message is not done.
+/// The end of a message, as the log and the metrics name it.
+#[derive(Clone, Copy)]
+enum Outcome {
+    /// The image has thumbnails.
+    Ready,
+    /// The upload is finished, and its file needs no thumbnails.
+    Arrived,
+    /// No row refers to the object, so the worker deleted it.
+    Deleted,
+    /// The message asks for nothing, or its object no longer exists.
+    Ignored,
+    /// Another attempt would fail, too.
+    Failed,
+    /// The queue delivers the message again.
+    Retried,
+    /// The row stays due, and the sweeper sends a new message.
+    LeftToSweeper,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Arrived => "arrived",
+            Self::Deleted => "deleted",
+            Self::Ignored => "ignored",
+            Self::Failed => "failed",
+            Self::Retried => "retried",
+            Self::LeftToSweeper => "left to the sweeper",
+        }
+    }
+}
+
+/// The reason why a message is not handled.
 enum Failure {
-    /// It would fail again: done with, for this reason.
+    /// Another attempt would fail for the same reason, so the message is not delivered again.
     Permanent(String),
-    /// A store's fault: the queue brings it again.
+    /// A store failed, so the queue delivers the message again.
     Transient(Error),
-    /// A worker has died of its image before: its turn comes later.
-    PutOff,
+    /// A worker has died while it decoded the image. The batch's other messages come first.
+    Deferred,
 }
 
 impl From<Error> for Failure {
@@ -66,22 +109,24 @@ impl From<Error> for Failure {
     }
 }
 
-/// A message as far as it is done without decoding anything.
+/// The state of a message before anything is decoded.
 enum Fetched {
-    Done(&'static str),
-    Image(File, Bytes),
+    /// The message needs no decoding.
+    Finished(Outcome),
+    /// The image is to be decoded, from these bytes.
+    Source(File, Bytes),
 }
 
-/// A message as it came this time.
+/// One delivery of a message.
 #[derive(Clone, Copy)]
-struct Receive<'a> {
-    /// How often the queue has handed it out, this time included.
-    number: u32,
-    /// Decodings of its image that may have begun and not ended. See [`turns`].
-    unfinished: u32,
-    /// When Lambda ends the worker.
+struct Delivery<'a> {
+    /// The number of times that the queue has delivered the message, this time included.
+    receive_count: u32,
+    /// The image is decoded only if at most so many earlier decodings of it began and did not end. See [`poison`].
+    allowed_unfinished: u32,
+    /// The time at which Lambda ends the worker.
     deadline: SystemTime,
-    /// The format of its image, once the image has been read, for the metrics.
+    /// The format of the image for the metrics, once the source has been read.
     format: &'a OnceLock<&'static str>,
 }
 
@@ -91,106 +136,111 @@ impl App {
             files: Files::of(&mongo::connect(config).await?, config),
             objects: Objects::connect(config, limits::S3_WORKER),
             jobs: Jobs::connect(config),
-            retry: config.job_retry,
+            retry_delay: config.job_retry,
         })
     }
 
-    /// One batch. Only transient failures are reported, so that only they come again.
-    pub async fn work(&self, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
+    /// Handles one batch. The response names only the messages with transient failures, so the queue delivers only those
+    /// again.
+    pub async fn handle_batch(&self, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
         let LambdaEvent { payload: SqsEvent { records: mut batch, .. }, context } = event;
-        // Messages with the fewest receives left come first: the worker may die of a message that follows.
-        batch.sort_by_key(|message| Reverse(receives(message)));
-        self.come_again(&batch).await;
-        let is_last_receive = batch.iter().any(|message| receives(message) >= limits::RECEIVES);
+        // Messages with the fewest receives left come first, because a later message may end the worker.
+        batch.sort_by_key(|message| Reverse(receive_count(message)));
+        self.set_visibility_timeouts(&batch).await;
+        let is_last_receive = batch.iter().any(|message| receive_count(message) >= limits::RECEIVES);
 
         let (deadline, mut response) = (context.deadline(), SqsBatchResponse::default());
-        let left_over = in_turns(batch, is_last_receive, async |message, unfinished| {
+        let left_over = suspects_last(batch, is_last_receive, async |message, allowed_unfinished| {
             let started = Instant::now();
             let format = OnceLock::new();
-            let receive = Receive { number: receives(message), unfinished, deadline, format: &format };
-            let (outcome, error) = match Box::pin(self.done(message, receive)).await {
+            let receive_count = receive_count(message);
+            let delivery = Delivery { receive_count, allowed_unfinished, deadline, format: &format };
+            let (outcome, error) = match Box::pin(self.handle_message(message, delivery)).await {
                 Ok(outcome) => (outcome, None),
-                Err(Failure::Permanent(reason)) => ("failed", Some(reason)),
+                Err(Failure::Permanent(reason)) => (Outcome::Failed, Some(reason)),
                 Err(Failure::Transient(error)) => {
                     let mut failure = BatchItemFailure::default();
                     failure.item_identifier = message.message_id.clone().unwrap_or_default();
                     response.batch_item_failures.push(failure);
-                    ("retried", error.cause())
+                    (Outcome::Retried, error.cause())
                 }
-                Err(Failure::PutOff) => return Attempt::PutOff,
+                Err(Failure::Deferred) => return Attempt::Deferred,
             };
             log(&context.request_id, message, outcome, format.get().copied(), error.as_deref(), started.elapsed());
-            Attempt::Over
+            Attempt::Finished
         })
         .await;
         for message in left_over {
-            log(&context.request_id, &message, "left to the sweeper", None, None, Duration::ZERO);
+            log(&context.request_id, &message, Outcome::LeftToSweeper, None, None, Duration::ZERO);
         }
         response
     }
 
-    /// Lets the messages come again soon, one after the other, however this ends for them. What is done by then does not.
-    async fn come_again(&self, batch: &[SqsMessage]) {
-        let handles = batch.iter().enumerate().filter_map(|(place, message)| {
-            let after = comes_again_after(self.retry, receives(message), place);
-            Some((message.receipt_handle.as_deref()?, after))
+    /// Sets the visibility timeout of each message, so that the messages that are not handled in this batch come again soon
+    /// and one after the other, even if the worker dies. The queue does not deliver a handled message again.
+    async fn set_visibility_timeouts(&self, batch: &[SqsMessage]) {
+        let handles = batch.iter().enumerate().filter_map(|(position, message)| {
+            let timeout = visibility_timeout(self.retry_delay, receive_count(message), position);
+            Some((message.receipt_handle.as_deref()?, timeout))
         });
         if let Err(error) = self.jobs.come_again(&handles.collect::<Vec<_>>()).await {
-            // The messages come again after the queue's visibility timeout.
+            // The messages come again after the visibility timeout of the queue.
             tracing::warn!(error = error.cause(), "the queue's time stays");
         }
     }
 
-    async fn done(&self, message: &SqsMessage, receive: Receive<'_>) -> Result<&'static str, Failure> {
+    async fn handle_message(&self, message: &SqsMessage, delivery: Delivery<'_>) -> Result<Outcome, Failure> {
         let body = message.body.as_deref().unwrap_or_default();
         match Message::parse(body).map_err(|reason| Failure::Permanent(reason.into()))? {
-            Message::Test => Ok("ignored"),
-            Message::Job(owner, id) => self.job(self.wanted(owner, id, receive), receive).await,
-            Message::Arrived(objects) => {
-                let (mut outcome, mut is_put_off) = (Ok("ignored"), false);
+            Message::TestEvent => Ok(Outcome::Ignored),
+            Message::ThumbnailJob(owner, id) => self.run_job(self.thumbnail_job(owner, id, delivery), delivery).await,
+            Message::ObjectsCreated(objects) => {
+                let (mut outcome, mut is_deferred) = (Ok(Outcome::Ignored), false);
                 for object in objects {
-                    match self.job(self.arrived(&object, receive), receive).await {
-                        // The others come again with it, and are the same done twice.
+                    match self.run_job(self.object_created(&object, delivery), delivery).await {
+                        // The other objects come again with the message. Handling them twice is harmless.
                         Err(Failure::Transient(error)) => return Err(Failure::Transient(error)),
-                        Err(Failure::PutOff) => is_put_off = true,
+                        Err(Failure::Deferred) => is_deferred = true,
                         other => outcome = other,
                     }
                 }
-                if is_put_off { Err(Failure::PutOff) } else { outcome }
+                if is_deferred { Err(Failure::Deferred) } else { outcome }
             }
         }
     }
 
-    /// Whatever takes time is bounded, so that Lambda ends the worker only if a decoder hangs.
-    async fn job(
+    /// Runs one job within its time limits. Every step has a limit, so Lambda ends the worker only if a decoder hangs.
+    async fn run_job(
         &self,
         fetch: impl Future<Output = Result<Fetched, Failure>>,
-        receive: Receive<'_>,
-    ) -> Result<&'static str, Failure> {
-        let left = receive.deadline.duration_since(SystemTime::now()).unwrap_or_default();
-        if left < limits::JOB + limits::LAST_WORDS {
+        delivery: Delivery<'_>,
+    ) -> Result<Outcome, Failure> {
+        let left = delivery.deadline.duration_since(SystemTime::now()).unwrap_or_default();
+        if left < JOB + limits::LAST_WORDS {
             return Err(Failure::Transient(Error::Unavailable(anyhow::anyhow!("no time is left in this batch"))));
         }
-        // A call of an SDK is a large future; boxed, it makes no larger ones of what it is part of.
-        match within(limits::JOB_FETCH, Box::pin(fetch)).await? {
-            Fetched::Done(outcome) => Ok(outcome),
-            Fetched::Image(file, source) => self.thumbnails(&file, source, receive).await,
+        // The future of an SDK call is large. A box keeps the futures that contain it small.
+        match with_timeout(limits::JOB_FETCH, Box::pin(fetch)).await? {
+            Fetched::Finished(outcome) => Ok(outcome),
+            Fetched::Source(file, source) => self.make_thumbnails(&file, source, delivery).await,
         }
     }
 
-    async fn wanted(&self, owner: UserId, id: FileId, receive: Receive<'_>) -> Result<Fetched, Failure> {
+    /// Fetches the source of the image that a job names.
+    async fn thumbnail_job(&self, owner: UserId, id: FileId, delivery: Delivery<'_>) -> Result<Fetched, Failure> {
         match self.files.owned_by(owner, id).await {
-            Ok(file) => self.image(file, receive).await,
+            Ok(file) => self.fetch_source(file, delivery).await,
             Err(Error::NotFound) => {
-                self.clean_up_after(id).await?;
+                self.delete_thumbnails_of_deleted(id).await?;
                 Err(Failure::Permanent("File not found".into()))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// An object has come, perhaps long ago, or again, or for nobody: what no row asks for is deleted.
-    async fn arrived(&self, object: &Object, receive: Receive<'_>) -> Result<Fetched, Failure> {
+    /// Handles S3's report of a new object: finishes the upload that the object belongs to. The report may be late or
+    /// repeated. An object that no row refers to is deleted.
+    async fn object_created(&self, object: &CreatedObject, delivery: Delivery<'_>) -> Result<Fetched, Failure> {
         let Some((id, key, is_form)) = Key::parse_upload(&object.key) else {
             return Err(Failure::Permanent("an object that is no upload".into()));
         };
@@ -198,15 +248,15 @@ impl App {
         let file = match self.files.find_any(id).await {
             Ok(Found::Pending(pending)) if pending.key == key => {
                 if is_form && matches!(self.objects.size(&key).await, Err(Error::NotFound)) {
-                    // If it is not what this message is about, the message about what it is now follows.
+                    // If the form's object has another ETag by now, the message about that newer object follows.
                     self.objects.copy_new(&put, &object.etag, &key).await?;
                 }
                 let size = match self.objects.size(&key).await {
-                    Err(Error::NotFound) => return Ok(Fetched::Done("ignored")),
+                    Err(Error::NotFound) => return Ok(Fetched::Finished(Outcome::Ignored)),
                     size => size?,
                 };
                 if !pending.announced.admits(size) {
-                    // The sweeper takes the row.
+                    // The sweeper deletes the row.
                     self.files.bury(&pending).await?;
                     self.objects.delete_all(&[put, key]).await?;
                     return Err(Failure::Permanent("another size than announced".into()));
@@ -219,55 +269,57 @@ impl App {
             Ok(Found::Visible(file)) if file.is_at(&key) => file,
             Ok(_) | Err(Error::NotFound) => {
                 self.objects.delete(&put).await?;
-                return Ok(Fetched::Done("deleted"));
+                return Ok(Fetched::Finished(Outcome::Deleted));
             }
             Err(error) => return Err(error.into()),
         };
         if is_form {
             self.objects.delete(&put).await?;
         }
-        // Other uploads may be open under the key: a client that has lost the answer to its begin begins again.
-        if object.is_of_parts() {
+        // Other multipart uploads may be open under the key: a client that lost the answer to its first request to create
+        // one creates another.
+        if object.is_multipart() {
             self.objects.abort(&key).await?;
         }
         match file.kind {
-            Kind::Image(_, Thumbnails::Due) => self.image(file, receive).await,
-            Kind::Image(..) | Kind::File(_) | Kind::Folder => Ok(Fetched::Done("arrived")),
+            Kind::Image(_, Thumbnails::Due) => self.fetch_source(file, delivery).await,
+            Kind::Image(..) | Kind::File(_) | Kind::Folder => Ok(Fetched::Finished(Outcome::Arrived)),
         }
     }
 
-    /// The source of an image that is to be decoded.
-    async fn image(&self, file: File, receive: Receive<'_>) -> Result<Fetched, Failure> {
+    /// Reads the source of an image that is to be decoded.
+    async fn fetch_source(&self, file: File, delivery: Delivery<'_>) -> Result<Fetched, Failure> {
         let Kind::Image(Content::Stored { key, size }, thumbnails) = &file.kind else {
             return Err(Failure::Permanent("File not found".into()));
         };
-        // Thumbnails and failures of an earlier attempt stay: another job made them, or this job before its worker died.
+        // On a later delivery, thumbnails and failures that exist are kept: another job recorded them, or this job did
+        // before its worker died.
         match thumbnails {
-            Thumbnails::Ready(_) if receive.number > 1 => return Ok(Fetched::Done("ready")),
-            Thumbnails::Failed(reason) if receive.number > 1 => return Err(Failure::Permanent(reason.clone())),
+            Thumbnails::Ready(_) if delivery.receive_count > 1 => return Ok(Fetched::Finished(Outcome::Ready)),
+            Thumbnails::Failed(reason) if delivery.receive_count > 1 => return Err(Failure::Permanent(reason.clone())),
             Thumbnails::Ready(_) | Thumbnails::Failed(_) | Thumbnails::Due | Thumbnails::Unknown => {}
         }
         if *size > limits::SOURCE_BYTES {
-            return Err(self.failed(&file, "too large".into()).await);
+            return Err(self.record_failure(&file, "too large".into()).await);
         }
         match self.objects.get(key, limits::SOURCE_BYTES).await.map_err(Failure::from) {
-            Ok(source) => Ok(Fetched::Image(file, source)),
-            Err(Failure::Permanent(reason)) => Err(self.failed(&file, reason).await),
+            Ok(source) => Ok(Fetched::Source(file, source)),
+            Err(Failure::Permanent(reason)) => Err(self.record_failure(&file, reason).await),
             Err(transient) => Err(transient),
         }
     }
 
     /// Records that an image can have no thumbnails.
-    async fn failed(&self, file: &File, reason: String) -> Failure {
+    async fn record_failure(&self, file: &File, reason: String) -> Failure {
         match self.files.thumbnails_failed(file, &reason).await {
             Ok(()) => Failure::Permanent(reason),
             Err(error) => error.into(),
         }
     }
 
-    /// Deletes the thumbnails of an image that has been deleted. This attempt or an earlier one may have put them there
-    /// after the sweeper had been.
-    async fn clean_up_after(&self, id: FileId) -> Result<(), Error> {
+    /// Deletes the thumbnails of an image whose row no longer exists. This attempt or an earlier one may have put them
+    /// into S3 after the sweeper deleted the row.
+    async fn delete_thumbnails_of_deleted(&self, id: FileId) -> Result<(), Error> {
         match self.files.find(id).await {
             Err(Error::NotFound) => {
                 for width in limits::THUMBNAIL_WIDTHS {
@@ -275,17 +327,17 @@ impl App {
                 }
                 Ok(())
             }
-            // It is somebody else's.
+            // The file exists and belongs to another user.
             found => found.map(drop),
         }
     }
 
-    /// Decodes an image and stores its thumbnails. The image is marked for as long as it is decoded and no longer: a worker
+    /// Decodes an image and stores its thumbnails. The row is marked only while the image is decoded, because a worker
     /// that dies while it waits for a store has not died of the image.
-    async fn thumbnails(&self, file: &File, source: Bytes, receive: Receive<'_>) -> Result<&'static str, Failure> {
-        match self.files.decoding_begins(file, receive.unfinished).await {
+    async fn make_thumbnails(&self, file: &File, source: Bytes, delivery: Delivery<'_>) -> Result<Outcome, Failure> {
+        match self.files.decoding_begins(file, delivery.allowed_unfinished).await {
             Ok(Decoding::Begins) => {}
-            Ok(Decoding::Unfinished(some)) if may_come_later(some) => return Err(Failure::PutOff),
+            Ok(Decoding::Unfinished(decodings)) if may_decode_again(decodings) => return Err(Failure::Deferred),
             Ok(Decoding::Unfinished(_)) => {
                 let reason = "the decoder does not survive it";
                 self.files.decoding_given_up(file, reason).await?;
@@ -294,62 +346,62 @@ impl App {
             Err(Error::NotFound) => return Err(Failure::Permanent("File not found".into())),
             Err(error) => return Err(error.into()),
         }
-        receive.format.get_or_init(|| picture::format(&source));
-        let decoded = tokio::task::spawn_blocking(move || picture::thumbnails(&source)).await;
-        let decoded = match decoded {
-            Ok(decoded) => decoded.map_err(|refusal| refusal.to_string()),
+        delivery.format.get_or_init(|| thumbnailer::format_name(&source));
+        let decode = move || thumbnailer::thumbnails(&source, limits::THUMBNAIL_WIDTHS);
+        let decoded = match tokio::task::spawn_blocking(decode).await {
+            Ok(decoded) => decoded.map_err(|error| error.to_string()),
             Err(panic) => Err(format!("damaged image: {panic}")),
         };
-        let recorded = Box::pin(async {
+        let record_outcome = Box::pin(async {
             match decoded {
-                Ok(thumbnails) => self.store(file, thumbnails).await.map(|()| "ready"),
-                Err(reason) => Err(self.failed(file, reason).await),
+                Ok(thumbnails) => self.store_thumbnails(file, thumbnails).await.map(|()| Outcome::Ready),
+                Err(reason) => Err(self.record_failure(file, reason).await),
             }
         });
-        within(limits::JOB_STORE, recorded).await
+        with_timeout(limits::JOB_STORE, record_outcome).await
     }
 
-    async fn store(&self, file: &File, thumbnails: Vec<Thumbnail>) -> Result<(), Failure> {
+    async fn store_thumbnails(&self, file: &File, thumbnails: Vec<Thumbnail>) -> Result<(), Failure> {
         if let Err(error) = self.files.decoding_ended(file).await {
             tracing::warn!(error = error.cause(), "a mark is left behind");
         }
-        let mut made = Vec::with_capacity(thumbnails.len());
+        let mut stored = Vec::with_capacity(thumbnails.len());
         for Thumbnail { width, bytes, content_type } in thumbnails {
             let (size, digest) = (bytes.len() as u64, objects::digest(&bytes));
             self.objects.put(&Key::of_thumbnail(file.id, width), bytes.into(), content_type).await?;
-            made.push(ThumbnailFile { width, size, content_type: content_type.into(), digest });
+            stored.push(ThumbnailFile { width, size, content_type: content_type.into(), digest });
         }
-        match self.files.thumbnails_ready(file, &made).await {
-            // Deleted meanwhile: what was put must go again, or nothing would know of it.
+        match self.files.thumbnails_ready(file, &stored).await {
+            // The image was deleted in the meantime. No row refers to the thumbnails, so the worker deletes them.
             Err(Error::NotFound) => {
-                self.clean_up_after(file.id).await?;
+                self.delete_thumbnails_of_deleted(file.id).await?;
                 Err(Failure::Permanent("File not found".into()))
             }
-            done => Ok(done?),
+            recorded => Ok(recorded?),
         }
     }
 }
 
-async fn within<T>(time: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    timeout(time, work).await.unwrap_or_else(|_| Err(Failure::Transient(Error::timeout("a store"))))
+async fn with_timeout<T>(limit: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    timeout(limit, work).await.unwrap_or_else(|_| Err(Failure::Transient(Error::timeout("a store"))))
 }
 
-/// How often the queue has handed it out, this time included.
-fn receives(message: &SqsMessage) -> u32 {
+/// The number of times that the queue has delivered the message, this time included.
+fn receive_count(message: &SqsMessage) -> u32 {
     message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
-/// How long after it was received for the so many-th time a message comes again that has this place in its batch.
-fn comes_again_after(retry: Duration, receives: u32, place: usize) -> Duration {
-    let doublings = receives.saturating_sub(1).min(limits::RETRY_DOUBLINGS);
-    let apart = limits::RETRY_APART.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX));
-    retry.saturating_mul(1 << doublings).saturating_add(apart)
+/// The visibility timeout of a message at this position of its batch. It doubles with each receive.
+fn visibility_timeout(retry_delay: Duration, receive_count: u32, position: usize) -> Duration {
+    let doublings = receive_count.saturating_sub(1).min(limits::RETRY_DOUBLINGS);
+    let apart = limits::RETRY_APART.saturating_mul(u32::try_from(position).unwrap_or(u32::MAX));
+    retry_delay.saturating_mul(1 << doublings).saturating_add(apart)
 }
 
 fn log(
     request_id: &str,
     message: &SqsMessage,
-    outcome: &str,
+    outcome: Outcome,
     format: Option<&str>,
     error: Option<&str>,
     took: Duration,
@@ -357,8 +409,8 @@ fn log(
     tracing::info!(
         request_id,
         message_id = message.message_id,
-        receives = receives(message),
-        outcome,
+        receives = receive_count(message),
+        outcome = outcome.as_str(),
         format,
         error,
         duration_ms = took.as_secs_f64() * 1000.0,
@@ -371,10 +423,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_comes_again_later_each_time_and_apart_from_its_neighbours() {
-        let retry = Duration::from_secs(40);
-        let seconds = |receives, place| comes_again_after(retry, receives, place).as_secs();
-        assert_eq!([1, 2, 3, 4, 5].map(|receives| seconds(receives, 0)), [40, 80, 160, 320, 320]);
-        assert_eq!([0, 1, 2, 3, 4].map(|place| seconds(1, place)), [40, 42, 44, 46, 48]);
+    fn the_retry_delay_doubles_and_separates_the_messages_of_a_batch() {
+        let retry_delay = Duration::from_secs(40);
+        let seconds = |receive_count, position| visibility_timeout(retry_delay, receive_count, position).as_secs();
+        assert_eq!([1, 2, 3, 4, 5].map(|receive_count| seconds(receive_count, 0)), [40, 80, 160, 320, 320]);
+        assert_eq!([0, 1, 2, 3, 4].map(|position| seconds(1, position)), [40, 42, 44, 46, 48]);
     }
 }

@@ -11,5 +11,5 @@ async fn main() -> Result<(), Error> {
     let config = Config::load().await?;
     logging::init("thumbnails", &config);
     let app = Reconnecting::new(&config, App::new).await?;
-    run(service_fn(async |event| Ok::<_, Infallible>(app.get().await.work(event).await))).await
+    run(service_fn(async |event| Ok::<_, Infallible>(app.get().await.handle_batch(event).await))).await
 }

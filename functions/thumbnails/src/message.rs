@@ -1,4 +1,4 @@
-//! What comes through the queue: jobs of ours, and S3's word of the objects that have come.
+//! The messages of the queue: thumbnail jobs of our own, and S3's event notifications.
 
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -6,25 +6,25 @@ use shared::{files::FileId, users::UserId};
 
 #[derive(Debug, PartialEq)]
 pub enum Message {
-    /// The thumbnails of an image are wanted.
-    Job(UserId, FileId),
-    /// Objects have come.
-    Arrived(Vec<Object>),
-    /// S3 sends one when a notification is set up.
-    Test,
+    /// Make the thumbnails of this user's image.
+    ThumbnailJob(UserId, FileId),
+    /// `s3:ObjectCreated` events.
+    ObjectsCreated(Vec<CreatedObject>),
+    /// S3 sends `s3:TestEvent` when a notification is configured.
+    TestEvent,
 }
 
-/// An object as it came; there may be another by now.
+/// An object as S3 reported it. A newer object may have replaced it by now.
 #[derive(Debug, PartialEq)]
-pub struct Object {
+pub struct CreatedObject {
     pub key: String,
     pub etag: String,
 }
 
-impl Object {
-    /// Whether S3 has made it of parts: the tag of such an object ends with a dash and their number, and only such a tag has
-    /// a dash.
-    pub fn is_of_parts(&self) -> bool {
+impl CreatedObject {
+    /// Whether a multipart upload made the object. The `ETag` of such an object ends with a dash and the number of parts;
+    /// other `ETag`s contain no dash.
+    pub fn is_multipart(&self) -> bool {
         self.etag.contains('-')
     }
 }
@@ -40,26 +40,26 @@ struct Job {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Event {
+struct Notification {
     #[serde(default)]
     event: Option<String>,
     #[serde(default)]
-    records: Option<Vec<Record>>,
+    records: Option<Vec<EventRecord>>,
 }
 
 #[derive(Deserialize)]
-struct Record {
-    s3: S3,
+struct EventRecord {
+    s3: S3Record,
 }
 
 #[derive(Deserialize)]
-struct S3 {
-    object: RecordedObject,
+struct S3Record {
+    object: ObjectRecord,
 }
 
 #[derive(Deserialize)]
-struct RecordedObject {
-    /// Encoded as in a form.
+struct ObjectRecord {
+    /// Encoded as in an HTML form: a space is a plus sign.
     key: String,
     #[serde(rename = "eTag", default)]
     etag: String,
@@ -67,23 +67,23 @@ struct RecordedObject {
 
 impl Message {
     pub fn parse(body: &str) -> Result<Self, &'static str> {
-        if let Ok(Event { event, records }) = serde_json::from_str(body) {
+        if let Ok(Notification { event, records }) = serde_json::from_str(body) {
             if event.as_deref() == Some("s3:TestEvent") {
-                return Ok(Self::Test);
+                return Ok(Self::TestEvent);
             }
             if let Some(records) = records {
-                let object = |Record { s3: S3 { object } }| Object {
+                let object = |EventRecord { s3: S3Record { object } }| CreatedObject {
                     key: percent_decode_str(&object.key.replace('+', " ")).decode_utf8_lossy().into_owned(),
                     etag: object.etag,
                 };
-                return Ok(Self::Arrived(records.into_iter().map(object).collect()));
+                return Ok(Self::ObjectsCreated(records.into_iter().map(object).collect()));
             }
         }
         let job: Job = serde_json::from_str(body).map_err(|_| "Invalid JSON")?;
         let file = job.file_id.filter(|id| !id.is_empty()).ok_or("Missing fileId")?;
         let user = job.user_id.filter(|id| !id.is_empty()).ok_or("Missing userId")?;
         let user: FileId = user.parse().map_err(|_| "File not found")?;
-        Ok(Self::Job(UserId(user.0), file.parse().map_err(|_| "File not found")?))
+        Ok(Self::ThumbnailJob(UserId(user.0), file.parse().map_err(|_| "File not found")?))
     }
 }
 
@@ -106,17 +106,20 @@ mod tests {
         }
         assert!(matches!(
             Message::parse(&format!(r#"{{"fileId":"{id}","userId":"{id}","extra":1}}"#)),
-            Ok(Message::Job(..))
+            Ok(Message::ThumbnailJob(..))
         ));
     }
 
     #[test]
-    fn s3_says_what_came() {
+    fn an_s3_event_names_the_created_objects() {
         let body = r#"{"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventName":"ObjectCreated:Put",
             "s3":{"bucket":{"name":"b"},"object":{"key":"uploads/a%2Bb+c/d","size":3,"eTag":"abc","sequencer":"1"}}}]}"#;
-        let object = Object { key: "uploads/a+b c/d".into(), etag: "abc".into() };
-        assert_eq!(Message::parse(body), Ok(Message::Arrived(vec![object])));
-        assert_eq!(Message::parse(r#"{"Records":[]}"#), Ok(Message::Arrived(Vec::new())));
-        assert_eq!(Message::parse(r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}"#), Ok(Message::Test));
+        let object = CreatedObject { key: "uploads/a+b c/d".into(), etag: "abc".into() };
+        assert_eq!(Message::parse(body), Ok(Message::ObjectsCreated(vec![object])));
+        assert_eq!(Message::parse(r#"{"Records":[]}"#), Ok(Message::ObjectsCreated(Vec::new())));
+        assert_eq!(
+            Message::parse(r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}"#),
+            Ok(Message::TestEvent)
+        );
     }
 }

@@ -1,12 +1,11 @@
-//! Whatever the bytes are, there are three thumbnails or a reason why not.
+//! Any bytes lead either to three thumbnails or to an error with a message.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use thumbnails::picture;
 
 fuzz_target!(|source: &[u8]| {
-    match picture::thumbnails(source) {
-        Ok(made) => assert!(made.len() == 3 && made.iter().all(|thumbnail| !thumbnail.bytes.is_empty())),
-        Err(refusal) => assert!(!refusal.to_string().is_empty()),
+    match thumbnailer::thumbnails(source, [500, 250, 100]) {
+        Ok(thumbnails) => assert!(thumbnails.len() == 3 && thumbnails.iter().all(|thumbnail| !thumbnail.bytes.is_empty())),
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 });

@@ -1,6 +1,6 @@
-//! The code that makes thumbnails, as the function has it, without its queue and its stores: to measure it, and to give
-//! it images that are meant to break it. A line of JSON in, `{"source": path, "repeat": 1, "out": folder or none}`; a
-//! line out, with what the repeats cost together.
+//! Runs the thumbnailer of the worker without its queue and its stores, to measure it, and to give it images that are made
+//! to break it. It reads lines of JSON, `{"source": path, "repeat": 1, "out": folder or none}`, and answers each with a line
+//! that has the cost of all repeats together.
 
 #![forbid(unsafe_code)]
 
@@ -12,29 +12,31 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use thumbnails::picture;
+
+/// The widths of the thumbnails, as the worker makes them.
+const WIDTHS: [u32; 3] = [500, 250, 100];
 
 #[derive(Deserialize)]
 struct Job {
     source: PathBuf,
     #[serde(default = "once")]
     repeat: u32,
-    /// Where the thumbnails are written: `500`, `250` and `100`, with the extension of their format.
+    /// The folder that the thumbnails are written into, as `500`, `250` and `100` with the extension of their format.
     out: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
-    /// User and system time.
+    /// User and system time of all threads.
     cpu_ms: f64,
     wall_ms: f64,
-    /// The most memory that this process has had so far, and what it had before the source was read.
+    /// The peak memory of this process so far, and its memory before it read the source.
     peak_kb: u64,
     idle_kb: u64,
-    /// Why there are none.
+    /// The reason why there are no thumbnails.
     error: Option<String>,
-    /// Sizes of the thumbnails, the widest first.
+    /// The sizes of the thumbnails, the widest first.
     bytes: Vec<usize>,
 }
 
@@ -51,14 +53,14 @@ fn run(job: &Job) -> Result<Report> {
     let idle_kb = memory("VmRSS:")?;
     let source = fs::read(&job.source).with_context(|| format!("cannot read {}", job.source.display()))?;
     let (started, cpu) = (Instant::now(), cpu_ms());
-    let mut made = picture::thumbnails(&source);
+    let mut result = thumbnailer::thumbnails(&source, WIDTHS);
     for _ in 1..job.repeat {
-        made = picture::thumbnails(&source);
+        result = thumbnailer::thumbnails(&source, WIDTHS);
     }
     let (cpu_ms, wall_ms) = (cpu_ms() - cpu, started.elapsed().as_secs_f64() * 1e3);
-    let (thumbnails, error) = match made {
+    let (thumbnails, error) = match result {
         Ok(thumbnails) => (thumbnails, None),
-        Err(refusal) => (Vec::new(), Some(refusal.to_string())),
+        Err(error) => (Vec::new(), Some(error.to_string())),
     };
     if let Some(folder) = &job.out {
         for thumbnail in &thumbnails {
@@ -74,7 +76,7 @@ fn once() -> u32 {
     1
 }
 
-/// Of all threads.
+/// The CPU time of all threads.
 fn cpu_ms() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     #[expect(clippy::cast_precision_loss, reason = "a process does not run for a hundred years")]

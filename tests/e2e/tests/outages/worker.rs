@@ -62,10 +62,10 @@ async fn r02_only_what_a_store_failed_comes_again() {
         job(&bob.id, &good),
     ];
     // Only the first PutObject of a thumbnail fails.
-    let undo = s3(&stack, with(refused("PutObject"), "times", 1)).await;
+    let undo = s3(&stack, with(refused("PutObject"), "times", 2)).await;
     let (failures, messages) = run_worker(&stack, &batch).await;
     assert_eq!(failures, json!([{ "itemIdentifier": messages[1] }]));
-    assert_eq!(met(&stack).await, 1);
+    assert_eq!(met(&stack).await, 2);
     drop(undo);
     is_still_due(&stack, &unlucky).await;
     failure(&stack, &bob, &truncated).await;

@@ -1,4 +1,4 @@
-//! Lanczos resizing.
+//! Resizes pictures and planes by Lanczos convolution.
 
 use fast_image_resize::{
     FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer,
@@ -6,37 +6,39 @@ use fast_image_resize::{
     pixels::{U8, U8x4},
 };
 
-use super::{Pixels, Refusal, damaged, planes::Plane};
+use super::{ImageError, Pixels, damaged, planes::Plane};
 
-/// Colours are weighted by their alpha, if there is one, so that transparent ones do not bleed.
-pub fn rgba(source: &Pixels, size: (u32, u32), has_alpha: bool) -> Result<Pixels, Refusal> {
+/// Resizes RGBA pixels. If there is alpha, each colour is weighted by it, so that the colours of transparent pixels do not
+/// bleed into their neighbours.
+pub fn rgba(source: &Pixels, size: (u32, u32), has_alpha: bool) -> Result<Pixels, ImageError> {
     let options = options(source.extent, size).use_alpha(has_alpha);
-    let rgba = resized::<U8x4>(source.rgba.as_flattened(), (source.width, source.height), size, &options)?;
+    let rgba = convolve::<U8x4>(source.rgba.as_flattened(), (source.width, source.height), size, &options)?;
     let rgba = rgba.as_chunks().0.to_vec();
     Ok(Pixels { width: size.0, height: size.1, extent: (size.0.into(), size.1.into()), rgba })
 }
 
-pub fn plane(source: Plane, size: (u32, u32)) -> Result<Vec<u8>, Refusal> {
+/// Resizes one component.
+pub fn plane(source: Plane, size: (u32, u32)) -> Result<Vec<u8>, ImageError> {
     let is_whole = source.extent == (source.width.into(), source.height.into());
     if is_whole && (source.width, source.height) == size {
         return Ok(source.pixels);
     }
     let options = options(source.extent, size).use_alpha(false);
-    resized::<U8>(&source.pixels, (source.width, source.height), size, &options)
+    convolve::<U8>(&source.pixels, (source.width, source.height), size, &options)
 }
 
 fn options(extent: (f64, f64), size: (u32, u32)) -> ResizeOptions {
-    // Chroma is enlarged from half the size; Lanczos would add ringing.
+    // Chroma is enlarged from half the size, and Lanczos would add ringing there.
     let filter = if extent.0 < f64::from(size.0) { FilterType::Bilinear } else { FilterType::Lanczos3 };
     ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(0.0, 0.0, extent.0, extent.1)
 }
 
-fn resized<P: PixelTrait>(
+fn convolve<P: PixelTrait>(
     source: &[u8],
     from: (u32, u32),
     to: (u32, u32),
     options: &ResizeOptions,
-) -> Result<Vec<u8>, Refusal> {
+) -> Result<Vec<u8>, ImageError> {
     let mut resized = vec![0; to.0 as usize * to.1 as usize * P::size()];
     let source = TypedImageRef::<P>::from_buffer(from.0, from.1, source).map_err(damaged)?;
     let mut target = TypedImage::<P>::from_buffer(to.0, to.1, &mut resized).map_err(damaged)?;

@@ -1,79 +1,79 @@
-//! Shrinking by a whole number while rows come in, so that a picture never stands in memory at its full size. What is
-//! left has at least twice the pixels of the target each way where the source has; Lanczos does the rest.
+//! Shrinks a picture by a whole number while its rows are decoded, so that memory never holds the picture at its full size.
+//! The result has at least twice the width and height of the target, if the source has; Lanczos resizing does the rest.
 
-use shared::limits::SHRUNK_PIXELS;
+use crate::limits::MAX_SHRUNK_PIXELS;
 
 use super::{Pixels, Target, planes::Plane};
 
-/// Averages boxes of pixels. Rows may come in any order and in parts.
+/// A box filter: it averages boxes of pixels. Rows may come in any order, and in parts.
 pub struct Shrinker {
-    /// Of the source.
+    /// The size of the source.
     width: usize,
     height: usize,
-    /// 1 grey, 2 with alpha, 3 RGB, 4 RGBA.
+    /// 1 for grey, 2 for grey with alpha, 3 for RGB, 4 for RGBA.
     channels: usize,
-    /// The side of a box.
+    /// The side of a box, in pixels.
     factor: usize,
-    /// Of what is left.
+    /// The size of the result.
     size: (usize, usize),
-    /// The pixels, where a box is one of them.
-    whole: Vec<u8>,
-    /// Sums of larger boxes; of a box of 16 x 16 pixels they just fit. Colours are weighted by their alpha.
+    /// The pixels, if a box is a single pixel.
+    unshrunk: Vec<u8>,
+    /// The sums of larger boxes. 16 bits are just enough for a box of 16 x 16 pixels. Colours are premultiplied by alpha.
     sums: Vec<u16>,
-    /// Sums down the columns of the source, of rows that belong to the same boxes.
+    /// The sum of each source column over the rows of one row of boxes, and the index of that row of boxes.
     band: Vec<u16>,
-    band_of: usize,
+    band_index: usize,
 }
 
 impl Shrinker {
     pub fn new(target: &Target, channels: usize) -> Self {
-        let (width, height) = target.full;
-        let most = (width / target.size.0).min(height / target.size.1).max(1);
+        let (width, height) = target.source_size;
+        let max_factor = (width / target.size.0).min(height / target.size.1).max(1);
         let mut factor = (width / (2 * target.size.0)).min(height / (2 * target.size.1)).max(1);
-        while factor < most && u64::from(width / factor) * u64::from(height / factor) > SHRUNK_PIXELS {
+        while factor < max_factor && u64::from(width / factor) * u64::from(height / factor) > MAX_SHRUNK_PIXELS {
             factor += 1;
         }
         let size = (width.div_ceil(factor) as usize, height.div_ceil(factor) as usize);
         let (width, factor) = (width as usize, factor as usize);
         let values = size.0 * size.1 * channels;
-        let (whole, sums, band) = if factor == 1 { (values, 0, 0) } else { (0, values, width * channels) };
+        let (unshrunk, sums, band) = if factor == 1 { (values, 0, 0) } else { (0, values, width * channels) };
         Self {
             width,
             height: height as usize,
             channels,
             factor,
             size,
-            whole: vec![0; whole],
+            unshrunk: vec![0; unshrunk],
             sums: vec![0; sums],
             band: vec![0; band],
-            band_of: 0,
+            band_index: 0,
         }
     }
 
-    /// A whole row of the source.
-    pub fn row(&mut self, y: usize, row: &mut [u8]) {
+    /// Adds a whole row of the source.
+    pub fn add_row(&mut self, y: usize, row: &mut [u8]) {
         if self.factor == 1 {
-            self.whole[y * row.len()..][..row.len()].copy_from_slice(row);
+            self.unshrunk[y * row.len()..][..row.len()].copy_from_slice(row);
             return;
         }
-        if y / self.factor != self.band_of {
-            self.end_band();
-            self.band_of = y / self.factor;
+        if y / self.factor != self.band_index {
+            self.flush_band();
+            self.band_index = y / self.factor;
         }
-        self.weigh(row);
+        self.premultiply(row);
         for (sum, value) in self.band.iter_mut().zip(row) {
             *sum += u16::from(*value);
         }
     }
 
-    /// Every `step`th pixel of a row, from `start` on.
-    pub fn part(&mut self, y: usize, start: usize, step: usize, row: &mut [u8]) {
-        self.weigh(row);
+    /// Adds every `step`th pixel of a row, from `start` on.
+    pub fn add_pixels(&mut self, y: usize, start: usize, step: usize, row: &mut [u8]) {
+        self.premultiply(row);
         let top = y / self.factor * self.size.0;
         for (index, pixel) in row.chunks_exact(self.channels).enumerate() {
             let at = (top + (start + index * step) / self.factor) * self.channels;
             if self.factor == 1 {
-                self.whole[at..at + self.channels].copy_from_slice(pixel);
+                self.unshrunk[at..at + self.channels].copy_from_slice(pixel);
                 continue;
             }
             for (sum, value) in self.sums[at..].iter_mut().zip(pixel) {
@@ -82,8 +82,8 @@ impl Shrinker {
         }
     }
 
-    /// Weights colours by their alpha, if they are to be added.
-    fn weigh(&self, row: &mut [u8]) {
+    /// Premultiplies colours by their alpha, if pixels are to be averaged.
+    fn premultiply(&self, row: &mut [u8]) {
         if self.factor > 1 && self.channels.is_multiple_of(2) {
             for pixel in row.chunks_exact_mut(self.channels) {
                 if let [colors @ .., alpha] = pixel {
@@ -96,7 +96,7 @@ impl Shrinker {
         }
     }
 
-    fn end_band(&mut self) {
+    fn flush_band(&mut self) {
         if self.factor == 1 {
             return;
         }
@@ -110,7 +110,7 @@ impl Shrinker {
     }
 
     fn add_band<const CHANNELS: usize>(&mut self) {
-        let from = self.band_of * self.size.0 * CHANNELS;
+        let from = self.band_index * self.size.0 * CHANNELS;
         let (sums, _) = self.sums[from..from + self.size.0 * CHANNELS].as_chunks_mut::<CHANNELS>();
         let (pixels, _) = self.band.as_chunks::<CHANNELS>();
         for (sum, pixels) in sums.iter_mut().zip(pixels.chunks(self.factor)) {
@@ -122,11 +122,11 @@ impl Shrinker {
         }
     }
 
-    /// What is left, as RGBA.
-    pub fn pixels(mut self) -> Pixels {
-        self.end_band();
+    /// The result as RGBA.
+    pub fn into_pixels(mut self) -> Pixels {
+        self.flush_band();
         let mut rgba = Vec::with_capacity(self.size.0 * self.size.1);
-        self.average(|average: &[u8]| {
+        self.for_each_average(|average: &[u8]| {
             rgba.push(match *average {
                 [grey] => [grey, grey, grey, 255],
                 [grey, alpha] => [grey, grey, grey, alpha],
@@ -138,11 +138,11 @@ impl Shrinker {
         Pixels { width: self.size.0 as u32, height: self.size.1 as u32, extent: self.extent(), rgba }
     }
 
-    /// What is left of one component.
-    pub fn plane(mut self) -> Plane {
-        self.end_band();
+    /// The result of one component.
+    pub fn into_plane(mut self) -> Plane {
+        self.flush_band();
         let mut pixels = Vec::with_capacity(self.size.0 * self.size.1 * self.channels);
-        self.average(|average: &[u8]| pixels.extend_from_slice(average));
+        self.for_each_average(|average: &[u8]| pixels.extend_from_slice(average));
         Plane { width: self.size.0 as u32, height: self.size.1 as u32, extent: self.extent(), pixels }
     }
 
@@ -150,14 +150,14 @@ impl Shrinker {
         (self.width as f64 / self.factor as f64, self.height as f64 / self.factor as f64)
     }
 
-    fn average(&self, mut each: impl FnMut(&[u8])) {
+    fn for_each_average(&self, mut each: impl FnMut(&[u8])) {
         if self.factor == 1 {
-            self.whole.chunks_exact(self.channels).for_each(each);
+            self.unshrunk.chunks_exact(self.channels).for_each(each);
             return;
         }
         let rows = self.sums.chunks_exact(self.size.0 * self.channels);
         for (y, sums) in rows.enumerate() {
-            // The last boxes may be cut.
+            // The boxes at the lower and right edge may be smaller.
             let down = self.factor.min(self.height - y * self.factor);
             for (x, sums) in sums.chunks_exact(self.channels).enumerate() {
                 let count = (self.factor.min(self.width - x * self.factor) * down) as u32;

@@ -1,68 +1,69 @@
-//! Baseline JPEG with chroma at half the size and Huffman tables made for the picture, as libjpeg writes it when told
-//! to optimize: what every reader knows. In one pass over the pixels, which leaves symbols, and one over the symbols.
+//! Encodes baseline JPEG, which every reader supports, with chroma at half the width and height, and with Huffman tables
+//! optimized for the picture, as libjpeg does on request. One pass over the pixels produces symbols, and one pass over the
+//! symbols writes the file.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use super::ZIGZAG;
-use crate::picture::{Colors, Pixels};
+use crate::{ColorType, Pixels};
 
-/// Quality of JPEG thumbnails, of 100: the default of sharp and libvips.
+/// The quality of JPEG thumbnails, from 1 to 100. It is the default of sharp and libvips.
 const QUALITY: u16 = 80;
 
-/// Steps of quantization at quality 50, by frequency: ITU-T T.81, tables K.1 and K.2.
-const LUMA_STEPS: [u16; 64] = [
+/// The quantization tables at quality 50, indexed by frequency: ITU-T T.81, tables K.1 and K.2.
+const LUMA_QUANTIZATION: [u16; 64] = [
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
     87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101,
     72, 92, 95, 98, 112, 100, 103, 99,
 ];
-const CHROMA_STEPS: [u16; 64] = [
+const CHROMA_QUANTIZATION: [u16; 64] = [
     17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99,
     99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
     99, 99, 99, 99, 99, 99,
 ];
 
-/// `picture` as a file; its sides are at most 65535 pixels.
-pub fn encoded(picture: &Pixels, colors: Colors) -> Vec<u8> {
-    let is_grey = colors == Colors::Grey;
-    let quantizers = [Quantizer::new(&LUMA_STEPS), Quantizer::new(&CHROMA_STEPS)];
+/// Encodes `picture` as a file. Its sides must have at most 65535 pixels.
+pub fn encode(picture: &Pixels, color_type: ColorType) -> Vec<u8> {
+    let is_grey = color_type == ColorType::Grey;
+    let quantizers = [Quantizer::new(&LUMA_QUANTIZATION), Quantizer::new(&CHROMA_QUANTIZATION)];
     let mut symbols = Symbols::default();
     if is_grey {
-        let grey = Plane::luma(picture, 8);
+        let grey = PaddedPlane::luma(picture, 8);
         for y in 0..grey.height / 8 {
             for x in 0..grey.width / 8 {
-                symbols.add(0, 0, &quantizers[0].quantized(&grey.block(x, y)));
+                symbols.add(0, 0, &quantizers[0].quantize(&grey.block(x, y)));
             }
         }
     } else {
-        let (luma, [cb, cr]) = (Plane::luma(picture, 16), Plane::chroma(picture));
+        let (luma, [cb, cr]) = (PaddedPlane::luma(picture, 16), PaddedPlane::chroma(picture));
         for y in 0..cb.height / 8 {
             for x in 0..cb.width / 8 {
                 for (right, down) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
-                    symbols.add(0, 0, &quantizers[0].quantized(&luma.block(2 * x + right, 2 * y + down)));
+                    symbols.add(0, 0, &quantizers[0].quantize(&luma.block(2 * x + right, 2 * y + down)));
                 }
-                symbols.add(1, 1, &quantizers[1].quantized(&cb.block(x, y)));
-                symbols.add(2, 1, &quantizers[1].quantized(&cr.block(x, y)));
+                symbols.add(1, 1, &quantizers[1].quantize(&cb.block(x, y)));
+                symbols.add(2, 1, &quantizers[1].quantize(&cr.block(x, y)));
             }
         }
     }
-    file(picture, is_grey, &quantizers, &symbols)
+    write_file(picture, is_grey, &quantizers, &symbols)
 }
 
-/// One component, padded to whole blocks by its last pixels.
-struct Plane {
+/// One component, padded to whole blocks with copies of its last pixels.
+struct PaddedPlane {
     width: usize,
     height: usize,
     pixels: Vec<u8>,
 }
 
-impl Plane {
-    /// Padded to a multiple of `unit`.
+impl PaddedPlane {
+    /// The luma of a picture, padded to a multiple of `unit`.
     fn luma(picture: &Pixels, unit: usize) -> Self {
         let (width, height) = (picture.width as usize, picture.height as usize);
         let mut plane = Self::new(width.next_multiple_of(unit), height.next_multiple_of(unit));
         for (row, pixels) in plane.rows().zip(picture.rgba.chunks_exact(width)) {
             for (luma, &[r, g, b, _]) in row.iter_mut().zip(pixels) {
-                // Of a grey pixel it is exactly its level.
+                // The luma of a grey pixel is exactly its level.
                 let sum = 19_595 * u32::from(r) + 38_470 * u32::from(g) + 7_471 * u32::from(b);
                 *luma = ((sum + (1 << 15)) >> 16) as u8;
             }
@@ -71,22 +72,22 @@ impl Plane {
         plane
     }
 
-    /// Blue and red, each the mean of 2 x 2 pixels.
+    /// Cb and Cr of a picture, each the mean of 2 x 2 pixels.
     fn chroma(picture: &Pixels) -> [Self; 2] {
         let width = picture.width as usize;
         let (across, down) = (width.div_ceil(2), picture.height.div_ceil(2) as usize);
-        let new = || Self::new(across.next_multiple_of(8), down.next_multiple_of(8));
-        let [mut cb, mut cr] = [new(), new()];
+        let new_plane = || Self::new(across.next_multiple_of(8), down.next_multiple_of(8));
+        let [mut cb, mut cr] = [new_plane(), new_plane()];
         let rows: Vec<&[[u8; 4]]> = picture.rgba.chunks_exact(width).collect();
-        for ((two, cb), cr) in rows.chunks(2).zip(cb.rows()).zip(cr.rows()) {
-            let (upper, lower) = (two[0], two[two.len() - 1]);
+        for ((pair, cb), cr) in rows.chunks(2).zip(cb.rows()).zip(cr.rows()) {
+            let (upper, lower) = (pair[0], pair[pair.len() - 1]);
             for (((upper, lower), cb), cr) in upper.chunks(2).zip(lower.chunks(2)).zip(cb).zip(cr) {
                 let last = upper.len() - 1;
                 let sum = |channel: usize| -> i32 {
                     [upper[0], upper[last], lower[0], lower[last]].map(|pixel| i32::from(pixel[channel])).iter().sum()
                 };
                 let (r, g, b) = (sum(0), sum(1), sum(2));
-                // 128 and a half less a little, so that it stays below 256.
+                // 128.5 minus a very small number, so that the result stays below 256.
                 let middle = (128 << 18) + (1 << 17) - 1;
                 *cb = ((-11_059 * r - 21_709 * g + 32_768 * b + middle) >> 18) as u8;
                 *cr = ((32_768 * r - 27_439 * g - 5_329 * b + middle) >> 18) as u8;
@@ -116,7 +117,7 @@ impl Plane {
         }
     }
 
-    /// By row, then column; 0 is the middle of the range.
+    /// The pixels of a block, indexed by row and then by column, with the level shift of T.81: 0 is the middle of the range.
     #[inline]
     fn block(&self, x: usize, y: usize) -> [[f32; 8]; 8] {
         std::array::from_fn(|row| {
@@ -129,16 +130,16 @@ impl Plane {
 }
 
 struct Quantizer {
-    /// As they stand in the file, in its order.
-    steps: [u8; 64],
-    /// What a frequency, as the transform leaves it, is multiplied with.
+    /// The quantization table in the zig-zag order of the file.
+    table: [u8; 64],
+    /// The factor of each frequency, which undoes the scale of the transform and divides by the quantization step.
     factors: [[f32; 8]; 8],
 }
 
 impl Quantizer {
-    fn new(steps: &[u16; 64]) -> Self {
-        let scaled = steps.map(|step| ((step * (200 - 2 * QUALITY) + 50) / 100).clamp(1, 255) as u8);
-        // The scales of Arai, Agui and Nakajima: 1 for the first, then cos(k pi / 16) sqrt(2).
+    fn new(table: &[u16; 64]) -> Self {
+        let scaled = table.map(|step| ((step * (200 - 2 * QUALITY) + 50) / 100).clamp(1, 255) as u8);
+        // The scales of the transform of Arai, Agui and Nakajima: 1 for k = 0, and cos(k pi / 16) sqrt(2) for the others.
         let scale = |k: usize| match k {
             0 => 1.0,
             k => (k as f32 * std::f32::consts::PI / 16.0).cos() * std::f32::consts::SQRT_2,
@@ -146,17 +147,17 @@ impl Quantizer {
         let factor =
             |row: usize, column: usize| 1.0 / (8.0 * scale(row) * scale(column) * f32::from(scaled[8 * row + column]));
         Self {
-            steps: ZIGZAG.map(|at| scaled[usize::from(at)]),
+            table: ZIGZAG.map(|at| scaled[usize::from(at)]),
             factors: std::array::from_fn(|row| std::array::from_fn(|column| factor(row, column))),
         }
     }
 
-    /// The coefficients of a block, by frequency.
+    /// The quantized coefficients of a block, indexed by frequency.
     #[inline]
-    fn quantized(&self, block: &[[f32; 8]; 8]) -> [[i32; 8]; 8] {
-        let columns = transposed(&transformed(block));
-        let frequencies = transposed(&transformed(&columns));
-        // Adding 1.5 * 2^23 rounds, and leaves the integer in the low bits.
+    fn quantize(&self, block: &[[f32; 8]; 8]) -> [[i32; 8]; 8] {
+        let columns = transpose(&forward_dct_of_columns(block));
+        let frequencies = transpose(&forward_dct_of_columns(&columns));
+        // Adding 1.5 * 2^23 rounds the value, and leaves the integer in the low bits.
         let rounding = 12_582_912.0_f32;
         let mut coefficients = [[0; 8]; 8];
         for ((row, frequencies), factors) in coefficients.iter_mut().zip(&frequencies).zip(&self.factors) {
@@ -168,9 +169,9 @@ impl Quantizer {
     }
 }
 
-/// The cosine transform of each column, as Arai, Agui and Nakajima have it, each frequency at a scale of its own.
+/// The discrete cosine transform of each column after Arai, Agui and Nakajima, where each frequency has a scale of its own.
 #[inline]
-fn transformed(rows: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
+fn forward_dct_of_columns(rows: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
     let [mut r0, mut r1, mut r2, mut r3, mut r4, mut r5, mut r6, mut r7] = *rows;
     for lane in 0..8 {
         let (a0, a7) = (r0[lane] + r7[lane], r0[lane] - r7[lane]);
@@ -180,8 +181,8 @@ fn transformed(rows: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
         // The even part.
         let (b0, b3, b1, b2) = (a0 + a3, a0 - a3, a1 + a2, a1 - a2);
         (r0[lane], r4[lane]) = (b0 + b1, b0 - b1);
-        let turned = (b2 + b3) * 0.707_106_77;
-        (r2[lane], r6[lane]) = (b3 + turned, b3 - turned);
+        let rotated = (b2 + b3) * 0.707_106_77;
+        (r2[lane], r6[lane]) = (b3 + rotated, b3 - rotated);
         // The odd part.
         let (c0, c1, c2) = (a4 + a5, a5 + a6, a6 + a7);
         let common = (c0 - c2) * 0.382_683_43;
@@ -196,18 +197,18 @@ fn transformed(rows: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
 }
 
 #[inline]
-fn transposed(rows: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
+fn transpose(rows: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
     std::array::from_fn(|column| std::array::from_fn(|row| rows[row][column]))
 }
 
-/// What is to be written, as symbols of four tables: DC and the others, of luma and of chroma.
+/// The symbols of the picture, for four Huffman tables: DC and AC of luma, DC and AC of chroma.
 #[derive(Default)]
 struct Symbols {
-    /// The table in the highest byte, the symbol in the next, the bits of the value in the other two.
+    /// The table in the highest byte, the symbol in the next byte, and the bits of the value in the other two bytes.
     all: Vec<u32>,
     counts: [Counts; 4],
-    /// The last DC of each component.
-    dc: [i32; 3],
+    /// The DC coefficient of the preceding block of each component.
+    dc_predictors: [i32; 3],
 }
 
 struct Counts([u32; 256]);
@@ -222,9 +223,9 @@ impl Symbols {
     #[inline]
     fn add(&mut self, component: usize, kind: u32, coefficients: &[[i32; 8]; 8]) {
         let coefficients = coefficients.as_flattened();
-        let difference = coefficients[0] - self.dc[component];
-        self.dc[component] = coefficients[0];
-        self.push(2 * kind, 0, difference);
+        let diff = coefficients[0] - self.dc_predictors[component];
+        self.dc_predictors[component] = coefficients[0];
+        self.push(2 * kind, 0, diff);
         let mut nonzero = 0_u64;
         for (k, at) in ZIGZAG.iter().enumerate() {
             nonzero |= u64::from(coefficients[usize::from(at & 63)] != 0) << k;
@@ -250,7 +251,7 @@ impl Symbols {
     #[inline]
     fn push(&mut self, table: u32, run: u32, value: i32) {
         let size = 32 - value.unsigned_abs().leading_zeros();
-        // Negative values are written less one.
+        // A negative value is written as the value minus one.
         let bits = (value - i32::from(value < 0)).cast_unsigned() & ((1 << size) - 1);
         let symbol = run << 4 | size;
         self.counts[table as usize & 3].0[symbol as usize & 255] += 1;
@@ -258,22 +259,22 @@ impl Symbols {
     }
 }
 
-/// The codes of one table.
-struct Codes {
-    /// How many there are of each length from 1 to 16.
-    lengths: [u8; 16],
-    /// From the most frequent to the rarest.
-    symbols: Vec<u8>,
-    /// By symbol: the code, and its length.
+/// One Huffman table.
+struct HuffmanTable {
+    /// BITS of ITU-T T.81: the number of codes of each length from 1 to 16.
+    bits: [u8; 16],
+    /// HUFFVAL of ITU-T T.81: the symbols, from the most frequent to the rarest.
+    huffval: Vec<u8>,
+    /// Indexed by symbol: the code, and its length.
     by_symbol: [(u16, u8); 256],
 }
 
-impl Codes {
-    /// ITU-T T.81, K.2.
+impl HuffmanTable {
+    /// Builds the optimal table by the procedure of ITU-T T.81, K.2.
     fn new(counts: &Counts) -> Self {
-        // One more, the rarest, takes the code of all ones, which is not allowed.
-        let real: Vec<u8> = (0..=255).filter(|symbol| counts.0[usize::from(*symbol)] > 0).collect();
-        let leaves = real.iter().map(|symbol| counts.0[usize::from(*symbol)]).chain([1]);
+        // An additional symbol, the rarest, takes the code of all ones, which T.81 does not allow.
+        let used: Vec<u8> = (0..=255).filter(|symbol| counts.0[usize::from(*symbol)] > 0).collect();
+        let leaves = used.iter().map(|symbol| counts.0[usize::from(*symbol)]).chain([1]);
         let mut heap: BinaryHeap<_> = leaves.enumerate().map(|(node, count)| Reverse((count, node))).collect();
         let mut parents = vec![0; heap.len()];
         while let (Some(Reverse((rarest, a))), Some(Reverse((rare, b)))) = (heap.pop(), heap.pop()) {
@@ -281,89 +282,90 @@ impl Codes {
             heap.push(Reverse((rarest + rare, parents.len())));
             parents.push(0);
         }
-        // A parent comes after its children, the root last.
+        // A parent comes after its children, and the root comes last.
         let mut lengths = vec![0_usize; parents.len()];
         for node in (0..parents.len() - 1).rev() {
             lengths[node] = lengths[parents[node]] + 1;
         }
-        let leaves = &lengths[..=real.len()];
-        let mut of_length = [0_usize; 258];
+        let leaves = &lengths[..=used.len()];
+        let mut code_counts = [0_usize; 258];
         for length in leaves {
-            of_length[*length] += 1;
+            code_counts[*length] += 1;
         }
-        // No code may be longer than 16: two that are move up beside one that is shorter.
+        // No code may be longer than 16 bits. A pair of longer codes is replaced: one takes the prefix of the pair, and the
+        // other splits a shorter code into two codes that are one bit longer.
         for length in (17..258).rev() {
-            while of_length[length] > 0 {
-                let shorter = (1..length - 1).rev().find(|shorter| of_length[*shorter] > 0).unwrap_or(1);
-                of_length[length] -= 2;
-                of_length[length - 1] += 1;
-                of_length[shorter + 1] += 2;
-                of_length[shorter] -= 1;
+            while code_counts[length] > 0 {
+                let shorter = (1..length - 1).rev().find(|shorter| code_counts[*shorter] > 0).unwrap_or(1);
+                code_counts[length] -= 2;
+                code_counts[length - 1] += 1;
+                code_counts[shorter + 1] += 2;
+                code_counts[shorter] -= 1;
             }
         }
-        if let Some(longest) = (1..=16).rev().find(|length| of_length[*length] > 0) {
-            of_length[longest] -= 1;
+        if let Some(longest) = (1..=16).rev().find(|length| code_counts[*length] > 0) {
+            code_counts[longest] -= 1;
         }
-        let mut symbols: Vec<(usize, u8)> = leaves.iter().copied().zip(real).collect();
+        let mut symbols: Vec<(usize, u8)> = leaves.iter().copied().zip(used).collect();
         symbols.sort_unstable();
-        let symbols: Vec<u8> = symbols.into_iter().map(|(_, symbol)| symbol).collect();
-        let (mut codes, mut code, mut next) = ([(0, 0); 256], 0, symbols.iter());
+        let huffval: Vec<u8> = symbols.into_iter().map(|(_, symbol)| symbol).collect();
+        let (mut by_symbol, mut code, mut next) = ([(0, 0); 256], 0, huffval.iter());
         for length in 1..=16 {
-            for symbol in next.by_ref().take(of_length[usize::from(length)]) {
-                codes[usize::from(*symbol)] = (code, length);
+            for symbol in next.by_ref().take(code_counts[usize::from(length)]) {
+                by_symbol[usize::from(*symbol)] = (code, length);
                 code += 1;
             }
             code <<= 1;
         }
-        Self { lengths: std::array::from_fn(|length| of_length[length + 1] as u8), symbols, by_symbol: codes }
+        Self { bits: std::array::from_fn(|length| code_counts[length + 1] as u8), huffval, by_symbol }
     }
 }
 
-fn file(picture: &Pixels, is_grey: bool, quantizers: &[Quantizer; 2], symbols: &Symbols) -> Vec<u8> {
-    let kinds = if is_grey { 1 } else { 2 };
-    let codes = symbols.counts.each_ref().map(Codes::new);
+fn write_file(picture: &Pixels, is_grey: bool, quantizers: &[Quantizer; 2], symbols: &Symbols) -> Vec<u8> {
+    let table_sets = if is_grey { 1 } else { 2 };
+    let tables = symbols.counts.each_ref().map(HuffmanTable::new);
     let mut file = vec![0xff, 0xd8];
-    segment(&mut file, 0xe0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
-    for (kind, quantizer) in (0..kinds).zip(quantizers) {
-        segment(&mut file, super::QUANTIZATION, &[&[kind][..], &quantizer.steps].concat());
+    write_segment(&mut file, 0xe0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
+    for (kind, quantizer) in (0..table_sets).zip(quantizers) {
+        write_segment(&mut file, super::DQT, &[&[kind][..], &quantizer.table].concat());
     }
-    let [_, _, high, low] = picture.height.to_be_bytes();
-    let [_, _, wide, narrow] = picture.width.to_be_bytes();
+    let [_, _, y_high, y_low] = picture.height.to_be_bytes();
+    let [_, _, x_high, x_low] = picture.width.to_be_bytes();
     let components: &[u8] = if is_grey { &[1, 1, 0x11, 0] } else { &[3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1] };
-    segment(&mut file, 0xc0, &[&[8, high, low, wide, narrow][..], components].concat());
-    for (name, codes) in [0x00, 0x10, 0x01, 0x11].into_iter().zip(&codes).take(2 * usize::from(kinds)) {
-        segment(&mut file, super::HUFFMAN, &[&[name][..], &codes.lengths, &codes.symbols].concat());
+    write_segment(&mut file, 0xc0, &[&[8, y_high, y_low, x_high, x_low][..], components].concat());
+    for (class_and_id, table) in [0x00, 0x10, 0x01, 0x11].into_iter().zip(&tables).take(2 * usize::from(table_sets)) {
+        write_segment(&mut file, super::DHT, &[&[class_and_id][..], &table.bits, &table.huffval].concat());
     }
     let components: &[u8] = if is_grey { &[1, 1, 0] } else { &[3, 1, 0, 2, 0x11, 3, 0x11] };
-    segment(&mut file, super::START_OF_SCAN, &[components, &[0, 63, 0]].concat());
+    write_segment(&mut file, super::SOS, &[components, &[0, 63, 0]].concat());
 
     let (mut buffer, mut count) = (0_u64, 0);
-    for symbol in &symbols.all {
-        let [bits_low, bits_high, name, table] = symbol.to_le_bytes();
-        let (code, length) = codes[usize::from(table & 3)].by_symbol[usize::from(name)];
-        let size = u32::from(name & 15);
+    for packed in &symbols.all {
+        let [bits_low, bits_high, symbol, table] = packed.to_le_bytes();
+        let (code, length) = tables[usize::from(table & 3)].by_symbol[usize::from(symbol)];
+        let size = u32::from(symbol & 15);
         let bits = u64::from(u16::from_le_bytes([bits_low, bits_high]));
         buffer = buffer << (u32::from(length) + size) | u64::from(code) << size | bits;
         count += u32::from(length) + size;
         if count >= 32 {
             count -= 32;
-            put(&mut file, ((buffer >> count) as u32).to_be_bytes());
+            write_stuffed(&mut file, ((buffer >> count) as u32).to_be_bytes());
         }
     }
-    // Ones fill the last byte.
+    // The last byte is filled with ones.
     buffer = buffer << 7 | 0x7f;
     count += 7;
     while count >= 8 {
         count -= 8;
-        put(&mut file, [(buffer >> count) as u8]);
+        write_stuffed(&mut file, [(buffer >> count) as u8]);
     }
-    file.extend([0xff, super::END_OF_IMAGE]);
+    file.extend([0xff, super::EOI]);
     file
 }
 
-/// After a byte of ones a zero says that it is no marker.
+/// Writes entropy-coded bytes with byte stuffing: a zero after each 0xff shows that it is not a marker.
 #[inline]
-fn put<const N: usize>(file: &mut Vec<u8>, bytes: [u8; N]) {
+fn write_stuffed<const N: usize>(file: &mut Vec<u8>, bytes: [u8; N]) {
     if bytes.contains(&0xff) {
         file.extend(bytes.iter().flat_map(|&byte| [byte, 0].into_iter().take(1 + usize::from(byte == 0xff))));
     } else {
@@ -371,7 +373,7 @@ fn put<const N: usize>(file: &mut Vec<u8>, bytes: [u8; N]) {
     }
 }
 
-fn segment(file: &mut Vec<u8>, marker: u8, body: &[u8]) {
+fn write_segment(file: &mut Vec<u8>, marker: u8, body: &[u8]) {
     file.extend([0xff, marker]);
     file.extend((body.len() as u16 + 2).to_be_bytes());
     file.extend(body);

@@ -1,0 +1,61 @@
+//! The limits of the decoders that are ours to choose. The other limits of the system stand in `shared::limits`.
+
+use std::time::Duration;
+
+/// Most pixels of a source image, by its header.
+pub const MAX_SOURCE_PIXELS: u64 = 50_000_000;
+
+/// Longest side of a source image, in pixels, by its header.
+pub const MAX_SOURCE_SIDE: u32 = 16_384;
+
+/// Most pixels that are kept of a source image while it is shrunk. An image that is tall and narrow is shrunk to less than
+/// twice the size of its thumbnail, before Lanczos resizing does the rest.
+pub const MAX_SHRUNK_PIXELS: u64 = 6_300_000;
+
+/// Most scans of a JPEG. A progressive JPEG has about ten. Each scan costs time, however little data it has.
+pub const MAX_JPEG_SCANS: u32 = 100;
+
+/// Most scans of a progressive JPEG that code the same coefficient: one scan for each of its bits, which ITU-T T.81 numbers
+/// from 0 to 13. A scan that codes the bits of an earlier scan adds nothing, and costs as much time.
+pub const MAX_JPEG_SCANS_PER_COEFFICIENT: u32 = 14;
+
+/// Most Huffman tables that a JPEG defines for one scan. A scan uses eight at most. The rest is room for files that define
+/// the same tables again and again.
+pub const MAX_JPEG_HUFFMAN_TABLES: u32 = 64;
+
+/// Longest colour profile that is applied, in bytes. Profiles of printing presses have up to 9 MB. A longer profile is
+/// ignored.
+pub const MAX_PROFILE_BYTES: usize = 10 << 20;
+
+/// Most tags of a colour profile that is applied: as many as Little CMS reads. Any number of tags may refer to the same
+/// data, which is copied for each tag.
+pub const MAX_PROFILE_TAGS: u32 = 100;
+
+/// Longest colour profile of a PNG, decompressed, in bytes. Profiles of RGB and grey have some hundred kB at most.
+pub const MAX_PNG_PROFILE_BYTES: usize = 2 << 20;
+
+/// Most memory for the other chunks of a PNG, in bytes. Their content is not used.
+pub const MAX_PNG_CHUNK_BYTES: usize = 4 << 20;
+
+/// Bytes of a PNG or a GIF that may be read in addition to the bytes that the rows so far can need: tables, and headers of
+/// blocks and chunks.
+pub const READ_SLACK_BYTES: usize = 1 << 10;
+
+/// Additional bytes for each row of a PNG, because an encoder may end a block and a chunk with every row.
+pub const PNG_ROW_SLACK_BYTES: usize = 64;
+
+/// Bytes of a PNG that may be read ahead of its rows. The decoder keeps the last 32 KiB back, because later data may refer
+/// to them. The limit is twice that, for data that does not compress.
+pub const PNG_READ_AHEAD_BYTES: usize = 64 << 10;
+
+/// How long decoding the rows of a PNG may take. The slowest picture of [`MAX_SOURCE_PIXELS`] takes about a second. Deflate
+/// data that begins a new block every few bytes takes up to half a microsecond a byte, which is 30 s in the largest file
+/// that the worker reads (`SOURCE_BYTES` in `shared::limits`), and no limit on sizes tells it from other data.
+pub const PNG_ROWS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Most prefix code groups of a lossless WebP. libwebp, which writes nearly all files, uses 2600 at most. The format allows
+/// 65536, but choosing among so many for every block of [`MAX_SOURCE_PIXELS`] takes seconds, because no cache holds them.
+pub const MAX_WEBP_PREFIX_CODE_GROUPS: usize = 8192;
+
+/// Most entries, of two bytes each, in all prefix code tables of a lossless WebP.
+pub const MAX_WEBP_CODE_ENTRIES: usize = 16 << 20;
