@@ -61,7 +61,7 @@ async fn r02_only_what_a_store_failed_comes_again() {
         job(&bob.id, &ObjectId::new().to_hex()),
         job(&bob.id, &good),
     ];
-    // Only the first PutObject of a thumbnail fails.
+    // S3 refuses the first thumbnail twice: the request without the SDK, and the one by the SDK.
     let undo = s3(&stack, with(refused("PutObject"), "times", 2)).await;
     let (failures, messages) = run_worker(&stack, &batch).await;
     assert_eq!(failures, json!([{ "itemIdentifier": messages[1] }]));
