@@ -28,7 +28,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_types::{SdkConfig, region::Region};
 
-use crate::{authorities::Authorities, limits, objects::Signer};
+use crate::{certificates::Authorities, limits, s3::Signer};
 
 /// The standard variables of the SDKs, as [`crate::Config`] reads them.
 pub struct Settings {
@@ -96,7 +96,8 @@ impl Aws {
     }
 
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
-        let timeouts = within(limits::SQS).to_builder().operation_attempt_timeout(limits::AWS_ATTEMPT).build();
+        let timeouts =
+            within(limits::SQS_TIMEOUT).to_builder().operation_attempt_timeout(limits::AWS_ATTEMPT_TIMEOUT).build();
         let mut config = aws_sdk_sqs::config::Builder::from(&self.shared).timeout_config(timeouts);
         config.set_endpoint_url(self.sqs_endpoint.clone());
         aws_sdk_sqs::Client::from_conf(config.build())
@@ -109,7 +110,8 @@ impl Aws {
             .with_max_attempts(limits::SSM_ATTEMPTS)
             .with_initial_backoff(first)
             .with_max_backoff(longest);
-        let timeouts = within(limits::SSM).to_builder().operation_attempt_timeout(limits::SSM_ATTEMPT).build();
+        let timeouts =
+            within(limits::SSM_TIMEOUT).to_builder().operation_attempt_timeout(limits::SSM_ATTEMPT_TIMEOUT).build();
         let config = aws_sdk_ssm::config::Builder::from(&self.shared).retry_config(retries).timeout_config(timeouts);
         aws_sdk_ssm::Client::from_conf(config.retry_classifier(RefusedCertificates).build())
     }
@@ -125,14 +127,14 @@ impl Aws {
     }
 }
 
-/// For one small operation of S3: an attempt that takes longer than [`limits::AWS_ATTEMPT`] is made again.
+/// For one small operation of S3: an attempt that takes longer than [`limits::AWS_ATTEMPT_TIMEOUT`] is made again.
 pub(crate) fn in_quick_attempts() -> aws_sdk_s3::config::Builder {
-    let attempts = TimeoutConfig::builder().operation_attempt_timeout(limits::AWS_ATTEMPT).build();
+    let attempts = TimeoutConfig::builder().operation_attempt_timeout(limits::AWS_ATTEMPT_TIMEOUT).build();
     aws_sdk_s3::Config::builder().timeout_config(attempts)
 }
 
 fn within(total: Duration) -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(limits::AWS_CONNECT).operation_timeout(total).build()
+    TimeoutConfig::builder().connect_timeout(limits::AWS_CONNECT_TIMEOUT).operation_timeout(total).build()
 }
 
 /// Not again, where the certificate of the other side is refused: it would be refused again, and in the end the reason
@@ -193,7 +195,7 @@ impl Connections {
 }
 
 fn connector(trusted: &TlsContext) -> SharedHttpConnector {
-    let settings = HttpConnectorSettings::builder().connect_timeout(limits::AWS_CONNECT).build();
+    let settings = HttpConnectorSettings::builder().connect_timeout(limits::AWS_CONNECT_TIMEOUT).build();
     let connector = Connector::builder().connector_settings(settings).enable_tcp_nodelay(true);
     let connector = connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(trusted.clone());
     SharedHttpConnector::new(connector.build())

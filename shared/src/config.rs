@@ -7,8 +7,8 @@ use aws_credential_types::Credentials;
 use tracing::level_filters::LevelFilter;
 
 use crate::{
-    authorities::Authorities,
     aws::{Aws, Settings},
+    certificates::Authorities,
     limits,
     mongo::Mongodb,
     passwords::Scheme,

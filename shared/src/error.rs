@@ -11,7 +11,7 @@ use mongodb::error::ErrorKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::Json;
+use crate::http::Json;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -135,7 +135,7 @@ pub struct ErrorWithMessage {
 }
 
 impl Error {
-    fn answer(&self, body: impl Serialize) -> Response {
+    fn to_response(&self, body: impl Serialize) -> Response {
         let mut response = (self.status(), Json(body)).into_response();
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -149,7 +149,7 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        self.answer(ErrorView { error: self.to_string() })
+        self.to_response(ErrorView { error: self.to_string() })
     }
 }
 
@@ -166,7 +166,7 @@ impl From<Error> for WithMessage {
 impl IntoResponse for WithMessage {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        error.answer(ErrorWithMessage { error: error.to_string(), message: error.to_string() })
+        error.to_response(ErrorWithMessage { error: error.to_string(), message: error.to_string() })
     }
 }
 

@@ -26,23 +26,23 @@ use crate::{
     Error, Result,
     body::Scalar,
     limits,
-    mongo::{answer, is_duplicate},
-    objects::Key,
-    sessions::Claimant,
+    mongo::{is_duplicate, run},
+    s3::Key,
+    sessions::UnverifiedUser,
     users::UserId,
 };
 
 pub mod adoption;
-mod audit;
-mod deleting;
+mod inventory;
 mod row;
+mod tombstones;
 mod view;
 
-pub use audit::{Claim, Expected};
-pub use deleting::Doomed;
-use deleting::Standing;
-pub use deleting::WithOwner;
+pub use inventory::{Expectation, ExpectedObject};
 use row::Row;
+use tombstones::Position;
+pub use tombstones::Tombstone;
+pub use tombstones::WithOwner;
 pub use view::{FileView, ParentView};
 
 /// The identity of a file, folder or image.
@@ -122,7 +122,7 @@ impl Parent {
     }
 }
 
-/// What a file is called: no control characters, no `/`, at most [`limits::NAME_BYTES`].
+/// What a file is called: no control characters, no `/`, at most [`limits::MAX_NAME_BYTES`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Name(String);
 
@@ -145,7 +145,7 @@ impl FromStr for Name {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        if name.len() > limits::NAME_BYTES || name.contains(|c: char| c.is_control() || c == '/') {
+        if name.len() > limits::MAX_NAME_BYTES || name.contains(|c: char| c.is_control() || c == '/') {
             return Err(Error::Invalid("Invalid name"));
         }
         Ok(Self(name.to_owned()))
@@ -166,7 +166,7 @@ pub enum Content {
     /// In the bucket, `size` bytes.
     Stored { key: Key, size: u64 },
     /// On a disk of the original service, out of our reach.
-    Elsewhere,
+    OnLegacyDisk,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -187,7 +187,7 @@ pub struct ThumbnailFile {
     /// In bytes.
     pub size: u64,
     pub content_type: String,
-    /// See [`crate::objects::digest`].
+    /// See [`crate::s3::digest`].
     pub digest: String,
 }
 
@@ -206,10 +206,10 @@ pub struct File {
 
 impl File {
     /// Whether its bytes are there.
-    pub fn is_at(&self, place: &Key) -> bool {
+    pub fn has_key(&self, place: &Key) -> bool {
         match &self.kind {
             Kind::File(Content::Stored { key, .. }) | Kind::Image(Content::Stored { key, .. }, _) => key == place,
-            Kind::Folder | Kind::File(Content::Elsewhere) | Kind::Image(Content::Elsewhere, _) => false,
+            Kind::Folder | Kind::File(Content::OnLegacyDisk) | Kind::Image(Content::OnLegacyDisk, _) => false,
         }
     }
 }
@@ -227,12 +227,12 @@ pub struct NewFile {
 
 /// Whether a new document with bytes is an image.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Bytes {
+pub enum ContentKind {
     OfFile,
     OfImage,
 }
 
-impl Bytes {
+impl ContentKind {
     /// For an upload that does not say: by what its name stands for.
     pub fn of(name: &Name) -> Self {
         if name.content_type().starts_with("image/") { Self::OfImage } else { Self::OfFile }
@@ -241,15 +241,15 @@ impl Bytes {
 
 /// What is known of the size of an upload before its bytes are there.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Announced {
+pub enum DeclaredSize {
     Exactly(u64),
     AtMost(u64),
 }
 
-impl Announced {
+impl DeclaredSize {
     pub fn admits(self, size: u64) -> bool {
         match self {
-            Self::Exactly(announced) => size == announced,
+            Self::Exactly(declared) => size == declared,
             Self::AtMost(max) => size <= max,
         }
     }
@@ -258,7 +258,7 @@ impl Announced {
 /// How the bytes of an upload are to come.
 #[derive(Clone, Copy)]
 pub struct Incoming {
-    announced: Announced,
+    declared: DeclaredSize,
     /// Whether S3 may be asked to take them in parts.
     in_parts: bool,
     /// The ticket that counts the upload, and has its file back if nothing comes of it.
@@ -268,32 +268,32 @@ pub struct Incoming {
 impl Incoming {
     /// So many bytes, in parts if S3 is not to take them whole.
     pub fn exactly(size: u64) -> Self {
-        Self { announced: Announced::Exactly(size), in_parts: size > limits::SINGLE_BYTES, ticket: None }
+        Self { declared: DeclaredSize::Exactly(size), in_parts: size > limits::MAX_SINGLE_PUT_BYTES, ticket: None }
     }
 
     /// At most so many bytes, by a form.
     pub fn by_form(max_bytes: u64) -> Self {
-        Self { announced: Announced::AtMost(max_bytes), in_parts: false, ticket: None }
+        Self { declared: DeclaredSize::AtMost(max_bytes), in_parts: false, ticket: None }
     }
 
     /// At most so many bytes, in parts.
     pub fn in_parts(max_bytes: u64) -> Self {
-        Self { announced: Announced::AtMost(max_bytes), in_parts: true, ticket: None }
+        Self { declared: DeclaredSize::AtMost(max_bytes), in_parts: true, ticket: None }
     }
 
     #[must_use]
-    pub fn counted_by(self, ticket: TicketId) -> Self {
+    pub fn for_ticket(self, ticket: TicketId) -> Self {
         Self { ticket: Some(ticket), ..self }
     }
 }
 
 /// An upload whose bytes are not there yet, or not known to be.
 pub struct Pending {
-    /// As it will be; without a size where none was announced.
+    /// As it will be; without a size where none was declared.
     pub file: File,
     /// Where the bytes go.
     pub key: Key,
-    pub announced: Announced,
+    pub declared: DeclaredSize,
     /// Whether S3 may have been asked to take it in parts.
     pub in_parts: bool,
     /// S3's id of the upload, where it comes in parts and a function has begun it.
@@ -301,12 +301,12 @@ pub struct Pending {
 }
 
 /// A row that has no tombstone.
-pub enum Found {
+pub enum FileOrUpload {
     Visible(File),
     Pending(Pending),
 }
 
-impl Found {
+impl FileOrUpload {
     pub fn pending(self) -> Result<Pending> {
         match self {
             Self::Pending(pending) => Ok(pending),
@@ -381,29 +381,29 @@ impl Files {
     ///
     /// # Errors
     /// `Unauthorized` if the claim does not hold, whether or not there is such a file.
-    pub async fn claimed_by(&self, claimant: &Claimant, id: FileId) -> Result<File> {
-        let Some(found) = self.reachable_with_owner(owned(claimant.claimed(), id)).await? else {
-            claimant.look_up().await?;
+    pub async fn find_of(&self, unverified: &UnverifiedUser, id: FileId) -> Result<File> {
+        let Some(found) = self.reachable_with_owner(owned(unverified.id(), id)).await? else {
+            unverified.verify_by_lookup().await?;
             return Err(Error::NotFound);
         };
-        claimant.confirm(found.owner()?)?;
+        unverified.verify(found.owner()?)?;
         Ok(found.file)
     }
 
     /// The file, or the upload that is to become it, whoever owns it.
-    pub async fn find_any(&self, FileId(id): FileId) -> Result<Found> {
-        self.found(doc! { "_id": id }).await
+    pub async fn find_any(&self, FileId(id): FileId) -> Result<FileOrUpload> {
+        self.file_or_upload(doc! { "_id": id }).await
     }
 
     /// The owner's file, or the upload that is to become it.
-    pub async fn find_own(&self, UserId(owner): UserId, FileId(id): FileId) -> Result<Found> {
-        self.found(doc! { "_id": id, "userId": owner }).await
+    pub async fn find_owned(&self, UserId(owner): UserId, FileId(id): FileId) -> Result<FileOrUpload> {
+        self.file_or_upload(doc! { "_id": id, "userId": owner }).await
     }
 
     /// One page of what the owner has there, oldest first.
     pub async fn page(&self, owner: UserId, parent: Parent, page: u64) -> Result<Vec<File>> {
-        let skip = page.saturating_mul(limits::PAGE.into());
-        if skip > limits::DEEPEST_ROW {
+        let skip = page.saturating_mul(limits::PAGE_SIZE.into());
+        if skip > limits::MAX_LISTING_OFFSET {
             return Ok(Vec::new());
         }
         // A folder that the original forgot has its files still.
@@ -414,10 +414,10 @@ impl Files {
         }
         let there = doc! { "userId": owner.0, "parentId": parent.matching(), "state": null };
         let rows = async {
-            let page = self.rows.find(there).sort(doc! { "_id": 1 }).skip(skip).limit(limits::PAGE.into()).await?;
+            let page = self.rows.find(there).sort(doc! { "_id": 1 }).skip(skip).limit(limits::PAGE_SIZE.into()).await?;
             page.try_collect::<Vec<Row>>().await
         };
-        Ok(answer(rows).await?.into_iter().map(File::from).collect())
+        Ok(run(rows).await?.into_iter().map(File::from).collect())
     }
 
     /// Whether a new file of this owner may lie there.
@@ -426,10 +426,12 @@ impl Files {
     /// `Parent not found`, also for somebody else's folder; `Parent is not a folder`; `Too deep: 100 levels at most`.
     pub async fn check_parent(&self, owner: UserId, parent: Parent) -> Result<()> {
         let Parent::Folder(id) = parent else { return Ok(()) };
-        match self.standing(owned(owner, id)).await? {
+        match self.position(owned(owner, id)).await? {
             None => Err(Error::Invalid("Parent not found")),
-            Some(Standing { is_folder: false, .. }) => Err(Error::Invalid("Parent is not a folder")),
-            Some(Standing { level: limits::LEVELS.., .. }) => Err(Error::Invalid("Too deep: 100 levels at most")),
+            Some(Position { is_folder: false, .. }) => Err(Error::Invalid("Parent is not a folder")),
+            Some(Position { level: limits::MAX_FOLDER_DEPTH.., .. }) => {
+                Err(Error::Invalid("Too deep: 100 levels at most"))
+            }
             Some(_) => Ok(()),
         }
     }
@@ -442,10 +444,10 @@ impl Files {
         }
         // In two steps, as a file, so that a folder that goes meanwhile takes it along.
         self.insert(&row.pending_until(from_now(self.upload_grace))).await?;
-        self.check_still_in(parent, id).await?;
+        self.check_parent_exists(parent, id).await?;
         let visible = doc! { "$unset": { "state": "", "expiresAt": "" } };
         let update = self.rows.find_one_and_update(still_pending(id), visible).return_document(ReturnDocument::After);
-        match answer(update).await? {
+        match run(update).await? {
             Some(row) => Ok(row.into()),
             None => self.find(id).await,
         }
@@ -453,18 +455,18 @@ impl Files {
 
     /// Step 1 of an upload that comes through a function: the invisible row. One that was begun, or finished, before under
     /// the same id stays.
-    pub async fn begin(&self, new: NewFile, bytes: Bytes, size: u64) -> Result<Found> {
+    pub async fn begin(&self, new: NewFile, kind: ContentKind, size: u64) -> Result<FileOrUpload> {
         let key = Key::random()?;
-        self.begin_at(key, new, bytes, Incoming::exactly(size), self.upload_grace).await
+        self.begin_at(key, new, kind, Incoming::exactly(size), self.upload_grace).await
     }
 
     /// The same for an upload that its client brings to S3, by a function's leave.
     ///
     /// # Errors
     /// `Conflict` if too many of the owner's uploads are incomplete, and this one has not begun before.
-    pub async fn begin_direct(&self, new: NewFile, bytes: Bytes, incoming: Incoming) -> Result<Found> {
+    pub async fn begin_direct(&self, new: NewFile, kind: ContentKind, incoming: Incoming) -> Result<FileOrUpload> {
         if self.has_too_many_incomplete(new.owner).await? {
-            self.find_own(new.owner, new.id).await.map_err(|error| match error {
+            self.find_owned(new.owner, new.id).await.map_err(|error| match error {
                 Error::NotFound => {
                     Error::Conflict("1000 uploads are not complete: complete or delete some, or wait until they expire")
                 }
@@ -472,7 +474,7 @@ impl Files {
             })?;
         }
         let key = Key::of_upload(new.id)?;
-        self.begin_at(key, new, bytes, incoming, self.direct_upload_grace).await
+        self.begin_at(key, new, kind, incoming, self.direct_upload_grace).await
     }
 
     /// Counts on an index, as far as the limit and no further. Uploads that begin at the same moment may exceed the limit
@@ -480,34 +482,34 @@ impl Files {
     async fn has_too_many_incomplete(&self, UserId(owner): UserId) -> Result<bool> {
         self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
         let incomplete = self.rows.count_documents(doc! { "userId": owner, "state": "pending" });
-        let most = u64::from(limits::INCOMPLETE_UPLOADS);
-        Ok(answer(incomplete.limit(most)).await? >= most)
+        let most = u64::from(limits::MAX_INCOMPLETE_UPLOADS);
+        Ok(run(incomplete.limit(most)).await? >= most)
     }
 
     async fn begin_at(
         &self,
         key: Key,
         new: NewFile,
-        bytes: Bytes,
+        kind: ContentKind,
         incoming: Incoming,
         grace: Duration,
-    ) -> Result<Found> {
+    ) -> Result<FileOrUpload> {
         let (owner, id) = (new.owner, new.id);
-        let row = Row::pending(new, bytes, key, incoming, from_now(grace));
+        let row = Row::pending(new, kind, key, incoming, from_now(grace));
         if self.insert(&row).await? {
             return row.try_into();
         }
         // The grace period of the attempt before may end before this one does: the sweeper would take the row, and the
         // bytes would come after.
         let begun_anew = doc! { "$set": { "expiresAt": from_now(grace) } };
-        answer(self.rows.update_one(doc! { "_id": id.0, "userId": owner.0, "state": "pending" }, begun_anew)).await?;
-        self.find_own(owner, id).await
+        run(self.rows.update_one(doc! { "_id": id.0, "userId": owner.0, "state": "pending" }, begun_anew)).await?;
+        self.find_owned(owner, id).await
     }
 
     /// `false` if there is a row with this id.
     async fn insert(&self, row: &Row) -> Result<bool> {
         self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
-        match answer(self.rows.insert_one(row)).await {
+        match run(self.rows.insert_one(row)).await {
             Ok(_) => Ok(true),
             Err(error) if is_duplicate(&error) => Ok(false),
             Err(error) => Err(error),
@@ -516,10 +518,10 @@ impl Files {
 
     /// Remembers S3's id of an upload that comes in parts. `false` if the row has the id of another attempt already, or is
     /// not pending any more.
-    pub async fn comes_in_parts(&self, pending: &Pending, upload_id: &str) -> Result<bool> {
+    pub async fn set_upload_id(&self, pending: &Pending, upload_id: &str) -> Result<bool> {
         let mut first = still_pending(pending.file.id);
         first.insert("uploadId", doc! { "$exists": false });
-        let done = answer(self.rows.update_one(first, doc! { "$set": { "uploadId": upload_id } })).await?;
+        let done = run(self.rows.update_one(first, doc! { "$set": { "uploadId": upload_id } })).await?;
         Ok(done.matched_count == 1)
     }
 
@@ -538,33 +540,33 @@ impl Files {
         let still_pending = still_pending(pending.file.id);
         let update = self.rows.find_one_and_update(still_pending, visible).return_document(ReturnDocument::After);
         // A folder that is deleted after this look has the pending row inside, and takes it along.
-        self.check_still_in(pending.file.parent, pending.file.id).await?;
-        Ok(answer(update).await?.map(File::from))
+        self.check_parent_exists(pending.file.parent, pending.file.id).await?;
+        Ok(run(update).await?.map(File::from))
     }
 
     /// Lets the sweeper take an upload at its next run.
     pub async fn expire(&self, pending: &Pending) -> Result<()> {
         let expired = doc! { "$set": { "expiresAt": DateTime::now() } };
-        answer(self.rows.update_one(still_pending(pending.file.id), expired)).await?;
+        run(self.rows.update_one(still_pending(pending.file.id), expired)).await?;
         Ok(())
     }
 
     /// # Errors
-    /// Those of [`Self::claimed_by`].
-    pub async fn set_public(&self, claimant: &Claimant, id: FileId, is_public: bool) -> Result<File> {
+    /// Those of [`Self::find_of`].
+    pub async fn set_public(&self, unverified: &UnverifiedUser, id: FileId, is_public: bool) -> Result<File> {
         // A file in a deleted folder does not exist any more, even before the sweeper comes to it.
-        let owner = self.claimed_by(claimant, id).await?.owner;
+        let owner = self.find_of(unverified, id).await?.owner;
         let set = doc! { "$set": { "isPublic": is_public, "updatedAt": DateTime::now() } };
         let update = self.rows.find_one_and_update(owned(owner, id), set).return_document(ReturnDocument::After);
-        answer(update).await?.map(File::from).ok_or(Error::NotFound)
+        run(update).await?.map(File::from).ok_or(Error::NotFound)
     }
 
     /// How many documents are visible, without counting them. Those that are not are counted by their index alone: of
     /// `$exists` MongoDB reads each document, of a state that is a string it does not. What lies in a deleted folder counts
     /// until the sweeper comes to it.
     pub async fn count(&self) -> Result<u64> {
-        let all = answer(self.rows.estimated_document_count()).await?;
-        let invisible = answer(self.rows.count_documents(doc! { "state": { "$gte": "" } })).await?;
+        let all = run(self.rows.estimated_document_count()).await?;
+        let invisible = run(self.rows.count_documents(doc! { "state": { "$gte": "" } })).await?;
         Ok(all.saturating_sub(invisible))
     }
 
@@ -572,7 +574,7 @@ impl Files {
     ///
     /// # Errors
     /// `NotFound` if the image has gone meanwhile.
-    pub async fn decoding_begins(&self, file: &File, unfinished: u32) -> Result<Decoding> {
+    pub async fn mark_decoding(&self, file: &File, unfinished: u32) -> Result<Decoding> {
         let image = || owned(file.owner, file.id);
         let mut markable = image();
         match unfinished {
@@ -580,19 +582,19 @@ impl Files {
             some => markable.insert("decodings", doc! { "$not": { "$gt": some } }),
         };
         let mark = doc! { "$set": { "decodingSince": DateTime::now() }, "$inc": { "decodings": 1 } };
-        if answer(self.rows.update_one(markable, mark)).await?.matched_count == 1 {
+        if run(self.rows.update_one(markable, mark)).await?.matched_count == 1 {
             return Ok(Decoding::Begins);
         }
         let rows = self.rows.clone_with_type::<Marks>();
-        let marks = answer(rows.find_one(image()).projection(doc! { "decodings": 1 })).await?.ok_or(Error::NotFound)?;
+        let marks = run(rows.find_one(image()).projection(doc! { "decodings": 1 })).await?.ok_or(Error::NotFound)?;
         Ok(Decoding::Unfinished(marks.decodings))
     }
 
     /// Takes the mark away again: the worker has survived the decoding, whatever came of it. Nothing happens if the image
     /// has gone.
-    pub async fn decoding_ended(&self, file: &File) -> Result<()> {
+    pub async fn clear_decoding(&self, file: &File) -> Result<()> {
         let unmarked = doc! { "$unset": { "decodingSince": "", "decodings": "" } };
-        answer(self.rows.update_one(owned(file.owner, file.id), unmarked)).await?;
+        run(self.rows.update_one(owned(file.owner, file.id), unmarked)).await?;
         Ok(())
     }
 
@@ -614,44 +616,44 @@ impl Files {
     }
 
     /// The same of an image that workers have died of. Its marks stay, so that no job decodes it again.
-    pub async fn decoding_given_up(&self, file: &File, reason: &str) -> Result<()> {
+    pub async fn give_up_decoding(&self, file: &File, reason: &str) -> Result<()> {
         self.fail(owned(file.owner, file.id), reason, no_longer_due()).await
     }
 
     async fn fail(&self, mut images: Document, reason: &str, unset: Document) -> Result<()> {
         images.insert("thumbnails", doc! { "$ne": "ready" });
         let failed = doc! { "$set": { "thumbnails": "failed", "thumbnailError": reason }, "$unset": unset };
-        answer(self.rows.update_many(images, failed)).await?;
+        run(self.rows.update_many(images, failed)).await?;
         Ok(())
     }
 
     async fn update_owned(&self, file: &File, update: Document) -> Result<()> {
-        let done = answer(self.rows.update_one(owned(file.owner, file.id), update)).await?;
+        let done = run(self.rows.update_one(owned(file.owner, file.id), update)).await?;
         if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
-    /// Images whose thumbnails were overdue at this moment, up to [`limits::SWEEP_ROWS`], their grace period begun anew.
+    /// Images whose thumbnails were overdue at this moment, up to [`limits::SWEEP_BATCH`], their grace period begun anew.
     pub async fn take_overdue(&self, at: SystemTime) -> Result<Vec<(UserId, FileId)>> {
         let overdue = overdue(at);
         let rows = self.rows.clone_with_type::<Owned>();
         let some = async {
-            let some = rows.find(overdue.clone()).sort(doc! { "thumbnailsDueAt": 1 }).limit(limits::SWEEP_ROWS);
+            let some = rows.find(overdue.clone()).sort(doc! { "thumbnailsDueAt": 1 }).limit(limits::SWEEP_BATCH);
             some.projection(doc! { "userId": 1 }).await?.try_collect::<Vec<Owned>>().await
         };
-        let ids: Vec<ObjectId> = answer(some).await?.iter().map(|row| row.id).collect();
+        let ids: Vec<ObjectId> = run(some).await?.iter().map(|row| row.id).collect();
         let later = from_now(self.thumbnail_grace);
         let mut still = overdue;
         still.insert("_id", doc! { "$in": &ids });
-        answer(self.rows.update_many(still, doc! { "$set": { "thumbnailsDueAt": later } })).await?;
+        run(self.rows.update_many(still, doc! { "$set": { "thumbnailsDueAt": later } })).await?;
         // Another run may have taken some of them in between, and the worker may have done some.
         let taken = doc! { "_id": { "$in": ids }, "thumbnailsDueAt": later };
         let rows = async { rows.find(taken).projection(doc! { "userId": 1 }).await?.try_collect::<Vec<Owned>>().await };
-        Ok(answer(rows).await?.into_iter().map(|row| (UserId(row.user_id), FileId(row.id))).collect())
+        Ok(run(rows).await?.into_iter().map(|row| (UserId(row.user_id), FileId(row.id))).collect())
     }
 
     /// Counts that the jobs of these images have been sent again. Each image has twice as long as the time before until its
     /// job is sent the next time.
-    pub async fn resent(&self, images: &[FileId]) -> Result<()> {
+    pub async fn mark_resent(&self, images: &[FileId]) -> Result<()> {
         let ids: Vec<ObjectId> = images.iter().map(|id| id.0).collect();
         let grace = i64::try_from(self.thumbnail_grace.as_millis()).unwrap_or(i64::MAX);
         let resent = doc! { "$ifNull": ["$thumbnailsResent", 0] };
@@ -662,14 +664,14 @@ impl Files {
         } };
         // Only images that the worker has not done yet.
         let still_due = doc! { "_id": { "$in": ids }, "thumbnailsDueAt": { "$exists": true } };
-        answer(self.rows.update_many(still_due, vec![counted])).await?;
+        run(self.rows.update_many(still_due, vec![counted])).await?;
         Ok(())
     }
 
-    /// Images that were overdue at this moment, though their job has been sent again [`limits::RESENDS`] times, fail.
+    /// Images that were overdue at this moment, though their job has been sent again [`limits::MAX_RESENDS`] times, fail.
     pub async fn give_up_overdue(&self, at: SystemTime) -> Result<()> {
         let mut given_up = overdue(at);
-        given_up.insert("thumbnailsResent", doc! { "$gte": limits::RESENDS });
+        given_up.insert("thumbnailsResent", doc! { "$gte": limits::MAX_RESENDS });
         self.fail(given_up, "given up after many attempts", no_longer_due()).await
     }
 
@@ -689,7 +691,7 @@ impl Files {
         let mut unique = only_where("key");
         unique.unique = Some(true);
         let objects = IndexModel::builder().keys(doc! { "key": 1 }).options(unique).build();
-        answer(self.rows.create_indexes([listing, invisible, incomplete, overdue, objects])).await?;
+        run(self.rows.create_indexes([listing, invisible, incomplete, overdue, objects])).await?;
         Ok(())
     }
 }

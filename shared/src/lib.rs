@@ -5,26 +5,26 @@
 
 #![forbid(unsafe_code)]
 
-pub mod api;
-pub mod authorities;
+pub mod account_deletion;
 pub mod aws;
 pub mod body;
+pub mod certificates;
 pub mod config;
-pub mod departures;
 pub mod error;
 pub mod files;
-pub mod jobs;
+pub mod http;
+pub mod idempotency;
 pub mod limits;
 pub mod logging;
 pub mod mongo;
-pub mod objects;
 pub mod openapi;
-mod pages;
+mod paginate;
 pub mod passwords;
-pub mod reconnecting;
-pub mod repeats;
+pub mod queue;
+pub mod rate_limit;
+pub mod reconnect;
+pub mod s3;
 pub mod sessions;
-pub mod throttle;
 pub mod tickets;
 pub mod uploads;
 pub mod users;

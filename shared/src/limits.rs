@@ -4,77 +4,77 @@ use std::time::Duration;
 
 /// Largest file that may travel inside a request or an answer, in decoded bytes. A Lambda carries 6 MB each
 /// way with binary as base64, so 4.5 MiB raw at most; the rest is room for the envelope.
-pub const INLINE_BYTES: usize = 4 << 20;
+pub const MAX_INLINE_BYTES: usize = 4 << 20;
 
-/// Largest file, in bytes: 5 TiB, our own limit. S3 takes 48.8 TiB by now; [`PARTS`] parts of [`LARGEST_PART_BYTES`] each
+/// Largest file, in bytes: 5 TiB, our own limit. S3 takes 48.8 TiB by now; [`MAX_PARTS`] parts of [`MAX_PART_BYTES`] each
 /// would do for either.
-pub const FILE_BYTES: u64 = 5 << 40;
+pub const MAX_FILE_BYTES: u64 = 5 << 40;
 
 /// Largest file that is put into S3 whole, in bytes: what stock clients send so. Above it comes in parts.
-pub const SINGLE_BYTES: u64 = 100 << 20;
+pub const MAX_SINGLE_PUT_BYTES: u64 = 100 << 20;
 
-/// How large the parts of a larger file are, in bytes, unless there would be more than [`PARTS`] of them.
+/// How large the parts of a larger file are, in bytes, unless there would be more than [`MAX_PARTS`] of them.
 pub const PART_BYTES: u64 = 16 << 20;
 
 /// Smallest part that S3 joins to an object, in bytes; the last part may be smaller. Uppy sends parts of this size.
-pub const LEAST_PART_BYTES: u64 = 5 << 20;
+pub const MIN_PART_BYTES: u64 = 5 << 20;
 
 /// Largest part that S3 takes, in bytes.
-pub const LARGEST_PART_BYTES: u64 = 5 << 30;
+pub const MAX_PART_BYTES: u64 = 5 << 30;
 
 /// Most parts of one file: what S3 takes.
-pub const PARTS: u16 = 10_000;
+pub const MAX_PARTS: u16 = 10_000;
 
 /// Parts that are signed at once.
-pub const SIGNED_PARTS: usize = 100;
+pub const SIGNED_PARTS_PER_REQUEST: usize = 100;
 
-/// Largest body that names the parts of a file, in bytes: [`PARTS`] of them.
+/// Largest body that names the parts of a file, in bytes: [`MAX_PARTS`] of them.
 pub const PARTS_BODY_BYTES: usize = 1 << 20;
 
 /// Uploads of one user, to S3, that may be incomplete at the same time. Each leaves a row that the sweeper has to remove
 /// if nobody completes the upload, and rows go in the order of their expiry: without a limit one user could make the
 /// deletions of all others wait. Uppy sends six files at a time.
-pub const INCOMPLETE_UPLOADS: u32 = 1000;
+pub const MAX_INCOMPLETE_UPLOADS: u32 = 1000;
 
 /// Longest list of media types that a ticket may be limited to.
-pub const TICKET_TYPES: usize = 64;
+pub const MAX_TICKET_TYPES: usize = 64;
 
 /// Tickets of one user that are listed, the newest.
-pub const TICKETS: i64 = 1000;
+pub const MAX_TICKETS_LISTED: i64 = 1000;
 
 /// How long a ticket for uploads may live, in seconds, and how long it does where nothing is said.
-pub const TICKET_SECONDS: u32 = 24 * 60 * 60;
+pub const MAX_TICKET_SECONDS: u32 = 24 * 60 * 60;
 pub const TICKET_DEFAULT_SECONDS: u32 = 60 * 60;
 
 /// Largest JSON body of an endpoint that carries no file, in bytes.
-pub const BODY_BYTES: usize = 64 << 10;
+pub const MAX_BODY_BYTES: usize = 64 << 10;
 
 /// Longest file name, in bytes of UTF-8: what common file systems take.
-pub const NAME_BYTES: usize = 255;
+pub const MAX_NAME_BYTES: usize = 255;
 
 /// Longest password, in bytes, checked before hashing so that a long one costs nothing.
-pub const PASSWORD_BYTES: usize = 1024;
+pub const MAX_PASSWORD_BYTES: usize = 1024;
 
 /// Longest e-mail of a new account, in bytes: RFC 5321 allows 64 for the local part and 255 for the domain, with an `@`
 /// between them.
-pub const EMAIL_BYTES: usize = 320;
+pub const MAX_EMAIL_BYTES: usize = 320;
 
 /// Wrong passwords for one account from one network within [`FAILURES_WITHIN`] after which no more are looked at; the same
 /// number for one session. A person who tries some passwords stays below it.
-pub const FAILURES: u32 = 10;
+pub const MAX_FAILURES: u32 = 10;
 pub const FAILURES_WITHIN: Duration = Duration::from_mins(1);
 
 /// Levels of folders: what lies in the root is at level 1, and nothing is made below this one. A read looks at each folder
 /// above what it reads, so that their number is what a read costs: some 30 µs of `MongoDB`'s time each. People nest ten.
-pub const LEVELS: u32 = 100;
+pub const MAX_FOLDER_DEPTH: u32 = 100;
 
 /// Wrong passwords from one network within [`FAILURES_WITHIN`], for any accounts, after which the network may only log in to
 /// accounts that it logged in to before; the default of a parameter. Many people share one address, so it is ten times
-/// [`FAILURES`]. Whoever tries stolen passwords of many accounts gets 144,000 tries a day from one network.
+/// [`MAX_FAILURES`]. Whoever tries stolen passwords of many accounts gets 144,000 tries a day from one network.
 pub const FAILURES_PER_ADDRESS: u32 = 100;
 
 /// The debt that one wrong password for an account, from any network, adds to the account; time pays the debt back. One
-/// network may fail [`FAILURES`] times a minute, which makes 60 s of debt a minute and never adds up: one network alone does
+/// network may fail [`MAX_FAILURES`] times a minute, which makes 60 s of debt a minute and never adds up: one network alone does
 /// not hold up another.
 pub const ACCOUNT_FAILURE: Duration = Duration::from_secs(6);
 
@@ -85,12 +85,12 @@ pub const ACCOUNT_GROWTH: u32 = 30;
 /// While the debt of an account is larger than this, networks that never logged in to the account wait. A hundred wrong
 /// passwords at once make so much: 30 at 6 s make 180 s, and 70 of a thirtieth of the debt each make 30 min. At this debt
 /// one costs 58 s, so the next is looked at a minute later.
-pub const ACCOUNT_OWES: Duration = Duration::from_mins(29);
+pub const ACCOUNT_MAX_DEBT: Duration = Duration::from_mins(29);
 
 /// Networks that an account remembers, those of the latest logins, and for how long after the last login from there. Enough for
 /// a telephone that changes its network every day.
 pub const KNOWN_NETWORKS: isize = 32;
-pub const KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
+pub const KNOWN_NETWORK_TTL: Duration = Duration::from_hours(30 * 24);
 
 /// Sign-ups from one network within [`SIGN_UPS_WITHIN`]; the default of a parameter. Beyond, the network gets one more for
 /// each hundredth of this time. A sign-up costs an Argon2id and a row. A school class or an office may sign up at once.
@@ -98,74 +98,74 @@ pub const SIGN_UPS_PER_ADDRESS: u32 = 100;
 pub const SIGN_UPS_WITHIN: Duration = Duration::from_hours(1);
 
 /// Documents on one page of a listing.
-pub const PAGE: u32 = 20;
+pub const PAGE_SIZE: u32 = 20;
 
 /// How far into a listing a page may begin; no folder reaches there, and a larger number means nothing to `MongoDB`.
-pub const DEEPEST_ROW: u64 = 1 << 32;
+pub const MAX_LISTING_OFFSET: u64 = 1 << 32;
 
 /// How long a session lives.
-pub const SESSION: Duration = Duration::from_hours(24);
+pub const SESSION_TTL: Duration = Duration::from_hours(24);
 
 /// How far the clocks of two instances may differ. Lambda keeps its clocks within some milliseconds.
-pub const CLOCKS: Duration = Duration::from_secs(2);
+pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
 
 /// Sessions that one user may have open; one more login ends the oldest. A client that logs in for each request would
 /// otherwise fill Redis for a day. As many are listed, and ended at once.
-pub const SESSIONS: isize = 1000;
+pub const MAX_SESSIONS: isize = 1000;
 
 /// How long ending many sessions may take; repeated, it goes on where it was.
-pub const END_SESSIONS: Duration = Duration::from_secs(2);
+pub const END_SESSIONS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a request may still store something that was under way when its account ended, or when what another attempt
 /// at it had made was deleted: longer than any function behind the API runs.
-pub const LATE: Duration = Duration::from_mins(1);
+pub const IN_FLIGHT_GRACE: Duration = Duration::from_mins(1);
 
 /// How long before Lambda ends it a function answers, if it has not by then.
-pub const LAST_WORDS: Duration = Duration::from_millis(500);
+pub const DEADLINE_MARGIN: Duration = Duration::from_millis(500);
 
 /// After so long without an event nobody knows whether a connection still works. Lambda freezes an instance between two
 /// events, and what lies between it and a store may forget the connection meanwhile, without a word to either end. Nothing
 /// known does so within less than a minute; S3 itself closes a connection after a few seconds without a request.
-pub const SILENCE: Duration = Duration::from_secs(5);
+pub const IDLE_BEFORE_PROBE: Duration = Duration::from_secs(5);
 
 /// How long `MongoDB` may take after a silence to show that it still has the connection: some times the way to another
-/// region and back. Together with [`STATUS`] it is less than a second.
-pub const PROBE: Duration = Duration::from_millis(200);
+/// region and back. Together with [`STATUS_TIMEOUT`] it is less than a second.
+pub const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How long `/status` waits for a store before it says `false`.
-pub const STATUS: Duration = Duration::from_millis(750);
+pub const STATUS_TIMEOUT: Duration = Duration::from_millis(750);
 
 /// How long one `MongoDB` operation may take, retries of the driver included.
-pub const MONGODB: Duration = Duration::from_millis(2500);
+pub const MONGODB_TIMEOUT: Duration = Duration::from_millis(2500);
 
 /// How long one that touches many documents may take; repeated, it goes on where it was.
-pub const MONGODB_BULK: Duration = Duration::from_secs(10);
+pub const MONGODB_BULK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the driver looks for a usable `MongoDB` server, and for a connection to it.
-pub const MONGODB_SELECTION: Duration = Duration::from_secs(2);
+pub const MONGODB_SELECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `MongoDB` connections of one function instance for its operations: it serves one request at a time, which asks for two
 /// things at once at most. The driver has one more for each member of a replica set, to watch it: 5 in all with the three
 /// members of Atlas. Atlas M0 allows 500 connections, which are 100 instances.
-pub const MONGODB_CONNECTIONS: u32 = 2;
+pub const MONGODB_MAX_CONNECTIONS: u32 = 2;
 
 /// How long a `MongoDB` connection may be idle while its instance serves requests with others: what `MongoDB` advises for
 /// Lambda.
-pub const MONGODB_IDLE: Duration = Duration::from_mins(1);
+pub const MONGODB_MAX_IDLE: Duration = Duration::from_mins(1);
 
 /// How long one Redis command may take, a reconnect included.
-pub const REDIS: Duration = Duration::from_millis(1500);
+pub const REDIS_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// How long a connection to Redis that has worked before may take for a command. After that it counts as lost, and the
-/// command is sent again on a new one, which has the rest of [`REDIS`].
-pub const REDIS_ATTEMPT: Duration = Duration::from_millis(500);
+/// command is sent again on a new one, which has the rest of [`REDIS_TIMEOUT`].
+pub const REDIS_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long one S3 operation on inline bytes may take, all attempts together.
-pub const S3_INLINE: Duration = Duration::from_millis(2500);
+pub const S3_INLINE_TIMEOUT: Duration = Duration::from_millis(2500);
 
 /// How long the worker may take to read or write one object of up to [`SOURCE_BYTES`], all attempts together: 8 MiB a
 /// second, about a tenth of what Lambda gets from S3.
-pub const S3_WORKER: Duration = Duration::from_secs(8);
+pub const S3_WORKER_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long one job may wait for the stores before its image is decoded: the look-up, the copy of what a form put, and the
 /// source.
@@ -181,35 +181,36 @@ pub const JOB_STORE: Duration = Duration::from_secs(6);
 /// How long one job takes at most, with the mark that its image is being decoded. The worker begins no job with less time
 /// left, so that Lambda does not end it in the middle of one. The worker's timeout in `template.yaml` leaves 6 s beside it,
 /// in which a batch of usual jobs is begun.
-pub const JOB: Duration = JOB_FETCH.saturating_add(MONGODB).saturating_add(JOB_DECODE).saturating_add(JOB_STORE);
+pub const JOB: Duration =
+    JOB_FETCH.saturating_add(MONGODB_TIMEOUT).saturating_add(JOB_DECODE).saturating_add(JOB_STORE);
 
 /// How long a URL lives that lets anybody read one object.
-pub const DOWNLOAD_URL: Duration = Duration::from_mins(1);
+pub const DOWNLOAD_URL_TTL: Duration = Duration::from_mins(1);
 
 /// How long a URL or a form lives that lets a client put bytes into S3: long enough to begin with the last of
-/// [`SIGNED_PARTS`], short enough for the credentials of the function that signed it.
-pub const UPLOAD_URL: Duration = Duration::from_mins(15);
+/// [`SIGNED_PARTS_PER_REQUEST`], short enough for the credentials of the function that signed it.
+pub const UPLOAD_URL_TTL: Duration = Duration::from_mins(15);
 
 /// How long listing all parts of an upload may take.
-pub const S3_PARTS: Duration = Duration::from_secs(6);
+pub const LIST_PARTS_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// How long S3 may take to make one object of its parts; if it takes longer, its message finishes the upload.
-pub const S3_JOIN: Duration = Duration::from_secs(10);
+pub const COMPLETE_MULTIPART_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest `Idempotency-Key`, in bytes, and how long it is remembered.
 pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
-pub const IDEMPOTENCY: Duration = Duration::from_hours(24);
+pub const IDEMPOTENCY_TTL: Duration = Duration::from_hours(24);
 
 /// How long sending one message may take. An upload waits for it, so it is short: what is not sent now, the
 /// sweeper sends.
-pub const SQS: Duration = Duration::from_millis(1500);
+pub const SQS_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// How long reading the URLs of the stores at a cold start may take, all attempts together. Lambda gives a cold start 10
 /// seconds.
-pub const SSM: Duration = Duration::from_secs(9);
+pub const SSM_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// How long one attempt at it may take.
-pub const SSM_ATTEMPT: Duration = Duration::from_secs(2);
+pub const SSM_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Attempts at it, more than there is time for. SSM answers 40 of these calls a second in an account, and each of the
 /// instances that start in a burst needs one.
@@ -220,12 +221,12 @@ pub const SSM_ATTEMPTS: u32 = 50;
 pub const SSM_BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
 /// How long connecting to an AWS service may take.
-pub const AWS_CONNECT: Duration = Duration::from_secs(1);
+pub const AWS_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long one attempt at a small AWS call may take: one that reads the beginning of an object, deletes one or sends a
 /// message. They take some 20 ms, seldom 200. What carries many bytes or touches many objects has all of its time for one
 /// attempt.
-pub const AWS_ATTEMPT: Duration = Duration::from_millis(700);
+pub const AWS_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// Attempts at one AWS call, within the time above. Of calls that fail three times in ten, one in 170,000 uses them up.
 pub const AWS_ATTEMPTS: u32 = 10;
@@ -294,10 +295,10 @@ pub const WEBP_CODE_ENTRIES: usize = 16 << 20;
 
 /// How often the worker may die while it decodes the same image, before that image fails without being decoded again. One
 /// death may have had another cause.
-pub const DECODINGS: u32 = 2;
+pub const MAX_DECODINGS: u32 = 2;
 
 /// How often the queue hands out a message before it gives it up: `maxReceiveCount` in `template.yaml`.
-pub const RECEIVES: u32 = 5;
+pub const MAX_RECEIVES: u32 = 5;
 
 /// How often the time after which a job comes again is doubled. With 40 s at first, a store may be down for some ten
 /// minutes before its jobs reach the dead-letter queue.
@@ -310,18 +311,18 @@ pub const RETRY_APART: Duration = Duration::from_secs(2);
 /// How often the sweeper sends a job again. Each time the job has twice as long as before: with a first grace period of 15
 /// minutes the last one ends after 64 hours, when a store is back and a missing right is given. After that the image fails,
 /// so that its letters in the dead-letter queue come to an end.
-pub const RESENDS: u32 = 8;
+pub const MAX_RESENDS: u32 = 8;
 
 /// Messages that one call hands to SQS, and messages whose visibility one call changes: what SQS takes.
 pub const QUEUE_BATCH: usize = 10;
 
 /// Rows that the sweeper finishes at once.
-pub const SWEEP_ROWS: i64 = 500;
+pub const SWEEP_BATCH: i64 = 500;
 
 /// How long one run of the sweeper begins new batches, of lost jobs and of deletions together; the next run goes on from
 /// there. Lambda ends the function, and the schedule starts the next run, after 15 minutes: the rest is for the batch that is
 /// under way then.
-pub const SWEEP: Duration = Duration::from_mins(10);
+pub const SWEEP_TIME: Duration = Duration::from_mins(10);
 
 /// Documents of the original that are read at once when their files are brought into the bucket.
 pub const ADOPTION_ROWS: i64 = 500;
@@ -330,7 +331,7 @@ pub const ADOPTION_ROWS: i64 = 500;
 pub const ADOPTION_PUTS: usize = 8;
 
 /// How long putting one file of the original may take, all attempts together: the largest, 512 MB, at 5 Mbit/s.
-pub const ADOPTION_PUT: Duration = Duration::from_mins(15);
+pub const ADOPTION_PUT_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// Largest file of the original that is brought into the bucket: what S3 takes in one request. The original reads an
 /// upload into one string of at most 512 MB, so it has none that is larger.
@@ -340,7 +341,7 @@ pub const ADOPTION_BYTES: u64 = 5 << 30;
 pub const ADOPTION_FINDINGS: usize = 20;
 
 /// How long the sweeper leaves a row alone that it cannot read: the log names the row once a day, until a person repairs it.
-pub const UNREADABLE: Duration = Duration::from_hours(24);
+pub const UNREADABLE_ROW_DELAY: Duration = Duration::from_hours(24);
 
 /// Objects that S3 deletes at once.
 pub const DELETED_AT_ONCE: usize = 1000;

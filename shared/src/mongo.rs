@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Config, Error, authorities::Authorities, limits};
+use crate::{Config, Error, certificates::Authorities, limits};
 
 /// How to connect to `MongoDB`. Not `Debug`: it holds a password.
 pub struct Mongodb {
@@ -45,11 +45,11 @@ impl Mongodb {
         Ok(database)
     }
 
-    /// Whether the client that was made last has a connection that works, or can make one, within [`limits::PROBE`]. A
+    /// Whether the client that was made last has a connection that works, or can make one, within [`limits::PROBE_TIMEOUT`]. A
     /// connection that does not answer until then is closed.
-    pub(crate) async fn has_its_connection(&self) -> bool {
+    pub(crate) async fn is_connected(&self) -> bool {
         let Some(client) = self.client.lock().await.clone() else { return true };
-        answers_within(limits::PROBE, &client.database("admin")).await
+        ping_within(limits::PROBE_TIMEOUT, &client.database("admin")).await
     }
 }
 
@@ -69,10 +69,10 @@ pub async fn connect_to(uri: &str) -> Result<Database> {
 async fn options(uri: &str, authorities: Option<&PathBuf>) -> Result<ClientOptions> {
     let mut options = ClientOptions::parse(uri).await.context("MONGODB_URI")?;
     options.app_name.get_or_insert_with(|| "files-manager".into());
-    options.max_pool_size = Some(limits::MONGODB_CONNECTIONS);
-    options.max_idle_time = Some(limits::MONGODB_IDLE);
-    options.server_selection_timeout = Some(limits::MONGODB_SELECTION);
-    options.connect_timeout = Some(limits::MONGODB_SELECTION);
+    options.max_pool_size = Some(limits::MONGODB_MAX_CONNECTIONS);
+    options.max_idle_time = Some(limits::MONGODB_MAX_IDLE);
+    options.server_selection_timeout = Some(limits::MONGODB_SELECTION_TIMEOUT);
+    options.connect_timeout = Some(limits::MONGODB_SELECTION_TIMEOUT);
     // What is acknowledged must survive the death of a server: a lone one would else answer before its journal.
     options
         .write_concern
@@ -87,13 +87,13 @@ fn database_of(client: &Client) -> Database {
     client.default_database().unwrap_or_else(|| client.database("files_manager"))
 }
 
-/// The outcome of one operation; an answer later than [`limits::MONGODB`] counts as none.
-pub async fn answer<T>(operation: impl IntoFuture<Output = mongodb::error::Result<T>>) -> Result<T, Error> {
-    answer_within(limits::MONGODB, operation).await
+/// The outcome of one operation; an answer later than [`limits::MONGODB_TIMEOUT`] counts as none.
+pub async fn run<T>(operation: impl IntoFuture<Output = mongodb::error::Result<T>>) -> Result<T, Error> {
+    run_within(limits::MONGODB_TIMEOUT, operation).await
 }
 
 /// The same of an operation that may take longer, for it touches many documents.
-pub async fn answer_within<T>(
+pub async fn run_within<T>(
     patience: Duration,
     operation: impl IntoFuture<Output = mongodb::error::Result<T>>,
 ) -> Result<T, Error> {
@@ -120,16 +120,16 @@ pub fn id(document: &RawDocument) -> Bson {
 }
 
 /// An `_id` as the log has it.
-pub fn in_words(id: &Bson) -> String {
+pub fn id_to_string(id: &Bson) -> String {
     id.as_object_id().map_or_else(|| id.to_string(), ObjectId::to_hex)
 }
 
 /// Whether `MongoDB` answers.
-pub async fn answers(database: &Database) -> bool {
-    answers_within(limits::STATUS, database).await
+pub async fn ping(database: &Database) -> bool {
+    ping_within(limits::STATUS_TIMEOUT, database).await
 }
 
-async fn answers_within(patience: Duration, database: &Database) -> bool {
+async fn ping_within(patience: Duration, database: &Database) -> bool {
     let ping = database.run_command(doc! { "ping": 1 });
     matches!(timeout(patience, ping.into_future()).await, Ok(Ok(_)))
 }

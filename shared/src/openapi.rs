@@ -23,12 +23,12 @@ pub struct Id(pub String);
 /// A moment, by RFC 3339.
 #[derive(ToSchema)]
 #[schema(format = DateTime, example = "2026-11-22T12:00:00.123Z")]
-pub struct Moment(pub String);
+pub struct Timestamp(pub String);
 
 /// Where to: the id of a folder. Nothing, `null`, `""`, `false`, `0` and `"0"` are the root.
-pub struct Place;
+pub struct ParentId;
 
-impl PartialSchema for Place {
+impl PartialSchema for ParentId {
     fn schema() -> RefOr<Schema> {
         let root = ObjectBuilder::new().schema_type(SchemaType::AnyValue).enum_values(Some([
             ().into(),
@@ -45,7 +45,7 @@ impl PartialSchema for Place {
     }
 }
 
-impl ToSchema for Place {}
+impl ToSchema for ParentId {}
 
 /// Anything that counts as missing: not a string, or one without content.
 pub fn missing() -> Schema {
@@ -58,7 +58,7 @@ pub fn missing() -> Schema {
 }
 
 /// A flag.
-pub fn only_true_is_true() -> Object {
+pub fn lenient_bool() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::AnyValue)
         .description(Some("`true` is true, anything else is false."))
@@ -77,10 +77,10 @@ impl PartialSchema for FileName {
             .description(Some(format!(
                 "At most {} bytes of UTF-8, without `/` and control characters. Its extension says what the content is \
                  served as. Names may repeat in a folder.",
-                limits::NAME_BYTES
+                limits::MAX_NAME_BYTES
             )))
             .min_length(Some(1))
-            .max_length(Some(limits::NAME_BYTES))
+            .max_length(Some(limits::MAX_NAME_BYTES))
             .pattern(Some(r"^[^/\x00-\x1f\x7f-\x9f]+$"))
             .examples(["photo.jpg"])
             .into()
@@ -93,9 +93,9 @@ impl ToSchema for FileName {}
 pub fn new_password() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
-        .description(Some(format!("At most {} bytes of UTF-8; every one counts.", limits::PASSWORD_BYTES)))
+        .description(Some(format!("At most {} bytes of UTF-8; every one counts.", limits::MAX_PASSWORD_BYTES)))
         .min_length(Some(1))
-        .max_length(Some(limits::PASSWORD_BYTES))
+        .max_length(Some(limits::MAX_PASSWORD_BYTES))
         .examples(["toto1234!"])
         .build()
 }
@@ -106,13 +106,13 @@ pub fn file_size() -> Object {
         .schema_type(Type::Integer)
         .description(Some("In bytes; at most 5 TiB."))
         .minimum(Some(0))
-        .maximum(Some(limits::FILE_BYTES))
+        .maximum(Some(limits::MAX_FILE_BYTES))
         .build()
 }
 
 /// What any request may be answered.
 #[derive(IntoResponses)]
-pub enum Failures {
+pub enum ServiceErrors {
     /// `Internal server error`
     #[response(status = 500)]
     Internal(ErrorView),
@@ -123,7 +123,7 @@ pub enum Failures {
 
 /// What any request may be answered that needs a token.
 #[derive(IntoResponses)]
-pub enum OfUsers {
+pub enum AuthErrors {
     /// `Unauthorized`: there is no token, or it is unknown, has expired, or its user is no more.
     #[response(status = 401)]
     Unauthorized(ErrorView),
@@ -147,7 +147,7 @@ pub struct TooLarge(pub ErrorView);
 
 /// What a request with a password may be answered.
 #[derive(IntoResponses)]
-pub enum OfPasswords {
+pub enum PasswordErrors {
     /// `Too many failed logins: wait a minute`: ten within a minute for this account from this network, or for this session;
     /// or, from a network that has not logged in to this account for 30 days, too many for it or from there.
     #[response(status = 429, headers(("Retry-After" = u64, description = "In so many seconds")))]
@@ -156,7 +156,7 @@ pub enum OfPasswords {
 
 /// What any request with a ticket may be answered.
 #[derive(IntoResponses)]
-pub enum OfTickets {
+pub enum TicketErrors {
     /// `Unauthorized`: the ticket is none, has expired, was revoked, or its user is no more.
     #[response(status = 401)]
     Unauthorized(ErrorWithMessage),

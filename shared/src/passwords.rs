@@ -9,7 +9,7 @@ use std::{fmt::Write, str::FromStr};
 
 use crate::{Error, Result, limits};
 
-/// A password as it was typed: its exact bytes, at most [`limits::PASSWORD_BYTES`]. Not `Debug`.
+/// A password as it was typed: its exact bytes, at most [`limits::MAX_PASSWORD_BYTES`]. Not `Debug`.
 #[derive(Clone)]
 pub struct Password(String);
 
@@ -17,7 +17,7 @@ impl FromStr for Password {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        if text.len() > limits::PASSWORD_BYTES {
+        if text.len() > limits::MAX_PASSWORD_BYTES {
             return Err(Error::Invalid("Invalid password"));
         }
         Ok(Self(text.to_owned()))
@@ -51,7 +51,7 @@ pub enum Verdict {
     Wrong,
     Right,
     /// Right, and stored in a legacy form that this one should replace.
-    RightWith(String),
+    RightButLegacy(String),
 }
 
 /// Hashes and checks, on threads of their own, since each takes tens of milliseconds of CPU.
@@ -87,7 +87,7 @@ impl Passwords {
                 } else if self.0 == Scheme::Sha1 {
                     Ok(Verdict::Right)
                 } else {
-                    argon2id(&password.0).map(Verdict::RightWith)
+                    argon2id(&password.0).map(Verdict::RightButLegacy)
                 }
             }
             Some(Stored::Sha1(digest)) => {
@@ -97,7 +97,7 @@ impl Passwords {
                 } else if self.0 == Scheme::Sha1 {
                     Ok(Verdict::Right)
                 } else {
-                    Ok(Verdict::RightWith(hash))
+                    Ok(Verdict::RightButLegacy(hash))
                 }
             }
             None | Some(Stored::Unknown) => {
@@ -206,7 +206,7 @@ mod tests {
     async fn both_legacy_forms_verify_and_are_replaced() {
         let wrapped = format!("sha1:{}", argon2id(SHA1).unwrap());
         for stored in [SHA1, &SHA1.to_uppercase(), &wrapped] {
-            let Verdict::RightWith(hash) = check(Scheme::Argon2id, PASSWORD, stored).await else {
+            let Verdict::RightButLegacy(hash) = check(Scheme::Argon2id, PASSWORD, stored).await else {
                 panic!("{stored} does not verify");
             };
             assert_eq!(check(Scheme::Argon2id, PASSWORD, &hash).await, Verdict::Right);

@@ -21,7 +21,7 @@ use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     Config, Error, Result, limits,
-    throttle::Admitted,
+    rate_limit::LoginPermit,
     users::{User, UserId, Users},
 };
 
@@ -74,21 +74,21 @@ impl Sessions {
         Self { redis, users }
     }
 
-    /// Opens a session. Older ones of the user stay, but for those beyond [`limits::SESSIONS`].
-    pub async fn open(&self, user: UserId, admitted: Admitted) -> Result<Token> {
+    /// Opens a session. Older ones of the user stay, but for those beyond [`limits::MAX_SESSIONS`].
+    pub async fn open(&self, user: UserId, permit: LoginPermit) -> Result<Token> {
         let token = Token::random()?;
-        let (digest, index, seconds) = (token.digest(), index(user), limits::SESSION.as_secs());
+        let (digest, index, seconds) = (token.digest(), index(user), limits::SESSION_TTL.as_secs());
         let now = DateTime::now().timestamp_millis();
         let mut commands = pipe();
         commands.atomic().set_ex(key(&digest), user.0.to_hex(), seconds).ignore();
-        commands.zrembyscore(&index, "-inf", now - CLOCKS).ignore();
+        commands.zrembyscore(&index, "-inf", now - CLOCK_SKEW_MS).ignore();
         commands.zadd(&index, digest, now + lifetime()).ignore();
         // It lasts as long as the youngest session.
         commands.expire(&index, i64::try_from(seconds).unwrap_or(i64::MAX)).ignore();
         // The sessions beyond the limit, at most as many again: a list from before the limit shrinks with each login.
-        commands.zrevrange(&index, limits::SESSIONS, limits::SESSIONS + MOST_LISTED);
-        admitted.remember(&mut commands);
-        let (beyond,): (Vec<String>,) = self.redis.ask_all(&commands).await?;
+        commands.zrevrange(&index, limits::MAX_SESSIONS, limits::MAX_SESSIONS + MOST_LISTED);
+        permit.remember(&mut commands);
+        let (beyond,): (Vec<String>,) = self.redis.query_all(&commands).await?;
         if !beyond.is_empty()
             && let Err(error) = self.end_some(user, &beyond).await
         {
@@ -103,7 +103,7 @@ impl Sessions {
     }
 
     /// Ends the session that its user calls so. `NotFound` if none of theirs is.
-    pub async fn end_called(&self, user: UserId, id: &SessionId) -> Result<()> {
+    pub async fn end_by_id(&self, user: UserId, id: &SessionId) -> Result<()> {
         let sessions = self.of(user).await?;
         let session = sessions.into_iter().find(|session| session.id() == id.0).ok_or(Error::NotFound)?;
         self.end_some(user, &[session.digest]).await
@@ -121,7 +121,7 @@ impl Sessions {
     async fn end_all_but(&self, user: UserId, kept: Option<&str>) -> Result<()> {
         let ended = async {
             loop {
-                let mut some: Vec<String> = self.redis.ask(Cmd::zrange(index(user), 0, MOST_LISTED)).await?;
+                let mut some: Vec<String> = self.redis.query(Cmd::zrange(index(user), 0, MOST_LISTED)).await?;
                 some.retain(|digest| Some(digest.as_str()) != kept);
                 if some.is_empty() {
                     return Ok(());
@@ -129,28 +129,28 @@ impl Sessions {
                 self.end_some(user, &some).await?;
             }
         };
-        timeout(limits::END_SESSIONS, ended).await.unwrap_or_else(|_| Err(Error::timeout("Redis")))
+        timeout(limits::END_SESSIONS_TIMEOUT, ended).await.unwrap_or_else(|_| Err(Error::timeout("Redis")))
     }
 
     async fn end_some(&self, user: UserId, digests: &[String]) -> Result<()> {
         let keys: Vec<String> = digests.iter().map(|digest| key(digest)).collect();
         let mut commands = pipe();
         commands.atomic().del(keys).ignore().zrem(index(user), digests).ignore();
-        self.redis.ask_all(&commands).await
+        self.redis.query_all(&commands).await
     }
 
     /// The open sessions of a user, newest first.
     pub async fn of(&self, user: UserId) -> Result<Vec<Session>> {
         let mut commands = pipe();
-        commands.atomic().zrembyscore(index(user), "-inf", DateTime::now().timestamp_millis() - CLOCKS).ignore();
+        commands.atomic().zrembyscore(index(user), "-inf", DateTime::now().timestamp_millis() - CLOCK_SKEW_MS).ignore();
         commands.zrevrange_withscores(index(user), 0, MOST_LISTED);
-        let (listed,): (Vec<(String, i64)>,) = self.redis.ask_all(&commands).await?;
+        let (listed,): (Vec<(String, i64)>,) = self.redis.query_all(&commands).await?;
         if listed.is_empty() {
             return Ok(Vec::new());
         }
         // What the list says may have gone without it: expired by the clock of Redis, or evicted.
         let keys: Vec<String> = listed.iter().map(|(digest, _)| key(digest)).collect();
-        let users: Vec<Option<String>> = self.redis.ask(Cmd::mget(keys)).await?;
+        let users: Vec<Option<String>> = self.redis.query(Cmd::mget(keys)).await?;
         let theirs = user.0.to_hex();
         let open = listed.into_iter().zip(users).filter(|(_, user)| user.as_ref() == Some(&theirs));
         Ok(open.map(|((digest, expires_at), _)| Session { digest, expires_at }).collect())
@@ -162,34 +162,34 @@ impl Sessions {
     /// `Unauthorized` for a token that is unknown, expired, of a user who is no more, or of a session that the user has ended
     /// with all others.
     pub async fn user(&self, token: &Token) -> Result<User> {
-        let claim = self.claim(token).await?;
-        claim.hold_against(self.users.with_id(claim.user).await?)
+        let stored = self.stored(token).await?;
+        stored.verify(self.users.with_id(stored.user).await?)
     }
 
     /// Whose session it is as far as Redis knows.
     ///
     /// # Errors
     /// `Unauthorized` for a token that is unknown or expired.
-    async fn claim(&self, token: &Token) -> Result<Claim> {
+    async fn stored(&self, token: &Token) -> Result<StoredSession> {
         let key = key(&token.digest());
         // A session is never prolonged, so its time to live tells when it was opened.
-        let (id, left): (Option<String>, i64) = self.redis.ask_all(pipe().get(&key).pttl(&key)).await?;
+        let (id, left): (Option<String>, i64) = self.redis.query_all(pipe().get(&key).pttl(&key)).await?;
         let id = id.and_then(|hex| hex.parse().ok()).ok_or(Error::Unauthorized)?;
         let opened_at = DateTime::from_millis(DateTime::now().timestamp_millis() - lifetime() + left);
-        Ok(Claim { user: UserId(id), session: token.session(), opened_at })
+        Ok(StoredSession { user: UserId(id), session: token.session(), opened_at })
     }
 }
 
 /// What Redis says of a session. Whether the user is still there, and has not ended the session, the account says.
-struct Claim {
+struct StoredSession {
     user: UserId,
     /// As in [`Session::id`].
     session: String,
     opened_at: DateTime,
 }
 
-impl Claim {
-    fn hold_against(&self, account: Option<User>) -> Result<User> {
+impl StoredSession {
+    fn verify(&self, account: Option<User>) -> Result<User> {
         let user = account.filter(|user| user.id() == self.user).ok_or(Error::Unauthorized)?;
         if user.has_ended(&self.session, self.opened_at) { Err(Error::Unauthorized) } else { Ok(user) }
     }
@@ -234,15 +234,15 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionId {
     }
 }
 
-/// Index of the last one in a list of [`limits::SESSIONS`].
-const MOST_LISTED: isize = limits::SESSIONS - 1;
+/// Index of the last one in a list of [`limits::MAX_SESSIONS`].
+const MOST_LISTED: isize = limits::MAX_SESSIONS - 1;
 
 /// Milliseconds by which our clock may be ahead of that of Redis: what is open there must be on the list.
-const CLOCKS: i64 = 60_000;
+const CLOCK_SKEW_MS: i64 = 60_000;
 
 /// In milliseconds.
 fn lifetime() -> i64 {
-    i64::try_from(limits::SESSION.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(limits::SESSION_TTL.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn id_of(digest: &str) -> &str {
@@ -282,8 +282,8 @@ impl Redis {
     /// A URL that has no meaning.
     pub fn connect(config: &Config) -> anyhow::Result<Self> {
         let settings = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(limits::REDIS))
-            .set_response_timeout(Some(limits::REDIS));
+            .set_connection_timeout(Some(limits::REDIS_TIMEOUT))
+            .set_response_timeout(Some(limits::REDIS_TIMEOUT));
         let url = config.redis_url.as_str().into_connection_info().context("REDIS_URL")?;
         let client = match (url.addr(), &config.authorities) {
             (ConnectionAddr::TcpTls { .. }, Some(authorities)) => {
@@ -296,18 +296,21 @@ impl Redis {
     }
 
     /// Whether Redis answers.
-    pub async fn answers(&self) -> bool {
-        matches!(timeout(limits::STATUS, self.twice::<(String,)>(pipe().add_command(Cmd::ping()))).await, Ok(Ok(_)))
+    pub async fn ping(&self) -> bool {
+        matches!(
+            timeout(limits::STATUS_TIMEOUT, self.with_retry::<(String,)>(pipe().add_command(Cmd::ping()))).await,
+            Ok(Ok(_))
+        )
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T> {
-        let (answer,) = self.ask_all(pipe().add_command(command)).await?;
+    async fn query<T: FromRedisValue>(&self, command: Cmd) -> Result<T> {
+        let (answer,) = self.query_all(pipe().add_command(command)).await?;
         Ok(answer)
     }
 
     /// Several commands with one answer, in the time of one.
-    pub(crate) async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T> {
-        match timeout(limits::REDIS, self.twice(commands)).await {
+    pub(crate) async fn query_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T> {
+        match timeout(limits::REDIS_TIMEOUT, self.with_retry(commands)).await {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(Error::timeout("Redis")),
         }
@@ -315,10 +318,10 @@ impl Redis {
 
     /// A connection that was lost while this instance slept is found dead only by using it: it breaks, or nothing comes
     /// back. Then the commands are sent again on a new one. All of ours may be.
-    async fn twice<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
+    async fn with_retry<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
         let before = self.connection.lock().await.clone();
         if let Some(connection) = before {
-            match timeout(limits::REDIS_ATTEMPT, self.once(commands, connection)).await {
+            match timeout(limits::REDIS_ATTEMPT_TIMEOUT, self.once(commands, connection)).await {
                 Ok(outcome) if !is_lost(&outcome) => return outcome,
                 _ => *self.connection.lock().await = None,
             }
@@ -348,7 +351,7 @@ fn is_lost<T>(outcome: &RedisResult<T>) -> bool {
 
 /// Where a request's user is left for its log line.
 #[derive(Clone, Default)]
-pub struct Seen(pub Arc<OnceLock<UserId>>);
+pub struct LogUser(pub Arc<OnceLock<UserId>>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Token {
     type Rejection = Error;
@@ -368,7 +371,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let token = Token::from_request_parts(parts, state).await?;
         let user = Sessions::from_ref(state).user(&token).await?;
-        if let Some(seen) = parts.extensions.get::<Seen>() {
+        if let Some(seen) = parts.extensions.get::<LogUser>() {
             seen.0.get_or_init(|| user.id());
         }
         Ok(user)
@@ -389,24 +392,24 @@ where
 
 /// Somebody whose session Redis knows. Their account has not been looked at: who looks at it together with something else
 /// saves a question to MongoDB.
-pub struct Claimant {
-    claim: Claim,
+pub struct UnverifiedUser {
+    stored: StoredSession,
     users: Users,
-    seen: Option<Seen>,
+    seen: Option<LogUser>,
 }
 
-impl Claimant {
+impl UnverifiedUser {
     /// Who they are, if they are who they claim to be.
-    pub fn claimed(&self) -> UserId {
-        self.claim.user
+    pub fn id(&self) -> UserId {
+        self.stored.user
     }
 
-    /// Holds the claim against the account that [`Self::claimed`] has now.
+    /// Checks the session against the account that [`Self::id`] has now.
     ///
     /// # Errors
     /// `Unauthorized` if there is no such account, or its user has ended the session.
-    pub fn confirm(&self, account: Option<User>) -> Result<()> {
-        let user = self.claim.hold_against(account)?;
+    pub fn verify(&self, account: Option<User>) -> Result<()> {
+        let user = self.stored.verify(account)?;
         if let Some(seen) = &self.seen {
             seen.0.get_or_init(|| user.id());
         }
@@ -416,13 +419,13 @@ impl Claimant {
     /// Looks for the account by itself.
     ///
     /// # Errors
-    /// Those of [`Self::confirm`].
-    pub async fn look_up(&self) -> Result<()> {
-        self.confirm(self.users.with_id(self.claim.user).await?)
+    /// Those of [`Self::verify`].
+    pub async fn verify_by_lookup(&self) -> Result<()> {
+        self.verify(self.users.with_id(self.stored.user).await?)
     }
 }
 
-impl<S> FromRequestParts<S> for Claimant
+impl<S> FromRequestParts<S> for UnverifiedUser
 where
     Sessions: FromRef<S>,
     S: Send + Sync,
@@ -431,7 +434,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let viewer = Viewer::from_request_parts(parts, state).await?;
-        viewer.claimant().await?.ok_or(Error::Unauthorized)
+        viewer.unverified().await?.ok_or(Error::Unauthorized)
     }
 }
 
@@ -439,15 +442,15 @@ where
 pub struct Viewer {
     token: Option<Token>,
     sessions: Sessions,
-    seen: Option<Seen>,
+    seen: Option<LogUser>,
 }
 
 impl Viewer {
     /// Who the viewer claims to be; `None` without a token, or with one that Redis does not know.
-    pub async fn claimant(self) -> Result<Option<Claimant>> {
+    pub async fn unverified(self) -> Result<Option<UnverifiedUser>> {
         let Some(token) = &self.token else { return Ok(None) };
-        match self.sessions.claim(token).await {
-            Ok(claim) => Ok(Some(Claimant { claim, users: self.sessions.users, seen: self.seen })),
+        match self.sessions.stored(token).await {
+            Ok(stored) => Ok(Some(UnverifiedUser { stored, users: self.sessions.users, seen: self.seen })),
             Err(Error::Unauthorized) => Ok(None),
             Err(error) => Err(error),
         }

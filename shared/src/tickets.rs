@@ -26,8 +26,8 @@ use crate::{
     error::WithMessage,
     files::{FileId, Name, Parent, TicketId},
     limits,
-    mongo::answer,
-    objects::Key,
+    mongo::run,
+    s3::Key,
     users::UserId,
 };
 
@@ -79,7 +79,7 @@ struct Row {
     types: Vec<String>,
     /// How many uploads may still begin.
     files_left: i64,
-    /// The newest [`limits::INCOMPLETE_UPLOADS`] of the uploads that are counted, complete or not. An upload that comes to
+    /// The newest [`limits::MAX_INCOMPLETE_UPLOADS`] of the uploads that are counted, complete or not. An upload that comes to
     /// nothing gives its file back if it is among them, and leaves the list, so that it does so once.
     #[serde(default)]
     begun: Vec<ObjectId>,
@@ -147,28 +147,28 @@ impl Tickets {
             begun: Vec::new(),
             expires_at: DateTime::from_millis(expires_at * 1000),
         };
-        answer(self.rows.insert_one(&row)).await?;
+        run(self.rows.insert_one(&row)).await?;
         let ticket = Ticket { id: row.id, expires_at: expires_at.try_into().unwrap_or(u32::MAX) };
         let expires_at = row.expires_at.try_to_rfc3339_string().map_err(|error| Error::Internal(error.into()))?;
-        Ok((self.written(ticket), expires_at))
+        Ok((self.encode(ticket), expires_at))
     }
 
     /// What a ticket allows, if it has not been revoked.
     pub async fn scope(&self, ticket: Ticket) -> Result<Scope> {
-        let row = answer(self.rows.find_one(doc! { "_id": ticket.id }).projection(doc! { "begun": 0 }))
+        let row = run(self.rows.find_one(doc! { "_id": ticket.id }).projection(doc! { "begun": 0 }))
             .await?
             .ok_or(Error::Unauthorized)?;
         Ok(row.into())
     }
 
-    /// The tickets that a user has issued and that are still good, newest first, at most [`limits::TICKETS`].
+    /// The tickets that a user has issued and that are still good, newest first, at most [`limits::MAX_TICKETS_LISTED`].
     pub async fn issued_by(&self, UserId(owner): UserId) -> Result<Vec<Issued>> {
         let good = doc! { "userId": owner, "expiresAt": { "$gt": DateTime::now() } };
         let rows = async {
-            let rows = self.rows.find(good).sort(doc! { "_id": -1 }).limit(limits::TICKETS).await?;
+            let rows = self.rows.find(good).sort(doc! { "_id": -1 }).limit(limits::MAX_TICKETS_LISTED).await?;
             rows.try_collect::<Vec<Row>>().await
         };
-        let issued = answer(rows).await?.into_iter().map(|row| Issued {
+        let issued = run(rows).await?.into_iter().map(|row| Issued {
             id: row.id,
             // A ticket without a limit has a number that does not fit.
             files_left: row.files_left.try_into().ok(),
@@ -182,56 +182,56 @@ impl Tickets {
     ///
     /// # Errors
     /// `Conflict` if there have been as many as there may.
-    pub async fn count(&self, TicketId(ticket): TicketId, FileId(file): FileId) -> Result<()> {
+    pub async fn reserve_file(&self, TicketId(ticket): TicketId, FileId(file): FileId) -> Result<()> {
         let one_left = doc! { "_id": ticket, "filesLeft": { "$gt": 0 } };
-        let newest = doc! { "$each": [file], "$slice": -i64::from(limits::INCOMPLETE_UPLOADS) };
+        let newest = doc! { "$each": [file], "$slice": -i64::from(limits::MAX_INCOMPLETE_UPLOADS) };
         let counted = doc! { "$inc": { "filesLeft": -1 }, "$push": { "begun": newest } };
-        let done = answer(self.rows.update_one(one_left, counted)).await?;
+        let done = run(self.rows.update_one(one_left, counted)).await?;
         if done.matched_count == 0 { Err(Error::Conflict("This ticket is good for no more files")) } else { Ok(()) }
     }
 
     /// Takes the leave away again, by the ticket or by its id. `NotFound` if this user has issued none that is called so.
     pub async fn revoke(&self, owner: UserId, ticket: &str) -> Result<()> {
         let by_id = || ObjectId::parse_str(ticket).ok().filter(|id| id.to_hex() == ticket);
-        let id = self.read(ticket).map(|ticket| ticket.id).or_else(by_id).ok_or(Error::NotFound)?;
-        let done = answer(self.rows.delete_one(doc! { "_id": id, "userId": owner.0 })).await?;
+        let id = self.decode(ticket).map(|ticket| ticket.id).or_else(by_id).ok_or(Error::NotFound)?;
+        let done = run(self.rows.delete_one(doc! { "_id": id, "userId": owner.0 })).await?;
         if done.deleted_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
     /// An upload in parts, for the holder of this ticket to name it by, with this key and no other: a MAC of 32 bytes, the
     /// most bytes that the file may have in 8, and S3's id. So a part can be refused without a store being asked.
-    pub fn seal(&self, ticket: Ticket, key: &Key, upload: &SealedUpload) -> String {
-        let SealedUpload { upload_id, max_bytes } = upload;
+    pub fn sign_upload_id(&self, ticket: Ticket, key: &Key, upload: &SignedUploadId) -> String {
+        let SignedUploadId { upload_id, max_bytes } = upload;
         let mac = self.upload_mac(ticket, key, *max_bytes, upload_id.as_bytes());
-        let mut sealed = mac.finalize().into_bytes().to_vec();
-        sealed.extend(max_bytes.to_be_bytes());
-        sealed.extend(upload_id.as_bytes());
-        URL_SAFE_NO_PAD.encode(sealed)
+        let mut signed_id = mac.finalize().into_bytes().to_vec();
+        signed_id.extend(max_bytes.to_be_bytes());
+        signed_id.extend(upload_id.as_bytes());
+        URL_SAFE_NO_PAD.encode(signed_id)
     }
 
-    /// What was sealed.
+    /// What was signed.
     ///
     /// # Errors
     /// `NotFound` if it was not, or for another ticket or key.
-    pub fn unseal(&self, ticket: Ticket, key: &Key, sealed: &str) -> Result<SealedUpload> {
-        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| Error::NotFound)?;
-        let (mac, upload) = sealed.split_at_checked(32).ok_or(Error::NotFound)?;
+    pub fn verify_upload_id(&self, ticket: Ticket, key: &Key, signed_id: &str) -> Result<SignedUploadId> {
+        let signed_id = URL_SAFE_NO_PAD.decode(signed_id).map_err(|_| Error::NotFound)?;
+        let (mac, upload) = signed_id.split_at_checked(32).ok_or(Error::NotFound)?;
         let (max_bytes, upload_id) = upload.split_first_chunk().ok_or(Error::NotFound)?;
         let max_bytes = u64::from_be_bytes(*max_bytes);
         self.upload_mac(ticket, key, max_bytes, upload_id).verify_slice(mac).map_err(|_| Error::NotFound)?;
-        Ok(SealedUpload { upload_id: String::from_utf8(upload_id.to_vec()).map_err(|_| Error::NotFound)?, max_bytes })
+        Ok(SignedUploadId { upload_id: String::from_utf8(upload_id.to_vec()).map_err(|_| Error::NotFound)?, max_bytes })
     }
 
     /// Id, expiry and their MAC: 12, 4 and 32 bytes.
-    fn written(&self, ticket: Ticket) -> String {
+    fn encode(&self, ticket: Ticket) -> String {
         let mut bytes = ticket.bytes().to_vec();
         bytes.extend(self.ticket_mac(ticket).finalize().into_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
     /// A ticket of ours, expired or not.
-    fn read(&self, written: &str) -> Option<Ticket> {
-        let bytes: [u8; 48] = URL_SAFE_NO_PAD.decode(written).ok()?.try_into().ok()?;
+    fn decode(&self, text: &str) -> Option<Ticket> {
+        let bytes: [u8; 48] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (id, expires_at) = (bytes[..12].try_into().ok()?, bytes[12..16].try_into().ok()?);
         let ticket = Ticket { id: ObjectId::from_bytes(id), expires_at: u32::from_be_bytes(expires_at) };
         self.ticket_mac(ticket).verify_slice(&bytes[16..]).ok()?;
@@ -260,13 +260,13 @@ impl Tickets {
         let once_expired = IndexOptions::builder().expire_after(Duration::ZERO).build();
         let expiry = IndexModel::builder().keys(doc! { "expiresAt": 1 }).options(once_expired).build();
         let owner = IndexModel::builder().keys(doc! { "userId": 1, "_id": 1 }).build();
-        answer(self.rows.create_indexes([expiry, owner])).await?;
+        run(self.rows.create_indexes([expiry, owner])).await?;
         Ok(())
     }
 }
 
 /// An upload in parts that was begun with a ticket.
-pub struct SealedUpload {
+pub struct SignedUploadId {
     /// S3's.
     pub upload_id: String,
     /// Of the file.
@@ -293,7 +293,7 @@ impl FilesLeft {
             "filesLeft": { "$add": ["$filesLeft", { "$size": counted }] },
             "begun": { "$filter": others },
         } };
-        answer(self.0.update_one(doc! { "_id": ticket }, vec![update])).await?;
+        run(self.0.update_one(doc! { "_id": ticket }, vec![update])).await?;
         Ok(())
     }
 }
@@ -308,7 +308,7 @@ impl Grants {
     }
 
     pub async fn revoke_all_of(&self, UserId(owner): UserId) -> Result<()> {
-        answer(self.0.delete_many(doc! { "userId": owner })).await?;
+        run(self.0.delete_many(doc! { "userId": owner })).await?;
         Ok(())
     }
 }
@@ -336,8 +336,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WithMessage> {
         let path = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Error::Unauthorized)?;
-        let written = path.iter().find(|(name, _)| *name == "ticket").map(|(_, written)| written);
-        let ticket = written.and_then(|written| Tickets::from_ref(state).read(written)).ok_or(Error::Unauthorized)?;
+        let text = path.iter().find(|(name, _)| *name == "ticket").map(|(_, text)| text);
+        let ticket = text.and_then(|text| Tickets::from_ref(state).decode(text)).ok_or(Error::Unauthorized)?;
         let now = DateTime::now().timestamp_millis() / 1000;
         if now < i64::from(ticket.expires_at) { Ok(ticket) } else { Err(Error::Unauthorized.into()) }
     }

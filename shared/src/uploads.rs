@@ -11,12 +11,12 @@ use utoipa::ToSchema;
 
 use crate::{
     Error, Result,
-    api::ApiUrl,
     error::{INVALID_PARTS, SMALL_PARTS},
-    files::{Announced, Doomed, File, FileId, Files, Pending, TicketId},
+    files::{DeclaredSize, File, FileId, Files, Pending, TicketId, Tombstone},
+    http::ApiUrl,
     limits,
-    objects::{Key, Objects, Part, Signed, part_size},
-    openapi::Moment,
+    openapi::Timestamp,
+    s3::{Key, Objects, Part, PresignedRequest, part_size},
     tickets::FilesLeft,
 };
 
@@ -24,28 +24,28 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Instructions {
-    Whole(Whole),
-    InParts(InParts),
+    SinglePut(SinglePut),
+    Multipart(MultipartInstructions),
 }
 
 /// One request with all bytes.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Whole {
+pub struct SinglePut {
     method: &'static str,
     #[serde(flatten)]
-    put: Signed,
+    put: PresignedRequest,
     /// To be posted to when the bytes are there, by who does not want to wait for S3's message.
     complete_url: String,
     /// Of the signed request.
-    #[schema(value_type = Moment)]
+    #[schema(value_type = Timestamp)]
     expires_at: String,
 }
 
 /// A request for each part, a hundred at a time.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct InParts {
+pub struct MultipartInstructions {
     method: &'static str,
     /// In bytes, of all but the last.
     part_size: u64,
@@ -59,7 +59,7 @@ pub struct InParts {
     /// Where the parts that are missing then are signed.
     parts_url: String,
     complete_url: String,
-    #[schema(value_type = Moment)]
+    #[schema(value_type = Timestamp)]
     expires_at: String,
 }
 
@@ -104,35 +104,35 @@ impl Uploads {
     ///
     /// # Errors
     /// `NotFound` if the upload has been given up meanwhile.
-    pub async fn in_parts(&self, pending: &mut Pending) -> Result<()> {
-        let upload_id = self.objects.begin_parts(&pending.key, &pending.file.name.content_type()).await?;
-        if self.files.comes_in_parts(pending, &upload_id).await? {
+    pub async fn start_multipart(&self, pending: &mut Pending) -> Result<()> {
+        let upload_id = self.objects.create_multipart_upload(&pending.key, &pending.file.name.content_type()).await?;
+        if self.files.set_upload_id(pending, &upload_id).await? {
             pending.upload_id = Some(upload_id);
             return Ok(());
         }
         // Nobody else knows of this one.
-        self.objects.abort_one(pending.key.as_str(), &upload_id).await?;
-        *pending = self.files.find_own(pending.file.owner, pending.file.id).await?.pending()?;
+        self.objects.abort_multipart_upload(pending.key.as_str(), &upload_id).await?;
+        *pending = self.files.find_owned(pending.file.owner, pending.file.id).await?.pending()?;
         Ok(())
     }
 
     /// What the client of an upload that begins is to send.
     pub async fn instructions(&self, pending: &mut Pending, ApiUrl(api): &ApiUrl) -> Result<Instructions> {
-        let Announced::Exactly(size) = pending.announced else {
+        let DeclaredSize::Exactly(size) = pending.declared else {
             return Err(Error::Internal(anyhow::anyhow!("an upload of unknown size is not signed whole")));
         };
-        if size > limits::SINGLE_BYTES {
+        if size > limits::MAX_SINGLE_PUT_BYTES {
             // The same request may have come before.
             if pending.upload_id.is_none() {
-                self.in_parts(pending).await?;
+                self.start_multipart(pending).await?;
             }
-            return Ok(Instructions::InParts(self.next_parts(pending, size, None, api).await?));
+            return Ok(Instructions::Multipart(self.next_parts(pending, size, None, api).await?));
         }
-        Ok(Instructions::Whole(Whole {
+        Ok(Instructions::SinglePut(SinglePut {
             method: "PUT",
-            put: self.objects.signed_put(&pending.key, &pending.file.name.content_type(), size).await?,
+            put: self.objects.presign_put(&pending.key, &pending.file.name.content_type(), size).await?,
             complete_url: format!("{api}/files/{}/complete", pending.file.id.0.to_hex()),
-            expires_at: url_expiry()?,
+            expires_at: presigned_until()?,
         }))
     }
 
@@ -140,29 +140,37 @@ impl Uploads {
     ///
     /// # Errors
     /// `NotFound` if it does not come in parts of a known size.
-    pub async fn missing_parts(&self, pending: &Pending, ApiUrl(api): &ApiUrl) -> Result<InParts> {
-        let (Some(upload_id), Announced::Exactly(size)) = (&pending.upload_id, pending.announced) else {
+    pub async fn missing_parts(&self, pending: &Pending, ApiUrl(api): &ApiUrl) -> Result<MultipartInstructions> {
+        let (Some(upload_id), DeclaredSize::Exactly(size)) = (&pending.upload_id, pending.declared) else {
             return Err(Error::NotFound);
         };
-        let there = self.objects.parts(&pending.key, upload_id).await?;
+        let there = self.objects.list_parts(&pending.key, upload_id).await?;
         self.next_parts(pending, size, Some(there), api).await
     }
 
-    async fn next_parts(&self, pending: &Pending, size: u64, there: Option<Vec<Part>>, api: &str) -> Result<InParts> {
+    async fn next_parts(
+        &self,
+        pending: &Pending,
+        size: u64,
+        there: Option<Vec<Part>>,
+        api: &str,
+    ) -> Result<MultipartInstructions> {
         let upload_id = pending.upload_id.as_deref().ok_or(Error::NotFound)?;
         let part_size = part_size(size);
-        let part_count = u16::try_from(size.div_ceil(part_size)).unwrap_or(limits::PARTS);
+        let part_count = u16::try_from(size.div_ceil(part_size)).unwrap_or(limits::MAX_PARTS);
         let numbers: HashSet<u16> = there.iter().flatten().map(|part| part.number).collect();
         let mut parts = Vec::new();
-        for part_number in (1..=part_count).filter(|number| !numbers.contains(number)).take(limits::SIGNED_PARTS) {
+        for part_number in
+            (1..=part_count).filter(|number| !numbers.contains(number)).take(limits::SIGNED_PARTS_PER_REQUEST)
+        {
             let offset = u64::from(part_number - 1) * part_size;
             let size = part_size.min(size - offset);
-            let url = self.objects.signed_part(&pending.key, upload_id, part_number, Some(size)).await?;
+            let url = self.objects.presign_upload_part(&pending.key, upload_id, part_number, Some(size)).await?;
             parts.push(SignedPart { part_number, offset, size, url });
         }
         let id = pending.file.id.0.to_hex();
         let uploaded = |Part { number, size, etag }| UploadedPart { part_number: number, size, etag };
-        Ok(InParts {
+        Ok(MultipartInstructions {
             method: "PUT",
             part_size,
             part_count,
@@ -170,7 +178,7 @@ impl Uploads {
             parts,
             parts_url: format!("{api}/files/{id}/parts"),
             complete_url: format!("{api}/files/{id}/complete"),
-            expires_at: url_expiry()?,
+            expires_at: presigned_until()?,
         })
     }
 
@@ -179,11 +187,11 @@ impl Uploads {
     ///
     /// # Errors
     /// `Conflict` if bytes are missing and `Invalid` if S3 does not join these parts, which both leave the upload as it is;
-    /// `Conflict` if there are other bytes than announced, and `TooLarge` if there are more than it may have, which both end
+    /// `Conflict` if there are other bytes than declared, and `TooLarge` if there are more than it may have, which both end
     /// it.
     pub async fn complete(&self, pending: &Pending, named: Option<&[NamedPart]>) -> Result<File> {
         let joined = match &pending.upload_id {
-            Some(upload_id) => self.join(pending, upload_id, named).await,
+            Some(upload_id) => self.complete_multipart(pending, upload_id, named).await,
             None => Err(Error::NotFound),
         };
         let size = match joined {
@@ -195,8 +203,8 @@ impl Uploads {
             Err(Error::NotFound) => return Err(Error::Conflict("The bytes are not there: send them, then complete")),
             size => size?,
         };
-        if !pending.announced.admits(size) {
-            return Err(self.refuse(pending).await?);
+        if !pending.declared.admits(size) {
+            return Err(self.reject_size(pending).await?);
         }
         let file = match self.files.finish(pending, size).await? {
             Some(file) => file,
@@ -213,55 +221,55 @@ impl Uploads {
         if !pending.in_parts {
             return;
         }
-        let ended = timeout(limits::S3_INLINE, self.objects.abort(&pending.key)).await;
+        let ended = timeout(limits::S3_INLINE_TIMEOUT, self.objects.abort_multipart_uploads(&pending.key)).await;
         if let Err(error) = ended.unwrap_or_else(|_| Err(Error::timeout("S3"))) {
             tracing::warn!(error = error.cause(), file = pending.file.id.0.to_hex(), "other parts were not looked for");
         }
     }
 
     /// Makes the object of its parts; how large it is.
-    async fn join(&self, pending: &Pending, upload_id: &str, named: Option<&[NamedPart]>) -> Result<u64> {
-        if named.is_some_and(|named| named.len() > limits::PARTS.into()) {
+    async fn complete_multipart(&self, pending: &Pending, upload_id: &str, named: Option<&[NamedPart]>) -> Result<u64> {
+        if named.is_some_and(|named| named.len() > limits::MAX_PARTS.into()) {
             return Err(Error::Invalid(INVALID_PARTS));
         }
-        let parts = self.objects.parts(&pending.key, upload_id).await?;
+        let parts = self.objects.list_parts(&pending.key, upload_id).await?;
         let parts = match named {
             Some(named) => named_of(parts, named)?,
             None => parts,
         };
-        let expected = match pending.announced {
-            Announced::Exactly(size) => size.div_ceil(part_size(size)),
-            Announced::AtMost(_) => 1,
+        let expected = match pending.declared {
+            DeclaredSize::Exactly(size) => size.div_ceil(part_size(size)),
+            DeclaredSize::AtMost(_) => 1,
         };
         if (parts.len() as u64) < expected {
             return Err(Error::Conflict("Parts are missing: send them, then complete"));
         }
         let size = parts.iter().map(|part| part.size).sum();
-        if !pending.announced.admits(size) {
-            return Err(self.refuse(pending).await?);
+        if !pending.declared.admits(size) {
+            return Err(self.reject_size(pending).await?);
         }
         if has_small(&parts) {
             return Err(Error::Invalid(SMALL_PARTS));
         }
-        self.objects.join(&pending.key, upload_id, &parts).await?;
+        self.objects.complete_multipart_upload(&pending.key, upload_id, &parts).await?;
         Ok(size)
     }
 
     /// Ends an upload whose bytes are not as many as they should; what its client is told.
-    async fn refuse(&self, pending: &Pending) -> Result<Error> {
-        self.give_up(pending).await?;
-        Ok(match pending.announced {
-            Announced::Exactly(_) => Error::Conflict("The size is not the one announced: begin the upload again"),
-            Announced::AtMost(_) => Error::TooLarge(TOO_LARGE),
+    async fn reject_size(&self, pending: &Pending) -> Result<Error> {
+        self.cancel(pending).await?;
+        Ok(match pending.declared {
+            DeclaredSize::Exactly(_) => Error::Conflict("The size is not the one announced: begin the upload again"),
+            DeclaredSize::AtMost(_) => Error::TooLarge(TOO_LARGE),
         })
     }
 
     /// Ends an upload that is pending still, whatever has come of it; whether it was.
-    pub async fn give_up(&self, pending: &Pending) -> Result<bool> {
-        let Some(doomed) = self.files.bury(pending).await? else { return Ok(false) };
+    pub async fn cancel(&self, pending: &Pending) -> Result<bool> {
+        let Some(tombstone) = self.files.tombstone(pending).await? else { return Ok(false) };
         // One that comes through a function is on its way still; the sweeper takes what will have come.
         if pending.key.is_of_upload() {
-            self.remove(&[doomed]).await?;
+            self.purge(&[tombstone]).await?;
         }
         Ok(true)
     }
@@ -270,8 +278,8 @@ impl Uploads {
     /// what fails, is left to the sweeper, and so is everything if this fails too.
     pub async fn abandon(&self, pending: &Pending) {
         let abandoned = async {
-            let Some(doomed) = self.files.bury(pending).await? else { return Ok(()) };
-            self.give_back(&[doomed]).await
+            let Some(tombstone) = self.files.tombstone(pending).await? else { return Ok(()) };
+            self.give_back(&[tombstone]).await
         };
         if let Err(error) = abandoned.await {
             tracing::warn!(error = error.cause(), file = pending.file.id.0.to_hex(), "an upload was not abandoned");
@@ -280,37 +288,39 @@ impl Uploads {
 
     /// Gives a ticket its file back for an upload that may have been counted and may have a row. If it has one, and this
     /// fails, the sweeper gives the file back.
-    pub async fn uncount(&self, ticket: TicketId, file: FileId) {
+    pub async fn release_file(&self, ticket: TicketId, file: FileId) {
         if let Err(error) = self.files_left.give_back(ticket, vec![file]).await {
             tracing::warn!(error = error.cause(), file = file.0.to_hex(), "a ticket has not got its file back");
         }
     }
 
     /// Gives the tickets of uploads that came to nothing their files back; done twice it is the same as done once.
-    async fn give_back(&self, doomed: &[Doomed]) -> Result<()> {
+    async fn give_back(&self, tombstones: &[Tombstone]) -> Result<()> {
         let mut by_ticket = BTreeMap::<TicketId, Vec<FileId>>::new();
-        for (ticket, file) in doomed.iter().filter_map(Doomed::counted) {
+        for (ticket, file) in tombstones.iter().filter_map(Tombstone::ticketed) {
             by_ticket.entry(ticket).or_default().push(file);
         }
         let given_back = by_ticket.into_iter().map(|(ticket, files)| self.files_left.give_back(ticket, files));
-        stream::iter(given_back).buffer_unordered(limits::MONGODB_CONNECTIONS as usize).try_collect().await
+        stream::iter(given_back).buffer_unordered(limits::MONGODB_MAX_CONNECTIONS as usize).try_collect().await
     }
 
     /// Deletes the objects of rows with a tombstone, and then the rows.
-    pub async fn remove(&self, doomed: &[Doomed]) -> Result<()> {
-        self.give_back(doomed).await?;
-        self.objects.abort_all(doomed.iter().filter_map(Doomed::parts).cloned().collect()).await?;
-        let objects: Vec<Key> = doomed.iter().flat_map(Doomed::objects).collect();
+    pub async fn purge(&self, tombstones: &[Tombstone]) -> Result<()> {
+        self.give_back(tombstones).await?;
+        self.objects
+            .abort_multipart_uploads_of(tombstones.iter().filter_map(Tombstone::multipart_key).cloned().collect())
+            .await?;
+        let objects: Vec<Key> = tombstones.iter().flat_map(Tombstone::objects).collect();
         for objects in objects.chunks(limits::DELETED_AT_ONCE) {
             self.objects.delete_all(objects).await?;
         }
-        self.files.forget(doomed).await
+        self.files.purge(tombstones).await
     }
 }
 
 /// When what is signed now expires.
-fn url_expiry() -> Result<String> {
-    let expiry = DateTime::from_system_time(std::time::SystemTime::now() + limits::UPLOAD_URL);
+fn presigned_until() -> Result<String> {
+    let expiry = DateTime::from_system_time(std::time::SystemTime::now() + limits::UPLOAD_URL_TTL);
     expiry.try_to_rfc3339_string().map_err(|error| Error::Internal(error.into()))
 }
 
@@ -328,7 +338,7 @@ fn named_of(mut there: Vec<Part>, named: &[NamedPart]) -> Result<Vec<Part>> {
 fn has_small(parts: &[Part]) -> bool {
     parts
         .split_last()
-        .is_some_and(|(_, all_but_last)| all_but_last.iter().any(|part| part.size < limits::LEAST_PART_BYTES))
+        .is_some_and(|(_, all_but_last)| all_but_last.iter().any(|part| part.size < limits::MIN_PART_BYTES))
 }
 
 #[cfg(test)]

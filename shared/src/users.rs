@@ -13,7 +13,7 @@ use tokio::{join, sync::OnceCell};
 
 use crate::{
     Error, Result, limits,
-    mongo::{answer, is_duplicate},
+    mongo::{is_duplicate, run},
     sessions::Token,
 };
 
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserId(pub ObjectId);
 
-/// The e-mail of a new account: its exact bytes, at most [`limits::EMAIL_BYTES`]. `Authorization: Basic` ends an e-mail at the
+/// The e-mail of a new account: its exact bytes, at most [`limits::MAX_EMAIL_BYTES`]. `Authorization: Basic` ends an e-mail at the
 /// first colon, so it has no colon; nor has it control characters. E-mails of existing accounts are not checked.
 pub struct Email(String);
 
@@ -35,7 +35,7 @@ impl FromStr for Email {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        if text.len() > limits::EMAIL_BYTES || text.contains(|c: char| c == ':' || c.is_control()) {
+        if text.len() > limits::MAX_EMAIL_BYTES || text.contains(|c: char| c == ':' || c.is_control()) {
             return Err(Error::Invalid("Invalid email"));
         }
         Ok(Self(text.to_owned()))
@@ -68,10 +68,10 @@ impl User {
     }
 
     /// Whether the user has ended the session with this id, which was opened then. Clocks differ, so a session that was opened up to
-    /// [`limits::CLOCKS`] before the others ended counts as opened after.
+    /// [`limits::CLOCK_SKEW`] before the others ended counts as opened after.
     pub(crate) fn has_ended(&self, session: &str, opened_at: DateTime) -> bool {
         let Some(since) = self.sessions_since else { return false };
-        let clocks = i64::try_from(limits::CLOCKS.as_millis()).unwrap_or(i64::MAX);
+        let clocks = i64::try_from(limits::CLOCK_SKEW.as_millis()).unwrap_or(i64::MAX);
         opened_at.timestamp_millis().saturating_add(clocks) < since.timestamp_millis()
             && self.session_kept.as_deref() != Some(session)
     }
@@ -103,7 +103,7 @@ impl Users {
     pub async fn create(&self, Email(email): Email, password: String) -> Result<User> {
         self.ensure_unique_email().await?;
         let user = User { id: ObjectId::new(), email, password, sessions_since: None, session_kept: None };
-        match answer(self.users.insert_one(&user)).await {
+        match run(self.users.insert_one(&user)).await {
             Ok(_) => Ok(user),
             Err(error) if is_duplicate(&error) => Err(Error::Invalid("Already exist")),
             Err(error) => Err(error),
@@ -119,18 +119,18 @@ impl Users {
             }
         });
         // Both at once, because making the index of many accounts may take longer than a login may.
-        let (found, &()) = join!(answer(self.users.find_one(doc! { "email": email })), indexed);
+        let (found, &()) = join!(run(self.users.find_one(doc! { "email": email })), indexed);
         found
     }
 
     pub async fn with_id(&self, UserId(id): UserId) -> Result<Option<User>> {
-        answer(self.users.find_one(doc! { "_id": id })).await
+        run(self.users.find_one(doc! { "_id": id })).await
     }
 
     /// Replaces a stored password, unless somebody has changed it meanwhile: whether it did.
     pub async fn replace_password(&self, user: &User, new: &str) -> Result<bool> {
         let unchanged = doc! { "_id": user.id, "password": &user.password };
-        let done = answer(self.users.update_one(unchanged, doc! { "$set": { "password": new } })).await?;
+        let done = run(self.users.update_one(unchanged, doc! { "$set": { "password": new } })).await?;
         Ok(done.matched_count == 1)
     }
 
@@ -139,25 +139,25 @@ impl Users {
         let unchanged = doc! { "_id": user.id, "password": &user.password };
         let mut set = since_now(kept);
         set.insert("password", new);
-        let done = answer(self.users.update_one(unchanged, doc! { "$set": set })).await?;
+        let done = run(self.users.update_one(unchanged, doc! { "$set": set })).await?;
         Ok(done.matched_count == 1)
     }
 
     /// Notes that all sessions have ended but this one.
     pub async fn sessions_ended(&self, user: UserId, kept: &Token) -> Result<()> {
-        answer(self.users.update_one(doc! { "_id": user.0 }, doc! { "$set": since_now(kept) })).await?;
+        run(self.users.update_one(doc! { "_id": user.0 }, doc! { "$set": since_now(kept) })).await?;
         Ok(())
     }
 
     /// Ends an account, from where it is nobody's: see [`crate::departures`] for what goes with it.
     pub async fn delete(&self, UserId(id): UserId) -> Result<()> {
-        answer(self.users.delete_one(doc! { "_id": id })).await?;
+        run(self.users.delete_one(doc! { "_id": id })).await?;
         Ok(())
     }
 
     /// How many accounts there are, without counting them.
     pub async fn count(&self) -> Result<u64> {
-        answer(self.users.estimated_document_count()).await
+        run(self.users.estimated_document_count()).await
     }
 
     /// Once for each instance; `MongoDB` does it once for all.
@@ -168,7 +168,7 @@ impl Users {
     async fn make_email_unique(&self) -> Result<()> {
         let options = IndexOptions::builder().unique(true).build();
         let index = IndexModel::builder().keys(doc! { "email": 1 }).options(options).build();
-        match answer(self.users.create_index(index)).await {
+        match run(self.users.create_index(index)).await {
             // MongoDB's own message has the e-mail in it, which must not reach a log.
             Err(error) if is_duplicate(&error) => {
                 Err(Error::Internal(anyhow!("users.email cannot be made unique: there are two accounts of one e-mail")))

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use api::{Stack, eventually, pictures, unique};
+use http::{Stack, eventually, pictures, unique};
 use mongodb::{
     Collection,
     bson::{Bson, Document, doc, oid::ObjectId},

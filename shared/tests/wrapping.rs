@@ -1,7 +1,7 @@
 //! The program, run against a database of its own.
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
-use api::{PASSWORD, SHA1_OF_PASSWORD, Stack, unique};
+use http::{PASSWORD, SHA1_OF_PASSWORD, Stack, unique};
 use mongodb::bson::{Document, doc, oid::ObjectId};
 use tokio::process::Command;
 

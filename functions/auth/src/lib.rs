@@ -11,13 +11,13 @@ use base64::{Engine, engine::DecodePaddingMode, engine::general_purpose::General
 use serde::Serialize;
 use shared::{
     Config, Error, Result,
-    api::{Json, get_only},
     error::ErrorView,
+    http::{Json, get_only},
     mongo,
-    openapi::{Failures, OfPasswords, OfUsers},
+    openapi::{AuthErrors, PasswordErrors, ServiceErrors},
     passwords::{Password, Passwords, Verdict},
+    rate_limit::{Address, RateLimit},
     sessions::{Redis, Sessions, Token},
-    throttle::{Address, Throttle},
     users::{User, UserId, Users},
 };
 use utoipa::ToSchema;
@@ -29,7 +29,7 @@ pub struct App {
     users: Users,
     sessions: Sessions,
     passwords: Passwords,
-    throttle: Throttle,
+    rate_limit: RateLimit,
 }
 
 pub fn router(app: App) -> Router {
@@ -44,7 +44,7 @@ impl App {
             sessions: Sessions::new(redis.clone(), users.clone()),
             users,
             passwords: Passwords::new(config.password_hash),
-            throttle: Throttle::new(redis, config),
+            rate_limit: RateLimit::new(redis, config),
         })
     }
 }
@@ -100,19 +100,19 @@ struct Connected {
     responses(
         (status = 200, description = "A session for 24 hours", body = Connected),
         (status = 401, description = "`Unauthorized`: no e-mail and password, or not those of an account", body = ErrorView),
-        OfPasswords,
-        Failures,
+        PasswordErrors,
+        ServiceErrors,
     ),
     security(("password" = [])),
 )]
 async fn connect(address: Address, State(app): State<App>, headers: HeaderMap) -> Result<Json<Connected>> {
     let Login { email, password } = Login::try_from(&headers)?;
-    let attempt = app.throttle.login(&email, &address).await?;
+    let attempt = app.rate_limit.login(&email, &address).await?;
     let user = app.users.with_email(&email).await?;
     let stored = user.as_ref().map(|user| user.password.clone());
     let (user, replacement) = match (user, app.passwords.check(password.clone(), stored).await?) {
         (Some(user), Verdict::Right) => (user, None),
-        (Some(user), Verdict::RightWith(hash)) => (user, Some(hash)),
+        (Some(user), Verdict::RightButLegacy(hash)) => (user, Some(hash)),
         (None, _) | (Some(_), Verdict::Wrong) => return Err(attempt.failed().await),
     };
     let admitted = attempt.succeeded().await?;
@@ -137,7 +137,7 @@ async fn connect(address: Address, State(app): State<App>, headers: HeaderMap) -
     path = "/disconnect",
     tag = "Sessions",
     operation_id = "disconnect",
-    responses((status = 204, description = "The token is good for nothing any more"), OfUsers),
+    responses((status = 204, description = "The token is good for nothing any more"), AuthErrors),
 )]
 async fn disconnect(user: UserId, token: Token, State(sessions): State<Sessions>) -> Result<StatusCode> {
     sessions.end(user, &token).await?;
@@ -157,7 +157,7 @@ impl App {
         }
         // Another login may have replaced a legacy form of the same password.
         match self.passwords.check(password, Some(now.password)).await? {
-            Verdict::Right | Verdict::RightWith(_) => Ok(()),
+            Verdict::Right | Verdict::RightButLegacy(_) => Ok(()),
             Verdict::Wrong => Err(Error::Unauthorized),
         }
     }

@@ -16,16 +16,16 @@ use shared::{
     error::ErrorView,
     files::{File, FileId, Files},
     limits, mongo,
-    objects::{Answering, Objects},
-    openapi::{Failures, Id},
+    openapi::{Id, ServiceErrors},
+    s3::{Objects, ResponseOverrides},
     sessions::{Redis, Sessions, Viewer},
     users::Users,
 };
 
 pub mod openapi;
-mod source;
+mod representation;
 
-use source::{Disposition, Precondition, Source, wants_range};
+use representation::{Disposition, Precondition, Representation, wants_range};
 
 #[derive(Clone, FromRef)]
 pub struct App {
@@ -43,14 +43,14 @@ impl App {
         let database = mongo::connect(config).await?;
         Ok(Self {
             files: Files::of(&database, config),
-            objects: Objects::connect(config, limits::S3_INLINE),
+            objects: Objects::connect(config, limits::S3_INLINE_TIMEOUT),
             sessions: Sessions::new(Redis::connect(config)?, Users::of(&database)),
         })
     }
 }
 
 /// Sent with every content: somebody's upload must not act in the name of this origin.
-const SHUT: [(HeaderName, HeaderValue); 3] = [
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
@@ -91,7 +91,7 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
         (status = 400, description = "`A folder doesn't have content`", body = ErrorView),
         (status = 404, description = "`Not found`: there is none, or it is somebody else's and private", body = ErrorView),
         (status = 412, description = "`Precondition failed`: `If-Match` or `If-Unmodified-Since` says otherwise", body = ErrorView),
-        Failures,
+        ServiceErrors,
     ),
     security((), ("token" = []), ("bearer" = [])),
 )]
@@ -106,42 +106,43 @@ async fn data(
 ) -> Result<Response> {
     let file = find(&files, id, viewer).await?;
     let given = |name: &str| query.iter().rfind(|(key, _)| key == name).map_or("", |(_, value)| value);
-    let source = Source::of(&file, given("size"))?;
+    let representation = Representation::of(&file, given("size"))?;
     let disposition = if given("download") == "1" { Disposition::Attachment } else { Disposition::Inline };
     let (caching, policy) =
         if file.is_public { ("public, max-age=60", "cross-origin") } else { ("private, no-store", "same-origin") };
 
-    match source.precondition(&asked) {
+    match representation.precondition(&asked) {
         Precondition::Holds => {}
         Precondition::Failed => return Err(Error::PreconditionFailed),
         Precondition::NotModified => {
             let mut response = StatusCode::NOT_MODIFIED.into_response();
-            response.headers_mut().extend(source.validators()?);
+            response.headers_mut().extend(representation.validators()?);
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
             return Ok(response);
         }
     }
-    let too_large = source.size > limits::INLINE_BYTES as u64;
+    let too_large = representation.size > limits::MAX_INLINE_BYTES as u64;
     if method != Method::HEAD && (too_large || wants_range(&asked)) {
-        let disposition = source.disposition_beyond_us(disposition);
-        let answering = Answering { content_type: &source.content_type, disposition: &disposition, caching };
-        let url = objects.signed_get(&source.key, answering).await?;
+        let disposition = representation.s3_disposition(disposition);
+        let answering =
+            ResponseOverrides { content_type: &representation.content_type, disposition: &disposition, caching };
+        let url = objects.presign_get(&representation.key, answering).await?;
         // Not to be kept, whatever may be of the file: the URL does not live as long.
         return Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response());
     }
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
-        Body::from(objects.get(&source.key, limits::INLINE_BYTES as u64).await?)
+        Body::from(objects.get(&representation.key, limits::MAX_INLINE_BYTES as u64).await?)
     };
     let mut response = body.into_response();
     let headers = response.headers_mut();
-    headers.extend(SHUT);
-    headers.extend(source.validators()?);
+    headers.extend(SECURITY_HEADERS);
+    headers.extend(representation.validators()?);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::CONTENT_TYPE, value(&source.content_type)?);
-    headers.insert(header::CONTENT_LENGTH, source.size.into());
-    headers.insert(header::CONTENT_DISPOSITION, value(&source.disposition(disposition))?);
+    headers.insert(header::CONTENT_TYPE, value(&representation.content_type)?);
+    headers.insert(header::CONTENT_LENGTH, representation.size.into());
+    headers.insert(header::CONTENT_DISPOSITION, value(&representation.disposition(disposition))?);
     // Without it `lambda_http` would send text as a string, and bytes that are not UTF-8 would be replaced.
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
@@ -159,12 +160,12 @@ async fn find(files: &Files, id: FileId, viewer: Viewer) -> Result<File> {
         Err(Error::NotFound) => None,
         Err(error) => return Err(error),
     };
-    let claimant = viewer.claimant().await?;
-    let (Some(found), Some(claimant)) = (found, claimant) else { return Err(Error::NotFound) };
-    if claimant.claimed() != found.file.owner {
+    let unverified = viewer.unverified().await?;
+    let (Some(found), Some(unverified)) = (found, unverified) else { return Err(Error::NotFound) };
+    if unverified.id() != found.file.owner {
         return Err(Error::NotFound);
     }
-    match claimant.confirm(found.owner()?) {
+    match unverified.verify(found.owner()?) {
         Ok(()) => Ok(found.file),
         Err(Error::Unauthorized) => Err(Error::NotFound),
         Err(error) => Err(error),

@@ -2,7 +2,7 @@
 
 use shared::{
     limits,
-    openapi::{FileName, Place, file_size, missing, only_true_is_true},
+    openapi::{FileName, ParentId, file_size, lenient_bool, missing},
 };
 use utoipa::{
     IntoParams, OpenApi, ToSchema,
@@ -29,8 +29,8 @@ pub struct NewFolder {
     #[schema(schema_with = folder)]
     pub r#type: String,
     #[schema(required = false)]
-    pub parent_id: Place,
-    #[schema(schema_with = only_true_is_true, required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
 }
 
@@ -42,8 +42,8 @@ pub struct NewInline {
     #[schema(schema_with = file_or_image)]
     pub r#type: String,
     #[schema(required = false)]
-    pub parent_id: Place,
-    #[schema(schema_with = only_true_is_true, required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
     #[schema(schema_with = data)]
     pub data: String,
@@ -57,8 +57,8 @@ pub struct NewUpload {
     #[schema(schema_with = file_or_image)]
     pub r#type: String,
     #[schema(required = false)]
-    pub parent_id: Place,
-    #[schema(schema_with = only_true_is_true, required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
     #[schema(schema_with = missing, required = false)]
     pub data: (),
@@ -82,7 +82,7 @@ fn data() -> Object {
         .schema_type(Type::String)
         .description(Some(format!(
             "In base64, of either alphabet, padded or not; white space does not count. At most {} bytes when decoded.",
-            limits::INLINE_BYTES
+            limits::MAX_INLINE_BYTES
         )))
         .content_encoding("base64")
         .min_length(Some(1))
@@ -104,7 +104,7 @@ pub struct Listing {
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub struct Repeatable {
+pub struct IdempotencyHeader {
     /// The same request may be sent again with it for a day, for its answer was lost: it makes nothing anew.
     #[param(rename = "Idempotency-Key", schema_with = idempotency_key, required = false)]
     pub key: Option<String>,

@@ -15,7 +15,7 @@ const STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz
 const SCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"));
 
 /// People type their tokens into this page: it takes nothing from elsewhere, asks nobody else, and is in no other page.
-const SHUT: [(HeaderName, HeaderValue); 3] = [
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (
         header::CONTENT_SECURITY_POLICY,
@@ -37,7 +37,7 @@ const SHUT: [(HeaderName, HeaderValue); 3] = [
     security(()),
 )]
 pub async fn openapi() -> Response {
-    answer("application/json; charset=utf-8", DESCRIPTION)
+    page_response("application/json; charset=utf-8", DESCRIPTION)
 }
 
 /// This description as a page
@@ -50,7 +50,7 @@ pub async fn openapi() -> Response {
     security(()),
 )]
 pub async fn page() -> Response {
-    answer("text/html; charset=utf-8", include_bytes!("docs/page.html"))
+    page_response("text/html; charset=utf-8", include_bytes!("docs/page.html"))
 }
 
 /// What the page is made of
@@ -71,22 +71,22 @@ pub async fn file(file: Result<Path<String>, PathRejection>) -> Result<Response>
     match file.as_str() {
         "swagger-ui.css" => Ok(packed("text/css; charset=utf-8", STYLE)),
         "swagger-ui-bundle.js" => Ok(packed("text/javascript; charset=utf-8", SCRIPT)),
-        "start.js" => Ok(answer("text/javascript; charset=utf-8", include_bytes!("docs/start.js"))),
+        "start.js" => Ok(page_response("text/javascript; charset=utf-8", include_bytes!("docs/start.js"))),
         _ => Err(Error::NotFound),
     }
 }
 
 /// Packed for any client: there is no browser that cannot unpack it.
 fn packed(content_type: &'static str, bytes: &'static [u8]) -> Response {
-    let mut response = answer(content_type, bytes);
+    let mut response = page_response(content_type, bytes);
     response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response
 }
 
-fn answer(content_type: &'static str, bytes: &'static [u8]) -> Response {
+fn page_response(content_type: &'static str, bytes: &'static [u8]) -> Response {
     let mut response = bytes.into_response();
     let headers = response.headers_mut();
-    headers.extend(SHUT);
+    headers.extend(SECURITY_HEADERS);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     response

@@ -5,7 +5,7 @@
 use axum::{Router, extract::State, routing::get};
 use mongodb::Database;
 use serde::Serialize;
-use shared::{Config, Result, api::Json, files::Files, mongo, openapi::Failures, sessions::Redis, users::Users};
+use shared::{Config, Result, files::Files, http::Json, mongo, openapi::ServiceErrors, sessions::Redis, users::Users};
 use utoipa::ToSchema;
 
 mod docs;
@@ -67,7 +67,7 @@ struct Stats {
     security(()),
 )]
 async fn status(State(app): State<App>) -> Json<Health> {
-    let (redis, db) = tokio::join!(app.redis.answers(), mongo::answers(&app.database));
+    let (redis, db) = tokio::join!(app.redis.ping(), mongo::ping(&app.database));
     Json(Health { redis, db })
 }
 
@@ -77,7 +77,7 @@ async fn status(State(app): State<App>) -> Json<Health> {
     path = "/stats",
     tag = "Status",
     operation_id = "showStats",
-    responses((status = 200, description = "Accounts; folders, files and images", body = Stats), Failures),
+    responses((status = 200, description = "Accounts; folders, files and images", body = Stats), ServiceErrors),
     security(()),
 )]
 async fn stats(State(app): State<App>) -> Result<Json<Stats>> {

@@ -12,9 +12,9 @@ use futures_util::TryStreamExt;
 use serde::Serialize;
 use shared::{
     Config, Result,
-    files::{Claim, Expected, Files},
+    files::{Expectation, ExpectedObject, Files},
     limits,
-    objects::{Listed, Multipart, Objects},
+    s3::{MultipartUpload, ObjectSummary, Objects},
 };
 use tokio::time::timeout;
 
@@ -102,20 +102,23 @@ impl Fsck {
         let (count, first) = self.files.stale().await?;
         report.stale = Findings { count, first: first.into_iter().map(|id| Stale { id: id.0.to_hex() }).collect() };
 
-        let mut uploads = pin!(self.objects.multiparts(""));
+        let mut uploads = pin!(self.objects.list_multipart_uploads(""));
         while let Some(upload) = uploads.try_next().await? {
             if self.is_abandoned(&upload).await? {
                 report.orphans.add(Orphan { key: upload.key, upload_id: Some(upload.upload_id) });
             }
         }
 
-        let by_key = |object: &Listed, claim: &Claim| object.key.cmp(&claim.key);
-        let claims = self.files.claims().await?;
-        merge(self.objects.listing(), claims, by_key, async |merged| {
+        let by_key = |object: &ObjectSummary, expected: &ExpectedObject| object.key.cmp(&expected.key);
+        let expected_objects = self.files.expected_objects().await?;
+        merge(self.objects.list_objects(), expected_objects, by_key, async |merged| {
             match merged {
-                Merged::Both(Listed { size, .. }, claim) if claim.content == Expected::Bytes(Some(size)) => {}
-                Merged::Both(_, claim) | Merged::Right(claim) => report.dangling.extend(self.dangling(claim).await?),
-                Merged::Left(Listed { key, .. }) => {
+                Merged::Both(ObjectSummary { size, .. }, expected)
+                    if expected.content == Expectation::Bytes(Some(size)) => {}
+                Merged::Both(_, expected) | Merged::Right(expected) => {
+                    report.dangling.extend(self.dangling(expected).await?)
+                }
+                Merged::Left(ObjectSummary { key, .. }) => {
                     if self.is_orphan(&key).await? {
                         report.orphans.add(Orphan { key, upload_id: None });
                     }
@@ -128,15 +131,15 @@ impl Fsck {
 
     /// An object that was listed, and had a row before. If the row has gone since, the object has before it.
     async fn is_orphan(&self, key: &str) -> Result<bool> {
-        Ok(!self.files.claimed(key).await? && self.objects.listed(key).await?.is_some())
+        Ok(!self.files.is_referenced(key).await? && self.objects.summary(key).await?.is_some())
     }
 
     /// As an object.
-    async fn is_abandoned(&self, Multipart { key, upload_id }: &Multipart) -> Result<bool> {
-        if self.files.awaits(key).await? {
+    async fn is_abandoned(&self, MultipartUpload { key, upload_id }: &MultipartUpload) -> Result<bool> {
+        if self.files.expects_multipart(key).await? {
             return Ok(false);
         }
-        let mut uploads = pin!(self.objects.multiparts(key));
+        let mut uploads = pin!(self.objects.list_multipart_uploads(key));
         while let Some(upload) = uploads.try_next().await? {
             if upload.key == *key && upload.upload_id == *upload_id {
                 return Ok(true);
@@ -146,13 +149,13 @@ impl Fsck {
     }
 
     /// A row that was visible, and so had its object. If the object has gone since, the row has turned invisible before.
-    async fn dangling(&self, claim: Claim) -> Result<Option<Dangling>> {
-        let Expected::Bytes(size) = claim.content else { return Ok(None) };
-        let found = self.objects.listed(&claim.key).await?.map(|object| object.size);
-        if found.is_some() && found == size || !self.files.still(&claim).await? {
+    async fn dangling(&self, expected: ExpectedObject) -> Result<Option<Dangling>> {
+        let Expectation::Bytes(size) = expected.content else { return Ok(None) };
+        let found = self.objects.summary(&expected.key).await?.map(|object| object.size);
+        if found.is_some() && found == size || !self.files.is_unchanged(&expected).await? {
             return Ok(None);
         }
-        Ok(Some(Dangling { id: claim.row.0.to_hex(), key: claim.key, size, found }))
+        Ok(Some(Dangling { id: expected.row.0.to_hex(), key: expected.key, size, found }))
     }
 }
 

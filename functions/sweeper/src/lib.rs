@@ -7,8 +7,8 @@ use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
 use shared::{
-    Config, Result, departures::Departures, files::Files, jobs::Jobs, limits, mongo, objects::Objects, sessions::Redis,
-    tickets::FilesLeft, uploads::Uploads,
+    Config, Result, account_deletion::AccountDeletions, files::Files, limits, mongo, queue::JobQueue, s3::Objects,
+    sessions::Redis, tickets::FilesLeft, uploads::Uploads,
 };
 
 pub mod fsck;
@@ -18,8 +18,8 @@ use fsck::Fsck;
 pub struct App {
     files: Files,
     uploads: Uploads,
-    jobs: Jobs,
-    departures: Departures,
+    jobs: JobQueue,
+    account_deletions: AccountDeletions,
     redis: Redis,
     pub fsck: Fsck,
 }
@@ -37,13 +37,13 @@ impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
         let database = mongo::connect(config).await?;
         let files = Files::of(&database, config);
-        let objects = Objects::connect(config, limits::S3_INLINE);
+        let objects = Objects::connect(config, limits::S3_INLINE_TIMEOUT);
         Ok(Self {
             uploads: Uploads::new(files.clone(), objects, FilesLeft::of(&database)),
             fsck: Fsck::new(files.clone(), config),
             files,
-            jobs: Jobs::connect(config),
-            departures: Departures::of(&database, config),
+            jobs: JobQueue::connect(config),
+            account_deletions: AccountDeletions::of(&database, config),
             redis: Redis::connect(config)?,
         })
     }
@@ -57,16 +57,16 @@ impl App {
         self.use_redis().await;
         // A backlog of deletions may take all the time of a run, so it comes last.
         let started = Instant::now();
-        let (overdue, departures) = (self.overdue(started).await, self.departures.sweep().await);
+        let (overdue, account_deletions) = (self.overdue(started).await, self.account_deletions.sweep().await);
         let expired = self.expired(started).await;
-        let failures = [expired.as_ref().err(), overdue.as_ref().err(), departures.as_ref().err()];
-        for (part, error) in ["expired", "overdue", "departures"].into_iter().zip(failures) {
+        let failures = [expired.as_ref().err(), overdue.as_ref().err(), account_deletions.as_ref().err()];
+        for (part, error) in ["expired", "overdue", "account_deletions"].into_iter().zip(failures) {
             if let Some(error) = error {
                 tracing::error!(request_id, part, error = error.cause(), "sweep");
             }
         }
         let swept = Swept { expired: expired?, overdue: overdue? };
-        departures?;
+        account_deletions?;
         tracing::info!(request_id, expired = swept.expired, overdue = swept.overdue, "sweep");
         Ok(swept)
     }
@@ -74,13 +74,13 @@ impl App {
     async fn expired(&self, started: Instant) -> Result<usize> {
         let mut count = 0;
         // Files in a folder follow their folder, so there may be more after the last batch.
-        while started.elapsed() < limits::SWEEP {
-            let doomed = self.files.take_expired().await?;
-            if doomed.is_empty() {
+        while started.elapsed() < limits::SWEEP_TIME {
+            let tombstones = self.files.take_expired().await?;
+            if tombstones.is_empty() {
                 break;
             }
-            self.uploads.remove(&doomed).await?;
-            count += doomed.len();
+            self.uploads.purge(&tombstones).await?;
+            count += tombstones.len();
         }
         Ok(count)
     }
@@ -90,7 +90,7 @@ impl App {
         let now = SystemTime::now();
         self.files.give_up_overdue(now).await?;
         let mut count = 0;
-        while started.elapsed() < limits::SWEEP {
+        while started.elapsed() < limits::SWEEP_TIME {
             let overdue = self.files.take_overdue(now).await?;
             if overdue.is_empty() {
                 break;
@@ -98,7 +98,7 @@ impl App {
             let mut sent = Vec::with_capacity(overdue.len());
             let outcome = self.jobs.send_all(&overdue, &mut sent).await;
             // Only jobs that the queue took count: an image is not given up for the queue's fault.
-            self.files.resent(&sent).await?;
+            self.files.mark_resent(&sent).await?;
             count += sent.len();
             outcome?;
         }
@@ -108,7 +108,7 @@ impl App {
     /// Sends Redis a command, whatever comes of it: Upstash archives a free database that gets none for some weeks, and
     /// while nobody uses the product nobody else asks Redis anything.
     async fn use_redis(&self) {
-        if !self.redis.answers().await {
+        if !self.redis.ping().await {
             tracing::warn!("Redis does not answer");
         }
     }

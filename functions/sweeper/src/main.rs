@@ -3,7 +3,7 @@
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde::Serialize;
 use serde_json::Value;
-use shared::{Config, logging, reconnecting::Reconnecting};
+use shared::{Config, logging, reconnect::Reconnecting};
 use sweeper::{App, Swept, fsck::Report};
 
 #[derive(Serialize)]

@@ -14,10 +14,10 @@ use bytes::Bytes;
 use lambda_runtime::LambdaEvent;
 use shared::{
     Config, Error, Result,
-    files::{Content, Decoding, File, FileId, Files, Found, Kind, ThumbnailFile, Thumbnails},
-    jobs::Jobs,
+    files::{Content, Decoding, File, FileId, FileOrUpload, Files, Kind, ThumbnailFile, Thumbnails},
     limits, mongo,
-    objects::{self, Key, Objects},
+    queue::JobQueue,
+    s3::{self, Key, Objects},
     users::UserId,
 };
 use tokio::time::timeout;
@@ -33,7 +33,7 @@ use turns::{Attempt, in_turns, may_come_later};
 pub struct App {
     files: Files,
     objects: Objects,
-    jobs: Jobs,
+    jobs: JobQueue,
     /// See [`Config::job_retry`].
     retry: Duration,
 }
@@ -89,8 +89,8 @@ impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
             files: Files::of(&mongo::connect(config).await?, config),
-            objects: Objects::connect(config, limits::S3_WORKER),
-            jobs: Jobs::connect(config),
+            objects: Objects::connect(config, limits::S3_WORKER_TIMEOUT),
+            jobs: JobQueue::connect(config),
             retry: config.job_retry,
         })
     }
@@ -100,8 +100,8 @@ impl App {
         let LambdaEvent { payload: SqsEvent { records: mut batch, .. }, context } = event;
         // Messages with the fewest receives left come first: the worker may die of a message that follows.
         batch.sort_by_key(|message| Reverse(receives(message)));
-        self.come_again(&batch).await;
-        let is_last_receive = batch.iter().any(|message| receives(message) >= limits::RECEIVES);
+        self.retry_after(&batch).await;
+        let is_last_receive = batch.iter().any(|message| receives(message) >= limits::MAX_RECEIVES);
 
         let (deadline, mut response) = (context.deadline(), SqsBatchResponse::default());
         let left_over = in_turns(batch, is_last_receive, async |message, unfinished| {
@@ -130,12 +130,12 @@ impl App {
     }
 
     /// Lets the messages come again soon, one after the other, however this ends for them. What is done by then does not.
-    async fn come_again(&self, batch: &[SqsMessage]) {
+    async fn retry_after(&self, batch: &[SqsMessage]) {
         let handles = batch.iter().enumerate().filter_map(|(place, message)| {
             let after = comes_again_after(self.retry, receives(message), place);
             Some((message.receipt_handle.as_deref()?, after))
         });
-        if let Err(error) = self.jobs.come_again(&handles.collect::<Vec<_>>()).await {
+        if let Err(error) = self.jobs.retry_after(&handles.collect::<Vec<_>>()).await {
             // The messages come again after the queue's visibility timeout.
             tracing::warn!(error = error.cause(), "the queue's time stays");
         }
@@ -168,7 +168,7 @@ impl App {
         receive: Receive<'_>,
     ) -> Result<&'static str, Failure> {
         let left = receive.deadline.duration_since(SystemTime::now()).unwrap_or_default();
-        if left < limits::JOB + limits::LAST_WORDS {
+        if left < limits::JOB + limits::DEADLINE_MARGIN {
             return Err(Failure::Transient(Error::Unavailable(anyhow::anyhow!("no time is left in this batch"))));
         }
         // A call of an SDK is a large future; boxed, it makes no larger ones of what it is part of.
@@ -196,16 +196,16 @@ impl App {
         };
         let put = if is_form { key.of_form() } else { key.clone() };
         let file = match self.files.find_any(id).await {
-            Ok(Found::Pending(pending)) if pending.key == key => {
+            Ok(FileOrUpload::Pending(pending)) if pending.key == key => {
                 if is_form && matches!(self.objects.size(&key).await, Err(Error::NotFound)) {
                     // If it is not what this message is about, the message about what it is now follows.
-                    self.objects.copy_new(&put, &object.etag, &key).await?;
+                    self.objects.copy_if_absent(&put, &object.etag, &key).await?;
                 }
                 let size = match self.objects.size(&key).await {
                     Err(Error::NotFound) => return Ok(Fetched::Done("ignored")),
                     size => size?,
                 };
-                if !pending.announced.admits(size) {
+                if !pending.declared.admits(size) {
                     // The sweeper takes the row.
                     self.files.bury(&pending).await?;
                     self.objects.delete_all(&[put, key]).await?;
@@ -216,7 +216,7 @@ impl App {
                     None => self.files.find(id).await?,
                 }
             }
-            Ok(Found::Visible(file)) if file.is_at(&key) => file,
+            Ok(FileOrUpload::Visible(file)) if file.has_key(&key) => file,
             Ok(_) | Err(Error::NotFound) => {
                 self.objects.delete(&put).await?;
                 return Ok(Fetched::Done("deleted"));
@@ -228,7 +228,7 @@ impl App {
         }
         // Other uploads may be open under the key: a client that has lost the answer to its begin begins again.
         if object.is_of_parts() {
-            self.objects.abort(&key).await?;
+            self.objects.abort_multipart_uploads(&key).await?;
         }
         match file.kind {
             Kind::Image(_, Thumbnails::Due) => self.image(file, receive).await,
@@ -283,12 +283,12 @@ impl App {
     /// Decodes an image and stores its thumbnails. The image is marked for as long as it is decoded and no longer: a worker
     /// that dies while it waits for a store has not died of the image.
     async fn thumbnails(&self, file: &File, source: Bytes, receive: Receive<'_>) -> Result<&'static str, Failure> {
-        match self.files.decoding_begins(file, receive.unfinished).await {
+        match self.files.mark_decoding(file, receive.unfinished).await {
             Ok(Decoding::Begins) => {}
             Ok(Decoding::Unfinished(some)) if may_come_later(some) => return Err(Failure::PutOff),
             Ok(Decoding::Unfinished(_)) => {
                 let reason = "the decoder does not survive it";
-                self.files.decoding_given_up(file, reason).await?;
+                self.files.give_up_decoding(file, reason).await?;
                 return Err(Failure::Permanent(reason.into()));
             }
             Err(Error::NotFound) => return Err(Failure::Permanent("File not found".into())),
@@ -310,12 +310,12 @@ impl App {
     }
 
     async fn store(&self, file: &File, thumbnails: Vec<Thumbnail>) -> Result<(), Failure> {
-        if let Err(error) = self.files.decoding_ended(file).await {
+        if let Err(error) = self.files.clear_decoding(file).await {
             tracing::warn!(error = error.cause(), "a mark is left behind");
         }
         let mut made = Vec::with_capacity(thumbnails.len());
         for Thumbnail { width, bytes, content_type } in thumbnails {
-            let (size, digest) = (bytes.len() as u64, objects::digest(&bytes));
+            let (size, digest) = (bytes.len() as u64, s3::digest(&bytes));
             self.objects.put(&Key::of_thumbnail(file.id, width), bytes.into(), content_type).await?;
             made.push(ThumbnailFile { width, size, content_type: content_type.into(), digest });
         }

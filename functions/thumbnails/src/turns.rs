@@ -7,7 +7,7 @@
 //! 1. Images that no worker has died of come first.
 //! 2. An image that a worker has died of once is decoded a second time, for it may have been an accident, but only after
 //!    everything else in its batch is done.
-//! 3. An image that workers have died of [`limits::DECODINGS`] times fails without being decoded.
+//! 3. An image that workers have died of [`limits::MAX_DECODINGS`] times fails without being decoded.
 //! 4. Where the queue hands out a message of the batch for the last time, no image is decoded a second time: a death would
 //!    send its neighbours to the dead-letter queue. Its message is done, its row stays due, and the sweeper sends a new one.
 //!
@@ -28,7 +28,7 @@ pub enum Attempt {
 
 /// Whether an image is put off, of which so many decodings have begun and not ended. Else it fails.
 pub fn may_come_later(unfinished: u32) -> bool {
-    unfinished < limits::DECODINGS
+    unfinished < limits::MAX_DECODINGS
 }
 
 /// Attempts each message of a batch, with the number of decodings of its image that may have begun and not ended. What is
@@ -38,7 +38,7 @@ pub async fn in_turns<M>(
     is_last_receive: bool,
     mut attempt: impl AsyncFnMut(&M, u32) -> Attempt,
 ) -> Vec<M> {
-    let turns = if is_last_receive { 1 } else { limits::DECODINGS };
+    let turns = if is_last_receive { 1 } else { limits::MAX_DECODINGS };
     for unfinished in 0..turns {
         let mut put_off = Vec::new();
         for message in batch {
@@ -121,7 +121,7 @@ mod tests {
             Attempt::Over
         };
         let survives = {
-            let work = pin!(in_turns(batch.to_vec(), receive == limits::RECEIVES, attempt));
+            let work = pin!(in_turns(batch.to_vec(), receive == limits::MAX_RECEIVES, attempt));
             work.poll(&mut Context::from_waker(Waker::noop())).is_ready()
         };
         let mut images = world.into_inner();
@@ -199,7 +199,7 @@ mod tests {
                 is_queued: true,
             });
             let mut worlds = BTreeSet::from([begun]);
-            for receive in 1..=limits::RECEIVES {
+            for receive in 1..=limits::MAX_RECEIVES {
                 worlds = received(&worlds, receive);
                 if receive as usize > killers {
                     let is_done =
@@ -214,7 +214,7 @@ mod tests {
             // The sweeper sends again what is due, until nothing is.
             for _ in 0..2 {
                 worlds = worlds.into_iter().map(|images| images.map(sent_again)).collect();
-                for receive in 1..=limits::RECEIVES {
+                for receive in 1..=limits::MAX_RECEIVES {
                     worlds = received(&worlds, receive);
                 }
             }
@@ -222,7 +222,7 @@ mod tests {
                 let (thumbnails, deaths) = match image.nature {
                     Nature::Healthy => (Thumbnails::Ready, 0),
                     Nature::Unlucky => (Thumbnails::Ready, 1),
-                    Nature::Deadly => (Thumbnails::Failed, limits::DECODINGS),
+                    Nature::Deadly => (Thumbnails::Failed, limits::MAX_DECODINGS),
                 };
                 assert_eq!((image.thumbnails, image.deaths), (thumbnails, deaths), "of {mixture:?}");
             }

@@ -13,14 +13,14 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use shared::{
     Error,
-    api::{ApiUrl, Json},
     body::{Object, Scalar},
     error::{ErrorWithMessage, WithMessage},
-    files::{Bytes, FileId, Found, Incoming, Name, NewFile, Parent, Pending},
+    files::{ContentKind, FileId, FileOrUpload, Incoming, Name, NewFile, Parent, Pending},
+    http::{ApiUrl, Json},
     limits,
-    objects::{Form, Key, most_parts},
-    openapi::OfTickets,
-    tickets::{Scope, SealedUpload, Ticket},
+    openapi::TicketErrors,
+    s3::{Key, PresignedPost, most_parts},
+    tickets::{Scope, SignedUploadId, Ticket},
     uploads::{NamedPart, TOO_LARGE},
 };
 
@@ -68,7 +68,7 @@ struct Described {
 struct FormAnswer {
     method: &'static str,
     #[serde(flatten)]
-    form: Form,
+    form: PresignedPost,
     /// Seconds.
     expires: u64,
 }
@@ -94,7 +94,7 @@ struct FormAnswer {
                            `1000 uploads are not complete: complete or delete some, or wait until they expire`, the owner's",
             body = ErrorWithMessage
         ),
-        OfTickets,
+        TicketErrors,
     ),
     security(()),
 )]
@@ -114,9 +114,9 @@ async fn params(
     }
     let (pending, scope) = app.begin(ticket, file, Incoming::by_form).await?;
     let content_type = pending.file.name.content_type();
-    let max_bytes = scope.max_bytes.min(limits::SINGLE_BYTES);
-    let form = app.objects.form(&pending.key.of_form(), &content_type, max_bytes).await?;
-    Ok(Json(FormAnswer { method: "POST", form, expires: limits::UPLOAD_URL.as_secs() }))
+    let max_bytes = scope.max_bytes.min(limits::MAX_SINGLE_PUT_BYTES);
+    let form = app.objects.presign_post(&pending.key.of_form(), &content_type, max_bytes).await?;
+    Ok(Json(FormAnswer { method: "POST", form, expires: limits::UPLOAD_URL_TTL.as_secs() }))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -150,19 +150,19 @@ struct Begun {
             body = ErrorWithMessage
         ),
         TooLarge,
-        OfTickets,
+        TicketErrors,
     ),
     security(()),
 )]
 async fn begin(ticket: Ticket, State(app): State<App>, file: Result<Object<Described>, Error>) -> Result<Json<Begun>> {
     let Object(file) = file?;
     let (mut pending, scope) = app.begin(ticket, file, Incoming::in_parts).await?;
-    if let Err(error) = app.uploads.in_parts(&mut pending).await {
+    if let Err(error) = app.uploads.start_multipart(&mut pending).await {
         app.uploads.abandon(&pending).await;
         return Err(error.into());
     }
-    let upload = SealedUpload { upload_id: pending.upload_id.unwrap_or_default(), max_bytes: scope.max_bytes };
-    let upload_id = app.tickets.seal(ticket, &pending.key, &upload);
+    let upload = SignedUploadId { upload_id: pending.upload_id.unwrap_or_default(), max_bytes: scope.max_bytes };
+    let upload_id = app.tickets.sign_upload_id(ticket, &pending.key, &upload);
     Ok(Json(Begun { key: pending.key, upload_id, bucket: app.objects.bucket().to_owned() }))
 }
 
@@ -196,17 +196,17 @@ impl App {
         }
         self.files.check_parent(scope.owner, scope.parent).await?;
         let (id, owner, parent) = (FileId::new(), scope.owner, scope.parent);
-        let kind = Bytes::of(&name);
+        let kind = ContentKind::of(&name);
         let new = NewFile { id, owner, name, is_public: scope.is_public, parent, is_repeatable: false };
-        let incoming = incoming(scope.max_bytes).counted_by(ticket.id());
+        let incoming = incoming(scope.max_bytes).for_ticket(ticket.id());
         let begun = async {
-            self.tickets.count(ticket.id(), id).await?;
+            self.tickets.reserve_file(ticket.id(), id).await?;
             self.files.begin_direct(new, kind, incoming).await?.pending()
         };
         match begun.await {
             Ok(pending) => Ok((pending, scope)),
             Err(error) => {
-                self.uploads.uncount(ticket.id(), id).await;
+                self.uploads.release_file(ticket.id(), id).await;
                 Err(error)
             }
         }
@@ -221,7 +221,7 @@ impl App {
 }
 
 /// An upload in parts as its client names it: in the path our id, in the query the key, which must belong together.
-struct Named {
+struct UploadRef {
     id: FileId,
     key: Key,
     /// S3's.
@@ -233,13 +233,13 @@ struct Named {
 /// `?key=&partNumbers=&size=`. Of a parameter that is there twice the last counts.
 #[derive(Deserialize)]
 #[serde(from = "Vec<(String, String)>")]
-struct NamedBy {
+struct UploadQuery {
     key: String,
     part_numbers: String,
     size: Option<String>,
 }
 
-impl From<Vec<(String, String)>> for NamedBy {
+impl From<Vec<(String, String)>> for UploadQuery {
     fn from(mut query: Vec<(String, String)>) -> Self {
         let mut take = |name| {
             let at = query.iter().rposition(|(key, _)| key == name);
@@ -253,20 +253,20 @@ impl From<Vec<(String, String)>> for NamedBy {
     }
 }
 
-impl Named {
-    fn read(app: &App, ticket: Ticket, upload: &str, by: &NamedBy) -> Result<Self, Error> {
+impl UploadRef {
+    fn read(app: &App, ticket: Ticket, upload: &str, by: &UploadQuery) -> Result<Self, Error> {
         let Some((id, key, false)) = Key::parse_upload(&by.key) else { return Err(Error::NotFound) };
-        let SealedUpload { upload_id, max_bytes } = app.tickets.unseal(ticket, &key, upload)?;
+        let SignedUploadId { upload_id, max_bytes } = app.tickets.verify_upload_id(ticket, &key, upload)?;
         Ok(Self { id, key, upload_id, max_bytes })
     }
 
     /// A part that a file of the ticket can have.
     ///
     /// S3 can be told how many bytes a part has, but not how many it has at most. So a part whose size is not said may have
-    /// up to [`limits::LARGEST_PART_BYTES`], and who means harm can store 1,024 times the `maxBytes` of a ticket, or 5 GiB if
+    /// up to [`limits::MAX_PART_BYTES`], and who means harm can store 1,024 times the `maxBytes` of a ticket, or 5 GiB if
     /// that is more, until the upload is completed, which refuses it, or expires.
     fn part_number(&self, text: &str) -> Result<u16, Error> {
-        let number = text.parse().ok().filter(|number| (1..=limits::PARTS).contains(number));
+        let number = text.parse().ok().filter(|number| (1..=limits::MAX_PARTS).contains(number));
         let number = number.ok_or(Error::Invalid("Invalid part number: 1 to 10000"))?;
         if u64::from(number) > most_parts(self.max_bytes) {
             return Err(Error::TooLarge(
@@ -293,17 +293,17 @@ struct ListedPart {
     tag = "Companion",
     operation_id = "listParts",
     params(OfUpload, ByKey),
-    responses((status = 200, description = "All of them", body = Vec<ListedPart>), NoUpload, OfTickets),
+    responses((status = 200, description = "All of them", body = Vec<ListedPart>), NoUpload, TicketErrors),
     security(()),
 )]
 async fn list(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<NamedBy>,
+    Query(by): Query<UploadQuery>,
     State(app): State<App>,
 ) -> Result<Json<Vec<ListedPart>>> {
-    let named = Named::read(&app, ticket, &path["upload"], &by)?;
-    let parts = app.objects.parts(&named.key, &named.upload_id).await?.into_iter();
+    let named = UploadRef::read(&app, ticket, &path["upload"], &by)?;
+    let parts = app.objects.list_parts(&named.key, &named.upload_id).await?.into_iter();
     let listed = parts.map(|part| ListedPart { part_number: part.number, etag: part.etag, size: part.size });
     Ok(Json(listed.collect()))
 }
@@ -336,24 +336,24 @@ struct PartAnswer {
             body = ErrorWithMessage
         ),
         NoUpload,
-        OfTickets,
+        TicketErrors,
     ),
     security(()),
 )]
 async fn sign_part(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<NamedBy>,
+    Query(by): Query<UploadQuery>,
     State(app): State<App>,
 ) -> Result<Json<PartAnswer>> {
-    let named = Named::read(&app, ticket, &path["upload"], &by)?;
+    let named = UploadRef::read(&app, ticket, &path["upload"], &by)?;
     let number = named.part_number(&path["part"])?;
     let size = by.size.as_deref().map(part_size).transpose()?;
     if size.is_some_and(|size| size > named.max_bytes) {
         return Err(Error::TooLarge(TOO_LARGE).into());
     }
-    let url = app.objects.signed_part(&named.key, &named.upload_id, number, size).await?;
-    Ok(Json(PartAnswer { url, expires: limits::UPLOAD_URL.as_secs() }))
+    let url = app.objects.presign_upload_part(&named.key, &named.upload_id, number, size).await?;
+    Ok(Json(PartAnswer { url, expires: limits::UPLOAD_URL_TTL.as_secs() }))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -379,28 +379,29 @@ struct PartsAnswer {
             body = ErrorWithMessage
         ),
         NoUpload,
-        OfTickets,
+        TicketErrors,
     ),
     security(()),
 )]
 async fn sign_parts(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<NamedBy>,
+    Query(by): Query<UploadQuery>,
     State(app): State<App>,
 ) -> Result<Json<PartsAnswer>> {
-    let named = Named::read(&app, ticket, &path["upload"], &by)?;
+    let named = UploadRef::read(&app, ticket, &path["upload"], &by)?;
     let mut presigned_urls = HashMap::new();
-    for number in by.part_numbers.split(',').take(limits::SIGNED_PARTS) {
+    for number in by.part_numbers.split(',').take(limits::SIGNED_PARTS_PER_REQUEST) {
         let number = named.part_number(number)?;
-        presigned_urls.insert(number, app.objects.signed_part(&named.key, &named.upload_id, number, None).await?);
+        presigned_urls
+            .insert(number, app.objects.presign_upload_part(&named.key, &named.upload_id, number, None).await?);
     }
     Ok(Json(PartsAnswer { presigned_urls }))
 }
 
 /// The size of a part, in bytes.
 fn part_size(text: &str) -> Result<u64, Error> {
-    let size = text.parse().ok().filter(|size| (0..=limits::LARGEST_PART_BYTES).contains(size));
+    let size = text.parse().ok().filter(|size| (0..=limits::MAX_PART_BYTES).contains(size));
     size.ok_or(Error::Invalid("Invalid size: 0 to 5368709120 bytes"))
 }
 
@@ -454,27 +455,27 @@ struct Completed {
             body = ErrorWithMessage
         ),
         NoUpload,
-        OfTickets,
+        TicketErrors,
     ),
     security(()),
 )]
 async fn complete(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<NamedBy>,
+    Query(by): Query<UploadQuery>,
     ApiUrl(api): ApiUrl,
     State(app): State<App>,
     body: Result<Object<Parts>, Error>,
 ) -> Result<Json<Completed>> {
     let Object(Parts { parts }) = body?;
-    let named = Named::read(&app, ticket, &path["upload"], &by)?;
+    let named = UploadRef::read(&app, ticket, &path["upload"], &by)?;
     app.scope(ticket).await?;
     let file = match app.files.find_any(named.id).await? {
-        Found::Pending(pending) => {
+        FileOrUpload::Pending(pending) => {
             let parts: Vec<NamedPart> = parts.into_iter().map(|part| (part.part_number, part.etag)).collect();
             app.uploads.complete(&pending, Some(&parts)).await?
         }
-        Found::Visible(file) => file,
+        FileOrUpload::Visible(file) => file,
     };
     let location = format!("{api}/files/{}/data", file.id.0.to_hex());
     Ok(Json(Completed { location, key: named.key, bucket: app.objects.bucket().to_owned() }))
@@ -492,19 +493,19 @@ struct Nothing {}
     tag = "Companion",
     operation_id = "giveUpParts",
     params(OfUpload, ByKey),
-    responses((status = 200, description = "There is nothing of it any more", body = Nothing), NoUpload, OfTickets),
+    responses((status = 200, description = "There is nothing of it any more", body = Nothing), NoUpload, TicketErrors),
     security(()),
 )]
-async fn give_up(
+async fn cancel(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<NamedBy>,
+    Query(by): Query<UploadQuery>,
     State(app): State<App>,
 ) -> Result<Json<Nothing>> {
-    let named = Named::read(&app, ticket, &path["upload"], &by)?;
+    let named = UploadRef::read(&app, ticket, &path["upload"], &by)?;
     match app.files.find_any(named.id).await {
-        Ok(Found::Pending(pending)) => drop(app.uploads.give_up(&pending).await?),
-        Ok(Found::Visible(_)) | Err(Error::NotFound) => {}
+        Ok(FileOrUpload::Pending(pending)) => drop(app.uploads.cancel(&pending).await?),
+        Ok(FileOrUpload::Visible(_)) | Err(Error::NotFound) => {}
         Err(error) => return Err(error.into()),
     }
     Ok(Json(Nothing {}))

@@ -11,16 +11,16 @@ use axum::{
 };
 use shared::{
     Config, Error, Result,
-    api::{ApiUrl, Json},
     body::{Fields, Object},
     error::ErrorView,
-    files::{FileId, FileView, Files, Found},
+    files::{FileId, FileOrUpload, FileView, Files},
+    http::{ApiUrl, Json},
     limits, mongo,
-    objects::Objects,
-    openapi::{Id, NotFound, OfUsers, TooLarge},
+    openapi::{AuthErrors, Id, NotFound, TooLarge},
+    s3::Objects,
     sessions::{Redis, Sessions},
     tickets::{FilesLeft, Tickets},
-    uploads::{InParts, Uploads},
+    uploads::{MultipartInstructions, Uploads},
     users::{UserId, Users},
 };
 
@@ -30,7 +30,7 @@ mod sign;
 mod ticket;
 
 use sign::{SignRequest, SignedRequest};
-use ticket::{Issued, IssuedView, Wanted};
+use ticket::{NewTicketView, TicketRequest, TicketView};
 
 #[derive(Clone, FromRef)]
 pub struct App {
@@ -49,7 +49,7 @@ pub fn router(app: App) -> Router {
         .route("/uploads/tickets", get(issued).post(issue))
         .route("/uploads/tickets/{ticket}", delete(revoke))
         .route("/uploads/sign", post(sign))
-        .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
+        .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
         .nest("/uploads/{ticket}/s3", companion::router())
         .with_state(app)
 }
@@ -58,7 +58,7 @@ impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
         let database = mongo::connect(config).await?;
         let (files, users) = (Files::of(&database, config), Users::of(&database));
-        let objects = Objects::connect(config, limits::S3_INLINE);
+        let objects = Objects::connect(config, limits::S3_INLINE_TIMEOUT);
         Ok(Self {
             uploads: Uploads::new(files.clone(), objects.clone(), FilesLeft::of(&database)),
             files,
@@ -78,14 +78,14 @@ impl App {
     operation_id = "missingParts",
     params(("id" = Id, Path)),
     responses(
-        (status = 200, description = "The next hundred, signed for 15 minutes", body = InParts),
+        (status = 200, description = "The next hundred, signed for 15 minutes", body = MultipartInstructions),
         (status = 409, description = "`The upload is complete`", body = ErrorView),
-        OfUsers,
+        AuthErrors,
         NotFound,
     ),
 )]
-async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -> Result<Json<InParts>> {
-    let pending = app.files.find_own(owner, id).await?.pending()?;
+async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -> Result<Json<MultipartInstructions>> {
+    let pending = app.files.find_owned(owner, id).await?.pending()?;
     Ok(Json(app.uploads.missing_parts(&pending, &api).await?))
 }
 
@@ -112,14 +112,14 @@ async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -
             body = ErrorView
         ),
         (status = 413, description = "`The upload is larger than it may be: begin again with less`", body = ErrorView),
-        OfUsers,
+        AuthErrors,
         NotFound,
     ),
 )]
 async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<Json<FileView>> {
-    let file = match app.files.find_own(owner, id).await? {
-        Found::Pending(pending) => app.uploads.complete(&pending, None).await?,
-        Found::Visible(file) => file,
+    let file = match app.files.find_owned(owner, id).await? {
+        FileOrUpload::Pending(pending) => app.uploads.complete(&pending, None).await?,
+        FileOrUpload::Visible(file) => file,
     };
     Ok(Json(file.into()))
 }
@@ -132,7 +132,7 @@ async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<J
     operation_id = "issueTicket",
     request_body = Option<openapi::NewTicket>,
     responses(
-        (status = 201, description = "A ticket", body = Issued),
+        (status = 201, description = "A ticket", body = NewTicketView),
         (
             status = 400,
             description = "`Parent not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, \
@@ -142,19 +142,19 @@ async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<J
             body = ErrorView
         ),
         TooLarge,
-        OfUsers,
+        AuthErrors,
     ),
 )]
 async fn issue(
     owner: UserId,
     ApiUrl(api): ApiUrl,
     State(app): State<App>,
-    Object(wanted): Object<Wanted>,
-) -> Result<(StatusCode, Json<Issued>)> {
+    Object(wanted): Object<TicketRequest>,
+) -> Result<(StatusCode, Json<NewTicketView>)> {
     let wanted = wanted.checked(owner)?;
     app.files.check_parent(owner, wanted.scope.parent).await?;
     let issued = app.tickets.issue(wanted.scope, wanted.max_files, wanted.lifetime).await?;
-    Ok((StatusCode::CREATED, Json(Issued::new(issued, &api))))
+    Ok((StatusCode::CREATED, Json(NewTicketView::new(issued, &api))))
 }
 
 /// The tickets that are good, newest first
@@ -163,10 +163,10 @@ async fn issue(
     path = "/uploads/tickets",
     tag = "Uploads",
     operation_id = "listTickets",
-    responses((status = 200, description = "Of all tickets at most a thousand", body = Vec<IssuedView>), OfUsers),
+    responses((status = 200, description = "Of all tickets at most a thousand", body = Vec<TicketView>), AuthErrors),
 )]
-async fn issued(owner: UserId, State(tickets): State<Tickets>) -> Result<Json<Vec<IssuedView>>> {
-    Ok(Json(tickets.issued_by(owner).await?.into_iter().map(IssuedView::from).collect()))
+async fn issued(owner: UserId, State(tickets): State<Tickets>) -> Result<Json<Vec<TicketView>>> {
+    Ok(Json(tickets.issued_by(owner).await?.into_iter().map(TicketView::from).collect()))
 }
 
 /// Ends a ticket
@@ -176,7 +176,7 @@ async fn issued(owner: UserId, State(tickets): State<Tickets>) -> Result<Json<Ve
     tag = "Uploads",
     operation_id = "revokeTicket",
     params(openapi::TicketOrId),
-    responses((status = 204, description = "It allows nothing any more"), OfUsers, NotFound),
+    responses((status = 204, description = "It allows nothing any more"), AuthErrors, NotFound),
 )]
 async fn revoke(
     owner: UserId,
@@ -209,7 +209,7 @@ async fn revoke(
         ),
         (status = 409, description = "`1000 uploads are not complete: complete or delete some, or wait until they expire`", body = ErrorView),
         TooLarge,
-        OfUsers,
+        AuthErrors,
         NotFound,
     ),
 )]

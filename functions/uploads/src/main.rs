@@ -8,5 +8,5 @@ use uploads::{App, router};
 async fn main() -> Result<(), Error> {
     let config = Config::load().await?;
     logging::init("uploads", &config);
-    api::serve(&config, async |config| Ok(router(App::new(config).await?))).await
+    http::serve(&config, async |config| Ok(router(App::new(config).await?))).await
 }

@@ -3,8 +3,8 @@
 use shared::{
     error::ErrorWithMessage,
     limits,
-    objects::Key,
-    openapi::{FileName, Place, file_size, missing, only_true_is_true},
+    openapi::{FileName, ParentId, file_size, lenient_bool, missing},
+    s3::Key,
 };
 use utoipa::{
     IntoParams, IntoResponses, OpenApi, PartialSchema, ToSchema,
@@ -38,8 +38,8 @@ pub struct TooLarge(pub ErrorWithMessage);
 #[schema(rename_all = "camelCase")]
 pub struct NewTicket {
     #[schema(required = false)]
-    pub parent_id: Place,
-    #[schema(schema_with = only_true_is_true, required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
     #[schema(schema_with = max_bytes, required = false)]
     pub max_bytes: Option<u64>,
@@ -77,7 +77,7 @@ fn types() -> Schema {
     let mut types = ArrayBuilder::new()
         .description(Some("Media types, or classes of them. What a name stands for counts."))
         .items(one)
-        .max_items(Some(limits::TICKET_TYPES))
+        .max_items(Some(limits::MAX_TICKET_TYPES))
         .examples([serde_json::json!(["image/*", "application/pdf"])])
         .build();
     types.schema_type = SchemaType::from_iter([Type::Array, Type::Null]);
@@ -89,7 +89,7 @@ fn expires_in() -> Object {
         .schema_type(SchemaType::from_iter([Type::Integer, Type::Null]))
         .description(Some(format!("In seconds; {} where nothing is said.", limits::TICKET_DEFAULT_SECONDS)))
         .minimum(Some(1))
-        .maximum(Some(limits::TICKET_SECONDS))
+        .maximum(Some(limits::MAX_TICKET_SECONDS))
         .build()
 }
 
@@ -113,8 +113,8 @@ pub struct UnnamedFile {
     #[schema(schema_with = missing, required = false)]
     pub name: String,
     #[schema(required = false)]
-    pub parent_id: Place,
-    #[schema(schema_with = only_true_is_true, required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
 }
 
@@ -128,8 +128,8 @@ pub struct NamedFile {
     pub key: String,
     pub name: FileName,
     #[schema(required = false)]
-    pub parent_id: Place,
-    #[schema(schema_with = only_true_is_true, required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
 }
 
@@ -177,7 +177,7 @@ pub struct PartNumber;
 impl PartialSchema for PartNumber {
     fn schema() -> RefOr<Schema> {
         let number = ObjectBuilder::new().schema_type(Type::Integer);
-        number.minimum(Some(1)).maximum(Some(limits::PARTS)).into()
+        number.minimum(Some(1)).maximum(Some(limits::MAX_PARTS)).into()
     }
 }
 

@@ -8,7 +8,7 @@ use shared::{
     body::Scalar,
     files::{Parent, ParentView},
     limits,
-    openapi::{Id, Moment},
+    openapi::{Id, Timestamp},
     tickets::{self, Scope},
     users::UserId,
 };
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 /// The body of `POST /uploads/tickets`.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Wanted {
+pub struct TicketRequest {
     parent_id: Scalar,
     is_public: Scalar,
     max_bytes: Scalar,
@@ -26,28 +26,28 @@ pub struct Wanted {
     expires_in: Scalar,
 }
 
-pub struct Checked {
+pub struct TicketOptions {
     pub scope: Scope,
     pub max_files: Option<u32>,
     pub lifetime: Duration,
 }
 
-impl Wanted {
-    pub fn checked(self, owner: UserId) -> Result<Checked> {
-        let max_bytes = number(&self.max_bytes, "Invalid maxBytes", 0..=limits::FILE_BYTES)?;
+impl TicketRequest {
+    pub fn checked(self, owner: UserId) -> Result<TicketOptions> {
+        let max_bytes = number(&self.max_bytes, "Invalid maxBytes", 0..=limits::MAX_FILE_BYTES)?;
         let max_files = number(&self.max_files, "Invalid maxFiles", 1..=u32::MAX.into())?;
-        let seconds = 1..=limits::TICKET_SECONDS.into();
+        let seconds = 1..=limits::MAX_TICKET_SECONDS.into();
         let seconds = number(&self.expires_in, "Invalid expiresIn: 1 to 86400 seconds", seconds)?;
         let types = self.types.unwrap_or_default();
-        if types.len() > limits::TICKET_TYPES || !types.iter().all(|one| is_media_type(one)) {
+        if types.len() > limits::MAX_TICKET_TYPES || !types.iter().all(|one| is_media_type(one)) {
             return Err(Error::Invalid("Invalid types: media types such as image/png or image/*"));
         }
-        Ok(Checked {
+        Ok(TicketOptions {
             scope: Scope {
                 owner,
                 parent: Parent::try_from(self.parent_id)?,
                 is_public: self.is_public == Scalar::Bool(true),
-                max_bytes: max_bytes.unwrap_or(limits::FILE_BYTES),
+                max_bytes: max_bytes.unwrap_or(limits::MAX_FILE_BYTES),
                 types: types.into_iter().map(|one| one.to_ascii_lowercase()).collect(),
             },
             max_files: max_files.and_then(|files| files.try_into().ok()),
@@ -77,17 +77,17 @@ fn is_media_type(text: &str) -> bool {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Ticket)]
 #[serde(rename_all = "camelCase")]
-pub struct Issued {
+pub struct NewTicketView {
     /// It allows nothing but these uploads, and is a secret all the same.
     #[schema(pattern = "^[A-Za-z0-9_-]{64}$")]
     ticket: String,
     /// For Uppy's option of that name.
     companion_endpoint: String,
-    #[schema(value_type = Moment)]
+    #[schema(value_type = Timestamp)]
     expires_at: String,
 }
 
-impl Issued {
+impl NewTicketView {
     pub fn new((ticket, expires_at): (String, String), api: &str) -> Self {
         Self { companion_endpoint: format!("{api}/uploads/{ticket}"), ticket, expires_at }
     }
@@ -97,7 +97,7 @@ impl Issued {
 #[derive(Serialize, ToSchema)]
 #[schema(as = IssuedTicket)]
 #[serde(rename_all = "camelCase")]
-pub struct IssuedView {
+pub struct TicketView {
     #[schema(value_type = Id)]
     id: String,
     parent_id: ParentView,
@@ -110,13 +110,13 @@ pub struct IssuedView {
     files_left: Option<u32>,
     /// Media types, or classes of them; empty for any.
     types: Vec<String>,
-    #[schema(value_type = Moment)]
+    #[schema(value_type = Timestamp)]
     created_at: Option<String>,
-    #[schema(value_type = Moment)]
+    #[schema(value_type = Timestamp)]
     expires_at: Option<String>,
 }
 
-impl From<tickets::Issued> for IssuedView {
+impl From<tickets::Issued> for TicketView {
     fn from(ticket: tickets::Issued) -> Self {
         let Scope { owner: _, parent, is_public, max_bytes, types } = ticket.scope;
         Self {

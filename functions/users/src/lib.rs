@@ -10,15 +10,15 @@ use axum::{
 };
 use shared::{
     Config, Error, Result,
-    api::Json,
+    account_deletion::AccountDeletions,
     body::Fields,
-    departures::Departures,
     error::ErrorView,
+    http::Json,
     limits, mongo,
-    openapi::{Failures, Id, NotFound, OfPasswords, OfUsers, TooLarge},
+    openapi::{AuthErrors, Id, NotFound, PasswordErrors, ServiceErrors, TooLarge},
     passwords::{Password, Passwords, Verdict},
+    rate_limit::{Address, RateLimit},
     sessions::{Redis, SessionId, Sessions, Token},
-    throttle::{Address, Throttle},
     tickets::Grants,
     users::{Email, User, UserId, Users},
 };
@@ -33,9 +33,9 @@ pub struct App {
     users: Users,
     sessions: Sessions,
     passwords: Passwords,
-    throttle: Throttle,
+    rate_limit: RateLimit,
     grants: Grants,
-    departures: Departures,
+    account_deletions: AccountDeletions,
 }
 
 pub fn router(app: App) -> Router {
@@ -45,7 +45,7 @@ pub fn router(app: App) -> Router {
         .route("/users/me/password", put(change_password))
         .route("/users/me/sessions", get(sessions).delete(end_other_sessions))
         .route("/users/me/sessions/{id}", delete(end_session))
-        .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
+        .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
         .with_state(app)
 }
 
@@ -58,9 +58,9 @@ impl App {
             sessions: Sessions::new(redis.clone(), users.clone()),
             users,
             passwords: Passwords::new(config.password_hash),
-            throttle: Throttle::new(redis, config),
+            rate_limit: RateLimit::new(redis, config),
             grants: Grants::of(&database),
-            departures: Departures::of(&database, config),
+            account_deletions: AccountDeletions::of(&database, config),
         })
     }
 }
@@ -125,14 +125,14 @@ impl TryFrom<&mut Fields> for Current {
             body = ErrorView
         ),
         TooLarge,
-        openapi::OfSignUps,
-        Failures,
+        openapi::SignUpErrors,
+        ServiceErrors,
     ),
     security(()),
 )]
 async fn sign_up(address: Address, State(app): State<App>, fields: Fields) -> Result<(StatusCode, Json<UserView>)> {
     let SignUp { email, password } = fields.try_into()?;
-    let (counted, known) = tokio::join!(app.throttle.sign_up(&address), app.users.with_email(email.as_str()));
+    let (counted, known) = tokio::join!(app.rate_limit.sign_up(&address), app.users.with_email(email.as_str()));
     counted?;
     // Refused before the costly hash where that is possible; the unique index is what decides.
     if known?.is_some() {
@@ -148,7 +148,7 @@ async fn sign_up(address: Address, State(app): State<App>, fields: Fields) -> Re
     path = "/users/me",
     tag = "Accounts",
     operation_id = "showMe",
-    responses((status = 200, description = "The account", body = UserView), OfUsers),
+    responses((status = 200, description = "The account", body = UserView), AuthErrors),
 )]
 async fn me(user: User) -> Json<UserView> {
     Json(user.into())
@@ -166,18 +166,18 @@ async fn me(user: User) -> Json<UserView> {
     responses(
         (status = 204, description = "There is nothing of it any more, and its e-mail is free"),
         (status = 400, description = "`Missing password`, `Invalid JSON`", body = ErrorView),
-        OfUsers,
+        AuthErrors,
         TooLarge,
-        OfPasswords,
+        PasswordErrors,
     ),
 )]
 async fn leave(user: User, token: Token, State(app): State<App>, mut fields: Fields) -> Result<StatusCode> {
     app.prove(&token, &user, Current::try_from(&mut fields)?).await?;
     let id = user.id();
-    tokio::try_join!(app.departures.strip(id), app.sessions.end_others(id, &token))?;
-    app.departures.remove(id).await?;
+    tokio::try_join!(app.account_deletions.delete_data(id), app.sessions.end_others(id, &token))?;
+    app.account_deletions.delete_account(id).await?;
     // Without their user they are worth nothing; they need only not lie about until they expire.
-    if let Err(error) = tokio::try_join!(app.sessions.end_all(id), app.throttle.forget(&user.email)) {
+    if let Err(error) = tokio::try_join!(app.sessions.end_all(id), app.rate_limit.forget(&user.email)) {
         tracing::warn!(error = error.cause(), "sessions or networks of an account that has gone are left to expire");
     }
     Ok(StatusCode::NO_CONTENT)
@@ -198,9 +198,9 @@ async fn leave(user: User, token: Token, State(app): State<App>, mut fields: Fie
             body = ErrorView
         ),
         (status = 409, description = "`The password has been changed meanwhile`", body = ErrorView),
-        OfUsers,
+        AuthErrors,
         TooLarge,
-        OfPasswords,
+        PasswordErrors,
     ),
 )]
 async fn change_password(user: User, token: Token, State(app): State<App>, fields: Fields) -> Result<StatusCode> {
@@ -222,7 +222,7 @@ async fn change_password(user: User, token: Token, State(app): State<App>, field
     path = "/users/me/sessions",
     tag = "Sessions",
     operation_id = "listSessions",
-    responses((status = 200, description = "At most a thousand", body = Vec<SessionView>), OfUsers),
+    responses((status = 200, description = "At most a thousand", body = Vec<SessionView>), AuthErrors),
 )]
 async fn sessions(user: UserId, token: Token, State(sessions): State<Sessions>) -> Result<Json<Vec<SessionView>>> {
     let open = sessions.of(user).await?;
@@ -235,7 +235,7 @@ async fn sessions(user: UserId, token: Token, State(sessions): State<Sessions>) 
     path = "/users/me/sessions",
     tag = "Sessions",
     operation_id = "endOtherSessions",
-    responses((status = 204, description = "Their tokens are good for nothing any more"), OfUsers),
+    responses((status = 204, description = "Their tokens are good for nothing any more"), AuthErrors),
 )]
 async fn end_other_sessions(user: UserId, token: Token, State(app): State<App>) -> Result<StatusCode> {
     tokio::try_join!(app.sessions.end_others(user, &token), app.users.sessions_ended(user, &token))?;
@@ -249,20 +249,20 @@ async fn end_other_sessions(user: UserId, token: Token, State(app): State<App>) 
     tag = "Sessions",
     operation_id = "endSession",
     params(("id" = Id, Path, description = "As the list of sessions has it")),
-    responses((status = 204, description = "Its token is good for nothing any more"), OfUsers, NotFound),
+    responses((status = 204, description = "Its token is good for nothing any more"), AuthErrors, NotFound),
 )]
 async fn end_session(user: UserId, id: SessionId, State(sessions): State<Sessions>) -> Result<StatusCode> {
-    sessions.end_called(user, &id).await?;
+    sessions.end_by_id(user, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 impl App {
     /// That who has the token knows the password too.
     async fn prove(&self, token: &Token, user: &User, Current(password): Current) -> Result<()> {
-        let attempt = self.throttle.check(token).await?;
+        let attempt = self.rate_limit.reauthentication(token).await?;
         let Some(password) = password else { return Err(attempt.failed().await) };
         match self.passwords.check(password, Some(user.password.clone())).await? {
-            Verdict::Right | Verdict::RightWith(_) => attempt.succeeded().await.map(drop),
+            Verdict::Right | Verdict::RightButLegacy(_) => attempt.succeeded().await.map(drop),
             Verdict::Wrong => Err(attempt.failed().await),
         }
     }

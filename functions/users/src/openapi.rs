@@ -31,10 +31,10 @@ fn new_email() -> Object {
         .schema_type(Type::String)
         .description(Some(format!(
             "Compared byte for byte. At most {} bytes of UTF-8, without `:` and control characters.",
-            limits::EMAIL_BYTES
+            limits::MAX_EMAIL_BYTES
         )))
         .min_length(Some(1))
-        .max_length(Some(limits::EMAIL_BYTES))
+        .max_length(Some(limits::MAX_EMAIL_BYTES))
         .pattern(Some(r"^[^:\x00-\x1f\x7f-\x9f]+$"))
         .examples(["bob@example.com"])
         .build()
@@ -42,7 +42,7 @@ fn new_email() -> Object {
 
 /// What a sign-up may be answered beside.
 #[derive(IntoResponses)]
-pub enum OfSignUps {
+pub enum SignUpErrors {
     /// `Too many sign-ups from your network: try again later`
     #[response(status = 429, headers(("Retry-After" = u64, description = "In so many seconds")))]
     TooMany(ErrorView),

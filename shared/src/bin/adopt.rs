@@ -20,7 +20,7 @@ use shared::{
     Error, config,
     files::adoption::{Adoption, Outcome, Unadopted},
     limits, mongo,
-    objects::Objects,
+    s3::Objects,
 };
 
 const USAGE: &str = "\
@@ -65,7 +65,7 @@ async fn main() -> Result<ExitCode> {
     ensure!(folder.is_dir(), "{} is no folder: give the original's FOLDER_PATH", folder.display());
     let (uri, bucket, aws) = config::for_adoption()?;
     let documents = Adoption::of(&mongo::connect_to(&uri).await?);
-    let objects = Objects::of(&aws, bucket, limits::ADOPTION_PUT);
+    let objects = Objects::of(&aws, bucket, limits::ADOPTION_PUT_TIMEOUT);
 
     let survey = survey(&documents, &folder).await?;
     println!(

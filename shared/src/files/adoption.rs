@@ -15,8 +15,8 @@ use mongodb::{
 use super::{FileId, Name};
 use crate::{
     Result, limits,
-    mongo::{answer, answer_within},
-    objects::Key,
+    mongo::{run, run_within},
+    s3::Key,
 };
 
 /// A document with a `localPath` and without an object. Its fields are read one by one, for the original stored what it
@@ -70,7 +70,7 @@ impl Adoption {
             let find = self.0.find(filter).sort(doc! { "_id": 1 }).limit(limits::ADOPTION_ROWS);
             find.projection(projection).hint(Hint::Keys(doc! { "_id": 1 })).await?.try_collect().await
         };
-        let found: Vec<Document> = answer_within(limits::MONGODB_BULK, found).await?;
+        let found: Vec<Document> = run_within(limits::MONGODB_BULK_TIMEOUT, found).await?;
         let last = found.last().and_then(|document| document.get("_id")).cloned();
         let (mut documents, mut unreadable) = (Vec::with_capacity(found.len()), Vec::new());
         for mut document in found {
@@ -99,7 +99,7 @@ impl Adoption {
         }
         let mut unchanged = without_object();
         unchanged.extend(doc! { "_id": document.id.0, "localPath": &document.local_path });
-        let done = answer(self.0.update_one(unchanged, doc! { "$set": set })).await?;
+        let done = run(self.0.update_one(unchanged, doc! { "$set": set })).await?;
         if done.matched_count == 1 || self.has(document.id.0, key).await? {
             return Ok(Outcome::Adopted);
         }
@@ -108,7 +108,7 @@ impl Adoption {
 
     /// Whether a document has this object, visible or not: another attempt may have given it the object.
     async fn has(&self, id: ObjectId, key: &Key) -> Result<bool> {
-        Ok(answer(self.0.find_one(doc! { "_id": id, "key": key.as_str() })).await?.is_some())
+        Ok(run(self.0.find_one(doc! { "_id": id, "key": key.as_str() })).await?.is_some())
     }
 }
 

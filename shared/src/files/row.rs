@@ -8,10 +8,10 @@ use mongodb::bson::{Bson, DateTime, deserialize_from_bson, oid::ObjectId};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::{
-    Announced, Bytes, Content, File, FileId, Found, Incoming, Kind, Name, NewFile, Parent, Pending, ThumbnailFile,
-    Thumbnails, TicketId,
+    Content, ContentKind, DeclaredSize, File, FileId, FileOrUpload, Incoming, Kind, Name, NewFile, Parent, Pending,
+    ThumbnailFile, Thumbnails, TicketId,
 };
-use crate::{Error, limits, objects::Key, users::UserId};
+use crate::{Error, limits, s3::Key, users::UserId};
 
 /// The fields up to `parentId` are the original's; it ignores the others.
 #[derive(Serialize, Deserialize)]
@@ -135,15 +135,15 @@ impl Row {
         }
     }
 
-    pub fn pending(new: NewFile, bytes: Bytes, key: Key, incoming: Incoming, expires_at: DateTime) -> Self {
-        let (size, max_bytes) = match incoming.announced {
-            Announced::Exactly(size) => (Some(size), None),
-            Announced::AtMost(max) => (None, Some(max)),
+    pub fn pending(new: NewFile, kind: ContentKind, key: Key, incoming: Incoming, expires_at: DateTime) -> Self {
+        let (size, max_bytes) = match incoming.declared {
+            DeclaredSize::Exactly(size) => (Some(size), None),
+            DeclaredSize::AtMost(max) => (None, Some(max)),
         };
         Self {
-            r#type: match bytes {
-                Bytes::OfFile => Type::File,
-                Bytes::OfImage => Type::Image,
+            r#type: match kind {
+                ContentKind::OfFile => Type::File,
+                ContentKind::OfImage => Type::Image,
             },
             in_parts: key.is_of_upload().then_some(incoming.in_parts),
             ticket_id: incoming.ticket.map(|TicketId(id)| id),
@@ -178,7 +178,7 @@ impl Row {
     }
 }
 
-impl TryFrom<Row> for Found {
+impl TryFrom<Row> for FileOrUpload {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self, Error> {
@@ -188,9 +188,9 @@ impl TryFrom<Row> for Found {
                 let number = |number: i64| number.try_into().unwrap_or_default();
                 Ok(Self::Pending(Pending {
                     key: key.clone(),
-                    announced: match row.size {
-                        Some(size) => Announced::Exactly(number(size)),
-                        None => Announced::AtMost(row.max_bytes.map_or(limits::FILE_BYTES, number)),
+                    declared: match row.size {
+                        Some(size) => DeclaredSize::Exactly(number(size)),
+                        None => DeclaredSize::AtMost(row.max_bytes.map_or(limits::MAX_FILE_BYTES, number)),
                     },
                     in_parts: row.may_be_in_parts(),
                     upload_id: row.upload_id.clone(),
@@ -214,7 +214,7 @@ impl From<Row> for File {
         };
         let content = match row.key {
             Some(key) => Content::Stored { key, size: row.size.unwrap_or_default().try_into().unwrap_or_default() },
-            None => Content::Elsewhere,
+            None => Content::OnLegacyDisk,
         };
         let kind = match row.r#type {
             Type::Folder => Kind::Folder,
@@ -406,7 +406,7 @@ mod tests {
     fn a_type_that_is_none_is_a_file() {
         for r#type in odd().into_iter().chain(["Folder".into(), "directory".into()]) {
             let stored = doc! { "type": &r#type, "thumbnails": "ready" };
-            assert_eq!(file(&stored).kind, Kind::File(Content::Elsewhere), "{type}");
+            assert_eq!(file(&stored).kind, Kind::File(Content::OnLegacyDisk), "{type}");
             let Kind::File(Content::Stored { size: 5, .. }) =
                 file(&doc! { "type": &r#type, "key": "files/x", "size": 5 }).kind
             else {
@@ -440,9 +440,9 @@ mod tests {
 
     #[test]
     fn nobody_sees_a_row_of_an_unknown_state() {
-        let found = |state: Bson| Found::try_from(row(&doc! { "state": state, "key": "files/x" }));
-        assert!(matches!(found(Bson::Null), Ok(Found::Visible(_))));
-        assert!(matches!(found("pending".into()), Ok(Found::Pending(_))));
+        let found = |state: Bson| FileOrUpload::try_from(row(&doc! { "state": state, "key": "files/x" }));
+        assert!(matches!(found(Bson::Null), Ok(FileOrUpload::Visible(_))));
+        assert!(matches!(found("pending".into()), Ok(FileOrUpload::Pending(_))));
         for state in ["deleted".into(), "archived".into(), Bson::from(5), true.into(), doc! {}.into()] {
             assert!(matches!(found(state), Err(Error::NotFound)));
         }

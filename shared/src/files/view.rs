@@ -7,7 +7,7 @@ use utoipa::{
 };
 
 use super::{Content, File, FileId, Kind, Parent, Thumbnails};
-use crate::openapi::{Id, Moment};
+use crate::openapi::{Id, Timestamp};
 
 /// The first six keys are the original's, in its order; more may follow, never before.
 #[derive(Serialize, ToSchema)]
@@ -32,9 +32,9 @@ pub struct FileView {
     #[schema(value_type = String)]
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
-    #[schema(value_type = Moment)]
+    #[schema(value_type = Timestamp)]
     created_at: Option<String>,
-    #[schema(value_type = Moment)]
+    #[schema(value_type = Timestamp)]
     #[serde(skip_serializing_if = "Option::is_none")]
     updated_at: Option<String>,
     #[schema(value_type = ThumbnailsView)]
@@ -127,7 +127,7 @@ impl From<File> for FileView {
             parent_id: file.parent.into(),
             size: match content {
                 Some(Content::Stored { size, .. }) => Some(size),
-                Some(Content::Elsewhere) | None => None,
+                Some(Content::OnLegacyDisk) | None => None,
             },
             created_at: file.id.0.timestamp().try_to_rfc3339_string().ok(),
             updated_at: file.updated_at.and_then(|date| date.try_to_rfc3339_string().ok()),

@@ -16,19 +16,19 @@ use crate::{
     Error, Result,
     files::FileId,
     limits,
-    mongo::{answer, is_duplicate},
-    objects::digest,
+    mongo::{is_duplicate, run},
+    s3::digest,
     users::UserId,
 };
 
 /// Which request it is, and what it says.
-pub struct Repeatable {
+pub struct IdempotentRequest {
     key: String,
     /// See [`digest`].
     body: String,
 }
 
-impl Repeatable {
+impl IdempotentRequest {
     /// `None` for a request without a key.
     ///
     /// # Errors
@@ -56,26 +56,26 @@ struct Row {
 }
 
 /// A request that has been seen, now or before.
-pub struct Seen {
+pub struct Attempt {
     id: String,
     /// Of the file that it makes.
     pub file: FileId,
     pub is_done: bool,
 }
 
-impl From<Row> for Seen {
+impl From<Row> for Attempt {
     fn from(row: Row) -> Self {
         Self { id: row.id, file: FileId(row.file_id), is_done: row.is_done }
     }
 }
 
 #[derive(Clone)]
-pub struct Repeats {
+pub struct Idempotency {
     rows: Collection<Row>,
     indexed: Arc<OnceCell<()>>,
 }
 
-impl Repeats {
+impl Idempotency {
     pub fn of(database: &Database) -> Self {
         Self { rows: database.collection("requests"), indexed: Arc::default() }
     }
@@ -84,7 +84,7 @@ impl Repeats {
     ///
     /// # Errors
     /// `Unprocessable` if the key came before with another body.
-    pub async fn see(&self, owner: UserId, request: Repeatable) -> Result<Seen> {
+    pub async fn begin(&self, owner: UserId, request: IdempotentRequest) -> Result<Attempt> {
         self.indexed.get_or_try_init(|| self.ensure_index()).await?;
         let row = Row {
             id: digest(format!("{} {}", owner.0.to_hex(), request.key).as_bytes()),
@@ -93,12 +93,12 @@ impl Repeats {
             is_done: false,
             created_at: DateTime::now(),
         };
-        match answer(self.rows.insert_one(&row)).await {
+        match run(self.rows.insert_one(&row)).await {
             Ok(_) => return Ok(row.into()),
             Err(error) if is_duplicate(&error) => {}
             Err(error) => return Err(error),
         }
-        let before = answer(self.rows.find_one(doc! { "_id": &row.id })).await?;
+        let before = run(self.rows.find_one(doc! { "_id": &row.id })).await?;
         // Gone between the two: a day has passed.
         let before = before.ok_or_else(|| Error::Unavailable(anyhow::anyhow!("a request was forgotten just now")))?;
         if before.body == row.body {
@@ -109,15 +109,15 @@ impl Repeats {
     }
 
     /// To be called before a request is answered.
-    pub async fn done(&self, seen: &Seen) -> Result<()> {
-        answer(self.rows.update_one(doc! { "_id": &seen.id }, doc! { "$set": { "isDone": true } })).await?;
+    pub async fn complete(&self, attempt: &Attempt) -> Result<()> {
+        run(self.rows.update_one(doc! { "_id": &attempt.id }, doc! { "$set": { "isDone": true } })).await?;
         Ok(())
     }
 
     async fn ensure_index(&self) -> Result<()> {
-        let forgotten = IndexOptions::builder().expire_after(limits::IDEMPOTENCY).build();
+        let forgotten = IndexOptions::builder().expire_after(limits::IDEMPOTENCY_TTL).build();
         let age = IndexModel::builder().keys(doc! { "createdAt": 1 }).options(forgotten).build();
-        answer(self.rows.create_index(age)).await?;
+        run(self.rows.create_index(age)).await?;
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ use super::{Key, Objects};
 use crate::{Error, Result, limits};
 
 /// What S3 says of an object beside its bytes, when it answers a signed request.
-pub struct Answering<'a> {
+pub struct ResponseOverrides<'a> {
     pub content_type: &'a str,
     pub disposition: &'a str,
     pub caching: &'a str,
@@ -33,7 +33,7 @@ pub struct Answering<'a> {
 /// A request that somebody else may send.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SignedRequest)]
-pub struct Signed {
+pub struct PresignedRequest {
     pub url: String,
     /// To be sent with it, as they are signed.
     #[schema(value_type = HashMap<String, String>)]
@@ -46,7 +46,7 @@ const ONLY_NEW: (&str, &str) = ("If-None-Match", "*");
 
 /// A form that puts an object, for a browser to post with the bytes in a field `file` after the others.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Form {
+pub struct PresignedPost {
     pub url: String,
     #[schema(value_type = HashMap<String, String>)]
     #[serde(serialize_with = "in_order")]
@@ -62,58 +62,64 @@ fn in_order<S: Serializer>(fields: &[(&'static str, String)], serializer: S) -> 
 }
 
 impl Objects {
-    /// A URL with which anybody may read an object for [`limits::DOWNLOAD_URL`].
-    pub async fn signed_get(&self, key: &Key, answering: Answering<'_>) -> Result<String> {
+    /// A URL with which anybody may read an object for [`limits::DOWNLOAD_URL_TTL`].
+    pub async fn presign_get(&self, key: &Key, overrides: ResponseOverrides<'_>) -> Result<String> {
         let query = [
-            ("response-cache-control", answering.caching),
-            ("response-content-disposition", answering.disposition),
-            ("response-content-type", answering.content_type),
+            ("response-cache-control", overrides.caching),
+            ("response-content-disposition", overrides.disposition),
+            ("response-content-type", overrides.content_type),
         ];
-        self.signer.url("GET", key, &query, &[], limits::DOWNLOAD_URL).await
+        self.signer.url("GET", key, &query, &[], limits::DOWNLOAD_URL_TTL).await
     }
 
-    /// Lets a client put an object of this type and size, for [`limits::UPLOAD_URL`].
-    pub async fn signed_put(&self, key: &Key, content_type: &str, size: u64) -> Result<Signed> {
+    /// Lets a client put an object of this type and size, for [`limits::UPLOAD_URL_TTL`].
+    pub async fn presign_put(&self, key: &Key, content_type: &str, size: u64) -> Result<PresignedRequest> {
         let headers = vec![("Content-Type", content_type.to_owned()), (ONLY_NEW.0, ONLY_NEW.1.to_owned())];
         let size = size.to_string();
         let signed = headers.iter().map(|(name, value)| (*name, value.as_str()));
         let signed: Vec<_> = signed.chain([("Content-Length", size.as_str())]).collect();
-        let url = self.signer.url("PUT", key, &[], &signed, limits::UPLOAD_URL).await?;
-        Ok(Signed { url, headers })
+        let url = self.signer.url("PUT", key, &[], &signed, limits::UPLOAD_URL_TTL).await?;
+        Ok(PresignedRequest { url, headers })
     }
 
     /// Lets a client put one part, of this size where it is given.
-    pub async fn signed_part(&self, key: &Key, upload_id: &str, number: u16, size: Option<u64>) -> Result<String> {
+    pub async fn presign_upload_part(
+        &self,
+        key: &Key,
+        upload_id: &str,
+        number: u16,
+        size: Option<u64>,
+    ) -> Result<String> {
         let query = [("partNumber", number.to_string()), ("uploadId", upload_id.to_owned())];
         let query = query.each_ref().map(|(name, value)| (*name, value.as_str()));
         let size = size.map(|size| size.to_string());
         let signed: Vec<_> = size.as_deref().map(|size| ("Content-Length", size)).into_iter().collect();
-        self.signer.url("PUT", key, &query, &signed, limits::UPLOAD_URL).await
+        self.signer.url("PUT", key, &query, &signed, limits::UPLOAD_URL_TTL).await
     }
 
     /// Lets a client begin an upload by parts of an object of this type.
-    pub async fn signed_begin(&self, key: &Key, content_type: &str) -> Result<Signed> {
+    pub async fn presign_create_multipart_upload(&self, key: &Key, content_type: &str) -> Result<PresignedRequest> {
         let headers = vec![("Content-Type", content_type.to_owned())];
         let signed = [("Content-Type", content_type)];
-        let url = self.signer.url("POST", key, &[("uploads", "")], &signed, limits::UPLOAD_URL).await?;
-        Ok(Signed { url, headers })
+        let url = self.signer.url("POST", key, &[("uploads", "")], &signed, limits::UPLOAD_URL_TTL).await?;
+        Ok(PresignedRequest { url, headers })
     }
 
     /// Lets a client make an object of its parts, where there is none.
-    pub async fn signed_join(&self, key: &Key, upload_id: &str) -> Result<Signed> {
+    pub async fn presign_complete_multipart_upload(&self, key: &Key, upload_id: &str) -> Result<PresignedRequest> {
         let query = [("uploadId", upload_id)];
-        let url = self.signer.url("POST", key, &query, &[ONLY_NEW], limits::UPLOAD_URL).await?;
-        Ok(Signed { url, headers: vec![(ONLY_NEW.0, ONLY_NEW.1.to_owned())] })
+        let url = self.signer.url("POST", key, &query, &[ONLY_NEW], limits::UPLOAD_URL_TTL).await?;
+        Ok(PresignedRequest { url, headers: vec![(ONLY_NEW.0, ONLY_NEW.1.to_owned())] })
     }
 
     /// Lets a client list the parts of an upload (`GET`) or give them up (`DELETE`).
-    pub async fn signed_parts(&self, method: &str, key: &Key, upload_id: &str) -> Result<Signed> {
-        let url = self.signer.url(method, key, &[("uploadId", upload_id)], &[], limits::UPLOAD_URL).await?;
-        Ok(Signed { url, headers: Vec::new() })
+    pub async fn presign_multipart_upload(&self, method: &str, key: &Key, upload_id: &str) -> Result<PresignedRequest> {
+        let url = self.signer.url(method, key, &[("uploadId", upload_id)], &[], limits::UPLOAD_URL_TTL).await?;
+        Ok(PresignedRequest { url, headers: Vec::new() })
     }
 
-    /// Lets a browser put an object of this type and of at most `max_bytes`, for [`limits::UPLOAD_URL`].
-    pub async fn form(&self, key: &Key, content_type: &str, max_bytes: u64) -> Result<Form> {
+    /// Lets a browser put an object of this type and of at most `max_bytes`, for [`limits::UPLOAD_URL_TTL`].
+    pub async fn presign_post(&self, key: &Key, content_type: &str, max_bytes: u64) -> Result<PresignedPost> {
         self.signer.form(key, content_type, max_bytes, SystemTime::now()).await
     }
 }
@@ -189,8 +195,8 @@ impl Signer {
         Ok(request.uri().to_string())
     }
 
-    async fn form(&self, key: &Key, content_type: &str, max_bytes: u64, now: SystemTime) -> Result<Form> {
-        let expiration = rfc3339(now + limits::UPLOAD_URL)?;
+    async fn form(&self, key: &Key, content_type: &str, max_bytes: u64, now: SystemTime) -> Result<PresignedPost> {
+        let expiration = rfc3339(now + limits::UPLOAD_URL_TTL)?;
         let date: String = rfc3339(now)?.chars().filter(char::is_ascii_alphanumeric).collect();
         let scope = format!("{}/{}/s3/aws4_request", &date[..8], self.region);
 
@@ -211,7 +217,7 @@ impl Signer {
         let policy = STANDARD.encode(policy.to_string());
         let signature = sign_policy(&policy, &self.credentials, &self.region, now);
         fields.extend([("policy", policy), ("x-amz-signature", signature)]);
-        Ok(Form { url: self.bucket_url().await?, fields })
+        Ok(PresignedPost { url: self.bucket_url().await?, fields })
     }
 }
 
@@ -294,7 +300,7 @@ mod tests {
     async fn a_url_is_signed_for_its_method_key_query_and_headers() {
         let signer = Signer::new(&example(), "us-east-1", None, "examplebucket");
         let key = Key::of_upload(FileId(ObjectId::new())).unwrap();
-        let url = signer.url("PUT", &key, &[("uploadId", "a/b +")], &[("Content-Length", "7")], limits::UPLOAD_URL);
+        let url = signer.url("PUT", &key, &[("uploadId", "a/b +")], &[("Content-Length", "7")], limits::UPLOAD_URL_TTL);
         let url = url.await.unwrap();
         let place = format!("https://examplebucket.s3.us-east-1.amazonaws.com/{}?uploadId=a%2Fb%20%2B&", key.as_str());
         assert!(url.starts_with(&place), "{url}");

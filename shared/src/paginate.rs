@@ -5,7 +5,7 @@ use futures_util::{Stream, TryStreamExt, stream};
 use crate::{Error, Result};
 
 /// `read` gives a page and the mark after which the next one begins; `None` after the last.
-pub fn pages<T, M, P>(read: impl Fn(Option<M>) -> P) -> impl Stream<Item = Result<T>>
+pub fn paginate<T, M, P>(read: impl Fn(Option<M>) -> P) -> impl Stream<Item = Result<T>>
 where
     P: Future<Output = Result<(Vec<T>, Option<M>)>>,
 {

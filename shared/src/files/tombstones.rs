@@ -7,16 +7,16 @@ use mongodb::bson::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{File, FileId, Files, Found, Parent, Pending, Row, TicketId, from_now, owned, still_pending};
+use super::{File, FileId, FileOrUpload, Files, Parent, Pending, Row, TicketId, from_now, owned, still_pending};
 use crate::{
     Error, Result, limits,
-    mongo::{answer, answer_within, id, in_words},
-    objects::Key,
+    mongo::{id, id_to_string, run, run_within},
+    s3::Key,
     users::{User, UserId},
 };
 
 /// A row with a tombstone, and all that goes with it.
-pub struct Doomed {
+pub struct Tombstone {
     id: FileId,
     owner: UserId,
     key: Option<Key>,
@@ -27,10 +27,10 @@ pub struct Doomed {
     is_folder: bool,
     is_image: bool,
     /// Another attempt at making it may be under way.
-    may_come_again: bool,
+    is_repeatable: bool,
 }
 
-impl Doomed {
+impl Tombstone {
     /// What there may be of it in the bucket.
     pub fn objects(&self) -> Vec<Key> {
         let mut keys: Vec<Key> = self.key.iter().cloned().collect();
@@ -42,17 +42,17 @@ impl Doomed {
     }
 
     /// Where parts may have come.
-    pub fn parts(&self) -> Option<&Key> {
+    pub fn multipart_key(&self) -> Option<&Key> {
         self.parts.as_ref()
     }
 
     /// The ticket that has to have its file back, and the upload that it counts.
-    pub fn counted(&self) -> Option<(TicketId, FileId)> {
+    pub fn ticketed(&self) -> Option<(TicketId, FileId)> {
         self.ticket.map(|ticket| (ticket, self.id))
     }
 }
 
-impl Doomed {
+impl Tombstone {
     /// A row with a tombstone, or why it cannot be read.
     ///
     /// # Errors
@@ -62,15 +62,15 @@ impl Doomed {
         if !matches!(has("_id"), RawBsonRef::ObjectId(_)) {
             return Err("its _id is no ObjectId");
         }
-        let doomed: Row = deserialize_from_slice(row.as_bytes()).map_err(|_| "it is no document of ours")?;
-        if doomed.key.is_none() && has("key") != RawBsonRef::Null {
+        let tombstones: Row = deserialize_from_slice(row.as_bytes()).map_err(|_| "it is no document of ours")?;
+        if tombstones.key.is_none() && has("key") != RawBsonRef::Null {
             return Err("its key is none of ours");
         }
-        Ok(doomed.into())
+        Ok(tombstones.into())
     }
 }
 
-impl From<Row> for Doomed {
+impl From<Row> for Tombstone {
     fn from(row: Row) -> Self {
         Self {
             id: FileId(row.id),
@@ -79,25 +79,25 @@ impl From<Row> for Doomed {
             ticket: row.ticket_id.map(TicketId),
             is_folder: row.may_be_folder(),
             is_image: row.may_be_image(),
-            may_come_again: row.is_repeatable,
+            is_repeatable: row.is_repeatable,
             key: row.key,
         }
     }
 }
 
-fn tombstone() -> Document {
+fn set_tombstone() -> Document {
     doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } }
 }
 
 /// A tombstone for what may be pending, as a pipeline. A function may be about to put the bytes of a pending row under
 /// `files/`, and S3 tells nobody of an object there: so the row stays until they have come, and goes with them. Those
 /// under `uploads/` S3 tells the worker of, which deletes what no row asks for.
-fn tombstone_of_any() -> Vec<Document> {
+fn set_tombstone_of_upload() -> Vec<Document> {
     let is_pending = doc! { "$eq": ["$state", "pending"] };
     // "0" is the character after "/". A comparison does not fail for a key that is no string, as functions of strings do.
     let comes_through_a_function =
         doc! { "$and": [is_pending, { "$gte": ["$key", "files/"] }, { "$lt": ["$key", "files0"] }] };
-    let expires_at = doc! { "$cond": [comes_through_a_function, from_now(limits::LATE), DateTime::now()] };
+    let expires_at = doc! { "$cond": [comes_through_a_function, from_now(limits::IN_FLIGHT_GRACE), DateTime::now()] };
     vec![doc! { "$set": { "state": "deleted", "expiresAt": expires_at } }]
 }
 
@@ -124,12 +124,12 @@ fn read<T: DeserializeOwned>(row: &RawDocument) -> Result<T> {
     deserialize_from_slice(row.as_bytes()).map_err(|error| Error::Internal(error.into()))
 }
 
-/// Where a folder stands.
+/// How deep a folder is, and whether it is one.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Standing {
+pub(super) struct Position {
     pub is_folder: bool,
-    /// 1 in the root, one more for each folder above it, and never more than [`limits::LEVELS`].
+    /// 1 in the root, one more for each folder above it, and never more than [`limits::MAX_FOLDER_DEPTH`].
     pub level: u32,
 }
 
@@ -139,54 +139,55 @@ impl Files {
     /// # Errors
     /// `NotFound` if it is not the owner's, or there no more.
     pub async fn delete(&self, owner: UserId, id: FileId) -> Result<()> {
-        let done = answer(self.rows.update_one(owned(owner, id), tombstone())).await?;
+        let done = run(self.rows.update_one(owned(owner, id), set_tombstone())).await?;
         if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
     /// Deletes everything that somebody has.
-    pub async fn bury_all_of(&self, UserId(owner): UserId) -> Result<()> {
+    pub async fn tombstone_all(&self, UserId(owner): UserId) -> Result<()> {
         let theirs = doc! { "userId": owner, "state": { "$ne": "deleted" } };
-        answer_within(limits::MONGODB_BULK, self.rows.update_many(theirs, tombstone_of_any())).await?;
+        run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.update_many(theirs, set_tombstone_of_upload())).await?;
         Ok(())
     }
 
     /// Makes an upload one that will never be visible. `None` if it is visible already, or gone.
-    pub async fn bury(&self, pending: &Pending) -> Result<Option<Doomed>> {
-        let done = answer(self.rows.find_one_and_update(still_pending(pending.file.id), tombstone_of_any())).await?;
+    pub async fn tombstone(&self, pending: &Pending) -> Result<Option<Tombstone>> {
+        let done =
+            run(self.rows.find_one_and_update(still_pending(pending.file.id), set_tombstone_of_upload())).await?;
         // What was not visible has no thumbnails.
-        Ok(done.map(|row| Doomed { is_image: false, ..row.into() }))
+        Ok(done.map(|row| Tombstone { is_image: false, ..row.into() }))
     }
 
     /// Rows that nobody will finish: uploads past their grace period, which this buries, and what was buried
     /// before. None if there are no more.
     ///
-    /// A row that cannot be read is left alone for [`limits::UNREADABLE`], with a line in the log: found again at once, five
+    /// A row that cannot be read is left alone for [`limits::UNREADABLE_ROW_DELAY`], with a line in the log: found again at once, five
     /// hundred of them would keep the sweeper from all others.
-    pub async fn take_expired(&self) -> Result<Vec<Doomed>> {
+    pub async fn take_expired(&self) -> Result<Vec<Tombstone>> {
         loop {
             let found = self.expired().await?;
             if found.is_empty() {
                 return Ok(Vec::new());
             }
-            let (mut doomed, mut unreadable) = (Vec::new(), Vec::new());
+            let (mut tombstones, mut unreadable) = (Vec::new(), Vec::new());
             for row in found {
-                match Doomed::read(&row) {
-                    Ok(row) => doomed.push(row),
+                match Tombstone::read(&row) {
+                    Ok(row) => tombstones.push(row),
                     Err(reason) => {
                         let id = id(&row);
-                        let row = in_words(&id);
+                        let row = id_to_string(&id);
                         tracing::warn!(row, reason, "the sweeper leaves a row alone that it cannot read");
                         unreadable.push(id);
                     }
                 }
             }
             if !unreadable.is_empty() {
-                let later = doc! { "$set": { "expiresAt": from_now(limits::UNREADABLE) } };
+                let later = doc! { "$set": { "expiresAt": from_now(limits::UNREADABLE_ROW_DELAY) } };
                 let unreadable = doc! { "_id": { "$in": unreadable }, "state": "deleted" };
-                answer(self.rows.update_many(unreadable, later)).await?;
+                run(self.rows.update_many(unreadable, later)).await?;
             }
-            if !doomed.is_empty() {
-                return Ok(doomed);
+            if !tombstones.is_empty() {
+                return Ok(tombstones);
             }
         }
     }
@@ -199,7 +200,7 @@ impl Files {
         let expired = doc! { "state": { "$in": ["pending", "deleted"] }, "expiresAt": { "$lte": DateTime::now() } };
         let find = rows.find(expired.clone()).projection(not_needed()).sort(doc! { "expiresAt": 1 });
         let found: Vec<RawDocumentBuf> =
-            answer(async { find.limit(limits::SWEEP_ROWS).await?.try_collect().await }).await?;
+            run(async { find.limit(limits::SWEEP_BATCH).await?.try_collect().await }).await?;
         if found.iter().all(|row| matches!(row.get("state"), Ok(Some(RawBsonRef::String("deleted"))))) {
             return Ok(found);
         }
@@ -208,29 +209,30 @@ impl Files {
         let mut still = expired;
         still.extend(doc! { "_id": { "$in": &ids }, "state": "pending" });
         let given_up = doc! { "$set": { "state": "deleted" }, "$unset": { "isRepeatable": "" } };
-        answer(self.rows.update_many(still, given_up)).await?;
+        run(self.rows.update_many(still, given_up)).await?;
         // One of them may have been finished in between.
         let buried = doc! { "_id": { "$in": ids }, "state": "deleted" };
-        answer(async { rows.find(buried).projection(not_needed()).await?.try_collect().await }).await
+        run(async { rows.find(buried).projection(not_needed()).await?.try_collect().await }).await
     }
 
     /// Forgets rows whose objects are gone. What lies in a folder of them is buried before. A row that may be made again
     /// stays a while, so that it is not, and to be taken once more with the bytes that may have come.
-    pub async fn forget(&self, doomed: &[Doomed]) -> Result<()> {
-        for folder in doomed.iter().filter(|row| row.is_folder) {
+    pub async fn purge(&self, tombstones: &[Tombstone]) -> Result<()> {
+        for folder in tombstones.iter().filter(|row| row.is_folder) {
             let inside = doc! { "userId": folder.owner.0, "parentId": folder.id.0, "state": { "$ne": "deleted" } };
-            answer_within(limits::MONGODB_BULK, self.rows.update_many(inside, tombstone_of_any())).await?;
+            run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.update_many(inside, set_tombstone_of_upload())).await?;
         }
-        let (kept, gone): (Vec<&Doomed>, Vec<&Doomed>) = doomed.iter().partition(|row| row.may_come_again);
-        let buried = |rows: &[&Doomed]| {
+        let (kept, gone): (Vec<&Tombstone>, Vec<&Tombstone>) = tombstones.iter().partition(|row| row.is_repeatable);
+        let buried = |rows: &[&Tombstone]| {
             let ids: Vec<ObjectId> = rows.iter().map(|row| row.id.0).collect();
             doc! { "_id": { "$in": ids }, "state": "deleted" }
         };
         if !kept.is_empty() {
-            let later = doc! { "$set": { "expiresAt": from_now(limits::LATE) }, "$unset": { "isRepeatable": "" } };
-            answer(self.rows.update_many(buried(&kept), later)).await?;
+            let later =
+                doc! { "$set": { "expiresAt": from_now(limits::IN_FLIGHT_GRACE) }, "$unset": { "isRepeatable": "" } };
+            run(self.rows.update_many(buried(&kept), later)).await?;
         }
-        answer(self.rows.delete_many(buried(&gone))).await?;
+        run(self.rows.delete_many(buried(&gone))).await?;
         Ok(())
     }
 
@@ -238,47 +240,48 @@ impl Files {
     ///
     /// # Errors
     /// `Parent not found` if it was so.
-    pub(super) async fn check_still_in(&self, parent: Parent, id: FileId) -> Result<()> {
+    pub(super) async fn check_parent_exists(&self, parent: Parent, id: FileId) -> Result<()> {
         let Parent::Folder(FileId(folder)) = parent else { return Ok(()) };
-        if self.stands(doc! { "_id": folder }).await? {
+        if self.is_reachable(doc! { "_id": folder }).await? {
             return Ok(());
         }
-        answer(self.rows.update_one(doc! { "_id": id.0 }, tombstone())).await?;
+        run(self.rows.update_one(doc! { "_id": id.0 }, set_tombstone())).await?;
         Err(Error::Invalid("Parent not found"))
     }
 
     /// Whether there is such a folder, and no tombstone on it or above it.
-    async fn stands(&self, folder: Document) -> Result<bool> {
-        Ok(self.standing(folder).await?.is_some())
+    async fn is_reachable(&self, folder: Document) -> Result<bool> {
+        Ok(self.position(folder).await?.is_some())
     }
 
-    /// Where a row stands that this matches, unless there is a tombstone on it or above it.
-    pub(super) async fn standing(&self, matching: Document) -> Result<Option<Standing>> {
-        let standing = doc! {
+    /// The position of the row that this matches, unless there is a tombstone on it or above it.
+    pub(super) async fn position(&self, matching: Document) -> Result<Option<Position>> {
+        let position = doc! {
             "_id": 0, "isFolder": { "$eq": ["$type", "folder"] }, "level": { "$add": [{ "$size": "$folders" }, 1] },
         };
-        self.first(matching, [doc! { "$project": standing }]).await
+        self.find_reachable(matching, [doc! { "$project": position }]).await
     }
 
     /// Whether there is a tombstone of this owner's on a folder or above it.
     pub(super) async fn is_deleted(&self, UserId(owner): UserId, folder: ObjectId) -> Result<bool> {
         let folder = doc! { "_id": folder, "userId": owner };
-        if self.stands(folder.clone()).await? {
+        if self.is_reachable(folder.clone()).await? {
             return Ok(false);
         }
-        Ok(answer(self.rows.find_one(folder)).await?.is_some())
+        Ok(run(self.rows.find_one(folder)).await?.is_some())
     }
 
     /// The row that this matches, unless there is a tombstone on it or above it.
     pub(super) async fn reachable(&self, matching: Document) -> Result<Option<Row>> {
-        self.first(matching, [doc! { "$unset": "folders" }]).await
+        self.find_reachable(matching, [doc! { "$unset": "folders" }]).await
     }
 
     /// The same of a file, with the account of its owner.
     pub(super) async fn reachable_with_owner(&self, matching: Document) -> Result<Option<WithOwner>> {
         let owner = doc! { "from": "users", "localField": "userId", "foreignField": "_id", "as": "owner" };
         let unset = doc! { "$unset": ["folders", "owner.password"] };
-        let Some(row) = self.first::<RawDocumentBuf>(matching, [doc! { "$lookup": owner }, unset]).await? else {
+        let Some(row) = self.find_reachable::<RawDocumentBuf>(matching, [doc! { "$lookup": owner }, unset]).await?
+        else {
             return Ok(None);
         };
         let file: Row = read(&row)?;
@@ -286,7 +289,7 @@ impl Files {
     }
 
     /// The same of the file that it is or will be.
-    pub(super) async fn found(&self, matching: Document) -> Result<Found> {
+    pub(super) async fn file_or_upload(&self, matching: Document) -> Result<FileOrUpload> {
         self.reachable(matching).await?.ok_or(Error::NotFound)?.try_into()
     }
 
@@ -294,10 +297,10 @@ impl Files {
     /// tombstone on it or above it.
     ///
     /// A folder of another user, which the original allowed as a parent, ends the way up: what lies in it does not go with
-    /// the folder, nor with one above it. Nothing can be made below [`limits::LEVELS`] levels; where older rows are deeper,
+    /// the folder, nor with one above it. Nothing can be made below [`limits::MAX_FOLDER_DEPTH`] levels; where older rows are deeper,
     /// the way up ends after as many, so that no read takes long. What is so deep can be read and deleted as anything else,
     /// but a tombstone further up hides it only when the sweeper, which goes down level by level, has come near enough.
-    async fn first<T>(&self, matching: Document, last: impl IntoIterator<Item = Document>) -> Result<Option<T>>
+    async fn find_reachable<T>(&self, matching: Document, last: impl IntoIterator<Item = Document>) -> Result<Option<T>>
     where
         T: DeserializeOwned + Send + Sync + Unpin,
     {
@@ -307,7 +310,7 @@ impl Files {
         let lowest = |are: Document| {
             let levels = doc! { "$filter": { "input": "$folders", "as": "folder", "cond": are } };
             let levels = doc! { "$map": { "input": levels, "as": "folder", "in": "$$folder.above" } };
-            doc! { "$ifNull": [{ "$min": levels }, limits::LEVELS] }
+            doc! { "$ifNull": [{ "$min": levels }, limits::MAX_FOLDER_DEPTH] }
         };
         let buried = lowest(doc! { "$eq": ["$$folder.state", "deleted"] });
         let of_others = lowest(doc! { "$ne": ["$$folder.userId", "$userId"] });
@@ -320,14 +323,14 @@ impl Files {
                 "connectFromField": "parentId",
                 "connectToField": "_id",
                 // Counts from 0, the folder that the row lies in: so a row at the last level sees all that are above it.
-                "maxDepth": limits::LEVELS - 2,
+                "maxDepth": limits::MAX_FOLDER_DEPTH - 2,
                 "depthField": "above",
                 "as": "folders",
             } },
             doc! { "$match": { "$expr": { "$gte": [buried, of_others] } } },
         ];
         let steps = steps.into_iter().chain(last);
-        answer(async { self.rows.aggregate(steps).with_type::<T>().await?.try_next().await }).await
+        run(async { self.rows.aggregate(steps).with_type::<T>().await?.try_next().await }).await
     }
 }
 

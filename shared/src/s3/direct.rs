@@ -19,18 +19,18 @@ use crate::limits;
 
 impl Objects {
     /// An object with all its bytes. `None` if the request has no success, or the object has more than `limit` bytes.
-    pub(super) async fn get_plainly(&self, key: &Key, limit: u64) -> Option<Bytes> {
-        let url = self.signer.url("GET", key, &[], &[], limits::DOWNLOAD_URL).await.ok()?;
+    pub(super) async fn get_directly(&self, key: &Key, limit: u64) -> Option<Bytes> {
+        let url = self.signer.url("GET", key, &[], &[], limits::DOWNLOAD_URL_TTL).await.ok()?;
         let answer = self.send("GET", &url, &[], SdkBody::empty()).await?;
         let size = answer.headers().get("content-length")?.parse().ok().filter(|size| *size <= limit)?;
         gather(ByteStream::new(answer.into_body()), size).await.ok()
     }
 
     /// Whether the object is stored. S3 compares the bytes with their checksum, and stores no others.
-    pub(super) async fn put_plainly(&self, key: &Key, bytes: Bytes, content_type: &str) -> bool {
+    pub(super) async fn put_directly(&self, key: &Key, kind: ContentKind, content_type: &str) -> bool {
         let checksum = STANDARD.encode(Sha256::digest(&bytes));
         let headers = [("content-type", content_type), ("x-amz-checksum-sha256", checksum.as_str())];
-        match self.signer.url("PUT", key, &[], &headers, limits::DOWNLOAD_URL).await {
+        match self.signer.url("PUT", key, &[], &headers, limits::DOWNLOAD_URL_TTL).await {
             Ok(url) => match self.send("PUT", &url, &headers, bytes.into()).await {
                 // An answer that breaks off is none.
                 Some(answer) => ByteStream::new(answer.into_body()).collect().await.is_ok(),
@@ -54,7 +54,8 @@ impl Objects {
         for (name, value) in headers {
             request.headers_mut().try_insert(*name, (*value).to_owned()).ok()?;
         }
-        let answer = timeout(limits::AWS_ATTEMPT, self.connections.connector().call(request)).await.ok()?.ok()?;
+        let answer =
+            timeout(limits::AWS_ATTEMPT_TIMEOUT, self.connections.connector().call(request)).await.ok()?.ok()?;
         (answer.status().as_u16() == 200).then_some(answer)
     }
 }

@@ -11,12 +11,12 @@ use serde_json::json;
 use crate::{Config, Error, Result, files::FileId, limits, users::UserId};
 
 #[derive(Clone)]
-pub struct Jobs {
+pub struct JobQueue {
     sqs: Client,
     queue_url: String,
 }
 
-impl Jobs {
+impl JobQueue {
     pub fn connect(config: &Config) -> Self {
         Self { sqs: config.aws.sqs(), queue_url: config.queue_url.clone() }
     }
@@ -46,7 +46,7 @@ impl Jobs {
 
     /// Says how long from now messages that have been received come again, each by its receipt handle, if they are not
     /// done by then. The queue's own time does not matter any more.
-    pub async fn come_again(&self, messages: &[(&str, Duration)]) -> Result<()> {
+    pub async fn retry_after(&self, messages: &[(&str, Duration)]) -> Result<()> {
         for some in messages.chunks(limits::QUEUE_BATCH) {
             let entries = some.iter().enumerate().map(|(n, &(handle, after))| {
                 let entry =

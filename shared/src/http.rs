@@ -16,11 +16,11 @@ use lambda_http::{LambdaEvent, RequestExt, Service, request::LambdaRequest, serv
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::{Config, Error, error::Cause, limits, reconnecting::Reconnecting, sessions::Seen};
+use crate::{Config, Error, error::Cause, limits, reconnect::Reconnecting, sessions::LogUser};
 
-mod returned;
+mod gateway_response;
 
-use returned::Returned;
+use gateway_response::GatewayResponse;
 
 /// Lambda's id of a request, which the line of the request in the log has too.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,7 +39,7 @@ where
     let answer = async |LambdaEvent { payload, context }: LambdaEvent<LambdaRequest>| {
         let request = lambda_http::Request::from(payload).with_lambda_context(context);
         let mut routes = Router::clone(&*routes.get().await);
-        Returned::of(Service::call(&mut routes, request).await?).await
+        GatewayResponse::of(Service::call(&mut routes, request).await?).await
     };
     lambda_http::lambda_runtime::run(service_fn(answer)).await
 }
@@ -48,18 +48,18 @@ fn answering(routes: Router) -> Router {
     routes
         .fallback(async || Error::NotFound)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-        .layer(middleware::from_fn(answer))
+        .layer(middleware::from_fn(respond))
 }
 
-async fn answer(mut request: Request, next: Next) -> Response {
+async fn respond(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let seen = Seen::default();
+    let seen = LogUser::default();
     request.extensions_mut().insert(seen.clone());
     let context = request.lambda_context_ref();
     let request_id = context.map(|context| context.request_id.clone());
     // Each call to a store ends in time. Should there be many, the client gets our answer and not the platform's.
     let time = context.map_or(Duration::MAX, |context| {
-        context.deadline().duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(limits::LAST_WORDS)
+        context.deadline().duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(limits::DEADLINE_MARGIN)
     });
     let method = request.method().clone();
     // The route, not the path: a path is what somebody typed.
@@ -163,7 +163,7 @@ mod tests {
     async fn r25_whatever_a_request_waits_for_it_is_answered_before_the_function_ends() {
         let mut app = answering(Router::new().route("/hang", get(std::future::pending::<()>)));
         let mut context = Context::default();
-        let end = SystemTime::now() + limits::LAST_WORDS + Duration::from_millis(100);
+        let end = SystemTime::now() + limits::DEADLINE_MARGIN + Duration::from_millis(100);
         context.deadline = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis().try_into().unwrap();
         let request = Request::get("/hang").body(Body::empty()).unwrap().with_lambda_context(context);
         let answer = app.call(request).await.unwrap();

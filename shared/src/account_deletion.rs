@@ -19,7 +19,7 @@ use crate::{
     Config, Result,
     files::Files,
     limits,
-    mongo::{self, answer},
+    mongo::{self, run},
     tickets::Grants,
     users::{UserId, Users},
 };
@@ -34,14 +34,14 @@ struct Row {
 }
 
 #[derive(Clone)]
-pub struct Departures {
+pub struct AccountDeletions {
     rows: Collection<Row>,
     users: Users,
     files: Files,
     grants: Grants,
 }
 
-impl Departures {
+impl AccountDeletions {
     pub fn of(database: &Database, config: &Config) -> Self {
         Self {
             rows: database.collection("departures"),
@@ -52,18 +52,18 @@ impl Departures {
     }
 
     /// Takes away what somebody has, but the account.
-    pub async fn strip(&self, user: UserId) -> Result<()> {
-        try_join!(self.files.bury_all_of(user), self.grants.revoke_all_of(user))?;
+    pub async fn delete_data(&self, user: UserId) -> Result<()> {
+        try_join!(self.files.tombstone_all(user), self.grants.revoke_all_of(user))?;
         Ok(())
     }
 
     /// Takes the account away, and what was stored meanwhile.
-    pub async fn remove(&self, user: UserId) -> Result<()> {
+    pub async fn delete_account(&self, user: UserId) -> Result<()> {
         let noted = doc! { "$set": { "notedAt": DateTime::now() } };
-        answer(self.rows.update_one(doc! { "_id": user.0 }, noted).upsert(true)).await?;
+        run(self.rows.update_one(doc! { "_id": user.0 }, noted).upsert(true)).await?;
         self.users.delete(user).await?;
         // It cannot be asked for again, so what fails or takes long is the sweeper's.
-        if let Ok(Err(error)) = timeout(limits::MONGODB, self.strip(user)).await {
+        if let Ok(Err(error)) = timeout(limits::MONGODB_TIMEOUT, self.delete_data(user)).await {
             tracing::warn!(error = error.cause(), "something is left of an account for the sweeper");
         }
         Ok(())
@@ -78,18 +78,18 @@ impl Departures {
         let started = Instant::now();
         let mut outcome = Ok(());
         let notes = self.rows.clone_with_type::<RawDocumentBuf>();
-        let mut notes = answer(notes.find(doc! {})).await?;
-        while started.elapsed() < limits::SWEEP
-            && let Some(note) = answer(notes.try_next()).await?
+        let mut notes = run(notes.find(doc! {})).await?;
+        while started.elapsed() < limits::SWEEP_TIME
+            && let Some(note) = run(notes.try_next()).await?
         {
             let id = mongo::id(&note);
             let Ok(note) = deserialize_from_slice::<Row>(note.as_bytes()) else {
-                tracing::warn!(note = mongo::in_words(&id), "the sweeper passes over a note that it cannot read");
+                tracing::warn!(note = mongo::id_to_string(&id), "the sweeper passes over a note that it cannot read");
                 continue;
             };
-            if let Err(error) = self.follow(note).await {
+            if let Err(error) = self.finish(note).await {
                 tracing::warn!(
-                    note = mongo::in_words(&id),
+                    note = mongo::id_to_string(&id),
                     error = error.cause(),
                     "what an account has left stays until the next sweep"
                 );
@@ -99,14 +99,14 @@ impl Departures {
         outcome
     }
 
-    async fn follow(&self, Row { id, noted_at }: Row) -> Result<()> {
-        let over = DateTime::from_system_time(std::time::SystemTime::now() - limits::LATE);
+    async fn finish(&self, Row { id, noted_at }: Row) -> Result<()> {
+        let over = DateTime::from_system_time(std::time::SystemTime::now() - limits::IN_FLIGHT_GRACE);
         // Somebody who has not asked again after a failure keeps the account, and what they have stored since.
         if self.users.with_id(UserId(id)).await?.is_none() {
-            self.strip(UserId(id)).await?;
+            self.delete_data(UserId(id)).await?;
         }
         if noted_at < over {
-            answer(self.rows.delete_one(doc! { "_id": id, "notedAt": noted_at })).await?;
+            run(self.rows.delete_one(doc! { "_id": id, "notedAt": noted_at })).await?;
         }
         Ok(())
     }

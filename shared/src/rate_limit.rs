@@ -68,13 +68,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Address {
 }
 
 #[derive(Clone)]
-pub struct Throttle {
+pub struct RateLimit {
     redis: Redis,
     failures_per_address: u32,
     sign_ups_per_address: u32,
 }
 
-impl Throttle {
+impl RateLimit {
     pub fn new(redis: Redis, config: &Config) -> Self {
         Self {
             redis,
@@ -87,15 +87,15 @@ impl Throttle {
     ///
     /// # Errors
     /// `TooManyFailures`.
-    pub async fn login(&self, email: &str, address: &Address) -> Result<Attempt> {
+    pub async fn login(&self, email: &str, address: &Address) -> Result<PasswordAttempt> {
         let Address(network) = address;
-        let own = Counter::failures(key("login", &format!("{network} {email}")), limits::FAILURES);
+        let own = Counter::failures(key("login", &format!("{network} {email}")), limits::MAX_FAILURES);
         let of_network = Counter::failures(key("network", network), self.failures_per_address);
         let of_account = Counter::Debt {
             key: key("account", email),
             each: limits::ACCOUNT_FAILURE,
             growth: limits::ACCOUNT_GROWTH,
-            most: limits::ACCOUNT_OWES,
+            most: limits::ACCOUNT_MAX_DEBT,
         };
         self.attempt(own, vec![of_network, of_account], Some(Networks::of(email, address))).await
     }
@@ -104,13 +104,13 @@ impl Throttle {
     ///
     /// # Errors
     /// `TooManyFailures`.
-    pub async fn check(&self, session: &Token) -> Result<Attempt> {
-        self.attempt(Counter::failures(key("session", &session.digest()), limits::FAILURES), Vec::new(), None).await
+    pub async fn reauthentication(&self, session: &Token) -> Result<PasswordAttempt> {
+        self.attempt(Counter::failures(key("session", &session.digest()), limits::MAX_FAILURES), Vec::new(), None).await
     }
 
-    async fn attempt(&self, own: Counter, shared: Vec<Counter>, networks: Option<Networks>) -> Result<Attempt> {
-        let attempt = Attempt { redis: self.redis.clone(), own, shared, networks };
-        attempt.look().await?;
+    async fn attempt(&self, own: Counter, shared: Vec<Counter>, networks: Option<Networks>) -> Result<PasswordAttempt> {
+        let attempt = PasswordAttempt { redis: self.redis.clone(), own, shared, networks };
+        attempt.check().await?;
         Ok(attempt)
     }
 
@@ -126,8 +126,8 @@ impl Throttle {
         let growth = self.sign_ups_per_address;
         let sign_ups = Counter::Debt { key: key("sign-ups", network), each, growth, most };
         let mut commands = pipe();
-        sign_ups.count(&mut commands);
-        let wait = match self.redis.ask_all::<(Value,)>(&commands).await {
+        sign_ups.record_failure(&mut commands);
+        let wait = match self.redis.query_all::<(Value,)>(&commands).await {
             Ok((owed,)) => sign_ups.wait(owed, Stage::Counted)?,
             Err(error) => {
                 tracing::warn!(error = error.cause(), "sign-ups are not counted");
@@ -139,7 +139,7 @@ impl Throttle {
 
     /// Forgets the networks that have logged in to an account.
     pub async fn forget(&self, email: &str) -> Result<()> {
-        self.redis.ask_all(pipe().del(Networks::key(email)).ignore()).await
+        self.redis.query_all(pipe().del(Networks::key(email)).ignore()).await
     }
 }
 
@@ -166,7 +166,7 @@ impl Counter {
     }
 
     /// Asks for the count.
-    fn ask(&self, commands: &mut Pipeline) {
+    fn query(&self, commands: &mut Pipeline) {
         match self {
             // The failure that must grow old before there is room for another, and the one before it.
             Self::Window { key, most } => {
@@ -180,7 +180,7 @@ impl Counter {
     }
 
     /// Counts a failure, and asks for the count.
-    fn count(&self, commands: &mut Pipeline) {
+    fn record_failure(&self, commands: &mut Pipeline) {
         match self {
             Self::Window { key, .. } => {
                 // The name lets a failure count once if it is sent again.
@@ -188,15 +188,15 @@ impl Counter {
                 commands.zadd(key, name, now).ignore();
                 commands.zrembyscore(key, "-inf", now - window()).ignore();
                 commands.pexpire(key, window()).ignore();
-                self.ask(commands);
+                self.query(commands);
             }
             Self::Debt { key, each, growth, most } => {
-                commands.cmd("EVAL").arg(OWE).arg(1).arg(key).arg(millis(*most)).arg(millis(*each)).arg(*growth);
+                commands.cmd("EVAL").arg(ADD_DEBT).arg(1).arg(key).arg(millis(*most)).arg(millis(*each)).arg(*growth);
             }
         }
     }
 
-    /// The milliseconds until an attempt has room, 0 if it has, by the answer to [`ask`](Self::ask) or [`count`](Self::count).
+    /// The milliseconds until an attempt has room, 0 if it has, by the answer to [`query`](Self::query) or [`record_failure`](Self::record_failure).
     fn wait(&self, answer: Value, stage: Stage) -> Result<u64> {
         let wait = match self {
             Self::Window { .. } => {
@@ -218,7 +218,7 @@ impl Counter {
 
 /// A failure of [`Counter::Debt`]. `KEYS` is the key, `ARGV` are `most`, `each` and `growth`, times in milliseconds. Returns the
 /// debt before this failure.
-const OWE: &str = "
+const ADD_DEBT: &str = "
 local owed = math.max(redis.call('PTTL', KEYS[1]), 0)
 if owed <= tonumber(ARGV[1]) then
   local cost = math.max(tonumber(ARGV[2]), math.floor(owed / tonumber(ARGV[3])))
@@ -243,20 +243,20 @@ impl Networks {
         format!("networks_{}", sha256_hex(email.as_bytes()))
     }
 
-    fn ask(&self, commands: &mut Pipeline) {
+    fn query(&self, commands: &mut Pipeline) {
         commands.zscore(&self.key, &self.network);
     }
 
-    /// Whether the network of this request is one of them, by the answer to [`ask`](Self::ask).
+    /// Whether the network of this request is one of them, by the answer to [`query`](Self::query).
     fn is_known(answer: Value) -> Result<bool> {
-        let since = DateTime::now().timestamp_millis() - millis(limits::KNOWN_FOR);
+        let since = DateTime::now().timestamp_millis() - millis(limits::KNOWN_NETWORK_TTL);
         Ok(read::<Option<i64>>(answer)?.is_some_and(|last_login| last_login > since))
     }
 
     fn remember(&self, commands: &mut Pipeline) {
         commands.zadd(&self.key, &self.network, DateTime::now().timestamp_millis()).ignore();
         commands.zremrangebyrank(&self.key, 0, -1 - limits::KNOWN_NETWORKS).ignore();
-        commands.pexpire(&self.key, millis(limits::KNOWN_FOR)).ignore();
+        commands.pexpire(&self.key, millis(limits::KNOWN_NETWORK_TTL)).ignore();
     }
 }
 
@@ -264,7 +264,7 @@ impl Networks {
 /// [`failed`](Self::failed): of a thousand that are tried at once no more are answered than one after the other, and a good
 /// one among them is told as little from a bad one as all others.
 #[must_use]
-pub struct Attempt {
+pub struct PasswordAttempt {
     redis: Redis,
     /// Binds every attempt.
     own: Counter,
@@ -276,9 +276,9 @@ pub struct Attempt {
 
 /// Leave to open a session, after a good password.
 #[must_use]
-pub struct Admitted(Option<Networks>);
+pub struct LoginPermit(Option<Networks>);
 
-impl Admitted {
+impl LoginPermit {
     /// Remembers the network of the login.
     pub(crate) fn remember(self, commands: &mut Pipeline) {
         if let Self(Some(networks)) = self {
@@ -287,33 +287,33 @@ impl Admitted {
     }
 }
 
-impl Attempt {
+impl PasswordAttempt {
     /// A good password does not count, but is good for nothing after too many bad ones.
-    pub async fn succeeded(self) -> Result<Admitted> {
-        self.look().await?;
-        Ok(Admitted(self.networks))
+    pub async fn succeeded(self) -> Result<LoginPermit> {
+        self.check().await?;
+        Ok(LoginPermit(self.networks))
     }
 
     /// Counts a bad password; what to answer.
     pub async fn failed(self) -> Error {
-        match self.count().await {
+        match self.record_failure().await {
             Ok(()) => Error::Unauthorized,
             Err(error) => error,
         }
     }
 
-    async fn look(&self) -> Result<()> {
+    async fn check(&self) -> Result<()> {
         let mut commands = pipe();
-        self.counters().for_each(|counter| counter.ask(&mut commands));
-        self.judge(commands, Stage::Before).await
+        self.counters().for_each(|counter| counter.query(&mut commands));
+        self.evaluate(commands, Stage::Before).await
     }
 
     /// One transaction, so that of many at once each is counted and knows its place.
-    async fn count(&self) -> Result<()> {
+    async fn record_failure(&self) -> Result<()> {
         let mut commands = pipe();
         commands.atomic();
-        self.counters().for_each(|counter| counter.count(&mut commands));
-        self.judge(commands, Stage::Counted).await
+        self.counters().for_each(|counter| counter.record_failure(&mut commands));
+        self.evaluate(commands, Stage::Counted).await
     }
 
     fn counters(&self) -> impl Iterator<Item = &Counter> {
@@ -321,11 +321,11 @@ impl Attempt {
     }
 
     /// Sends the commands, which have one answer for each counter, and refuses until every counter that binds has room.
-    async fn judge(&self, mut commands: Pipeline, stage: Stage) -> Result<()> {
+    async fn evaluate(&self, mut commands: Pipeline, stage: Stage) -> Result<()> {
         if let Some(networks) = &self.networks {
-            networks.ask(&mut commands);
+            networks.query(&mut commands);
         }
-        let mut answers = self.redis.ask_all::<Vec<Value>>(&commands).await?.into_iter();
+        let mut answers = self.redis.query_all::<Vec<Value>>(&commands).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
         let mut wait = self.own.wait(next(), stage)?;
         let mut for_strangers = 0;

@@ -22,17 +22,17 @@ use crate::{
     files::FileId,
 };
 
-mod parts;
-mod plain;
-mod signed;
+mod direct;
+mod multipart;
+mod presign;
 
-pub use parts::{Part, most_parts, part_size};
-pub(crate) use signed::Signer;
-pub use signed::{Answering, Form, Signed};
+pub use multipart::{Part, most_parts, part_size};
+pub(crate) use presign::Signer;
+pub use presign::{PresignedPost, PresignedRequest, ResponseOverrides};
 
-mod listing;
+mod list;
 
-pub use listing::{Listed, Multipart};
+pub use list::{MultipartUpload, ObjectSummary};
 
 /// Where an object lies. Made of random bytes or of ids, never of what a client sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -130,9 +130,9 @@ impl Objects {
         &self.bucket
     }
 
-    pub async fn put(&self, key: &Key, bytes: Bytes, content_type: &str) -> Result<()> {
+    pub async fn put(&self, key: &Key, kind: ContentKind, content_type: &str) -> Result<()> {
         let put = async {
-            if self.put_plainly(key, bytes.clone(), content_type).await {
+            if self.put_directly(key, bytes.clone(), content_type).await {
                 return Ok(());
             }
             let put = self.s3.put_object().bucket(&self.bucket).key(key.as_str());
@@ -162,7 +162,7 @@ impl Objects {
     /// `NotFound` if it is not there, `TooLarge` if it has more than `limit` bytes, of which none is read then.
     pub async fn get(&self, key: &Key, limit: u64) -> Result<Bytes> {
         let read = async {
-            if let Some(bytes) = self.get_plainly(key, limit).await {
+            if let Some(bytes) = self.get_directly(key, limit).await {
                 return Ok(bytes);
             }
             let get = self.s3.get_object().bucket(&self.bucket).key(key.as_str());
@@ -179,12 +179,12 @@ impl Objects {
 
     /// How many bytes an object has; `NotFound` if it is not there.
     pub async fn size(&self, key: &Key) -> Result<u64> {
-        Ok(self.listed(key.as_str()).await?.ok_or(Error::NotFound)?.size)
+        Ok(self.summary(key.as_str()).await?.ok_or(Error::NotFound)?.size)
     }
 
     /// Copies an object where there is none yet, if it still is the one with this tag, given without quotes. `false` if it
     /// is not.
-    pub async fn copy_new(&self, from: &Key, etag: &str, to: &Key) -> Result<bool> {
+    pub async fn copy_if_absent(&self, from: &Key, etag: &str, to: &Key) -> Result<bool> {
         let copy = self.s3.copy_object().bucket(&self.bucket).key(to.as_str()).if_none_match("*");
         let copy =
             copy.copy_source(format!("{}/{}", self.bucket, from.as_str())).copy_source_if_match(format!("\"{etag}\""));

@@ -17,7 +17,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Returned {
+pub struct GatewayResponse {
     status_code: u16,
     #[serde(serialize_with = "joined")]
     headers: HeaderMap,
@@ -27,7 +27,7 @@ pub struct Returned {
     body: Option<Box<RawValue>>,
 }
 
-impl Returned {
+impl GatewayResponse {
     /// # Errors
     /// The body broke off. The bodies of our answers are whole before they are answered.
     pub async fn of(answer: Response) -> Result<Self, lambda_http::Error> {
@@ -50,7 +50,7 @@ impl Returned {
 }
 
 /// Takes the bytes, so that they do not stand in memory beside all that is made of their base64.
-fn base64(bytes: Bytes) -> Result<Box<RawValue>, lambda_http::Error> {
+fn base64(kind: ContentKind) -> Result<Box<RawValue>, lambda_http::Error> {
     let length = bytes.len().div_ceil(3) * 4;
     let mut json = vec![b'"'; length + 2];
     Simd::standard(PAD).encode_slice(&bytes, &mut json[1..=length])?;
@@ -79,10 +79,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::Json;
+    use crate::http::Json;
 
     async fn returned(answer: impl IntoResponse) -> Value {
-        serde_json::to_value(Returned::of(answer.into_response()).await.unwrap()).unwrap()
+        serde_json::to_value(GatewayResponse::of(answer.into_response()).await.unwrap()).unwrap()
     }
 
     #[tokio::test]

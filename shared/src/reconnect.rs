@@ -23,7 +23,7 @@ pub struct Reconnecting<'a, T, F> {
 struct Current<T> {
     value: Arc<T>,
     /// When the last event came.
-    used: Moment,
+    used: Clocks,
 }
 
 impl<'a, T, F, Connecting> Reconnecting<'a, T, F>
@@ -35,16 +35,16 @@ where
     /// Those of `connect`.
     pub async fn new(config: &'a Config, connect: F) -> anyhow::Result<Self> {
         let value = Arc::new(connect(config).await?);
-        Ok(Self { config, connect, current: Mutex::new(Current { value, used: Moment::now() }) })
+        Ok(Self { config, connect, current: Mutex::new(Current { value, used: Clocks::now() }) })
     }
 
     /// To be called once for each event, before anything else.
     pub async fn get(&self) -> Arc<T> {
         let mut current = self.current.lock().await;
-        let silence = Moment::now().since(&current.used);
-        if silence >= limits::SILENCE {
+        let silence = Clocks::now().since(&current.used);
+        if silence >= limits::IDLE_BEFORE_PROBE {
             self.config.aws.forget_connections();
-            if !self.config.mongodb.has_its_connection().await {
+            if !self.config.mongodb.is_connected().await {
                 tracing::warn!(silence_s = silence.as_secs(), "MongoDB is silent: everything is connected anew");
                 match (self.connect)(self.config).await {
                     Ok(value) => current.value = Arc::new(value),
@@ -52,18 +52,18 @@ where
                 }
             }
         }
-        current.used = Moment::now();
+        current.used = Clocks::now();
         Arc::clone(&current.value)
     }
 }
 
 /// By two clocks: the monotonic one may stand still while the instance is frozen, and the wall clock may be set back.
-struct Moment {
+struct Clocks {
     monotonic: Instant,
     wall: SystemTime,
 }
 
-impl Moment {
+impl Clocks {
     fn now() -> Self {
         Self { monotonic: Instant::now(), wall: SystemTime::now() }
     }
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_silence_is_as_long_as_either_clock_says() {
         const MINUTE: Duration = Duration::from_mins(1);
-        let now = Moment::now();
+        let now = Clocks::now();
         for (monotonic, wall, silence) in [
             (now.monotonic, now.wall, Duration::ZERO),
             // Frozen, with the monotonic clock and without it.
@@ -92,7 +92,7 @@ mod tests {
             (now.monotonic + MINUTE, now.wall - MINUTE, MINUTE),
             (now.monotonic, now.wall - MINUTE, Duration::ZERO),
         ] {
-            assert_eq!(Moment { monotonic, wall }.since(&now), silence);
+            assert_eq!(Clocks { monotonic, wall }.since(&now), silence);
         }
     }
 }

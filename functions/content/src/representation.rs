@@ -7,12 +7,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use shared::{
     Error, Result,
     files::{Content, File, Kind, ThumbnailFile, Thumbnails},
-    objects::{self, Key},
+    s3::{self, Key},
 };
 
 use crate::value;
 
-pub struct Source {
+pub struct Representation {
     pub key: Key,
     /// In bytes.
     pub size: u64,
@@ -56,7 +56,7 @@ const UNESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-impl Source {
+impl Representation {
     /// The original for an empty `size`, a thumbnail for a width that there is.
     pub fn of(file: &File, size: &str) -> Result<Self> {
         let (content, thumbnails) = match &file.kind {
@@ -73,11 +73,11 @@ impl Source {
             return Ok(Self::of_thumbnail(file, thumbnail, modified));
         }
         match content {
-            Content::Elsewhere => Err(Error::NotFound),
+            Content::OnLegacyDisk => Err(Error::NotFound),
             Content::Stored { key, size } => Ok(Self {
                 size: *size,
                 content_type: file.name.content_type(),
-                digest: objects::digest(key.as_str().as_bytes()),
+                digest: s3::digest(key.as_str().as_bytes()),
                 key: key.clone(),
                 modified,
                 name,
@@ -148,7 +148,7 @@ impl Source {
 
     /// The same for an answer of S3, which has no headers to keep active content from acting: only what cannot act
     /// is shown.
-    pub fn disposition_beyond_us(&self, wanted: Disposition) -> String {
+    pub fn s3_disposition(&self, wanted: Disposition) -> String {
         let kind = self.kind();
         let is_passive = kind == "text/plain"
             || kind.starts_with("audio/")
@@ -183,8 +183,8 @@ mod tests {
     const AT: &str = "Fri, 02 Jan 1970 00:00:00 GMT";
     const BEFORE: &str = "Thu, 01 Jan 1970 23:59:59 GMT";
 
-    fn source(name: &str, content_type: &str) -> Source {
-        Source {
+    fn representation(name: &str, content_type: &str) -> Representation {
+        Representation {
             key: Key::random().unwrap(),
             size: 5,
             content_type: content_type.into(),
@@ -202,7 +202,7 @@ mod tests {
             ("naïve €.txt", "inline; filename=\"na_ve _.txt\"; filename*=UTF-8''na%C3%AFve%20%E2%82%AC.txt"),
             ("100%\u{202e}", "inline; filename=\"100__\"; filename*=UTF-8''100%25%E2%80%AE"),
         ] {
-            assert_eq!(source(name, "text/plain").disposition(Disposition::Inline), expected);
+            assert_eq!(representation(name, "text/plain").disposition(Disposition::Inline), expected);
         }
     }
 
@@ -211,7 +211,7 @@ mod tests {
         for (content_type, shown) in
             [("application/pdf", false), ("text/html; charset=utf-8", true), ("image/png", true)]
         {
-            let said = source("a", content_type).disposition(Disposition::Inline);
+            let said = representation("a", content_type).disposition(Disposition::Inline);
             assert_eq!(said.starts_with("inline"), shown, "{content_type}");
         }
     }
@@ -229,7 +229,7 @@ mod tests {
             ("text/javascript; charset=utf-8", false),
             ("application/octet-stream", false),
         ] {
-            let said = source("a", content_type).disposition_beyond_us(Disposition::Inline);
+            let said = representation("a", content_type).s3_disposition(Disposition::Inline);
             assert_eq!(said.starts_with("inline"), shown, "{content_type}");
         }
     }
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_tag_counts_before_a_date() {
-        let source = source("a", "text/plain");
+        let representation = representation("a", "text/plain");
         for (tag, date, known) in [
             (Some("\"digest\""), None, true),
             (Some("W/\"digest\""), None, true),
@@ -262,7 +262,7 @@ mod tests {
             let date = date.map(|date| (header::IF_MODIFIED_SINCE, date));
             let headers: Vec<_> = tag.into_iter().chain(date).collect();
             let expected = if known { Precondition::NotModified } else { Precondition::Holds };
-            assert_eq!(source.precondition(&asked(&headers)), expected, "{headers:?}");
+            assert_eq!(representation.precondition(&asked(&headers)), expected, "{headers:?}");
         }
     }
 
@@ -270,7 +270,7 @@ mod tests {
     fn what_a_client_demands_counts_before_what_it_has() {
         use Precondition::{Failed, Holds, NotModified};
         use header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
-        let source = source("a", "text/plain");
+        let representation = representation("a", "text/plain");
         let (digest, weak, other) = ("\"digest\"", "W/\"digest\"", "\"x\"");
         for (headers, expected) in [
             (&[(IF_MATCH, digest)][..], Holds),
@@ -289,7 +289,7 @@ mod tests {
             (&[(IF_UNMODIFIED_SINCE, AT), (IF_MODIFIED_SINCE, AT)], NotModified),
             (&[(IF_UNMODIFIED_SINCE, BEFORE), (IF_MODIFIED_SINCE, AT)], Failed),
         ] {
-            assert_eq!(source.precondition(&asked(headers)), expected, "{headers:?}");
+            assert_eq!(representation.precondition(&asked(headers)), expected, "{headers:?}");
         }
     }
 
