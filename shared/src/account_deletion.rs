@@ -1,9 +1,10 @@
-//! Accounts that end, and what goes with them.
+//! Deletion of accounts and of everything that belongs to them.
 //!
-//! First everything of theirs is buried and their tickets are taken back; whoever fails on the way still has an account,
-//! and does it again. Then the account goes, and from there on nobody can ask in its name. Requests that asked before may
-//! still store something, and nobody could delete it: so a note in collection `departures` comes before, by which the
-//! sweeper looks once more when all of them are over.
+//! First every row of the user gets a tombstone, and the user's tickets are revoked. If that fails on the way, the user
+//! still has an account and can send the request again. Then the account is deleted, and from there on nobody can make
+//! a request in its name. Requests that began before may still store something, which nobody could delete. So a marker
+//! in collection `departures` is stored before the account is deleted: by the marker the sweeper deletes the user's
+//! data once more, when all these requests are over.
 
 use std::time::Instant;
 
@@ -51,43 +52,43 @@ impl AccountDeletions {
         }
     }
 
-    /// Takes away what somebody has, but the account.
+    /// Deletes all data of a user, but not the account.
     pub async fn delete_data(&self, user: UserId) -> Result<()> {
         try_join!(self.files.tombstone_all(user), self.grants.revoke_all_of(user))?;
         Ok(())
     }
 
-    /// Takes the account away, and what was stored meanwhile.
+    /// Deletes the account, and the data that was stored meanwhile.
     pub async fn delete_account(&self, user: UserId) -> Result<()> {
-        let noted = doc! { "$set": { "notedAt": DateTime::now() } };
-        run(self.rows.update_one(doc! { "_id": user.0 }, noted).upsert(true)).await?;
+        let marker = doc! { "$set": { "notedAt": DateTime::now() } };
+        run(self.rows.update_one(doc! { "_id": user.0 }, marker).upsert(true)).await?;
         self.users.delete(user).await?;
-        // It cannot be asked for again, so what fails or takes long is the sweeper's.
+        // The user cannot send the request again, so the sweeper does what fails or takes too long here.
         if let Ok(Err(error)) = timeout(limits::MONGODB_TIMEOUT, self.delete_data(user)).await {
             tracing::warn!(error = error.cause(), "something is left of an account for the sweeper");
         }
         Ok(())
     }
 
-    /// Takes away what came after the accounts of the notes went, and the notes after which nothing can come.
+    /// Deletes data that was stored after its account was deleted, and deletes markers older than the longest request.
     ///
     /// # Errors
-    /// The first failure, after all other notes have been looked at. A note that cannot be read is passed over, with a line in
-    /// the log.
+    /// The first failure, after the other markers have been tried too. A marker that cannot be read is skipped, with a
+    /// line in the log.
     pub async fn sweep(&self) -> Result<()> {
         let started = Instant::now();
         let mut outcome = Ok(());
-        let notes = self.rows.clone_with_type::<RawDocumentBuf>();
-        let mut notes = run(notes.find(doc! {})).await?;
+        let markers = self.rows.clone_with_type::<RawDocumentBuf>();
+        let mut markers = run(markers.find(doc! {})).await?;
         while started.elapsed() < limits::SWEEP_TIME
-            && let Some(note) = run(notes.try_next()).await?
+            && let Some(marker) = run(markers.try_next()).await?
         {
-            let id = mongo::id(&note);
-            let Ok(note) = deserialize_from_slice::<Row>(note.as_bytes()) else {
+            let id = mongo::id(&marker);
+            let Ok(marker) = deserialize_from_slice::<Row>(marker.as_bytes()) else {
                 tracing::warn!(note = mongo::id_to_string(&id), "the sweeper passes over a note that it cannot read");
                 continue;
             };
-            if let Err(error) = self.finish(note).await {
+            if let Err(error) = self.finish(marker).await {
                 tracing::warn!(
                     note = mongo::id_to_string(&id),
                     error = error.cause(),
@@ -101,7 +102,8 @@ impl AccountDeletions {
 
     async fn finish(&self, Row { id, noted_at }: Row) -> Result<()> {
         let over = DateTime::from_system_time(std::time::SystemTime::now() - limits::IN_FLIGHT_GRACE);
-        // Somebody who has not asked again after a failure keeps the account, and what they have stored since.
+        // If the account deletion failed and the user has not repeated it, the account still exists. Then its data
+        // stays, also what was stored since.
         if self.users.with_id(UserId(id)).await?.is_none() {
             self.delete_data(UserId(id)).await?;
         }

@@ -670,9 +670,9 @@ impl Files {
 
     /// Images that were overdue at this moment, though their job has been sent again [`limits::MAX_RESENDS`] times, fail.
     pub async fn give_up_overdue(&self, at: SystemTime) -> Result<()> {
-        let mut given_up = overdue(at);
-        given_up.insert("thumbnailsResent", doc! { "$gte": limits::MAX_RESENDS });
-        self.fail(given_up, "given up after many attempts", no_longer_due()).await
+        let mut resent = overdue(at);
+        resent.insert("thumbnailsResent", doc! { "$gte": limits::MAX_RESENDS });
+        self.fail(resent, "given up after many attempts", no_longer_due()).await
     }
 
     /// Once for each instance, before its first upload; `MongoDB` does it once for all.

@@ -33,7 +33,7 @@ where
 {
     let routes = |config| {
         let routes = routes(config);
-        async { Ok(answering(routes.await?)) }
+        async { Ok(with_defaults(routes.await?)) }
     };
     let routes = &Reconnecting::new(config, routes).await?;
     let answer = async |LambdaEvent { payload, context }: LambdaEvent<LambdaRequest>| {
@@ -44,7 +44,7 @@ where
     lambda_http::lambda_runtime::run(service_fn(answer)).await
 }
 
-fn answering(routes: Router) -> Router {
+fn with_defaults(routes: Router) -> Router {
     routes
         .fallback(async || Error::NotFound)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
@@ -161,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn r25_whatever_a_request_waits_for_it_is_answered_before_the_function_ends() {
-        let mut app = answering(Router::new().route("/hang", get(std::future::pending::<()>)));
+        let mut app = with_defaults(Router::new().route("/hang", get(std::future::pending::<()>)));
         let mut context = Context::default();
         let end = SystemTime::now() + limits::DEADLINE_MARGIN + Duration::from_millis(100);
         context.deadline = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis().try_into().unwrap();
@@ -177,7 +177,7 @@ mod tests {
         let routes = Router::new()
             .route("/panic", get(async || -> Response { panic!("a secret") }))
             .route("/well", get(async || Json(7)));
-        let mut app = answering(routes);
+        let mut app = with_defaults(routes);
         let mut ask = async |path: &str| {
             let request = Request::get(path).body(Body::empty()).unwrap();
             let answer = app.call(request).await.unwrap();

@@ -1,7 +1,8 @@
-//! What the functions have in common: configuration, errors, the domain and the four stores behind it.
+//! The code that all functions share: configuration, errors, the domain and the four stores behind it.
 //!
-//! MongoDB is the ledger of every object in the bucket: [`files`] holds the rows and the protocol that keeps
-//! the two stores consistent, [`uploads`] that of bytes which clients bring to S3 themselves, [`objects`] the bytes, [`jobs`] the queue, [`sessions`] the tokens in Redis.
+//! MongoDB is the ledger of every object in the bucket: [`files`] holds the rows, and the protocol that keeps the
+//! ledger and the bucket consistent. [`uploads`] has the protocol for bytes that clients send to S3 themselves, [`s3`]
+//! the bytes, [`queue`] the jobs for the thumbnail worker, and [`sessions`] the tokens in Redis.
 
 #![forbid(unsafe_code)]
 

@@ -130,7 +130,7 @@ impl Objects {
         &self.bucket
     }
 
-    pub async fn put(&self, key: &Key, kind: ContentKind, content_type: &str) -> Result<()> {
+    pub async fn put(&self, key: &Key, bytes: Bytes, content_type: &str) -> Result<()> {
         let put = async {
             if self.put_directly(key, bytes.clone(), content_type).await {
                 return Ok(());

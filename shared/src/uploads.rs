@@ -103,7 +103,7 @@ impl Uploads {
     /// the first of them.
     ///
     /// # Errors
-    /// `NotFound` if the upload has been given up meanwhile.
+    /// `NotFound` if the upload has been canceled meanwhile.
     pub async fn start_multipart(&self, pending: &mut Pending) -> Result<()> {
         let upload_id = self.objects.create_multipart_upload(&pending.key, &pending.file.name.content_type()).await?;
         if self.files.set_upload_id(pending, &upload_id).await? {

@@ -149,7 +149,8 @@ impl Users {
         Ok(())
     }
 
-    /// Ends an account, from where it is nobody's: see [`crate::departures`] for what goes with it.
+    /// Deletes the account: from then on no request can be made in its name. See [`crate::account_deletion`] for the
+    /// rest.
     pub async fn delete(&self, UserId(id): UserId) -> Result<()> {
         run(self.users.delete_one(doc! { "_id": id })).await?;
         Ok(())

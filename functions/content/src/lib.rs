@@ -124,9 +124,9 @@ async fn data(
     let too_large = representation.size > limits::MAX_INLINE_BYTES as u64;
     if method != Method::HEAD && (too_large || wants_range(&asked)) {
         let disposition = representation.s3_disposition(disposition);
-        let answering =
+        let overrides =
             ResponseOverrides { content_type: &representation.content_type, disposition: &disposition, caching };
-        let url = objects.presign_get(&representation.key, answering).await?;
+        let url = objects.presign_get(&representation.key, overrides).await?;
         // Not to be kept, whatever may be of the file: the URL does not live as long.
         return Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response());
     }

@@ -2,7 +2,7 @@
 
 use content::{App, router};
 use lambda_http::Error;
-use shared::{Config, api, logging};
+use shared::{Config, http, logging};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

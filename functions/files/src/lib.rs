@@ -233,7 +233,7 @@ impl App {
         }
     }
 
-    /// Row, bytes, flip, job: see [`shared::files`].
+    /// The steps are row, bytes, visible row, job: see [`shared::files`].
     async fn store(&self, new: NewFile, kind: ContentKind, data: Vec<u8>) -> Result<File> {
         let (content_type, size) = (new.name.content_type(), data.len() as u64);
         let pending = match self.files.begin(new, kind, size).await? {

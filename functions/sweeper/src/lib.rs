@@ -60,7 +60,7 @@ impl App {
         let (overdue, account_deletions) = (self.overdue(started).await, self.account_deletions.sweep().await);
         let expired = self.expired(started).await;
         let failures = [expired.as_ref().err(), overdue.as_ref().err(), account_deletions.as_ref().err()];
-        for (part, error) in ["expired", "overdue", "account_deletions"].into_iter().zip(failures) {
+        for (part, error) in ["expired", "overdue", "departures"].into_iter().zip(failures) {
             if let Some(error) = error {
                 tracing::error!(request_id, part, error = error.cause(), "sweep");
             }

@@ -37,7 +37,7 @@ use crate::{
 type Result<T, E = WithMessage> = std::result::Result<T, E>;
 
 #[derive(OpenApi)]
-#[openapi(paths(params, begin, list, give_up, sign_parts, complete, sign_part))]
+#[openapi(paths(params, begin, list, cancel, sign_parts, complete, sign_part))]
 pub struct Api;
 
 pub fn router() -> Router<App> {
@@ -45,7 +45,7 @@ pub fn router() -> Router<App> {
         // axum would answer HEAD with `params`, which counts a file of the ticket.
         .route("/params", get(params).head(only_get).fallback(only_get))
         .route("/multipart", post(begin))
-        .route("/multipart/{upload}", get(list).delete(give_up))
+        .route("/multipart/{upload}", get(list).delete(cancel))
         .route("/multipart/{upload}/batch", get(sign_parts))
         .route("/multipart/{upload}/complete", post(complete))
         .route("/multipart/{upload}/{part}", get(sign_part))

@@ -108,9 +108,8 @@ pub enum SignedRequest {
 impl App {
     pub async fn sign(&self, owner: UserId, request: SignRequest) -> Result<SignedRequest> {
         let (signed, key) = match request {
-            SignRequest::Put(find_upload) => {
-                let pending =
-                    self.begin_upload(owner, find_upload, Incoming::by_form(limits::MAX_SINGLE_PUT_BYTES)).await?;
+            SignRequest::Put(upload) => {
+                let pending = self.begin_upload(owner, upload, Incoming::by_form(limits::MAX_SINGLE_PUT_BYTES)).await?;
                 let content_type = pending.file.name.content_type();
                 let form = self
                     .objects
@@ -118,8 +117,8 @@ impl App {
                     .await?;
                 return Ok(SignedRequest::PresignedPost(form));
             }
-            SignRequest::Begin(find_upload) => {
-                let pending = self.begin_upload(owner, find_upload, Incoming::in_parts(limits::MAX_FILE_BYTES)).await?;
+            SignRequest::Begin(upload) => {
+                let pending = self.begin_upload(owner, upload, Incoming::in_parts(limits::MAX_FILE_BYTES)).await?;
                 let content_type = pending.file.name.content_type();
                 (self.objects.presign_create_multipart_upload(&pending.key, &content_type).await?, pending.key)
             }
@@ -146,8 +145,8 @@ impl App {
         Ok(SignedRequest::Url { signed, key })
     }
 
-    async fn begin_upload(&self, owner: UserId, find_upload: NewUpload, incoming: Incoming) -> Result<Pending> {
-        let NewUpload { name, is_public, parent } = find_upload;
+    async fn begin_upload(&self, owner: UserId, upload: NewUpload, incoming: Incoming) -> Result<Pending> {
+        let NewUpload { name, is_public, parent } = upload;
         self.files.check_parent(owner, parent).await?;
         let kind = ContentKind::of(&name);
         let new = NewFile { id: FileId::new(), owner, name, is_public, parent, is_repeatable: false };

@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 
 use lambda_http::Error;
-use shared::{Config, api, logging};
+use shared::{Config, http, logging};
 use users::{App, router};
 
 #[tokio::main(flavor = "current_thread")]

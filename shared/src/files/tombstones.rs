@@ -1,5 +1,5 @@
-//! How rows go, with their objects: a tombstone makes a row, and everything below it, invisible at once; the objects and
-//! then the row follow when the sweeper comes.
+//! Deletion of rows and of their objects. A tombstone hides a row, and everything below it, at once. The sweeper then
+//! deletes the objects, and after the objects the row.
 
 use futures_util::TryStreamExt;
 use mongodb::bson::{
@@ -58,15 +58,15 @@ impl Tombstone {
     /// # Errors
     /// For a row that only a person can have made so. Its objects are not known, so that the row must not go.
     fn read(row: &RawDocument) -> Result<Self, &'static str> {
-        let has = |field| row.get(field).ok().flatten().unwrap_or(RawBsonRef::Null);
-        if !matches!(has("_id"), RawBsonRef::ObjectId(_)) {
+        let field = |name| row.get(name).ok().flatten().unwrap_or(RawBsonRef::Null);
+        if !matches!(field("_id"), RawBsonRef::ObjectId(_)) {
             return Err("its _id is no ObjectId");
         }
-        let tombstones: Row = deserialize_from_slice(row.as_bytes()).map_err(|_| "it is no document of ours")?;
-        if tombstones.key.is_none() && has("key") != RawBsonRef::Null {
+        let row: Row = deserialize_from_slice(row.as_bytes()).map_err(|_| "it is no document of ours")?;
+        if row.key.is_none() && field("key") != RawBsonRef::Null {
             return Err("its key is none of ours");
         }
-        Ok(tombstones.into())
+        Ok(row.into())
     }
 }
 
@@ -136,8 +136,11 @@ pub(super) struct Position {
 impl Files {
     /// Deletes a file, an image, or a folder with everything in it.
     ///
+    /// This sets one tombstone. Reads check every ancestor of a row, so the whole subtree is hidden at once. The
+    /// sweeper removes the objects and the rows afterwards, level by level.
+    ///
     /// # Errors
-    /// `NotFound` if it is not the owner's, or there no more.
+    /// `NotFound` if this owner has no such visible row.
     pub async fn delete(&self, owner: UserId, id: FileId) -> Result<()> {
         let done = run(self.rows.update_one(owned(owner, id), set_tombstone())).await?;
         if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
@@ -158,11 +161,11 @@ impl Files {
         Ok(done.map(|row| Tombstone { is_image: false, ..row.into() }))
     }
 
-    /// Rows that nobody will finish: uploads past their grace period, which this buries, and what was buried
-    /// before. None if there are no more.
+    /// Rows to purge: rows with a tombstone, and uploads past their grace period, which get a tombstone here. Empty if
+    /// there are no more.
     ///
-    /// A row that cannot be read is left alone for [`limits::UNREADABLE_ROW_DELAY`], with a line in the log: found again at once, five
-    /// hundred of them would keep the sweeper from all others.
+    /// A row that cannot be read is skipped for [`limits::UNREADABLE_ROW_DELAY`], with a line in the log. Otherwise the
+    /// next query would find it again at once, and five hundred such rows would keep the sweeper from all others.
     pub async fn take_expired(&self) -> Result<Vec<Tombstone>> {
         loop {
             let found = self.expired().await?;
@@ -208,31 +211,32 @@ impl Files {
         let ids: Vec<Bson> = found.iter().map(|row| id(row)).collect();
         let mut still = expired;
         still.extend(doc! { "_id": { "$in": &ids }, "state": "pending" });
-        let given_up = doc! { "$set": { "state": "deleted" }, "$unset": { "isRepeatable": "" } };
-        run(self.rows.update_many(still, given_up)).await?;
+        let tombstoned = doc! { "$set": { "state": "deleted" }, "$unset": { "isRepeatable": "" } };
+        run(self.rows.update_many(still, tombstoned)).await?;
         // One of them may have been finished in between.
-        let buried = doc! { "_id": { "$in": ids }, "state": "deleted" };
-        run(async { rows.find(buried).projection(not_needed()).await?.try_collect().await }).await
+        let tombstoned = doc! { "_id": { "$in": ids }, "state": "deleted" };
+        run(async { rows.find(tombstoned).projection(not_needed()).await?.try_collect().await }).await
     }
 
-    /// Forgets rows whose objects are gone. What lies in a folder of them is buried before. A row that may be made again
-    /// stays a while, so that it is not, and to be taken once more with the bytes that may have come.
+    /// Deletes rows whose objects are gone, after tombstoning a folder's children. Rows of idempotent requests keep
+    /// their tombstone for [`limits::IN_FLIGHT_GRACE`], so that a late retry cannot recreate them. After that time they
+    /// are taken again, together with bytes that the late retry may have stored.
     pub async fn purge(&self, tombstones: &[Tombstone]) -> Result<()> {
         for folder in tombstones.iter().filter(|row| row.is_folder) {
             let inside = doc! { "userId": folder.owner.0, "parentId": folder.id.0, "state": { "$ne": "deleted" } };
             run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.update_many(inside, set_tombstone_of_upload())).await?;
         }
         let (kept, gone): (Vec<&Tombstone>, Vec<&Tombstone>) = tombstones.iter().partition(|row| row.is_repeatable);
-        let buried = |rows: &[&Tombstone]| {
+        let tombstoned = |rows: &[&Tombstone]| {
             let ids: Vec<ObjectId> = rows.iter().map(|row| row.id.0).collect();
             doc! { "_id": { "$in": ids }, "state": "deleted" }
         };
         if !kept.is_empty() {
             let later =
                 doc! { "$set": { "expiresAt": from_now(limits::IN_FLIGHT_GRACE) }, "$unset": { "isRepeatable": "" } };
-            run(self.rows.update_many(buried(&kept), later)).await?;
+            run(self.rows.update_many(tombstoned(&kept), later)).await?;
         }
-        run(self.rows.delete_many(buried(&gone))).await?;
+        run(self.rows.delete_many(tombstoned(&gone))).await?;
         Ok(())
     }
 
@@ -312,7 +316,7 @@ impl Files {
             let levels = doc! { "$map": { "input": levels, "as": "folder", "in": "$$folder.above" } };
             doc! { "$ifNull": [{ "$min": levels }, limits::MAX_FOLDER_DEPTH] }
         };
-        let buried = lowest(doc! { "$eq": ["$$folder.state", "deleted"] });
+        let tombstoned = lowest(doc! { "$eq": ["$$folder.state", "deleted"] });
         let of_others = lowest(doc! { "$ne": ["$$folder.userId", "$userId"] });
         let steps = [
             doc! { "$match": matching },
@@ -327,7 +331,7 @@ impl Files {
                 "depthField": "above",
                 "as": "folders",
             } },
-            doc! { "$match": { "$expr": { "$gte": [buried, of_others] } } },
+            doc! { "$match": { "$expr": { "$gte": [tombstoned, of_others] } } },
         ];
         let steps = steps.into_iter().chain(last);
         run(async { self.rows.aggregate(steps).with_type::<T>().await?.try_next().await }).await

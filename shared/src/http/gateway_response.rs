@@ -50,7 +50,7 @@ impl GatewayResponse {
 }
 
 /// Takes the bytes, so that they do not stand in memory beside all that is made of their base64.
-fn base64(kind: ContentKind) -> Result<Box<RawValue>, lambda_http::Error> {
+fn base64(bytes: Bytes) -> Result<Box<RawValue>, lambda_http::Error> {
     let length = bytes.len().div_ceil(3) * 4;
     let mut json = vec![b'"'; length + 2];
     Simd::standard(PAD).encode_slice(&bytes, &mut json[1..=length])?;

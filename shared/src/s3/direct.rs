@@ -27,7 +27,7 @@ impl Objects {
     }
 
     /// Whether the object is stored. S3 compares the bytes with their checksum, and stores no others.
-    pub(super) async fn put_directly(&self, key: &Key, kind: ContentKind, content_type: &str) -> bool {
+    pub(super) async fn put_directly(&self, key: &Key, bytes: Bytes, content_type: &str) -> bool {
         let checksum = STANDARD.encode(Sha256::digest(&bytes));
         let headers = [("content-type", content_type), ("x-amz-checksum-sha256", checksum.as_str())];
         match self.signer.url("PUT", key, &[], &headers, limits::DOWNLOAD_URL_TTL).await {
