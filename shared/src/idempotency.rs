@@ -1,5 +1,5 @@
-//! Requests that carry an `Idempotency-Key`, so that one that is sent again, because its answer was lost, makes nothing
-//! anew. Collection `requests`: one document for each, for a day.
+//! Requests with an `Idempotency-Key`: a retry after a lost answer creates nothing new. Collection `requests` has one
+//! document for each key, kept for a day.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use crate::{
     users::UserId,
 };
 
-/// Which request it is, and what it says.
+/// The key and the body digest of a request.
 pub struct IdempotentRequest {
     key: String,
-    /// See [`digest`].
+    /// The digest of the body: see [`digest`].
     body: String,
 }
 
@@ -44,21 +44,21 @@ impl IdempotentRequest {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {
-    /// Digest of the user and the key.
+    /// The digest of the user and the key.
     #[serde(rename = "_id")]
     id: String,
     body: String,
     file_id: ObjectId,
-    /// Whether it was answered. Its file may have been deleted since, and must not come back.
+    /// True once the request was answered. Its file may have been deleted since, and must not be created again.
     #[serde(default)]
     is_done: bool,
     created_at: DateTime,
 }
 
-/// A request that has been seen, now or before.
+/// An attempt at a request, the first or a later one.
 pub struct Attempt {
     id: String,
-    /// Of the file that it makes.
+    /// The id of the file that the request creates.
     pub file: FileId,
     pub is_done: bool,
 }
@@ -80,10 +80,10 @@ impl Idempotency {
         Self { rows: database.collection("requests"), indexed: Arc::default() }
     }
 
-    /// Remembers a request: the file that it is to make has the same id whenever it comes.
+    /// Stores a request. Every attempt at it creates the file under the same id.
     ///
     /// # Errors
-    /// `Unprocessable` if the key came before with another body.
+    /// `Unprocessable` if the key was used before with another body.
     pub async fn begin(&self, owner: UserId, request: IdempotentRequest) -> Result<Attempt> {
         self.indexed.get_or_try_init(|| self.ensure_index()).await?;
         let row = Row {
@@ -98,25 +98,25 @@ impl Idempotency {
             Err(error) if is_duplicate(&error) => {}
             Err(error) => return Err(error),
         }
-        let before = run(self.rows.find_one(doc! { "_id": &row.id })).await?;
-        // Gone between the two: a day has passed.
-        let before = before.ok_or_else(|| Error::Unavailable(anyhow::anyhow!("a request was forgotten just now")))?;
-        if before.body == row.body {
-            Ok(before.into())
+        let earlier = run(self.rows.find_one(doc! { "_id": &row.id })).await?;
+        // The document expired between the two calls: a day has passed.
+        let earlier = earlier.ok_or_else(|| Error::Unavailable(anyhow::anyhow!("a request was forgotten just now")))?;
+        if earlier.body == row.body {
+            Ok(earlier.into())
         } else {
             Err(Error::Unprocessable("This Idempotency-Key was used for another request"))
         }
     }
 
-    /// To be called before a request is answered.
+    /// Marks the request as answered. Call this before the answer is sent.
     pub async fn complete(&self, attempt: &Attempt) -> Result<()> {
         run(self.rows.update_one(doc! { "_id": &attempt.id }, doc! { "$set": { "isDone": true } })).await?;
         Ok(())
     }
 
     async fn ensure_index(&self) -> Result<()> {
-        let forgotten = IndexOptions::builder().expire_after(limits::IDEMPOTENCY_TTL).build();
-        let age = IndexModel::builder().keys(doc! { "createdAt": 1 }).options(forgotten).build();
+        let expiry = IndexOptions::builder().expire_after(limits::IDEMPOTENCY_TTL).build();
+        let age = IndexModel::builder().keys(doc! { "createdAt": 1 }).options(expiry).build();
         run(self.rows.create_index(age)).await?;
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! The ledger as the bucket sees it: which objects its rows account for. Read page by page, in the bucket's order and on
-//! an index, so that both can be compared whatever their size.
+//! The objects that the ledger's rows account for. They are read page by page, in the bucket's order and on an index,
+//! so that ledger and bucket can be compared at any size.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{Result, limits, mongo::run, paginate::paginate, s3::Key};
 
-/// What the keys of thumbnails begin with, and those of direct uploads.
+/// The prefixes of the keys of thumbnails and of direct uploads.
 const THUMBNAILS: &str = "thumbnails/";
 const UPLOADS: &str = "uploads/";
 
-/// Where the form of a direct upload lies, beside the key that its bytes are copied to.
+/// The suffix of the key that a form puts the bytes at, beside the upload's own key.
 const FORM: &str = "/form";
 
 /// An object that a row accounts for.
@@ -28,16 +28,16 @@ pub struct ExpectedObject {
     pub content: Expectation,
 }
 
-/// What a row says of an object.
+/// The expectation of a row about an object.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Expectation {
-    /// It may be there: the bytes of a row that is not visible yet or no longer, a thumbnail that may be made.
+    /// The object may exist: the content of an invisible row, or a thumbnail that may be made.
     Optional,
-    /// It is there, with so many bytes; `None` in a row that lacks the number, which nothing satisfies.
+    /// The object exists with this size; `None` in a row that lacks the number, which no object satisfies.
     Bytes(Option<u64>),
 }
 
-/// A row as far as it concerns the bucket; read whatever its fields hold, as a `Row` is.
+/// The fields of a row that concern the bucket. Like a `Row`, it can be read whatever the fields hold.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
@@ -47,7 +47,7 @@ struct Entry {
     key: Option<String>,
     #[serde(default, deserialize_with = "whole")]
     size: Option<i64>,
-    /// Whatever it is: only what has none is visible.
+    /// The state, of any type: only a row without a state is visible.
     #[serde(default)]
     state: Bson,
     #[serde(default, deserialize_with = "lenient")]
@@ -57,7 +57,7 @@ struct Entry {
 }
 
 impl Files {
-    /// Every object that a row accounts for, in the order of the keys' bytes, which is `MongoDB`'s order too.
+    /// Every object that a row accounts for, in the byte order of the keys, which is `MongoDB`'s order too.
     pub async fn expected_objects(&self) -> Result<impl Stream<Item = Result<ExpectedObject>>> {
         self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
         let bytes = |entry: Entry| stream::iter(entry.bytes().into_iter().map(Ok));
@@ -70,7 +70,7 @@ impl Files {
             .chain(self.by_key(THUMBNAILS, None).map_ok(bytes).try_flatten()))
     }
 
-    /// Whether a row accounts for an object there now.
+    /// Returns whether a row accounts for an object with this key now.
     pub async fn is_referenced(&self, key: &str) -> Result<bool> {
         let mut rows = vec![doc! { "key": key }];
         rows.extend(key.strip_suffix(FORM).map(|upload| doc! { "key": upload }));
@@ -79,19 +79,20 @@ impl Files {
         Ok(entries.iter().flat_map(Entry::expected_objects).any(|expected| expected.key == key))
     }
 
-    /// Whether a row still says the same.
+    /// Returns whether a row still has the same expectation.
     pub async fn is_unchanged(&self, expected: &ExpectedObject) -> Result<bool> {
         let entries = self.entries(doc! { "_id": expected.row.0 }, doc! {}).await?;
         Ok(entries.iter().flat_map(Entry::expected_objects).any(|now| now == *expected))
     }
 
-    /// Whether a row accounts for multipart uploads to `key` now.
+    /// Returns whether a row accounts for multipart uploads to `key` now.
     pub async fn expects_multipart(&self, key: &str) -> Result<bool> {
         let entries = self.entries(doc! { "key": key }, doc! {}).await?;
         Ok(entries.iter().any(Entry::expects_multipart))
     }
 
-    /// How many rows wait for the sweeper, and the first of them. One that does not say since when would wait for ever.
+    /// The number of rows that wait for the sweeper, and the first of them. A row without an expiry counts too, because
+    /// it would wait for ever.
     pub async fn stale(&self) -> Result<(u64, Vec<FileId>)> {
         let stale = doc! { "state": { "$exists": true }, "expiresAt": { "$not": { "$gte": DateTime::now() } } };
         let first = async {
@@ -101,11 +102,11 @@ impl Files {
         };
         let first = run(first).await?;
         let count = run(self.rows.count_documents(stale)).await?;
-        // The sweeper may have been there in between.
+        // The sweeper may have removed rows between the two queries.
         Ok((count.max(first.len() as u64), first))
     }
 
-    /// Rows with a key after `from` and, where it is given, before `to`.
+    /// Rows with a key after `from` and, if `to` is given, before `to`.
     fn by_key(&self, from: &'static str, to: Option<&'static str>) -> impl Stream<Item = Result<Entry>> {
         paginate(move |after: Option<String>| async move {
             let mut between = doc! { "$gt": after.as_deref().unwrap_or(from) };
@@ -137,7 +138,7 @@ fn projection() -> Document {
     doc! { "key": 1, "size": 1, "state": 1, "type": 1, "thumbnailFiles": 1 }
 }
 
-/// The image whose thumbnail would lie there.
+/// The image whose thumbnail would have this key.
 fn thumbnail_of(key: &str) -> Option<ObjectId> {
     let (id, _) = key.strip_prefix(THUMBNAILS)?.split_once('/')?;
     ObjectId::parse_str(id).ok()
@@ -174,7 +175,7 @@ impl Entry {
         ExpectedObject { key, row: FileId(self.id), content }
     }
 
-    /// Whether its bytes may come as a form or in parts.
+    /// True if the bytes of the row may come by a form or by a multipart upload.
     fn expects_multipart(&self) -> bool {
         !self.is_visible() && self.key.as_ref().is_some_and(|key| key.starts_with(UPLOADS))
     }
@@ -243,7 +244,7 @@ mod tests {
             (doc! { "type": "image" }, &possible[..]),
             (doc! { "type": "image", "state": "deleted", "thumbnailFiles": files.clone() }, &possible),
             (doc! { "type": "image", "thumbnails": "ready", "thumbnailFiles": files }, &ready),
-            // A width that was made once and is no longer.
+            // A width of an earlier version, which is not made any more.
             (
                 doc! { "type": "image", "thumbnailFiles": [made(1000, 3)] },
                 &[possible[0], ("thumbnails/ID/1000", Bytes(Some(3))), possible[1], possible[2]],

@@ -15,23 +15,23 @@ use crate::{
     users::{User, UserId},
 };
 
-/// A row with a tombstone, and all that goes with it.
+/// A row with a tombstone, and everything that is deleted with it.
 pub struct Tombstone {
     id: FileId,
     owner: UserId,
     key: Option<Key>,
-    /// Where its bytes may have begun to come to S3 in parts.
+    /// The key that parts may have been uploaded to.
     parts: Option<Key>,
-    /// The ticket that counts an upload which never became visible.
+    /// The ticket that counts the upload, if the upload never became visible.
     ticket: Option<TicketId>,
     is_folder: bool,
     is_image: bool,
-    /// Another attempt at making it may be under way.
+    /// True if another attempt may be creating the row.
     is_repeatable: bool,
 }
 
 impl Tombstone {
-    /// What there may be of it in the bucket.
+    /// The objects of the row that may be in the bucket.
     pub fn objects(&self) -> Vec<Key> {
         let mut keys: Vec<Key> = self.key.iter().cloned().collect();
         keys.extend(self.key.as_ref().filter(|key| key.is_of_upload()).map(Key::of_form));
@@ -41,22 +41,23 @@ impl Tombstone {
         keys
     }
 
-    /// Where parts may have come.
+    /// The key that may have multipart uploads.
     pub fn multipart_key(&self) -> Option<&Key> {
         self.parts.as_ref()
     }
 
-    /// The ticket that has to have its file back, and the upload that it counts.
+    /// The ticket to give the file back to, and the upload that it counted.
     pub fn ticketed(&self) -> Option<(TicketId, FileId)> {
         self.ticket.map(|ticket| (ticket, self.id))
     }
 }
 
 impl Tombstone {
-    /// A row with a tombstone, or why it cannot be read.
+    /// Reads a row with a tombstone, or returns why it cannot be read.
     ///
     /// # Errors
-    /// For a row that only a person can have made so. Its objects are not known, so that the row must not go.
+    /// The row has a form that only a person can have stored. Its objects are not known, so the row must not be
+    /// deleted.
     fn read(row: &RawDocument) -> Result<Self, &'static str> {
         let field = |name| row.get(name).ok().flatten().unwrap_or(RawBsonRef::Null);
         if !matches!(field("_id"), RawBsonRef::ObjectId(_)) {
@@ -89,19 +90,20 @@ fn set_tombstone() -> Document {
     doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } }
 }
 
-/// A tombstone for what may be pending, as a pipeline. A function may be about to put the bytes of a pending row under
-/// `files/`, and S3 tells nobody of an object there: so the row stays until they have come, and goes with them. Those
-/// under `uploads/` S3 tells the worker of, which deletes what no row asks for.
+/// An update pipeline that sets the tombstone of a row that may be pending. A function may be about to put the bytes of
+/// a pending row under `files/`, and S3 sends no message about objects there. So such a row stays until its bytes are
+/// stored, and is deleted with them. For objects under `uploads/` S3 sends a message to the worker, which deletes
+/// objects without a row.
 fn set_tombstone_of_upload() -> Vec<Document> {
     let is_pending = doc! { "$eq": ["$state", "pending"] };
-    // "0" is the character after "/". A comparison does not fail for a key that is no string, as functions of strings do.
+    // "0" is the character after "/". A comparison does not fail for a key that is no string, unlike string functions.
     let comes_through_a_function =
         doc! { "$and": [is_pending, { "$gte": ["$key", "files/"] }, { "$lt": ["$key", "files0"] }] };
     let expires_at = doc! { "$cond": [comes_through_a_function, from_now(limits::IN_FLIGHT_GRACE), DateTime::now()] };
     vec![doc! { "$set": { "state": "deleted", "expiresAt": expires_at } }]
 }
 
-/// A file, and the account of its owner, as both are at the same moment.
+/// A file and the account of its owner, both read at the same moment.
 pub struct WithOwner {
     pub file: File,
     /// The file's row, with the account in it.
@@ -109,8 +111,8 @@ pub struct WithOwner {
 }
 
 impl WithOwner {
-    /// The account without its password; `None` if its user is no more. It is read only where it is asked for: an account
-    /// that cannot be read hides no public file.
+    /// The account without its password; `None` if it does not exist any more. The account is parsed only here, so that
+    /// an account that cannot be read does not hide a public file.
     pub fn owner(&self) -> Result<Option<User>> {
         #[derive(Deserialize)]
         struct Owner {
@@ -124,12 +126,12 @@ fn read<T: DeserializeOwned>(row: &RawDocument) -> Result<T> {
     deserialize_from_slice(row.as_bytes()).map_err(|error| Error::Internal(error.into()))
 }
 
-/// How deep a folder is, and whether it is one.
+/// The level of a row, and whether it is a folder.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Position {
     pub is_folder: bool,
-    /// 1 in the root, one more for each folder above it, and never more than [`limits::MAX_FOLDER_DEPTH`].
+    /// The level: 1 in the root, one more for each folder above, never more than [`limits::MAX_FOLDER_DEPTH`].
     pub level: u32,
 }
 
@@ -146,18 +148,19 @@ impl Files {
         if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
-    /// Deletes everything that somebody has.
+    /// Sets a tombstone on every row of a user.
     pub async fn tombstone_all(&self, UserId(owner): UserId) -> Result<()> {
         let theirs = doc! { "userId": owner, "state": { "$ne": "deleted" } };
         run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.update_many(theirs, set_tombstone_of_upload())).await?;
         Ok(())
     }
 
-    /// Makes an upload one that will never be visible. `None` if it is visible already, or gone.
+    /// Sets the tombstone of a pending upload, which then never becomes visible. `None` if the upload is visible
+    /// already, or deleted.
     pub async fn tombstone(&self, pending: &Pending) -> Result<Option<Tombstone>> {
         let done =
             run(self.rows.find_one_and_update(still_pending(pending.file.id), set_tombstone_of_upload())).await?;
-        // What was not visible has no thumbnails.
+        // A row that was never visible has no thumbnails.
         Ok(done.map(|row| Tombstone { is_image: false, ..row.into() }))
     }
 
@@ -195,11 +198,11 @@ impl Files {
         }
     }
 
-    /// Rows with a tombstone whose time is over, and uploads past their grace period, which have one from here on; as they
-    /// are stored.
+    /// Stored rows with a tombstone whose time is over, and uploads past their grace period, which get their tombstone
+    /// here.
     async fn expired(&self) -> Result<Vec<RawDocumentBuf>> {
         let rows = self.rows.clone_with_type::<RawDocumentBuf>();
-        // Both states by name: so the index gives the rows in the order of their times, and nothing is sorted.
+        // The filter names both states, so that the index returns the rows in the order of their times, without a sort.
         let expired = doc! { "state": { "$in": ["pending", "deleted"] }, "expiresAt": { "$lte": DateTime::now() } };
         let find = rows.find(expired.clone()).projection(not_needed()).sort(doc! { "expiresAt": 1 });
         let found: Vec<RawDocumentBuf> =
@@ -207,13 +210,14 @@ impl Files {
         if found.iter().all(|row| matches!(row.get("state"), Ok(Some(RawBsonRef::String("deleted"))))) {
             return Ok(found);
         }
-        // From here on no upload among them can finish. No attempt at one is under way: it would have begun its time anew.
+        // After this update none of these uploads can finish. No attempt at one is running: it would have started the
+        // grace period again.
         let ids: Vec<Bson> = found.iter().map(|row| id(row)).collect();
         let mut still = expired;
         still.extend(doc! { "_id": { "$in": &ids }, "state": "pending" });
         let tombstoned = doc! { "$set": { "state": "deleted" }, "$unset": { "isRepeatable": "" } };
         run(self.rows.update_many(still, tombstoned)).await?;
-        // One of them may have been finished in between.
+        // One of the uploads may have finished before the update.
         let tombstoned = doc! { "_id": { "$in": ids }, "state": "deleted" };
         run(async { rows.find(tombstoned).projection(not_needed()).await?.try_collect().await }).await
     }
@@ -240,10 +244,11 @@ impl Files {
         Ok(())
     }
 
-    /// Deletes what has come into a folder that has gone meanwhile: the sweeper may have been there before.
+    /// Sets the tombstone of a row whose folder was deleted meanwhile, because the sweeper may have purged that folder
+    /// already.
     ///
     /// # Errors
-    /// `Parent not found` if it was so.
+    /// `Parent not found` if the folder was deleted.
     pub(super) async fn check_parent_exists(&self, parent: Parent, id: FileId) -> Result<()> {
         let Parent::Folder(FileId(folder)) = parent else { return Ok(()) };
         if self.is_reachable(doc! { "_id": folder }).await? {
@@ -253,12 +258,12 @@ impl Files {
         Err(Error::Invalid("Parent not found"))
     }
 
-    /// Whether there is such a folder, and no tombstone on it or above it.
+    /// Returns whether the folder exists, without a tombstone on it or above it.
     async fn is_reachable(&self, folder: Document) -> Result<bool> {
         Ok(self.position(folder).await?.is_some())
     }
 
-    /// The position of the row that this matches, unless there is a tombstone on it or above it.
+    /// The position of the matching row, unless there is a tombstone on it or above it.
     pub(super) async fn position(&self, matching: Document) -> Result<Option<Position>> {
         let position = doc! {
             "_id": 0, "isFolder": { "$eq": ["$type", "folder"] }, "level": { "$add": [{ "$size": "$folders" }, 1] },
@@ -266,7 +271,7 @@ impl Files {
         self.find_reachable(matching, [doc! { "$project": position }]).await
     }
 
-    /// Whether there is a tombstone of this owner's on a folder or above it.
+    /// Returns whether there is a tombstone of this owner's on a folder or above it.
     pub(super) async fn is_deleted(&self, UserId(owner): UserId, folder: ObjectId) -> Result<bool> {
         let folder = doc! { "_id": folder, "userId": owner };
         if self.is_reachable(folder.clone()).await? {
@@ -275,12 +280,12 @@ impl Files {
         Ok(run(self.rows.find_one(folder)).await?.is_some())
     }
 
-    /// The row that this matches, unless there is a tombstone on it or above it.
+    /// The matching row, unless there is a tombstone on it or above it.
     pub(super) async fn reachable(&self, matching: Document) -> Result<Option<Row>> {
         self.find_reachable(matching, [doc! { "$unset": "folders" }]).await
     }
 
-    /// The same of a file, with the account of its owner.
+    /// The matching file with the account of its owner, unless there is a tombstone on it or above it.
     pub(super) async fn reachable_with_owner(&self, matching: Document) -> Result<Option<WithOwner>> {
         let owner = doc! { "from": "users", "localField": "userId", "foreignField": "_id", "as": "owner" };
         let unset = doc! { "$unset": ["folders", "owner.password"] };
@@ -292,25 +297,26 @@ impl Files {
         Ok(Some(WithOwner { file: file.into(), row }))
     }
 
-    /// The same of the file that it is or will be.
+    /// The matching file or upload, unless there is a tombstone on it or above it.
     pub(super) async fn file_or_upload(&self, matching: Document) -> Result<FileOrUpload> {
         self.reachable(matching).await?.ok_or(Error::NotFound)?.try_into()
     }
 
-    /// The first row that this matches, with the folders above it and then what the `last` steps make of it, unless there is a
-    /// tombstone on it or above it.
+    /// The first matching row, with the folders above it, after the `last` steps of the pipeline; `None` if there is a
+    /// tombstone on the row or above it.
     ///
-    /// A folder of another user, which the original allowed as a parent, ends the way up: what lies in it does not go with
-    /// the folder, nor with one above it. Nothing can be made below [`limits::MAX_FOLDER_DEPTH`] levels; where older rows are deeper,
-    /// the way up ends after as many, so that no read takes long. What is so deep can be read and deleted as anything else,
-    /// but a tombstone further up hides it only when the sweeper, which goes down level by level, has come near enough.
+    /// A folder of another user, which the original allowed as a parent, ends the walk up: its content is not deleted
+    /// with this folder, nor with one above it. Nothing can be created below [`limits::MAX_FOLDER_DEPTH`] levels. Older
+    /// rows may be deeper; for these the walk ends after as many levels, so that no read takes long. A row that is so
+    /// deep can be read and deleted like any other. But a tombstone further up hides the row only when the sweeper,
+    /// which goes down level by level, has come near enough.
     async fn find_reachable<T>(&self, matching: Document, last: impl IntoIterator<Item = Document>) -> Result<Option<T>>
     where
         T: DeserializeOwned + Send + Sync + Unpin,
     {
-        // What lies in the root has no way up: nothing is looked for where the lookup begins with nothing.
+        // A row in the root has no folders above it: the lookup starts with an empty list and finds nothing.
         let folder = doc! { "$cond": [{ "$eq": [{ "$type": "$parentId" }, "objectId"] }, "$parentId", []] };
-        // The lowest of the folders that are so, in levels above the row.
+        // The lowest folder for which the condition holds, in levels above the row.
         let lowest = |are: Document| {
             let levels = doc! { "$filter": { "input": "$folders", "as": "folder", "cond": are } };
             let levels = doc! { "$map": { "input": levels, "as": "folder", "in": "$$folder.above" } };
@@ -326,7 +332,7 @@ impl Files {
                 "startWith": folder,
                 "connectFromField": "parentId",
                 "connectToField": "_id",
-                // Counts from 0, the folder that the row lies in: so a row at the last level sees all that are above it.
+                // The depth counts from 0, the folder of the row, so a row at the last level sees all folders above it.
                 "maxDepth": limits::MAX_FOLDER_DEPTH - 2,
                 "depthField": "above",
                 "as": "folders",
@@ -338,7 +344,7 @@ impl Files {
     }
 }
 
-/// A sweep has no use for these, and they may be long.
+/// Fields that a sweep does not need, and that may be long.
 fn not_needed() -> Document {
     doc! { "name": 0, "thumbnailFiles": 0, "thumbnailError": 0 }
 }
