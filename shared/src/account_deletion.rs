@@ -28,7 +28,7 @@ use crate::{
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {
-    /// The user's.
+    /// The id of the user.
     #[serde(rename = "_id")]
     id: ObjectId,
     noted_at: DateTime,

@@ -1,4 +1,4 @@
-//! Who is asking: tokens, kept in Redis by their SHA-256 for a day, and for each user a list of them.
+//! Sessions: Redis keeps each token by its SHA-256 for a day, and a list of the sessions of each user.
 
 use std::{
     fmt::Write,
@@ -25,7 +25,7 @@ use crate::{
     users::{User, UserId, Users},
 };
 
-/// A session's secret, as the client holds it. Not `Debug`: it must not reach a log.
+/// The secret of a session, as the client holds it. Not `Debug`, because it must not reach a log.
 pub struct Token(String);
 
 impl Token {
@@ -35,34 +35,34 @@ impl Token {
         Ok(Self(URL_SAFE_NO_PAD.encode(secret)))
     }
 
-    /// `X-Token`, or else `Authorization: Bearer`.
+    /// The token in `X-Token`, or else in `Authorization: Bearer`.
     fn of(headers: &HeaderMap) -> Option<Self> {
         let bearer = || {
             let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         };
-        // Some clients always send the header. Without a value it counts as absent.
+        // Some clients always send the header. A header without a value counts as absent.
         let token = headers.get("x-token").and_then(|token| token.to_str().ok()).filter(|token| !token.is_empty());
         token.or_else(bearer).filter(|token| !token.is_empty()).map(|token| Self(token.to_owned()))
     }
 
-    /// What Redis knows it by, so that who reads Redis cannot take part in a session.
+    /// The key in Redis: a digest, so that a reader of Redis cannot take over a session.
     pub(crate) fn digest(&self) -> String {
         sha256_hex(self.0.as_bytes())
     }
 
-    /// The id of its session, as in [`Session::id`].
+    /// The id of the session, as in [`Session::id`].
     pub(crate) fn session(&self) -> String {
         id_of(&self.digest()).to_owned()
     }
 
-    /// What the client is given, once.
+    /// The token for the client, sent once.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 }
 
-/// The sessions, and with them the accounts: a session is worth nothing without its user.
+/// The sessions. They need the accounts, because a session without an account is not valid.
 #[derive(Clone)]
 pub struct Sessions {
     redis: Redis,
@@ -74,7 +74,7 @@ impl Sessions {
         Self { redis, users }
     }
 
-    /// Opens a session. Older ones of the user stay, but for those beyond [`limits::MAX_SESSIONS`].
+    /// Opens a session. Older sessions of the user stay, except those beyond [`limits::MAX_SESSIONS`].
     pub async fn open(&self, user: UserId, permit: LoginPermit) -> Result<Token> {
         let token = Token::random()?;
         let (digest, index, seconds) = (token.digest(), index(user), limits::SESSION_TTL.as_secs());
@@ -83,9 +83,10 @@ impl Sessions {
         commands.atomic().set_ex(key(&digest), user.0.to_hex(), seconds).ignore();
         commands.zrembyscore(&index, "-inf", now - CLOCK_SKEW_MS).ignore();
         commands.zadd(&index, digest, now + lifetime()).ignore();
-        // It lasts as long as the youngest session.
+        // The list lasts as long as the newest session.
         commands.expire(&index, i64::try_from(seconds).unwrap_or(i64::MAX)).ignore();
-        // The sessions beyond the limit, at most as many again: a list from before the limit shrinks with each login.
+        // Reads the sessions beyond the limit, at most as many as the limit: a list from before the limit shrinks with
+        // each login.
         commands.zrevrange(&index, limits::MAX_SESSIONS, limits::MAX_SESSIONS + MOST_LISTED);
         permit.remember(&mut commands);
         let (beyond,): (Vec<String>,) = self.redis.query_all(&commands).await?;
@@ -97,12 +98,12 @@ impl Sessions {
         Ok(token)
     }
 
-    /// Ends one session, and no other.
+    /// Ends one session only.
     pub async fn end(&self, user: UserId, token: &Token) -> Result<()> {
         self.end_some(user, &[token.digest()]).await
     }
 
-    /// Ends the session that its user calls so. `NotFound` if none of theirs is.
+    /// Ends the session with this id. `NotFound` if the user has no such session.
     pub async fn end_by_id(&self, user: UserId, id: &SessionId) -> Result<()> {
         let sessions = self.of(user).await?;
         let session = sessions.into_iter().find(|session| session.id() == id.0).ok_or(Error::NotFound)?;
@@ -148,7 +149,7 @@ impl Sessions {
         if listed.is_empty() {
             return Ok(Vec::new());
         }
-        // What the list says may have gone without it: expired by the clock of Redis, or evicted.
+        // A listed session may be gone: expired by the clock of Redis, or evicted.
         let keys: Vec<String> = listed.iter().map(|(digest, _)| key(digest)).collect();
         let users: Vec<Option<String>> = self.redis.query(Cmd::mget(keys)).await?;
         let theirs = user.0.to_hex();
@@ -156,23 +157,23 @@ impl Sessions {
         Ok(open.map(|((digest, expires_at), _)| Session { digest, expires_at }).collect())
     }
 
-    /// Whose session it is.
+    /// The user of the session.
     ///
     /// # Errors
-    /// `Unauthorized` for a token that is unknown, expired, of a user who is no more, or of a session that the user has ended
-    /// with all others.
+    /// `Unauthorized` for a token that is unknown or expired, whose user has no account any more, or whose session the
+    /// user has ended together with all others.
     pub async fn user(&self, token: &Token) -> Result<User> {
         let stored = self.stored(token).await?;
         stored.verify(self.users.with_id(stored.user).await?)
     }
 
-    /// Whose session it is as far as Redis knows.
+    /// The session as Redis has it; the account is not checked.
     ///
     /// # Errors
     /// `Unauthorized` for a token that is unknown or expired.
     async fn stored(&self, token: &Token) -> Result<StoredSession> {
         let key = key(&token.digest());
-        // A session is never prolonged, so its time to live tells when it was opened.
+        // A session is never prolonged, so its remaining lifetime tells when it was opened.
         let (id, left): (Option<String>, i64) = self.redis.query_all(pipe().get(&key).pttl(&key)).await?;
         let id = id.and_then(|hex| hex.parse().ok()).ok_or(Error::Unauthorized)?;
         let opened_at = DateTime::from_millis(DateTime::now().timestamp_millis() - lifetime() + left);
@@ -180,10 +181,10 @@ impl Sessions {
     }
 }
 
-/// What Redis says of a session. Whether the user is still there, and has not ended the session, the account says.
+/// A session as Redis has it. Only the account tells whether the user still exists and has not ended the session.
 struct StoredSession {
     user: UserId,
-    /// As in [`Session::id`].
+    /// The id, as in [`Session::id`].
     session: String,
     opened_at: DateTime,
 }
@@ -195,21 +196,21 @@ impl StoredSession {
     }
 }
 
-/// A session as its user may see it: nothing of it opens one.
+/// A session as its user may see it. It holds no secret, so it opens nothing.
 pub struct Session {
     digest: String,
-    /// Milliseconds since 1970.
+    /// The expiry, in milliseconds since 1970.
     expires_at: i64,
 }
 
 impl Session {
-    /// The digest's first 24 digits: as long as any other id, and of no use to who would find the rest.
+    /// The first 24 digits of the digest. They are as long as any other id, and do not reveal the rest.
     pub fn id(&self) -> &str {
         id_of(&self.digest)
     }
 
     pub fn created_at(&self) -> DateTime {
-        // No session is prolonged.
+        // A session is never prolonged.
         DateTime::from_millis(self.expires_at - lifetime())
     }
 
@@ -222,7 +223,7 @@ impl Session {
     }
 }
 
-/// What a user calls a session: the `{id}` of a route.
+/// The id of a session in a route: `{id}`.
 pub struct SessionId(String);
 
 impl<S: Send + Sync> FromRequestParts<S> for SessionId {
@@ -234,13 +235,13 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionId {
     }
 }
 
-/// Index of the last one in a list of [`limits::MAX_SESSIONS`].
+/// The last index in a list of [`limits::MAX_SESSIONS`].
 const MOST_LISTED: isize = limits::MAX_SESSIONS - 1;
 
-/// Milliseconds by which our clock may be ahead of that of Redis: what is open there must be on the list.
+/// Tolerated clock skew against Redis: a live session must never be pruned from its user's list.
 const CLOCK_SKEW_MS: i64 = 60_000;
 
-/// In milliseconds.
+/// The lifetime of a session, in milliseconds.
 fn lifetime() -> i64 {
     i64::try_from(limits::SESSION_TTL.as_millis()).unwrap_or(i64::MAX)
 }
@@ -249,12 +250,12 @@ fn id_of(digest: &str) -> &str {
     digest.get(..24).unwrap_or_default()
 }
 
-/// Where Redis has the user of a session.
+/// The key of a session in Redis. Its value is the user's id.
 fn key(digest: &str) -> String {
     format!("auth_{digest}")
 }
 
-/// Where Redis lists a user's sessions: their digests, by when they expire.
+/// The key of a user's list of sessions in Redis: a sorted set of digests by expiry.
 fn index(UserId(user): UserId) -> String {
     format!("sessions_{}", user.to_hex())
 }
@@ -268,18 +269,18 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex
 }
 
-/// The connection to Redis; it connects when first used and again whenever it broke.
+/// The connection to Redis. It connects when first used, and again whenever the connection broke.
 #[derive(Clone)]
 pub struct Redis {
     client: Client,
     settings: AsyncConnectionConfig,
-    /// The connection that answered last.
+    /// The last connection that answered.
     connection: Arc<Mutex<Option<MultiplexedConnection>>>,
 }
 
 impl Redis {
     /// # Errors
-    /// A URL that has no meaning.
+    /// The URL is malformed.
     pub fn connect(config: &Config) -> anyhow::Result<Self> {
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(limits::REDIS_TIMEOUT))
@@ -295,7 +296,7 @@ impl Redis {
         Ok(Self { client: client.context("REDIS_URL")?, settings, connection: Arc::default() })
     }
 
-    /// Whether Redis answers.
+    /// Returns whether Redis answers.
     pub async fn ping(&self) -> bool {
         matches!(
             timeout(limits::STATUS_TIMEOUT, self.with_retry::<(String,)>(pipe().add_command(Cmd::ping()))).await,
@@ -308,7 +309,7 @@ impl Redis {
         Ok(answer)
     }
 
-    /// Several commands with one answer, in the time of one.
+    /// Sends several commands in one round trip.
     pub(crate) async fn query_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T> {
         match timeout(limits::REDIS_TIMEOUT, self.with_retry(commands)).await {
             Ok(answer) => Ok(answer?),
@@ -316,8 +317,8 @@ impl Redis {
         }
     }
 
-    /// A connection that was lost while this instance slept is found dead only by using it: it breaks, or nothing comes
-    /// back. Then the commands are sent again on a new one. All of ours may be.
+    /// A connection that was lost while this instance slept is found dead only by using it: it breaks, or no answer
+    /// comes. Then the commands are sent again on a new connection. All of our commands may be sent twice.
     async fn with_retry<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
         let before = self.connection.lock().await.clone();
         if let Some(connection) = before {
@@ -330,7 +331,7 @@ impl Redis {
         self.once(commands, connection).await
     }
 
-    /// A connection that works is kept for the next commands.
+    /// Sends the commands once. A connection that works is kept for the next commands.
     async fn once<T: FromRedisValue>(
         &self,
         commands: &Pipeline,
@@ -344,12 +345,12 @@ impl Redis {
     }
 }
 
-/// Whether there was no answer, not even a refusal.
+/// True if there was no answer, not even an error of Redis.
 fn is_lost<T>(outcome: &RedisResult<T>) -> bool {
     outcome.as_ref().is_err_and(RedisError::is_io_error)
 }
 
-/// Where a request's user is left for its log line.
+/// The user of a request, for its log line.
 #[derive(Clone, Default)]
 pub struct LogUser(pub Arc<OnceLock<UserId>>);
 
@@ -390,8 +391,8 @@ where
     }
 }
 
-/// Somebody whose session Redis knows. Their account has not been looked at: who looks at it together with something else
-/// saves a question to MongoDB.
+/// A user whose session is in Redis, but whose account has not been checked. A handler that reads the account together
+/// with something else saves a query to MongoDB.
 pub struct UnverifiedUser {
     stored: StoredSession,
     users: Users,
@@ -399,7 +400,7 @@ pub struct UnverifiedUser {
 }
 
 impl UnverifiedUser {
-    /// Who they are, if they are who they claim to be.
+    /// The id of the user, if the session is valid.
     pub fn id(&self) -> UserId {
         self.stored.user
     }
@@ -407,7 +408,7 @@ impl UnverifiedUser {
     /// Checks the session against the account that [`Self::id`] has now.
     ///
     /// # Errors
-    /// `Unauthorized` if there is no such account, or its user has ended the session.
+    /// `Unauthorized` if the account does not exist, or its user has ended the session.
     pub fn verify(&self, account: Option<User>) -> Result<()> {
         let user = self.stored.verify(account)?;
         if let Some(seen) = &self.seen {
@@ -416,10 +417,10 @@ impl UnverifiedUser {
         Ok(())
     }
 
-    /// Looks for the account by itself.
+    /// Reads the account and checks the session against it.
     ///
     /// # Errors
-    /// Those of [`Self::verify`].
+    /// The errors of [`Self::verify`].
     pub async fn verify_by_lookup(&self) -> Result<()> {
         self.verify(self.users.with_id(self.stored.user).await?)
     }
@@ -438,7 +439,7 @@ where
     }
 }
 
-/// Somebody who need not say who they are: asked only where it matters.
+/// A user who may be anonymous. Redis is asked only where the user matters.
 pub struct Viewer {
     token: Option<Token>,
     sessions: Sessions,
@@ -446,7 +447,7 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// Who the viewer claims to be; `None` without a token, or with one that Redis does not know.
+    /// The user of the viewer's token, not verified; `None` without a token, or if Redis does not know the token.
     pub async fn unverified(self) -> Result<Option<UnverifiedUser>> {
         let Some(token) = &self.token else { return Ok(None) };
         match self.sessions.stored(token).await {
