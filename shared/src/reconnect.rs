@@ -1,8 +1,8 @@
-//! Connections that were lost in silence.
+//! Detection of connections that were lost without a notice.
 //!
-//! Lambda freezes an instance between two events. Meanwhile what lies between the instance and a store, or AWS itself, may
-//! drop its connections, and neither end is told: what is sent on such a connection is answered by nobody, not even by a
-//! reset. So after a silence nothing is sent on a connection of which it is not known that it still works.
+//! Lambda freezes an instance between two events. Meanwhile the network between the instance and a store, or AWS
+//! itself, may drop its connections without telling either end. A request on such a connection gets no answer, not even
+//! a reset. So after an idle time no request is sent on a connection that is not known to work.
 
 use std::{
     sync::Arc,
@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::{Config, limits};
 
-/// Something with connections to the stores. It is made again where they were lost.
+/// A value with connections to the stores. It is created again if these connections were lost.
 pub struct Reconnecting<'a, T, F> {
     config: &'a Config,
     connect: F,
@@ -22,7 +22,7 @@ pub struct Reconnecting<'a, T, F> {
 
 struct Current<T> {
     value: Arc<T>,
-    /// When the last event came.
+    /// The time of the last event.
     used: Clocks,
 }
 
@@ -32,13 +32,13 @@ where
     Connecting: Future<Output = anyhow::Result<T>>,
 {
     /// # Errors
-    /// Those of `connect`.
+    /// The errors of `connect`.
     pub async fn new(config: &'a Config, connect: F) -> anyhow::Result<Self> {
         let value = Arc::new(connect(config).await?);
         Ok(Self { config, connect, current: Mutex::new(Current { value, used: Clocks::now() }) })
     }
 
-    /// To be called once for each event, before anything else.
+    /// Returns the value, with working connections. Call this once for each event, before anything else.
     pub async fn get(&self) -> Arc<T> {
         let mut current = self.current.lock().await;
         let silence = Clocks::now().since(&current.used);
@@ -57,7 +57,8 @@ where
     }
 }
 
-/// By two clocks: the monotonic one may stand still while the instance is frozen, and the wall clock may be set back.
+/// A time by two clocks: the monotonic clock may stand still while the instance is frozen, and the wall clock may be
+/// set back.
 struct Clocks {
     monotonic: Instant,
     wall: SystemTime,
@@ -68,7 +69,7 @@ impl Clocks {
         Self { monotonic: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// The longer of the two times.
+    /// The longer of the two elapsed times.
     fn since(&self, earlier: &Self) -> Duration {
         let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
         wall.max(self.monotonic.saturating_duration_since(earlier.monotonic))

@@ -1,4 +1,4 @@
-//! What the bucket says that it holds.
+//! Listings of the bucket.
 
 use aws_sdk_s3::types::{EncodingType, Object};
 use futures_util::Stream;
@@ -7,11 +7,12 @@ use percent_encoding::percent_decode_str;
 use super::Objects;
 use crate::{Result, paginate::paginate};
 
-/// An object as the bucket lists it. Its key may be any text, for anybody with the right may have put it there.
+/// An object in a listing of the bucket. Its key may be any text, because anybody with the permission may have put the
+/// object there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObjectSummary {
     pub key: String,
-    /// In bytes.
+    /// The size, in bytes.
     pub size: u64,
 }
 
@@ -23,7 +24,7 @@ pub struct MultipartUpload {
 }
 
 impl Objects {
-    /// Everything in the bucket, in the order of the keys' bytes.
+    /// All objects of the bucket, in the order of the keys' bytes.
     pub fn list_objects(&self) -> impl Stream<Item = Result<ObjectSummary>> {
         paginate(move |token| async move {
             let list = self.s3.list_objects_v2().bucket(&self.bucket).encoding_type(EncodingType::Url);
@@ -35,8 +36,8 @@ impl Objects {
         })
     }
 
-    /// The object at `key`, if there is one. It is looked for in the list, where it is the first of all that begin with
-    /// its key, because that takes no right to read it.
+    /// The object at `key`, if there is one. The object is looked up in a listing, where it is the first of all objects
+    /// whose keys begin with `key`, because a listing needs no permission to read the object.
     pub async fn summary(&self, key: &str) -> Result<Option<ObjectSummary>> {
         let list = self.s3.list_objects_v2().bucket(&self.bucket).encoding_type(EncodingType::Url);
         let page = list.prefix(key).max_keys(1).send().await?;
@@ -58,7 +59,7 @@ impl Objects {
                 let uploads = page.uploads.unwrap_or_default().into_iter().filter_map(|upload| {
                     Some(MultipartUpload { key: plain(upload.key?, encoding.as_ref()), upload_id: upload.upload_id? })
                 });
-                // On the last page the marks may be there and empty.
+                // On the last page the markers may be present and empty.
                 let more = page.is_truncated == Some(true);
                 let mark = page.next_key_marker.zip(page.next_upload_id_marker).filter(|_| more);
                 Ok((uploads.collect(), mark.map(|(key, upload_id)| (plain(key, encoding.as_ref()), upload_id))))
@@ -71,7 +72,7 @@ fn summary_of(object: Object, encoding: Option<&EncodingType>) -> Option<ObjectS
     Some(ObjectSummary { key: plain(object.key?, encoding), size: object.size?.unsigned_abs() })
 }
 
-/// A key as it is. S3 is asked to encode keys, because XML cannot hold them all.
+/// Decodes a listed key. S3 is asked to encode keys, because XML cannot hold every character.
 fn plain(key: String, encoding: Option<&EncodingType>) -> String {
     match encoding {
         Some(EncodingType::Url) => percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned(),

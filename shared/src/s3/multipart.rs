@@ -1,4 +1,4 @@
-//! Objects that are put in parts: S3's multipart uploads.
+//! S3's multipart uploads.
 
 use aws_sdk_s3::{
     Config,
@@ -14,38 +14,39 @@ use crate::{Error, Result, limits};
 
 /// A part that S3 has.
 pub struct Part {
-    /// From 1.
+    /// The part number, from 1.
     pub number: u16,
-    /// In bytes.
+    /// The size, in bytes.
     pub size: u64,
-    /// In quotes.
+    /// The `ETag`, in quotes.
     pub etag: String,
 }
 
-/// How large the parts of a file of this size are, but for the last: so that no more are needed than S3 takes.
+/// The size of every part but the last, for a file of this size: large enough that no more parts are needed than S3
+/// takes.
 pub fn part_size(size: u64) -> u64 {
     const MIB: u64 = 1 << 20;
     let least = size.div_ceil(limits::MAX_PARTS.into()).div_ceil(MIB) * MIB;
     least.max(limits::PART_BYTES)
 }
 
-/// How many parts a file of at most so many bytes can have. A client sends one part of a file without bytes.
+/// The most parts that a file of at most `max_bytes` can have. A client sends one part of an empty file.
 pub fn most_parts(max_bytes: u64) -> u64 {
     max_bytes.div_ceil(limits::MIN_PART_BYTES).clamp(1, limits::MAX_PARTS.into())
 }
 
 impl Objects {
-    /// Begins an upload by parts; its id.
+    /// Creates a multipart upload, and returns its id.
     pub async fn create_multipart_upload(&self, key: &Key, content_type: &str) -> Result<String> {
         let create = self.s3.create_multipart_upload().bucket(&self.bucket).key(key.as_str());
         let upload = create.content_type(content_type).send().await?;
         upload.upload_id.ok_or_else(|| Error::Unavailable(anyhow::anyhow!("S3 gave no upload id")))
     }
 
-    /// The parts that have come, by their numbers.
+    /// The uploaded parts, by number.
     ///
     /// # Errors
-    /// `NotFound` if there is no such upload, any more or yet.
+    /// `NotFound` if the upload does not exist yet or any more.
     pub async fn list_parts(&self, key: &Key, upload_id: &str) -> Result<Vec<Part>> {
         let list = async {
             let (mut parts, mut after) = (Vec::new(), None::<String>);
@@ -71,27 +72,28 @@ impl Objects {
         timeout(limits::LIST_PARTS_TIMEOUT, list).await.map_err(|_| Error::timeout("S3"))?
     }
 
-    /// Makes an object of parts. `NotFound` if there is no such upload any more, perhaps because it was done before.
+    /// Completes a multipart upload. `NotFound` if the upload does not exist any more, perhaps because it was completed
+    /// before.
     pub async fn complete_multipart_upload(&self, key: &Key, upload_id: &str, parts: &[Part]) -> Result<()> {
         let parts =
             parts.iter().map(|part| CompletedPart::builder().part_number(part.number.into()).e_tag(&part.etag).build());
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
-        let join = self.s3.complete_multipart_upload().bucket(&self.bucket).key(key.as_str()).upload_id(upload_id);
+        let complete = self.s3.complete_multipart_upload().bucket(&self.bucket).key(key.as_str()).upload_id(upload_id);
         let patience = TimeoutConfig::builder().operation_timeout(limits::COMPLETE_MULTIPART_TIMEOUT).build();
         let patient = Config::builder().timeout_config(patience);
-        match join.multipart_upload(parts).customize().config_override(patient).send().await {
+        match complete.multipart_upload(parts).customize().config_override(patient).send().await {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some("NoSuchUpload") => Err(Error::NotFound),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Gives up every upload by parts under this key, and what had come of it.
+    /// Aborts every multipart upload to this key, and so deletes its parts.
     pub async fn abort_multipart_uploads(&self, key: &Key) -> Result<()> {
         self.abort_multipart_uploads_of(vec![key.clone()]).await
     }
 
-    /// The same under many keys.
+    /// Aborts every multipart upload to these keys.
     pub async fn abort_multipart_uploads_of(&self, keys: Vec<Key>) -> Result<()> {
         let begun = stream::iter(keys).map(|key| Box::pin(self.uploads_under(key)));
         let begun = begun.flatten_unordered(limits::ABORTED_AT_ONCE);
@@ -100,12 +102,12 @@ impl Objects {
         begun.try_for_each_concurrent(limits::ABORTED_AT_ONCE, abort).await
     }
 
-    /// The uploads by parts under a key. What S3 lists only begins with it.
+    /// The multipart uploads to a key. S3's listing also has keys that only begin with this key.
     fn uploads_under(&self, key: Key) -> impl Stream<Item = Result<MultipartUpload>> {
         self.list_multipart_uploads(key.as_str()).try_filter(move |upload| future::ready(upload.key == key.as_str()))
     }
 
-    /// Gives up one upload by parts; one that is not there is given up already.
+    /// Aborts one multipart upload. A missing upload counts as aborted.
     pub async fn abort_multipart_upload(&self, key: &str, upload_id: &str) -> Result<()> {
         let abort = self.s3.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload_id);
         match abort.send().await {
