@@ -138,8 +138,8 @@ fn within(total: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(limits::AWS_CONNECT_TIMEOUT).operation_timeout(total).build()
 }
 
-/// Forbids a retry if the certificate of the other side is refused. It would be refused again, and in the end the error
-/// would only name the timeout.
+/// Forbids a retry if the certificate of the other side is refused. A retry would be refused too, and in the end the
+/// error would only name the timeout.
 #[derive(Debug)]
 struct RefusedCertificates;
 
@@ -165,7 +165,7 @@ fn is_refusal(error: &(dyn Error + 'static)) -> bool {
         || error.source().is_some_and(is_refusal)
 }
 
-/// The HTTP client of all SDK clients, and of the requests to S3 that are sent without an SDK. It owns their
+/// The HTTP client of all SDK clients, and of the requests to S3 that are sent without an SDK. The client owns their
 /// connections, and can drop them.
 #[derive(Clone, Debug)]
 pub(crate) struct Connections {

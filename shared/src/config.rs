@@ -44,10 +44,10 @@ pub struct Config {
     /// aborts its multipart upload as well.
     pub direct_upload_grace: Duration,
     /// The time that thumbnails may be due before the sweeper sends their job again: `THUMBNAIL_GRACE`, seconds,
-    /// default 900. It is longer than the queue's own retries take to begin.
+    /// default 900; longer than the queue's own retries take to begin.
     pub thumbnail_grace: Duration,
     /// The time after which a job comes again that failed, or whose worker died, counted from when the worker received
-    /// it: `JOB_RETRY`, seconds, default 40. It is longer than the worker runs.
+    /// it: `JOB_RETRY`, seconds, default 40; longer than the worker runs.
     pub job_retry: Duration,
     /// The key that signs tickets, for the function that issues and accepts them: `TICKET_KEY`, or the SSM parameter
     /// that `TICKET_KEY_PARAMETER` names.

@@ -93,7 +93,7 @@ impl<S: Send + Sync> FromRequestParts<S> for FileId {
 pub enum Parent {
     /// Stored as the number `0`.
     Root,
-    /// The root as some versions of the original stored it, `"0"`. It is kept, so that a listing echoes it.
+    /// The root as some versions of the original stored it, `"0"`. The form is kept, so that a listing echoes it.
     LegacyRoot,
     Folder(FileId),
 }
@@ -266,17 +266,17 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Exactly so many bytes, as a multipart upload above the limit of a single `PUT`.
+    /// Exactly `size` bytes, as a multipart upload above the limit of a single `PUT`.
     pub fn exactly(size: u64) -> Self {
         Self { declared: DeclaredSize::Exactly(size), in_parts: size > limits::MAX_SINGLE_PUT_BYTES, ticket: None }
     }
 
-    /// At most so many bytes, by a form.
+    /// At most `max_bytes` bytes, by a form.
     pub fn by_form(max_bytes: u64) -> Self {
         Self { declared: DeclaredSize::AtMost(max_bytes), in_parts: false, ticket: None }
     }
 
-    /// At most so many bytes, as a multipart upload.
+    /// At most `max_bytes` bytes, as a multipart upload.
     pub fn in_parts(max_bytes: u64) -> Self {
         Self { declared: DeclaredSize::AtMost(max_bytes), in_parts: true, ticket: None }
     }

@@ -91,7 +91,7 @@ pub const ACCOUNT_GROWTH: u32 = 30;
 pub const ACCOUNT_MAX_DEBT: Duration = Duration::from_mins(29);
 
 /// Networks that an account remembers, those of the latest logins, and the time since the last login for which a
-/// network is remembered. This is enough for a telephone that changes its network every day.
+/// network is remembered. Both are enough for a telephone that changes its network every day.
 pub const KNOWN_NETWORKS: isize = 32;
 pub const KNOWN_NETWORK_TTL: Duration = Duration::from_hours(30 * 24);
 
@@ -121,7 +121,7 @@ pub const MAX_SESSIONS: isize = 1000;
 pub const END_SESSIONS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time for which a request may still store data after its account was deleted, or after the file of another
-/// attempt at it was deleted. It is longer than any function behind the API runs.
+/// attempt at it was deleted. The time is longer than any function behind the API runs.
 pub const IN_FLIGHT_GRACE: Duration = Duration::from_mins(1);
 
 /// The time before Lambda ends the function at which the function answers, if it has not answered by then.

@@ -53,7 +53,7 @@ impl Mongodb {
     }
 }
 
-/// The database of the URI's path, or `files_manager`. It connects when first used.
+/// The database of the URI's path, or `files_manager`. The client connects when first used.
 ///
 /// # Errors
 /// The connection string is malformed, or (for `mongodb+srv`) its name does not resolve.

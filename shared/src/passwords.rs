@@ -50,7 +50,7 @@ impl FromStr for Scheme {
 pub enum Verdict {
     Wrong,
     Right,
-    /// Right, but stored in a legacy form. This hash should replace it.
+    /// Right, but stored in a legacy form, which this hash should replace.
     RightButLegacy(String),
 }
 

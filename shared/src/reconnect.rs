@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::{Config, limits};
 
-/// A value with connections to the stores. It is created again if these connections were lost.
+/// A value with connections to the stores, which is created again if these connections were lost.
 pub struct Reconnecting<'a, T, F> {
     config: &'a Config,
     connect: F,

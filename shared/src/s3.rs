@@ -34,7 +34,7 @@ mod list;
 
 pub use list::{MultipartUpload, ObjectSummary};
 
-/// The key of an object. It consists of random bytes or of ids, never of text from a client.
+/// The key of an object, made of random bytes or of ids, never of text from a client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(
     as = ObjectKey,

@@ -62,7 +62,7 @@ impl Token {
     }
 }
 
-/// The sessions. They need the accounts, because a session without an account is not valid.
+/// The sessions. Checking a session needs the accounts, because a session without an account is not valid.
 #[derive(Clone)]
 pub struct Sessions {
     redis: Redis,
@@ -196,7 +196,7 @@ impl StoredSession {
     }
 }
 
-/// A session as its user may see it. It holds no secret, so it opens nothing.
+/// A session as its user may see it. The session's secret is not in it, so nobody can use it as a token.
 pub struct Session {
     digest: String,
     /// The expiry, in milliseconds since 1970.
@@ -204,7 +204,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// The first 24 digits of the digest. They are as long as any other id, and do not reveal the rest.
+    /// The first 24 digits of the digest: as long as any other id, and of no use to find the rest of the digest.
     pub fn id(&self) -> &str {
         id_of(&self.digest)
     }
@@ -269,7 +269,7 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex
 }
 
-/// The connection to Redis. It connects when first used, and again whenever the connection broke.
+/// The connection to Redis, which connects when first used, and again whenever the connection broke.
 #[derive(Clone)]
 pub struct Redis {
     client: Client,

@@ -31,7 +31,7 @@ use crate::{
     users::UserId,
 };
 
-/// A ticket with a valid MAC that has not expired. It may have been revoked.
+/// A ticket with a valid MAC that has not expired, but may have been revoked.
 #[derive(Clone, Copy)]
 pub struct Ticket {
     id: ObjectId,
@@ -99,7 +99,7 @@ impl From<Row> for Scope {
     }
 }
 
-/// A ticket as its user may see it. It holds no secret, so nobody can upload with it.
+/// A ticket as its user may see it, without its secret, so nobody can upload with it.
 pub struct Issued {
     /// The id, by which [`Tickets::revoke`] finds the ticket too.
     pub id: ObjectId,
@@ -129,7 +129,8 @@ impl Tickets {
         Ok(Self { rows: database.collection("tickets"), indexed: Arc::default(), keyed })
     }
 
-    /// Issues a ticket for so many files. Returns the ticket as its holder sends it, and its expiry in RFC 3339.
+    /// Issues a ticket for at most `max_files` files. Returns the ticket as its holder sends it, and its expiry in RFC
+    /// 3339.
     pub async fn issue(&self, scope: Scope, max_files: Option<u32>, lifetime: Duration) -> Result<(String, String)> {
         self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
         let expires_at =
@@ -199,8 +200,8 @@ impl Tickets {
         if done.deleted_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
-    /// The name of a multipart upload for the holder of this ticket. It is valid with this key only: a MAC of 32 bytes,
-    /// the file's size limit in 8 bytes, and S3's id. So a part can be refused without a database read.
+    /// The name of a multipart upload for the holder of this ticket. The name is valid with this key only: a MAC of 32
+    /// bytes, the file's size limit in 8 bytes, and S3's id. So a part can be refused without a database read.
     pub fn sign_upload_id(&self, ticket: Ticket, key: &Key, upload: &SignedUploadId) -> String {
         let SignedUploadId { upload_id, max_bytes } = upload;
         let mac = self.upload_mac(ticket, key, *max_bytes, upload_id.as_bytes());
@@ -213,7 +214,7 @@ impl Tickets {
     /// Verifies a signed upload id, and returns its content.
     ///
     /// # Errors
-    /// `NotFound` if it was not signed, or was signed for another ticket or key.
+    /// `NotFound` if the id was not signed, or was signed for another ticket or key.
     pub fn verify_upload_id(&self, ticket: Ticket, key: &Key, signed_id: &str) -> Result<SignedUploadId> {
         let signed_id = URL_SAFE_NO_PAD.decode(signed_id).map_err(|_| Error::NotFound)?;
         let (mac, upload) = signed_id.split_at_checked(32).ok_or(Error::NotFound)?;
@@ -230,7 +231,7 @@ impl Tickets {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The ticket in a text, if its MAC is valid. It may have expired.
+    /// The ticket in a text, expired or not, if its MAC is valid.
     fn decode(&self, text: &str) -> Option<Ticket> {
         let bytes: [u8; 48] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (id, expires_at) = (bytes[..12].try_into().ok()?, bytes[12..16].try_into().ok()?);

@@ -21,7 +21,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserId(pub ObjectId);
 
-/// The e-mail of a new account: its exact bytes, at most [`limits::MAX_EMAIL_BYTES`]. It has no colon, because
+/// The e-mail of a new account: its exact bytes, at most [`limits::MAX_EMAIL_BYTES`]. The e-mail has no colon, because
 /// `Authorization: Basic` ends an e-mail at the first colon, and no control characters. E-mails of existing accounts
 /// are not checked.
 pub struct Email(String);

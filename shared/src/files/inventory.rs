@@ -1,5 +1,5 @@
-//! The objects that the ledger's rows account for. They are read page by page, in the bucket's order and on an index,
-//! so that ledger and bucket can be compared at any size.
+//! The objects that the ledger's rows account for. The rows are read page by page, in the bucket's order and on an
+//! index, so that ledger and bucket can be compared at any size.
 
 use std::collections::BTreeMap;
 

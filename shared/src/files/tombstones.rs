@@ -111,8 +111,8 @@ pub struct WithOwner {
 }
 
 impl WithOwner {
-    /// The account without its password; `None` if it does not exist any more. The account is parsed only here, so that
-    /// an account that cannot be read does not hide a public file.
+    /// The account without its password; `None` if the account does not exist any more. The account is parsed only
+    /// here, so that an account that cannot be read does not hide a public file.
     pub fn owner(&self) -> Result<Option<User>> {
         #[derive(Deserialize)]
         struct Owner {
@@ -138,7 +138,7 @@ pub(super) struct Position {
 impl Files {
     /// Deletes a file, an image, or a folder with everything in it.
     ///
-    /// This sets one tombstone. Reads check every ancestor of a row, so the whole subtree is hidden at once. The
+    /// Deleting sets one tombstone. Reads check every ancestor of a row, so the whole subtree is hidden at once. The
     /// sweeper removes the objects and the rows afterwards, level by level.
     ///
     /// # Errors

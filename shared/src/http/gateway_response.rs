@@ -22,7 +22,7 @@ pub struct GatewayResponse {
     #[serde(serialize_with = "joined")]
     headers: HeaderMap,
     is_base64_encoded: bool,
-    /// A string in JSON. It is the last field, so that nothing written after it makes a large buffer grow.
+    /// A string in JSON. The field is the last one, so that nothing written after it makes a large buffer grow.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<Box<RawValue>>,
 }

@@ -37,7 +37,7 @@ pub struct ResponseOverrides<'a> {
 #[schema(as = SignedRequest)]
 pub struct PresignedRequest {
     pub url: String,
-    /// The headers to send with the request. They are signed.
+    /// The signed headers, to send with the request.
     #[schema(value_type = HashMap<String, String>)]
     #[serde(serialize_with = "in_order")]
     pub headers: Vec<(&'static str, String)>,
