@@ -1,5 +1,5 @@
-//! The bytes of a file, or one of its thumbnails. All but the bytes is known to the ledger, so that S3 is asked for
-//! nothing else; more than fits into an answer, and parts, the client gets from S3 itself.
+//! The bytes of a file or of one of its thumbnails. The ledger knows everything but the bytes, so S3 is asked for the
+//! bytes only. S3 itself sends the client content above 4 MiB, and ranges.
 
 #![forbid(unsafe_code)]
 
@@ -49,7 +49,7 @@ impl App {
     }
 }
 
-/// Sent with every content: somebody's upload must not act in the name of this origin.
+/// Sent with every content: an upload of a user must not act in the name of this origin.
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
@@ -60,9 +60,10 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 
 /// The content of a file, or a thumbnail
 ///
-/// A private file needs its owner's token. A public file needs none; an invalid token is ignored. Where the answer is a
-/// redirect, send the token as `X-Token`, or not to S3: S3 refuses a signed URL beside a header `Authorization`. `HEAD`
-/// answers alike; how large a file is its document says.
+/// A private file needs its owner's token. A public file needs none; an invalid token is ignored. If the answer is a
+/// redirect, do not send the header `Authorization` to S3, which refuses a presigned URL together with it; a token in
+/// `X-Token` does no harm. `HEAD` answers with the same headers, but never with a redirect. The size of a file is in
+/// its document.
 #[utoipa::path(
     get,
     path = "/files/{id}/data",
@@ -72,25 +73,37 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
     responses(
         (
             status = 200,
-            description = "The bytes, of the type that the file's name stands for",
+            description = "The bytes. The file's extension decides the `Content-Type`",
             content(("*/*")),
             headers(
                 ("ETag" = String),
                 ("Last-Modified" = String),
                 ("Content-Disposition" = String),
-                ("Cache-Control" = String, description = "Nobody may keep what is private"),
+                ("Cache-Control" = String, description = "Private content must not be cached"),
             )
         ),
         (
             status = 302,
-            description = "More than 4 MiB, and any `Range`, come from S3, with an `ETag` of S3's own. The page `/docs` cannot \
-                           follow, because it may ask this API alone",
-            headers(("Location" = String, description = "Good for a minute"))
+            description = "More than 4 MiB, or a request with `Range`: S3 sends the bytes, with its own `ETag`. The \
+                           page `/docs` cannot follow this redirect, because it may call only this API",
+            headers(("Location" = String, description = "A presigned URL of S3. Good for a minute"))
         ),
-        (status = 304, description = "The client has it already", headers(("ETag" = String), ("Last-Modified" = String))),
+        (
+            status = 304,
+            description = "The client has this content already",
+            headers(("ETag" = String), ("Last-Modified" = String))
+        ),
         (status = 400, description = "`A folder doesn't have content`", body = ErrorView),
-        (status = 404, description = "`Not found`: there is none, or it is somebody else's and private", body = ErrorView),
-        (status = 412, description = "`Precondition failed`: `If-Match` or `If-Unmodified-Since` says otherwise", body = ErrorView),
+        (
+            status = 404,
+            description = "`Not found`: no such file or thumbnail, or a private file of somebody else",
+            body = ErrorView
+        ),
+        (
+            status = 412,
+            description = "`Precondition failed`: `If-Match` or `If-Unmodified-Since` does not hold",
+            body = ErrorView
+        ),
         ServiceErrors,
     ),
     security((), ("token" = []), ("bearer" = [])),
@@ -127,7 +140,7 @@ async fn data(
         let overrides =
             ResponseOverrides { content_type: &representation.content_type, disposition: &disposition, caching };
         let url = objects.presign_get(&representation.key, overrides).await?;
-        // Not to be kept, whatever may be of the file: the URL does not live as long.
+        // The redirect must not be cached, even for a public file: its URL expires earlier.
         return Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response());
     }
     let body = if method == Method::HEAD {
@@ -143,16 +156,16 @@ async fn data(
     headers.insert(header::CONTENT_TYPE, value(&representation.content_type)?);
     headers.insert(header::CONTENT_LENGTH, representation.size.into());
     headers.insert(header::CONTENT_DISPOSITION, value(&representation.disposition(disposition))?);
-    // Without it `lambda_http` would send text as a string, and bytes that are not UTF-8 would be replaced.
+    // Without this header `lambda_http` would send text as a string, and bytes that are not UTF-8 would be replaced.
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static(policy));
     Ok(response)
 }
 
-/// A file that is public, or the viewer's. Who the viewer is costs Redis a question, for a private file and for an unknown id
-/// alike: so neither the time of the answer nor an outage of Redis tells the two apart. The owner's account comes with the
-/// file, and only an owner may see what is private, so that no other account is asked for.
+/// A file that is public, or that belongs to the viewer. For a private file and for an unknown id alike, Redis is asked
+/// for the session. So neither the time of the answer nor an outage of Redis tells the two apart. The owner's account
+/// comes with the file. Only the owner may see a private file, so no other account is read.
 async fn find(files: &Files, id: FileId, viewer: Viewer) -> Result<File> {
     let found = match files.find_with_owner(id).await {
         Ok(found) if found.file.is_public => return Ok(found.file),

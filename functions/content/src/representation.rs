@@ -1,4 +1,4 @@
-//! What is to be sent, and all that is said of it.
+//! The representation of a file or thumbnail (RFC 9110): its bytes and its headers.
 
 use std::time::SystemTime;
 
@@ -14,13 +14,13 @@ use crate::value;
 
 pub struct Representation {
     pub key: Key,
-    /// In bytes.
+    /// The size, in bytes.
     pub size: u64,
     pub content_type: String,
-    /// Names the bytes: two that have the same are the same.
+    /// The same digest means the same bytes.
     digest: String,
     modified: SystemTime,
-    /// As a client saves it.
+    /// The file name for `Content-Disposition`.
     name: String,
 }
 
@@ -28,20 +28,20 @@ pub struct Representation {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Precondition {
     Holds,
-    /// The client has it already.
+    /// The client has this representation already.
     NotModified,
-    /// The client asks for something else.
+    /// `If-Match` or `If-Unmodified-Since` does not hold.
     Failed,
 }
 
-/// Whether a browser is to show or to save it.
+/// Tells a browser to show the content or to save it.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Disposition {
     Inline,
     Attachment,
 }
 
-/// What RFC 8187 lets stand in `filename*`.
+/// Every character that RFC 8187 does not allow in `filename*` unescaped.
 const UNESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -57,14 +57,14 @@ const UNESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 impl Representation {
-    /// The original for an empty `size`, a thumbnail for a width that there is.
+    /// The original for an empty `size`, or the thumbnail of that width. `NotFound` if there is no such thumbnail.
     pub fn of(file: &File, size: &str) -> Result<Self> {
         let (content, thumbnails) = match &file.kind {
             Kind::Folder => return Err(Error::Invalid("A folder doesn't have content")),
             Kind::File(content) => (content, None),
             Kind::Image(content, thumbnails) => (content, Some(thumbnails)),
         };
-        // What is stored is never written again; nor are thumbnails made of anything else.
+        // Stored bytes are never changed, and thumbnails are made of nothing else. So both are as old as the file.
         let modified = file.id.0.timestamp().to_system_time();
         let name = file.name.as_str().to_owned();
         if !size.is_empty() {
@@ -100,7 +100,7 @@ impl Representation {
         }
     }
 
-    /// `ETag` and `Last-Modified`.
+    /// The headers `ETag` and `Last-Modified`.
     pub fn validators(&self) -> Result<[(HeaderName, HeaderValue); 2]> {
         let modified = httpdate::fmt_http_date(self.modified);
         Ok([(header::ETAG, value(&self.etag())?), (header::LAST_MODIFIED, value(&modified)?)])
@@ -110,7 +110,7 @@ impl Representation {
         format!("\"{}\"", self.digest)
     }
 
-    /// In the order of RFC 9110, section 13.2.2. A date counts only where no tag is given.
+    /// Evaluates the conditions in the order of RFC 9110, section 13.2.2. A date counts only without a tag.
     pub fn precondition(&self, asked: &HeaderMap) -> Precondition {
         let etag = self.etag();
         let is_named = |tag: &str| tag == "*" || tag == etag;
@@ -119,7 +119,8 @@ impl Representation {
             date.and_then(|date| httpdate::parse_http_date(date).ok())
         };
         let holds = if asked.contains_key(header::IF_MATCH) {
-            // A weak tag names nothing here: two things that have the same may differ.
+            // `If-Match` needs a strong comparison, so a weak tag never matches: two representations with one weak tag
+            // may differ.
             listed(asked, header::IF_MATCH).any(is_named)
         } else {
             date(header::IF_UNMODIFIED_SINCE).is_none_or(|since| self.modified <= since)
@@ -136,8 +137,8 @@ impl Representation {
         if is_known { Precondition::NotModified } else { Precondition::Holds }
     }
 
-    /// `Content-Disposition`, in ASCII for old clients, then as it is. A PDF is always saved: the viewer of a browser runs
-    /// its scripts whatever else we say, and shows what they say as ours.
+    /// `Content-Disposition`: the name in ASCII for old clients, then in UTF-8. A PDF is always saved: a browser's
+    /// viewer runs the scripts of a PDF whatever our headers say, and shows their output as ours.
     pub fn disposition(&self, wanted: Disposition) -> String {
         let is_shown = wanted == Disposition::Inline && self.kind() != "application/pdf";
         let kind = if is_shown { "inline" } else { "attachment" };
@@ -146,8 +147,8 @@ impl Representation {
         format!("{kind}; filename=\"{ascii}\"; filename*=UTF-8''{}", utf8_percent_encode(&self.name, UNESCAPED))
     }
 
-    /// The same for an answer of S3, which has no headers to keep active content from acting: only what cannot act
-    /// is shown.
+    /// `Content-Disposition` for an answer of S3. S3 cannot send the headers that keep active content from acting, so
+    /// only passive types are shown.
     pub fn s3_disposition(&self, wanted: Disposition) -> String {
         let kind = self.kind();
         let is_passive = kind == "text/plain"
@@ -163,13 +164,13 @@ impl Representation {
     }
 }
 
-/// The members of a header that is a list, which may stand in several lines.
+/// The members of a header that is a list. The list may be spread over several lines.
 fn listed(asked: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let lines = asked.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',').map(str::trim))
 }
 
-/// True if the request asks for a range of bytes. A `Range` in another unit is ignored (RFC 9110, section 14.2).
+/// True if the request has a range of bytes. A `Range` in another unit is ignored (RFC 9110, section 14.2).
 pub fn wants_range(asked: &HeaderMap) -> bool {
     let range = asked.get(header::RANGE).and_then(|value| value.to_str().ok());
     let unit = range.and_then(|range| range.split_once('=')).map(|(unit, _)| unit);
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_demands_counts_before_what_it_has() {
+    fn if_match_is_evaluated_before_if_none_match() {
         use Precondition::{Failed, Holds, NotModified};
         use header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
         let representation = representation("a", "text/plain");

@@ -1,4 +1,4 @@
-//! What `POST /files` was asked for, once it has a meaning.
+//! The body of `POST /files`, parsed.
 
 use axum::extract::{FromRequest, Request};
 use base64::{
@@ -14,7 +14,7 @@ use shared::{
     limits,
 };
 
-/// The body of `POST /files`, and whether it may come again.
+/// The body of `POST /files`, and its `Idempotency-Key` if there is one.
 pub struct Create {
     pub fields: Fields,
     pub idempotent: Option<IdempotentRequest>,
@@ -41,16 +41,16 @@ pub struct Upload {
 
 pub enum Payload {
     Folder,
-    /// The bytes themselves.
+    /// The bytes from `data`.
     Inline(ContentKind, Vec<u8>),
-    /// So many bytes that its client will bring to S3.
+    /// A number of bytes that the client will send to S3 itself.
     Direct(ContentKind, u64),
 }
 
 impl TryFrom<Fields> for Upload {
     type Error = Error;
 
-    /// In the contract's order: what is missing before what is wrong, the parent last.
+    /// Errors come in the contract's order: missing fields before wrong fields, the parent last.
     fn try_from(mut fields: Fields) -> Result<Self> {
         let name = fields.text("name").ok_or(Error::Invalid("Missing name"))?;
         let bytes = match fields.text("type").as_deref() {
@@ -80,7 +80,7 @@ impl TryFrom<Fields> for Upload {
     }
 }
 
-/// How a client gives the content of a file.
+/// The content of a file as the client gives it.
 enum Given {
     Data(String),
     Size(Scalar),
@@ -94,7 +94,7 @@ fn file_size(field: &Scalar) -> Result<u64> {
     Ok(size)
 }
 
-/// Takes what Node's decoder takes and people send: both alphabets, padding or none, white space between.
+/// Decodes base64 as Node does, for what clients send: both alphabets, with or without padding, with white space.
 fn decode(data: String) -> Result<Vec<u8>> {
     const BASE64: GeneralPurpose = GeneralPurpose::new(
         &URL_SAFE,
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn both_alphabets_padding_or_none_and_white_space_mean_the_same() {
+    fn both_alphabets_with_or_without_padding_and_white_space_decode_alike() {
         for data in ["+/++/w==", "-_--_w==", "+/-+_w", " +/\r\n+-\t/w = = "] {
             assert_eq!(decoded(data).unwrap(), [0xfb, 0xff, 0xbe, 0xff], "{data:?}");
         }

@@ -1,4 +1,4 @@
-//! Folders, files and images: making, listing, showing, publishing.
+//! Folders, files and images: create, list, show, publish, delete.
 
 #![forbid(unsafe_code)]
 
@@ -47,7 +47,7 @@ pub fn router(app: App) -> Router {
         .route("/files/{id}", get(show).delete(delete))
         .route("/files/{id}/publish", put(publish))
         .route("/files/{id}/unpublish", put(unpublish))
-        // Lambda's own limit of 6 MB is above what inline data can need.
+        // No limit here: Lambda's own limit of 6 MB is above what inline data can need.
         .layer(DefaultBodyLimit::disable())
         .with_state(app)
 }
@@ -68,7 +68,7 @@ impl App {
     }
 }
 
-/// What is in a folder
+/// The content of a folder
 #[utoipa::path(
     get,
     path = "/files",
@@ -87,10 +87,10 @@ async fn list(
     Ok(Json(page.into_iter().map(FileView::from).collect()))
 }
 
-/// Makes a folder, a file or an image
+/// Creates a folder, a file or an image
 ///
-/// A file has its content in `data`, or says its `size` to bring its content to S3 itself: then the answer says how, and
-/// nobody sees the file before all of it is there.
+/// The content of a file is in `data`. Or the request has only a `size`, and the client sends the content to S3 itself:
+/// then the answer has the requests for S3, and the file is invisible until all of its content is there.
 #[utoipa::path(
     post,
     path = "/files",
@@ -99,12 +99,12 @@ async fn list(
     params(openapi::IdempotencyHeader),
     request_body = openapi::NewFile,
     responses(
-        (status = 201, description = "What was made", body = Created),
+        (status = 201, description = "The new document", body = Created),
         (
             status = 400,
-            description = "`Missing name`, `Missing type`, `Missing data`, `Invalid name`, `Invalid data`, `Invalid size`, \
-                           `Parent not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`, \
-                           `Invalid Idempotency-Key: 1 to 255 characters of ASCII`",
+            description = "`Missing name`, `Missing type`, `Missing data`, `Invalid name`, `Invalid data`, `Invalid \
+                           size`, `Parent not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, \
+                           `Invalid JSON`, `Invalid Idempotency-Key: 1 to 255 characters of ASCII`",
             body = ErrorView
         ),
         (
@@ -115,8 +115,8 @@ async fn list(
         ),
         (
             status = 413,
-            description = "`data is larger than 4 MiB (4194304 bytes), the limit of an upload inside JSON: send size in place \
-                           of data`, `size is larger than 5 TiB (5497558138880 bytes), the limit of a file`",
+            description = "`data is larger than 4 MiB (4194304 bytes), the limit of an upload inside JSON: send size \
+                           in place of data`, `size is larger than 5 TiB (5497558138880 bytes), the limit of a file`",
             body = ErrorView
         ),
         (status = 422, description = "`This Idempotency-Key was used for another request`", body = ErrorView),
@@ -168,7 +168,7 @@ async fn show(unverified: UnverifiedUser, id: FileId, State(files): State<Files>
     Ok(Json(files.find_of(&unverified, id).await?.into()))
 }
 
-/// Lets anybody read its content
+/// Makes the content public
 #[utoipa::path(
     put,
     path = "/files/{id}/publish",
@@ -181,7 +181,7 @@ async fn publish(unverified: UnverifiedUser, id: FileId, State(files): State<Fil
     Ok(Json(files.set_public(&unverified, id, true).await?.into()))
 }
 
-/// Lets nobody else read its content
+/// Makes the content private
 #[utoipa::path(
     put,
     path = "/files/{id}/unpublish",
@@ -194,29 +194,29 @@ async fn unpublish(unverified: UnverifiedUser, id: FileId, State(files): State<F
     Ok(Json(files.set_public(&unverified, id, false).await?.into()))
 }
 
-/// Deletes it
+/// Deletes a folder, a file or an image
 ///
-/// A folder goes with everything in it; of what is deleted nothing is reachable from here on. An upload whose bytes are
-/// still on their way to S3 is given up.
+/// Deleting a folder deletes everything in it. Nothing deleted is reachable from here on. An upload whose bytes are
+/// still on their way to S3 is canceled.
 #[utoipa::path(
     delete,
     path = "/files/{id}",
     tag = "Files",
     operation_id = "deleteFile",
     params(("id" = Id, Path)),
-    responses((status = 204, description = "It is gone"), AuthErrors, NotFound),
+    responses((status = 204, description = "The document is deleted"), AuthErrors, NotFound),
 )]
 async fn delete(owner: UserId, id: FileId, State(app): State<App>) -> Result<StatusCode> {
     match app.files.find_owned(owner, id).await? {
         FileOrUpload::Pending(pending) if app.uploads.cancel(&pending).await? => {}
-        // Visible, or it has become so just now.
+        // The file is visible, or has become visible just now.
         FileOrUpload::Visible(_) | FileOrUpload::Pending(_) => app.files.delete(owner, id).await?,
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
 impl App {
-    /// Visible, but for an upload that its client is to bring to S3. Under that id, if the request may come again.
+    /// Creates the file; pending for a direct upload. `id` is fixed for an idempotent request.
     async fn make(&self, owner: UserId, id: Option<FileId>, upload: Upload) -> Result<FileOrUpload> {
         let new = NewFile {
             is_repeatable: id.is_some(),
@@ -233,24 +233,24 @@ impl App {
         }
     }
 
-    /// The steps are row, bytes, visible row, job: see [`shared::files`].
+    /// Stores the row, then the bytes, makes the row visible, and sends the job: see [`shared::files`].
     async fn store(&self, new: NewFile, kind: ContentKind, data: Vec<u8>) -> Result<File> {
         let (content_type, size) = (new.name.content_type(), data.len() as u64);
         let pending = match self.files.begin(new, kind, size).await? {
             FileOrUpload::Pending(pending) => pending,
-            // The same request came before.
+            // An earlier attempt at the same request has stored it.
             FileOrUpload::Visible(file) => return Ok(file),
         };
         self.objects.put(&pending.key, data.into(), &content_type).await?;
         let file = match self.files.finish(&pending, size).await? {
             Some(file) => file,
-            // The same request was quicker, or the sweeper.
+            // Another attempt at the same request, or the sweeper, was faster.
             None => self.files.find(pending.file.id).await.map_err(|error| match error {
                 Error::NotFound => Error::Unavailable(anyhow::anyhow!("the upload took longer than its grace period")),
                 other => other,
             })?,
         };
-        // The row says that thumbnails are due, so that a job that cannot be sent now is sent by the sweeper.
+        // The row says that thumbnails are due, so the sweeper sends a job that cannot be sent now.
         if kind == ContentKind::OfImage
             && let Err(error) = self.jobs.send(file.owner, file.id).await
         {

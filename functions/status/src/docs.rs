@@ -1,4 +1,4 @@
-//! How the API is used: its description for programs, and a page that shows it to people.
+//! The documentation of the API: its description for programs, and a page that shows the description to people.
 
 use axum::{
     extract::{Path, rejection::PathRejection},
@@ -7,14 +7,15 @@ use axum::{
 };
 use shared::{Error, Result, openapi::NotFound};
 
-/// Generated from the types and routes of all functions, which tests/openapi puts together.
+/// Generated from the types and routes of all functions by tests/openapi.
 const DESCRIPTION: &[u8] = include_bytes!("openapi.json");
 
-/// Swagger UI, as the build packed it.
+/// Swagger UI, compressed by the build.
 const STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz"));
 const SCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"));
 
-/// People type their tokens into this page: it takes nothing from elsewhere, asks nobody else, and is in no other page.
+/// People type their tokens into this page, so it loads nothing from elsewhere, calls no other origin, and cannot be
+/// framed.
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (
@@ -27,7 +28,7 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 
-/// This description
+/// This OpenAPI description
 #[utoipa::path(
     get,
     path = "/openapi.json",
@@ -40,7 +41,7 @@ pub async fn openapi() -> Response {
     page_response("application/json; charset=utf-8", DESCRIPTION)
 }
 
-/// This description as a page
+/// This OpenAPI description as a page
 #[utoipa::path(
     get,
     path = "/docs",
@@ -53,15 +54,19 @@ pub async fn page() -> Response {
     page_response("text/html; charset=utf-8", include_bytes!("docs/page.html"))
 }
 
-/// What the page is made of
+/// The files of the page
 #[utoipa::path(
     get,
     path = "/docs/{file}",
     tag = "Status",
     operation_id = "showPageFile",
-    params(("file" = String, Path, description = "As the page calls it", example = "start.js")),
+    params(("file" = String, Path, description = "A name that the page uses", example = "start.js")),
     responses(
-        (status = 200, description = "A script or a style sheet", content((String = "text/javascript"), (String = "text/css"))),
+        (
+            status = 200,
+            description = "A script or a style sheet",
+            content((String = "text/javascript"), (String = "text/css"))
+        ),
         NotFound,
     ),
     security(()),
@@ -76,7 +81,7 @@ pub async fn file(file: Result<Path<String>, PathRejection>) -> Result<Response>
     }
 }
 
-/// Packed for any client: there is no browser that cannot unpack it.
+/// Sent compressed to every client: every browser can decompress it.
 fn packed(content_type: &'static str, bytes: &'static [u8]) -> Response {
     let mut response = page_response(content_type, bytes);
     response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));

@@ -1,5 +1,5 @@
-//! Finishes what a crash left half done: runs on a schedule, finds its work by an index, never by scanning. When asked, it
-//! scans: [`fsck`] shows that nothing else is left behind.
+//! Finishes what a crash left unfinished. The sweeper runs on a schedule, and finds its work by an index, never by
+//! scanning. On request it scans: [`fsck`] shows that nothing else is left behind.
 
 #![forbid(unsafe_code)]
 
@@ -24,10 +24,10 @@ pub struct App {
     pub fsck: Fsck,
 }
 
-/// What one run did.
+/// The result of one run.
 #[derive(Serialize)]
 pub struct Swept {
-    /// Rows removed with their objects: of what was deleted, and of uploads that nobody finished.
+    /// Rows removed with their objects: deleted rows, and uploads that nobody finished.
     expired: usize,
     /// Jobs that were sent again.
     overdue: usize,
@@ -48,11 +48,12 @@ impl App {
         })
     }
 
-    /// One run, in three parts. Each runs whatever became of the others: what one fails of may be there for days. What cannot
-    /// be done now is found again by the next run.
+    /// One run, in three parts. A part runs even if another part fails, because the cause of a failure may last for
+    /// days. The next run does what this run could not do.
     ///
     /// # Errors
-    /// The first failure of a part, most often of a store that is down. The log has all of them, and the schedule is the retry.
+    /// The first failure of a part, most often because a store is down. The log has all failures, and the schedule is
+    /// the retry.
     pub async fn sweep(&self, request_id: &str) -> Result<Swept> {
         self.use_redis().await;
         // A backlog of deletions may take all the time of a run, so it comes last.
@@ -73,7 +74,7 @@ impl App {
 
     async fn expired(&self, started: Instant) -> Result<usize> {
         let mut count = 0;
-        // Files in a folder follow their folder, so there may be more after the last batch.
+        // Purging a folder tombstones its children, so there may be more rows after the last batch.
         while started.elapsed() < limits::SWEEP_TIME {
             let tombstones = self.files.take_expired().await?;
             if tombstones.is_empty() {
@@ -85,7 +86,7 @@ impl App {
         Ok(count)
     }
 
-    /// Sends the jobs again that are overdue now, each once, as many as there is time for.
+    /// Sends the overdue jobs again, each job once, as many as there is time for.
     async fn overdue(&self, started: Instant) -> Result<usize> {
         let now = SystemTime::now();
         self.files.give_up_overdue(now).await?;
@@ -97,7 +98,7 @@ impl App {
             }
             let mut sent = Vec::with_capacity(overdue.len());
             let outcome = self.jobs.send_all(&overdue, &mut sent).await;
-            // Only jobs that the queue took count: an image is not given up for the queue's fault.
+            // Only jobs that the queue took count: an image must not fail because the queue is down.
             self.files.mark_resent(&sent).await?;
             count += sent.len();
             outcome?;
@@ -105,8 +106,8 @@ impl App {
         Ok(count)
     }
 
-    /// Sends Redis a command, whatever comes of it: Upstash archives a free database that gets none for some weeks, and
-    /// while nobody uses the product nobody else asks Redis anything.
+    /// Sends Redis a command and ignores the outcome: Upstash archives a free database that gets no command for some
+    /// weeks, and without users nothing else calls Redis.
     async fn use_redis(&self) {
         if !self.redis.ping().await {
             tracing::warn!("Redis does not answer");

@@ -20,7 +20,7 @@ async fn main() -> Result<(), Error> {
     let app = Reconnecting::new(&config, App::new).await?;
     run(service_fn(async |LambdaEvent { payload, context }: LambdaEvent<Value>| -> Result<Done, Error> {
         let app = app.get().await;
-        // Any other event is the schedule's.
+        // Any other event is from the schedule.
         if payload["fsck"] == true {
             return Ok(Done::Checked(app.fsck.check(&context.request_id, context.deadline()).await?));
         }

@@ -1,5 +1,5 @@
-//! The routes that stock Uppy calls where it is given a ticket's `companionEndpoint`, in both majors: a form of S3 for a
-//! file that is put whole, signed requests for the parts of a larger one. The ticket is the credential.
+//! The routes that stock Uppy, in both majors, calls where it is given a ticket's `companionEndpoint`: a form of S3 for
+//! a file that is put whole, and presigned requests for the parts of a larger file. The ticket is the credential.
 
 use std::collections::HashMap;
 
@@ -42,7 +42,7 @@ pub struct Api;
 
 pub fn router() -> Router<App> {
     Router::new()
-        // axum would answer HEAD with `params`, which counts a file of the ticket.
+        // axum would answer `HEAD` with `params`, which counts a file of the ticket.
         .route("/params", get(params).head(only_get).fallback(only_get))
         .route("/multipart", post(begin))
         .route("/multipart/{upload}", get(list).delete(cancel))
@@ -56,7 +56,7 @@ async fn only_get() -> impl IntoResponse {
     ([(header::ALLOW, "GET")], Error::MethodNotAllowed)
 }
 
-/// A file that is to be uploaded, as Uppy describes it.
+/// The file to upload, as Uppy describes it.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Described {
@@ -69,11 +69,11 @@ struct FormAnswer {
     method: &'static str,
     #[serde(flatten)]
     form: PresignedPost,
-    /// Seconds.
+    /// The lifetime, in seconds.
     expires: u64,
 }
 
-/// A form with which a file is put whole
+/// Signs a form that puts a whole file
 #[utoipa::path(
     get,
     path = "/params",
@@ -81,17 +81,21 @@ struct FormAnswer {
     operation_id = "signForm",
     params(OfTicket, DescribedByQuery),
     responses(
-        (status = 200, description = "To be posted to S3, with the bytes in a field `file` after these", body = FormAnswer),
+        (
+            status = 200,
+            description = "The form. Post it to S3, with the bytes in a field `file` after these fields",
+            body = FormAnswer
+        ),
         (
             status = 400,
-            description = "`Missing name`, `Invalid name`, `Files of this type are not allowed here`, `Parent not found`, \
-                           `Parent is not a folder`, `Too deep: 100 levels at most`",
+            description = "`Missing name`, `Invalid name`, `Files of this type are not allowed here`, `Parent not \
+                           found`, `Parent is not a folder`, `Too deep: 100 levels at most`",
             body = ErrorWithMessage
         ),
         (
             status = 409,
-            description = "`This ticket is good for no more files`, \
-                           `1000 uploads are not complete: complete or delete some, or wait until they expire`, the owner's",
+            description = "`This ticket is good for no more files`, `1000 uploads are not complete: complete or delete \
+                           some, or wait until they expire`: uploads of the owner",
             body = ErrorWithMessage
         ),
         TicketErrors,
@@ -127,7 +131,7 @@ struct Begun {
     bucket: String,
 }
 
-/// Begins an upload in parts
+/// Begins a multipart upload
 #[utoipa::path(
     post,
     path = "/multipart",
@@ -136,17 +140,17 @@ struct Begun {
     params(OfTicket),
     request_body = openapi::Described,
     responses(
-        (status = 200, description = "What the upload is called from here on", body = Begun),
+        (status = 200, description = "The key and the id of the new upload", body = Begun),
         (
             status = 400,
-            description = "`Missing name`, `Invalid name`, `Files of this type are not allowed here`, `Parent not found`, \
-                           `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`",
+            description = "`Missing name`, `Invalid name`, `Files of this type are not allowed here`, `Parent not \
+                           found`, `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`",
             body = ErrorWithMessage
         ),
         (
             status = 409,
-            description = "`This ticket is good for no more files`, \
-                           `1000 uploads are not complete: complete or delete some, or wait until they expire`, the owner's",
+            description = "`This ticket is good for no more files`, `1000 uploads are not complete: complete or delete \
+                           some, or wait until they expire`: uploads of the owner",
             body = ErrorWithMessage
         ),
         TooLarge,
@@ -167,7 +171,7 @@ async fn begin(ticket: Ticket, State(app): State<App>, file: Result<Object<Descr
 }
 
 impl App {
-    /// The row of a new upload, if the ticket admits it, whose bytes come in this way.
+    /// Stores the row of a new upload, if the ticket admits the upload.
     async fn begin(
         &self,
         ticket: Ticket,
@@ -176,7 +180,7 @@ impl App {
     ) -> Result<(Pending, Scope), Error> {
         let scope = self.scope(ticket).await?;
         let mut metadata = |name| match file.metadata.remove(name) {
-            // Uppy writes what a file has not.
+            // Uppy writes these texts for metadata that a file does not have.
             None | Some(Scalar::Null) => None,
             Some(Scalar::Text(text)) if ["", "null", "undefined"].contains(&text.as_str()) => None,
             given => given,
@@ -185,7 +189,7 @@ impl App {
             (Some(Scalar::Text(name)), _) | (_, Scalar::Text(name)) if !name.is_empty() => name.parse::<Name>()?,
             _ => return Err(Error::Invalid("Missing name")),
         };
-        // A page may say where to, but only where the ticket says.
+        // A page may name the folder, but only the folder of the ticket.
         if let Some(parent) = metadata("parentId")
             && Parent::try_from(parent)? != scope.parent
         {
@@ -212,7 +216,7 @@ impl App {
         }
     }
 
-    /// What a ticket allows, now: its user may have gone.
+    /// The scope of a ticket, if it has not been revoked and its user still has an account.
     async fn scope(&self, ticket: Ticket) -> Result<Scope, Error> {
         let scope = self.tickets.scope(ticket).await?;
         self.users.with_id(scope.owner).await?.ok_or(Error::Unauthorized)?;
@@ -220,17 +224,17 @@ impl App {
     }
 }
 
-/// An upload in parts as its client names it: in the path our id, in the query the key, which must belong together.
+/// A multipart upload as its client names it: our id in the path, the key in the query. Both must belong together.
 struct UploadRef {
     id: FileId,
     key: Key,
-    /// S3's.
+    /// S3's upload id.
     upload_id: String,
-    /// Of the file.
+    /// The size limit of the file.
     max_bytes: u64,
 }
 
-/// `?key=&partNumbers=&size=`. Of a parameter that is there twice the last counts.
+/// `?key=&partNumbers=&size=`. If a parameter is there twice, the last one counts.
 #[derive(Deserialize)]
 #[serde(from = "Vec<(String, String)>")]
 struct UploadQuery {
@@ -260,11 +264,11 @@ impl UploadRef {
         Ok(Self { id, key, upload_id, max_bytes })
     }
 
-    /// A part that a file of the ticket can have.
+    /// The number of a part, if a file of the ticket can have that many parts.
     ///
-    /// S3 can be told how many bytes a part has, but not how many it has at most. So a part whose size is not said may have
-    /// up to [`limits::MAX_PART_BYTES`], and who means harm can store 1,024 times the `maxBytes` of a ticket, or 5 GiB if
-    /// that is more, until the upload is completed, which refuses it, or expires.
+    /// A presigned request can fix the size of a part, but not limit it. So a part without a given size may have up to
+    /// [`limits::MAX_PART_BYTES`]. A malicious client can store 1,024 times the `maxBytes` of a ticket, or 5 GiB if
+    /// that is more, until the upload is completed, which refuses the size, or expires.
     fn part_number(&self, text: &str) -> Result<u16, Error> {
         let number = text.parse().ok().filter(|number| (1..=limits::MAX_PARTS).contains(number));
         let number = number.ok_or(Error::Invalid("Invalid part number: 1 to 10000"))?;
@@ -286,14 +290,14 @@ struct ListedPart {
     size: u64,
 }
 
-/// The parts that are there
+/// Lists the uploaded parts
 #[utoipa::path(
     get,
     path = "/multipart/{upload}",
     tag = "Companion",
     operation_id = "listParts",
     params(OfUpload, ByKey),
-    responses((status = 200, description = "All of them", body = Vec<ListedPart>), NoUpload, TicketErrors),
+    responses((status = 200, description = "All uploaded parts", body = Vec<ListedPart>), NoUpload, TicketErrors),
     security(()),
 )]
 async fn list(
@@ -302,8 +306,8 @@ async fn list(
     Query(by): Query<UploadQuery>,
     State(app): State<App>,
 ) -> Result<Json<Vec<ListedPart>>> {
-    let named = UploadRef::read(&app, ticket, &path["upload"], &by)?;
-    let parts = app.objects.list_parts(&named.key, &named.upload_id).await?.into_iter();
+    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
+    let parts = app.objects.list_parts(&upload.key, &upload.upload_id).await?.into_iter();
     let listed = parts.map(|part| ListedPart { part_number: part.number, etag: part.etag, size: part.size });
     Ok(Json(listed.collect()))
 }
@@ -311,11 +315,11 @@ async fn list(
 #[derive(Serialize, ToSchema)]
 struct PartAnswer {
     url: String,
-    /// Seconds.
+    /// The lifetime, in seconds.
     expires: u64,
 }
 
-/// A request that puts a part
+/// Signs a request that puts a part
 #[utoipa::path(
     get,
     path = "/multipart/{upload}/{part}",
@@ -323,7 +327,7 @@ struct PartAnswer {
     operation_id = "signPart",
     params(OfUpload, ("part" = PartNumber, Path), ByKeyAndSize),
     responses(
-        (status = 200, description = "To be sent to S3 with the bytes", body = PartAnswer),
+        (status = 200, description = "The presigned request. Send it to S3 with the bytes", body = PartAnswer),
         (
             status = 400,
             description = "`Invalid part number: 1 to 10000`, `Invalid size: 0 to 5368709120 bytes`",
@@ -331,8 +335,8 @@ struct PartAnswer {
         ),
         (
             status = 413,
-            description = "`maxBytes of this ticket is less than so many parts have: all but the last have 5 MiB or more`, \
-                           `The upload is larger than it may be: begin again with less`",
+            description = "`maxBytes of this ticket is less than so many parts have: all but the last have 5 MiB or \
+                           more`, `The upload is larger than it may be: begin again with less`",
             body = ErrorWithMessage
         ),
         NoUpload,
@@ -346,13 +350,13 @@ async fn sign_part(
     Query(by): Query<UploadQuery>,
     State(app): State<App>,
 ) -> Result<Json<PartAnswer>> {
-    let named = UploadRef::read(&app, ticket, &path["upload"], &by)?;
-    let number = named.part_number(&path["part"])?;
+    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
+    let number = upload.part_number(&path["part"])?;
     let size = by.size.as_deref().map(part_size).transpose()?;
-    if size.is_some_and(|size| size > named.max_bytes) {
+    if size.is_some_and(|size| size > upload.max_bytes) {
         return Err(Error::TooLarge(TOO_LARGE).into());
     }
-    let url = app.objects.presign_upload_part(&named.key, &named.upload_id, number, size).await?;
+    let url = app.objects.presign_upload_part(&upload.key, &upload.upload_id, number, size).await?;
     Ok(Json(PartAnswer { url, expires: limits::UPLOAD_URL_TTL.as_secs() }))
 }
 
@@ -363,7 +367,7 @@ struct PartsAnswer {
     presigned_urls: HashMap<u16, String>,
 }
 
-/// Requests that put parts
+/// Signs requests that put parts
 #[utoipa::path(
     get,
     path = "/multipart/{upload}/batch",
@@ -371,11 +375,12 @@ struct PartsAnswer {
     operation_id = "signParts",
     params(OfUpload, ByKeyAndNumbers),
     responses(
-        (status = 200, description = "By the numbers of their parts; of the first hundred", body = PartsAnswer),
+        (status = 200, description = "A URL for each part number; of the first hundred", body = PartsAnswer),
         (status = 400, description = "`Invalid part number: 1 to 10000`", body = ErrorWithMessage),
         (
             status = 413,
-            description = "`maxBytes of this ticket is less than so many parts have: all but the last have 5 MiB or more`",
+            description = "`maxBytes of this ticket is less than so many parts have: all but the last have 5 MiB or \
+                           more`",
             body = ErrorWithMessage
         ),
         NoUpload,
@@ -389,12 +394,12 @@ async fn sign_parts(
     Query(by): Query<UploadQuery>,
     State(app): State<App>,
 ) -> Result<Json<PartsAnswer>> {
-    let named = UploadRef::read(&app, ticket, &path["upload"], &by)?;
+    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
     let mut presigned_urls = HashMap::new();
     for number in by.part_numbers.split(',').take(limits::SIGNED_PARTS_PER_REQUEST) {
-        let number = named.part_number(number)?;
+        let number = upload.part_number(number)?;
         presigned_urls
-            .insert(number, app.objects.presign_upload_part(&named.key, &named.upload_id, number, None).await?);
+            .insert(number, app.objects.presign_upload_part(&upload.key, &upload.upload_id, number, None).await?);
     }
     Ok(Json(PartsAnswer { presigned_urls }))
 }
@@ -427,7 +432,7 @@ struct Completed {
     bucket: String,
 }
 
-/// Makes a file of its parts
+/// Completes a multipart upload
 #[utoipa::path(
     post,
     path = "/multipart/{upload}/complete",
@@ -436,16 +441,17 @@ struct Completed {
     params(OfUpload, ByKey),
     request_body = Option<openapi::Parts>,
     responses(
-        (status = 200, description = "The file is there", body = Completed),
+        (status = 200, description = "The file is complete and visible", body = Completed),
         (
             status = 400,
-            description = "`Invalid parts: all but the last must have 5 MiB or more`, `Invalid parts`: S3 has others, \
-                           `Invalid JSON`",
+            description = "`Invalid parts: all but the last must have 5 MiB or more`, `Invalid parts`: S3 has other \
+                           parts, `Invalid JSON`",
             body = ErrorWithMessage
         ),
         (
             status = 409,
-            description = "`Parts are missing: send them, then complete`, `The bytes are not there: send them, then complete`",
+            description = "`Parts are missing: send them, then complete`, `The bytes are not there: send them, then \
+                           complete`",
             body = ErrorWithMessage
         ),
         (
@@ -468,9 +474,9 @@ async fn complete(
     body: Result<Object<Parts>, Error>,
 ) -> Result<Json<Completed>> {
     let Object(Parts { parts }) = body?;
-    let named = UploadRef::read(&app, ticket, &path["upload"], &by)?;
+    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
     app.scope(ticket).await?;
-    let file = match app.files.find_any(named.id).await? {
+    let file = match app.files.find_any(upload.id).await? {
         FileOrUpload::Pending(pending) => {
             let parts: Vec<NamedPart> = parts.into_iter().map(|part| (part.part_number, part.etag)).collect();
             app.uploads.complete(&pending, Some(&parts)).await?
@@ -478,22 +484,22 @@ async fn complete(
         FileOrUpload::Visible(file) => file,
     };
     let location = format!("{api}/files/{}/data", file.id.0.to_hex());
-    Ok(Json(Completed { location, key: named.key, bucket: app.objects.bucket().to_owned() }))
+    Ok(Json(Completed { location, key: upload.key, bucket: app.objects.bucket().to_owned() }))
 }
 
 #[derive(Serialize, ToSchema)]
 struct Nothing {}
 
-/// Gives an upload up
+/// Cancels an upload
 ///
-/// Again and again the same, and nothing to a file that is visible: Uppy sends it whenever something failed.
+/// The request is idempotent, and does nothing to a file that is visible: Uppy sends it whenever something failed.
 #[utoipa::path(
     delete,
     path = "/multipart/{upload}",
     tag = "Companion",
     operation_id = "giveUpParts",
     params(OfUpload, ByKey),
-    responses((status = 200, description = "There is nothing of it any more", body = Nothing), NoUpload, TicketErrors),
+    responses((status = 200, description = "The upload is canceled", body = Nothing), NoUpload, TicketErrors),
     security(()),
 )]
 async fn cancel(
@@ -502,8 +508,8 @@ async fn cancel(
     Query(by): Query<UploadQuery>,
     State(app): State<App>,
 ) -> Result<Json<Nothing>> {
-    let named = UploadRef::read(&app, ticket, &path["upload"], &by)?;
-    match app.files.find_any(named.id).await {
+    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
+    match app.files.find_any(upload.id).await {
         Ok(FileOrUpload::Pending(pending)) => drop(app.uploads.cancel(&pending).await?),
         Ok(FileOrUpload::Visible(_)) | Err(Error::NotFound) => {}
         Err(error) => return Err(error.into()),

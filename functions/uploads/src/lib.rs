@@ -1,5 +1,5 @@
-//! Uploads that clients bring to S3 themselves: the parts and the end of one, tickets for who has no session, and what
-//! stock clients ask for. The bytes never come here.
+//! Uploads that clients send to S3 themselves: their missing parts and their completion, tickets for clients without a
+//! session, and the requests of stock clients. The bytes never pass through this function.
 
 #![forbid(unsafe_code)]
 
@@ -70,7 +70,7 @@ impl App {
     }
 }
 
-/// What is there of an upload in parts, and what is missing
+/// The uploaded and the missing parts of a multipart upload
 #[utoipa::path(
     get,
     path = "/files/{id}/parts",
@@ -89,9 +89,10 @@ async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -
     Ok(Json(app.uploads.missing_parts(&pending, &api).await?))
 }
 
-/// Says that all bytes are sent
+/// Completes an upload
 ///
-/// Who does not say so waits for S3 to tell.
+/// Send this when all bytes are at S3. Without it, the upload completes when S3 sends its message. A repeated request
+/// has the same answer.
 #[utoipa::path(
     post,
     path = "/files/{id}/complete",
@@ -99,16 +100,17 @@ async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -
     operation_id = "completeUpload",
     params(("id" = Id, Path)),
     responses(
-        (status = 200, description = "The file is there", body = FileView),
+        (status = 200, description = "The file is complete and visible", body = FileView),
         (
             status = 400,
-            description = "`Invalid parts: all but the last must have 5 MiB or more`, `Invalid parts`: S3 does not join them",
+            description = "`Invalid parts: all but the last must have 5 MiB or more`, `Invalid parts`: S3 does not \
+                           complete the upload with them",
             body = ErrorView
         ),
         (
             status = 409,
-            description = "`The bytes are not there: send them, then complete`, `Parts are missing: send them, then complete`, \
-                           `The size is not the one announced: begin the upload again`",
+            description = "`The bytes are not there: send them, then complete`, `Parts are missing: send them, then \
+                           complete`, `The size is not the one announced: begin the upload again`",
             body = ErrorView
         ),
         (status = 413, description = "`The upload is larger than it may be: begin again with less`", body = ErrorView),
@@ -124,7 +126,7 @@ async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<J
     Ok(Json(file.into()))
 }
 
-/// Lets somebody else upload
+/// Issues a ticket, which lets somebody else upload
 #[utoipa::path(
     post,
     path = "/uploads/tickets",
@@ -132,7 +134,7 @@ async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<J
     operation_id = "issueTicket",
     request_body = Option<openapi::NewTicket>,
     responses(
-        (status = 201, description = "A ticket", body = NewTicketView),
+        (status = 201, description = "The new ticket", body = NewTicketView),
         (
             status = 400,
             description = "`Parent not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, \
@@ -149,15 +151,15 @@ async fn issue(
     owner: UserId,
     ApiUrl(api): ApiUrl,
     State(app): State<App>,
-    Object(wanted): Object<TicketRequest>,
+    Object(request): Object<TicketRequest>,
 ) -> Result<(StatusCode, Json<NewTicketView>)> {
-    let wanted = wanted.checked(owner)?;
-    app.files.check_parent(owner, wanted.scope.parent).await?;
-    let issued = app.tickets.issue(wanted.scope, wanted.max_files, wanted.lifetime).await?;
+    let options = request.checked(owner)?;
+    app.files.check_parent(owner, options.scope.parent).await?;
+    let issued = app.tickets.issue(options.scope, options.max_files, options.lifetime).await?;
     Ok((StatusCode::CREATED, Json(NewTicketView::new(issued, &api))))
 }
 
-/// The tickets that are good, newest first
+/// The valid tickets, newest first
 #[utoipa::path(
     get,
     path = "/uploads/tickets",
@@ -169,21 +171,21 @@ async fn issued(owner: UserId, State(tickets): State<Tickets>) -> Result<Json<Ve
     Ok(Json(tickets.issued_by(owner).await?.into_iter().map(TicketView::from).collect()))
 }
 
-/// Ends a ticket
+/// Revokes a ticket
 #[utoipa::path(
     delete,
     path = "/uploads/tickets/{ticket}",
     tag = "Uploads",
     operation_id = "revokeTicket",
     params(openapi::TicketOrId),
-    responses((status = 204, description = "It allows nothing any more"), AuthErrors, NotFound),
+    responses((status = 204, description = "The ticket is not valid any more"), AuthErrors, NotFound),
 )]
 async fn revoke(
     owner: UserId,
     ticket: Result<Path<String>, PathRejection>,
     State(tickets): State<Tickets>,
 ) -> Result<StatusCode> {
-    // Bytes that are no text are no ticket.
+    // A path that is not UTF-8 is no ticket.
     let Ok(Path(ticket)) = ticket else { return Err(Error::NotFound) };
     tickets.revoke(owner, &ticket).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -191,7 +193,7 @@ async fn revoke(
 
 /// Signs a request to S3
 ///
-/// For Uppy's `signRequest`, where the page has a token of its own.
+/// For Uppy's `signRequest`, on a page that has a session token.
 #[utoipa::path(
     post,
     path = "/uploads/sign",
@@ -199,15 +201,19 @@ async fn revoke(
     operation_id = "signRequest",
     request_body = openapi::SignRequest,
     responses(
-        (status = 200, description = "To be sent to S3", body = SignedRequest),
+        (status = 200, description = "The presigned request. Send it to S3", body = SignedRequest),
         (
             status = 400,
-            description = "`Missing method`, `Missing key`, `Missing uploadId`, `Invalid method: PUT, POST, GET or DELETE`, \
-                           `Invalid part: uploadId, and partNumber from 1 to 10000`, `Invalid name`, `Parent not found`, \
-                           `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`",
+            description = "`Missing method`, `Missing key`, `Missing uploadId`, `Invalid method: PUT, POST, GET or \
+                           DELETE`, `Invalid part: uploadId, and partNumber from 1 to 10000`, `Invalid name`, `Parent \
+                           not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`",
             body = ErrorView
         ),
-        (status = 409, description = "`1000 uploads are not complete: complete or delete some, or wait until they expire`", body = ErrorView),
+        (
+            status = 409,
+            description = "`1000 uploads are not complete: complete or delete some, or wait until they expire`",
+            body = ErrorView
+        ),
         TooLarge,
         AuthErrors,
         NotFound,

@@ -1,5 +1,5 @@
-//! Requests that a page sends to S3 itself, one at a time as Uppy's `signRequest` asks for them. What comes of them only
-//! S3's message tells.
+//! Requests that a page sends to S3 itself, presigned one at a time for Uppy's `signRequest`. Only S3's message tells
+//! us of the outcome.
 
 use serde::Serialize;
 use shared::{
@@ -16,9 +16,9 @@ use crate::App;
 
 /// The body of `POST /uploads/sign`.
 pub enum SignRequest {
-    /// A file that is put whole.
+    /// Puts a whole file.
     Put(NewUpload),
-    /// A file that is put in parts.
+    /// Begins a multipart upload.
     Begin(NewUpload),
     Part {
         key: String,
@@ -39,7 +39,7 @@ pub enum SignRequest {
     },
 }
 
-/// A file as the page would have it.
+/// The file that the page wants to upload.
 pub struct NewUpload {
     name: Name,
     is_public: bool,
@@ -70,7 +70,7 @@ impl TryFrom<Fields> for SignRequest {
 }
 
 impl NewUpload {
-    /// A page may add to what Uppy says a `name`, a `parentId` and whether it `isPublic`.
+    /// A page may add `name`, `parentId` and `isPublic` to the fields of Uppy.
     fn of(key: &str, mut fields: Fields) -> Result<Self> {
         let name = fields.text("name");
         Ok(Self {
@@ -81,7 +81,7 @@ impl NewUpload {
     }
 }
 
-/// Uppy makes its keys of a UUID, a dash and the name.
+/// The name in a key of Uppy, which consists of a UUID, a dash and the name.
 fn name_in(key: &str) -> &str {
     const UUID: usize = 36;
     let is_uuid = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
@@ -95,12 +95,12 @@ fn name_in(key: &str) -> &str {
 #[schema(as = SignedForUppy)]
 #[serde(untagged)]
 pub enum SignedRequest {
-    /// To be sent with the bytes in a field `file` after these.
+    /// A form. Post it with the bytes in a field `file` after these fields.
     PresignedPost(PresignedPost),
     Url {
         #[serde(flatten)]
         signed: PresignedRequest,
-        /// What the page is to call the object from here on.
+        /// The key of the object, for the requests that follow.
         key: Key,
     },
 }
@@ -137,7 +137,7 @@ impl App {
             }
             SignRequest::Abort { key, upload_id } => {
                 let pending = self.find_upload(owner, &key).await?;
-                // Nobody will say whether it was sent.
+                // Nobody tells us whether the page sends the request, so the sweeper removes the upload.
                 self.files.expire(&pending).await?;
                 (self.objects.presign_multipart_upload("DELETE", &pending.key, &upload_id).await?, pending.key)
             }
@@ -153,7 +153,7 @@ impl App {
         self.files.begin_direct(new, kind, incoming).await?.pending()
     }
 
-    /// The upload that this user began under that key and has not ended.
+    /// The pending upload of this user under that key.
     async fn find_upload(&self, owner: UserId, key: &str) -> Result<Pending> {
         let Some((id, key, false)) = Key::parse_upload(key) else { return Err(Error::NotFound) };
         match self.files.find_owned(owner, id).await? {

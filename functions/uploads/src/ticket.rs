@@ -1,4 +1,4 @@
-//! What a ticket is asked for, and what its holder is given.
+//! The request for a ticket, and the answers about tickets.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ impl TicketRequest {
     }
 }
 
-/// A whole number within these bounds, or nothing said.
+/// A whole number within these bounds; `None` if the field is absent.
 fn number(field: &Scalar, invalid: &'static str, bounds: std::ops::RangeInclusive<u64>) -> Result<Option<u64>> {
     match field {
         Scalar::Null => Ok(None),
@@ -64,7 +64,7 @@ fn number(field: &Scalar, invalid: &'static str, bounds: std::ops::RangeInclusiv
     }
 }
 
-/// `type/subtype`, or `type/*`.
+/// True for `type/subtype` and `type/*`.
 fn is_media_type(text: &str) -> bool {
     let is_token = |part: &str| {
         !part.is_empty()
@@ -78,10 +78,10 @@ fn is_media_type(text: &str) -> bool {
 #[schema(as = Ticket)]
 #[serde(rename_all = "camelCase")]
 pub struct NewTicketView {
-    /// It allows nothing but these uploads, and is a secret all the same.
+    /// The ticket permits only uploads within its limits. Keep it secret.
     #[schema(pattern = "^[A-Za-z0-9_-]{64}$")]
     ticket: String,
-    /// For Uppy's option of that name.
+    /// The value of Uppy's option `companionEndpoint`.
     companion_endpoint: String,
     #[schema(value_type = Timestamp)]
     expires_at: String,
@@ -93,7 +93,7 @@ impl NewTicketView {
     }
 }
 
-/// A ticket that was issued, without its secret.
+/// An issued ticket, without its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(as = IssuedTicket)]
 #[serde(rename_all = "camelCase")]
@@ -102,13 +102,13 @@ pub struct TicketView {
     id: String,
     parent_id: ParentView,
     is_public: bool,
-    /// Of each file.
+    /// The size limit of each file, in bytes.
     max_bytes: u64,
-    /// How many uploads may still begin; absent where any number may.
+    /// The number of uploads that may still begin; absent without a limit.
     #[schema(value_type = u32)]
     #[serde(skip_serializing_if = "Option::is_none")]
     files_left: Option<u32>,
-    /// Media types, or classes of them; empty for any.
+    /// Media types, or classes such as `image/*`; empty if any type is allowed.
     types: Vec<String>,
     #[schema(value_type = Timestamp)]
     created_at: Option<String>,

@@ -1,4 +1,4 @@
-//! Accounts, and the sessions of who has one.
+//! Accounts and their sessions.
 
 #![forbid(unsafe_code)]
 
@@ -65,7 +65,7 @@ impl App {
     }
 }
 
-/// Who wants to join.
+/// The body of `POST /users`.
 struct SignUp {
     email: Email,
     password: Password,
@@ -81,7 +81,7 @@ impl TryFrom<Fields> for SignUp {
     }
 }
 
-/// Who wants another password.
+/// The body of `PUT /users/me/password`.
 struct Change {
     current: Current,
     new: Password,
@@ -97,7 +97,7 @@ impl TryFrom<Fields> for Change {
     }
 }
 
-/// What somebody says is their password. `None` where it is too long to be one.
+/// The current password as the client sends it. `None` for a password that is too long to be one.
 struct Current(Option<Password>);
 
 impl TryFrom<&mut Fields> for Current {
@@ -120,8 +120,8 @@ impl TryFrom<&mut Fields> for Current {
         (status = 201, description = "The account", body = UserView),
         (
             status = 400,
-            description = "`Missing email`, `Missing password`, `Invalid email`: it is too long, or has a colon or a control \
-                           character, `Invalid password`: it is too long, `Already exist`, `Invalid JSON`",
+            description = "`Missing email`, `Missing password`, `Invalid email`: too long, or with a colon or a \
+                           control character, `Invalid password`: too long, `Already exist`, `Invalid JSON`",
             body = ErrorView
         ),
         TooLarge,
@@ -134,7 +134,7 @@ async fn sign_up(address: Address, State(app): State<App>, fields: Fields) -> Re
     let SignUp { email, password } = fields.try_into()?;
     let (counted, known) = tokio::join!(app.rate_limit.sign_up(&address), app.users.with_email(email.as_str()));
     counted?;
-    // Refused before the costly hash where that is possible; the unique index is what decides.
+    // A known e-mail is refused before the costly hash where possible. The unique index decides.
     if known?.is_some() {
         return Err(Error::Invalid("Already exist"));
     }
@@ -142,7 +142,7 @@ async fn sign_up(address: Address, State(app): State<App>, fields: Fields) -> Re
     Ok((StatusCode::CREATED, Json(user.into())))
 }
 
-/// Whose token it is
+/// The account of the token
 #[utoipa::path(
     get,
     path = "/users/me",
@@ -154,9 +154,9 @@ async fn me(user: User) -> Json<UserView> {
     Json(user.into())
 }
 
-/// Ends the account and all it has
+/// Deletes the account and everything in it
 ///
-/// Up to the moment when the account goes it can be asked for again with the same token.
+/// If the request fails, it can be repeated with the same token until the account is deleted.
 #[utoipa::path(
     delete,
     path = "/users/me",
@@ -164,7 +164,7 @@ async fn me(user: User) -> Json<UserView> {
     operation_id = "leave",
     request_body = openapi::Proof,
     responses(
-        (status = 204, description = "There is nothing of it any more, and its e-mail is free"),
+        (status = 204, description = "The account is deleted, and its e-mail is free again"),
         (status = 400, description = "`Missing password`, `Invalid JSON`", body = ErrorView),
         AuthErrors,
         TooLarge,
@@ -176,14 +176,15 @@ async fn leave(user: User, token: Token, State(app): State<App>, mut fields: Fie
     let id = user.id();
     tokio::try_join!(app.account_deletions.delete_data(id), app.sessions.end_others(id, &token))?;
     app.account_deletions.delete_account(id).await?;
-    // Without their user they are worth nothing; they need only not lie about until they expire.
+    // Sessions without an account are not valid. Deleting the sessions here only spares Redis from keeping them until
+    // they expire.
     if let Err(error) = tokio::try_join!(app.sessions.end_all(id), app.rate_limit.forget(&user.email)) {
         tracing::warn!(error = error.cause(), "sessions or networks of an account that has gone are left to expire");
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Changes the password, and ends all other sessions and all tickets
+/// Changes the password, ends all other sessions and revokes all tickets
 #[utoipa::path(
     put,
     path = "/users/me/password",
@@ -191,10 +192,11 @@ async fn leave(user: User, token: Token, State(app): State<App>, mut fields: Fie
     operation_id = "changePassword",
     request_body = openapi::NewPassword,
     responses(
-        (status = 204, description = "From now on it is the new one"),
+        (status = 204, description = "The password is changed"),
         (
             status = 400,
-            description = "`Missing password`, `Missing newPassword`, `Invalid password`: the new one is too long, `Invalid JSON`",
+            description = "`Missing password`, `Missing newPassword`, `Invalid password`: the new password is too \
+                           long, `Invalid JSON`",
             body = ErrorView
         ),
         (status = 409, description = "`The password has been changed meanwhile`", body = ErrorView),
@@ -207,7 +209,8 @@ async fn change_password(user: User, token: Token, State(app): State<App>, field
     let Change { current, new } = fields.try_into()?;
     app.prove(&token, &user, current).await?;
     let hash = app.passwords.hash(new).await?;
-    // Once before, so that nothing stays behind if the second time fails: the old password would not do to ask again.
+    // Sessions and tickets end before the change too, so that none of them stays if ending them after the change fails:
+    // the client could not repeat the request with the old password.
     app.end_what_others_have(user.id(), &token).await?;
     if !app.users.change_password(&user, &hash, &token).await? {
         return Err(Error::Conflict("The password has been changed meanwhile"));
@@ -235,7 +238,7 @@ async fn sessions(user: UserId, token: Token, State(sessions): State<Sessions>) 
     path = "/users/me/sessions",
     tag = "Sessions",
     operation_id = "endOtherSessions",
-    responses((status = 204, description = "Their tokens are good for nothing any more"), AuthErrors),
+    responses((status = 204, description = "The tokens of these sessions are not valid any more"), AuthErrors),
 )]
 async fn end_other_sessions(user: UserId, token: Token, State(app): State<App>) -> Result<StatusCode> {
     tokio::try_join!(app.sessions.end_others(user, &token), app.users.sessions_ended(user, &token))?;
@@ -248,8 +251,8 @@ async fn end_other_sessions(user: UserId, token: Token, State(app): State<App>) 
     path = "/users/me/sessions/{id}",
     tag = "Sessions",
     operation_id = "endSession",
-    params(("id" = Id, Path, description = "As the list of sessions has it")),
-    responses((status = 204, description = "Its token is good for nothing any more"), AuthErrors, NotFound),
+    params(("id" = Id, Path, description = "The `id` from the list of sessions")),
+    responses((status = 204, description = "The token of the session is not valid any more"), AuthErrors, NotFound),
 )]
 async fn end_session(user: UserId, id: SessionId, State(sessions): State<Sessions>) -> Result<StatusCode> {
     sessions.end_by_id(user, &id).await?;
@@ -257,7 +260,7 @@ async fn end_session(user: UserId, id: SessionId, State(sessions): State<Session
 }
 
 impl App {
-    /// That who has the token knows the password too.
+    /// Checks that the holder of the token knows the password too.
     async fn prove(&self, token: &Token, user: &User, Current(password): Current) -> Result<()> {
         let attempt = self.rate_limit.reauthentication(token).await?;
         let Some(password) = password else { return Err(attempt.failed().await) };
@@ -267,7 +270,8 @@ impl App {
         }
     }
 
-    /// Ends all sessions but this one, and all tickets: whoever knew the old password may have issued some.
+    /// Ends all sessions but this one, and revokes all tickets: somebody who knew the old password may have issued
+    /// tickets.
     async fn end_what_others_have(&self, user: UserId, token: &Token) -> Result<()> {
         tokio::try_join!(self.sessions.end_others(user, token), self.grants.revoke_all_of(user))?;
         Ok(())

@@ -32,7 +32,7 @@ pub struct SessionView {
     created_at: Option<String>,
     #[schema(value_type = Timestamp)]
     expires_at: Option<String>,
-    /// Whether it is the one that asks.
+    /// True for the session of this request.
     current: bool,
 }
 
