@@ -1,5 +1,5 @@
-//! The AWS clients, all from one set of credentials and one connector. Lambda gives what they need in
-//! environment variables, so nothing is looked up on the way.
+//! The AWS clients, all from one set of credentials and one connector. Lambda provides their settings in environment
+//! variables, so no credentials or region are looked up.
 
 use std::{
     error::Error,
@@ -28,15 +28,15 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_types::{SdkConfig, region::Region};
 
-use crate::{authorities::Authorities, limits, objects::Signer};
+use crate::{certificates::Authorities, limits, s3::Signer};
 
-/// The standard variables of the SDKs, as [`crate::Config`] reads them.
+/// The settings of the SDKs' standard variables, as [`crate::Config`] reads them.
 pub struct Settings {
     /// `AWS_REGION`.
     pub region: String,
     /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`: fixed for the life of an instance.
     pub credentials: Credentials,
-    /// `AWS_ENDPOINT_URL`, and its forms for one service, which win.
+    /// `AWS_ENDPOINT_URL`, and its variants for one service, which take precedence.
     pub endpoint: Option<String>,
     pub s3_endpoint: Option<String>,
     pub sqs_endpoint: Option<String>,
@@ -52,10 +52,10 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// The clients trust these authorities beside those of the system.
+    /// The clients trust these authorities in addition to those of the system.
     pub fn new(settings: Settings, authorities: Option<&Authorities>) -> anyhow::Result<Self> {
         let connections = Connections::new(authorities)?;
-        // Retries are quick, to fit into a request; the timeout of each client's operations ends them.
+        // Retries are quick, to fit into a request. The timeout of each client's operations ends them.
         let retries = RetryConfig::standard()
             .with_max_attempts(limits::AWS_ATTEMPTS)
             .with_initial_backoff(Duration::from_millis(50))
@@ -79,64 +79,67 @@ impl Aws {
         })
     }
 
-    /// `timeout` is for one operation, all attempts together.
+    /// `timeout` limits one operation, all attempts together.
     pub fn s3(&self, timeout: Duration) -> aws_sdk_s3::Client {
         let mut config = aws_sdk_s3::config::Builder::from(&self.shared).timeout_config(within(timeout));
-        // The SDK's own quota would be used up by one outage, and every failure after it would show. What bounds retries here
-        // is the timeout: an instance serves one request at a time.
+        // One outage would use up the SDK's own quota of retries, and every failure after it would reach a client. Here
+        // the timeout limits the retries: an instance serves one request at a time.
         let always = RetryPartition::custom("s3").token_bucket(TokenBucket::unlimited()).build();
         config.set_retry_partition(Some(always));
         config.set_endpoint_url(self.s3_endpoint.clone());
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
-    /// Signs requests to S3 that somebody else sends.
+    /// The signer of presigned requests.
     pub fn signer(&self, bucket: &str) -> Signer {
         Signer::new(&self.credentials, &self.region, self.s3_endpoint.as_deref(), bucket)
     }
 
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
-        let timeouts = within(limits::SQS).to_builder().operation_attempt_timeout(limits::AWS_ATTEMPT).build();
+        let timeouts =
+            within(limits::SQS_TIMEOUT).to_builder().operation_attempt_timeout(limits::AWS_ATTEMPT_TIMEOUT).build();
         let mut config = aws_sdk_sqs::config::Builder::from(&self.shared).timeout_config(timeouts);
         config.set_endpoint_url(self.sqs_endpoint.clone());
         aws_sdk_sqs::Client::from_conf(config.build())
     }
 
-    /// More patient than the others: an instance that gives up does not start.
+    /// This client retries for longer than the others, because an instance without its secrets cannot start.
     pub fn ssm(&self) -> aws_sdk_ssm::Client {
         let (first, longest) = limits::SSM_BACKOFF;
         let retries = RetryConfig::standard()
             .with_max_attempts(limits::SSM_ATTEMPTS)
             .with_initial_backoff(first)
             .with_max_backoff(longest);
-        let timeouts = within(limits::SSM).to_builder().operation_attempt_timeout(limits::SSM_ATTEMPT).build();
+        let timeouts =
+            within(limits::SSM_TIMEOUT).to_builder().operation_attempt_timeout(limits::SSM_ATTEMPT_TIMEOUT).build();
         let config = aws_sdk_ssm::config::Builder::from(&self.shared).retry_config(retries).timeout_config(timeouts);
         aws_sdk_ssm::Client::from_conf(config.retry_classifier(RefusedCertificates).build())
     }
 
-    /// For requests without an SDK, on the connections of the SDKs.
+    /// The connections of the SDKs, for requests that are sent without an SDK.
     pub(crate) fn connections(&self) -> Connections {
         self.connections.clone()
     }
 
-    /// The next request of each client is sent on a new connection.
+    /// Drops all connections, so that the next request of each client is sent on a new connection.
     pub(crate) fn forget_connections(&self) {
         self.connections.forget();
     }
 }
 
-/// For one small operation of S3: an attempt that takes longer than [`limits::AWS_ATTEMPT`] is made again.
+/// The configuration of one small operation of S3: an attempt that takes longer than [`limits::AWS_ATTEMPT_TIMEOUT`] is
+/// repeated.
 pub(crate) fn in_quick_attempts() -> aws_sdk_s3::config::Builder {
-    let attempts = TimeoutConfig::builder().operation_attempt_timeout(limits::AWS_ATTEMPT).build();
+    let attempts = TimeoutConfig::builder().operation_attempt_timeout(limits::AWS_ATTEMPT_TIMEOUT).build();
     aws_sdk_s3::Config::builder().timeout_config(attempts)
 }
 
 fn within(total: Duration) -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(limits::AWS_CONNECT).operation_timeout(total).build()
+    TimeoutConfig::builder().connect_timeout(limits::AWS_CONNECT_TIMEOUT).operation_timeout(total).build()
 }
 
-/// Not again, where the certificate of the other side is refused: it would be refused again, and in the end the reason
-/// would be that there was no time left.
+/// Forbids a retry if the certificate of the other side is refused. A retry would be refused too, and in the end the
+/// error would only name the timeout.
 #[derive(Debug)]
 struct RefusedCertificates;
 
@@ -154,7 +157,7 @@ impl ClassifyRetry for RefusedCertificates {
     }
 }
 
-/// Whether an error comes of a certificate. An I/O error has what it comes of inside, and not as its source.
+/// True if the cause of an error is a certificate. An I/O error holds its cause inside, and not as its source.
 fn is_refusal(error: &(dyn Error + 'static)) -> bool {
     let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     matches!(error.downcast_ref::<rustls::Error>(), Some(rustls::Error::InvalidCertificate(_)))
@@ -162,13 +165,13 @@ fn is_refusal(error: &(dyn Error + 'static)) -> bool {
         || error.source().is_some_and(is_refusal)
 }
 
-/// The HTTP client of all clients, and of the requests to S3 that are sent without an SDK: it has their connections, and can
-/// forget them.
+/// The HTTP client of all SDK clients, and of the requests to S3 that are sent without an SDK. The client owns their
+/// connections, and can drop them.
 #[derive(Clone, Debug)]
 pub(crate) struct Connections {
     trusted: TlsContext,
-    /// It is made for the first client, because it loads the system's authorities: a function without a client does not wait
-    /// for these.
+    /// The connector, created for the first client because it loads the system's authorities: a function without a
+    /// client does not wait for these.
     current: Arc<Mutex<Option<SharedHttpConnector>>>,
 }
 
@@ -185,7 +188,7 @@ impl Connections {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// To be asked for again for each request, so that no request goes out on a connection that was forgotten.
+    /// The current connector. Call this for each request, so that no request is sent on a dropped connection.
     pub(crate) fn connector(&self) -> SharedHttpConnector {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current.get_or_insert_with(|| connector(&self.trusted)).clone()
@@ -193,7 +196,7 @@ impl Connections {
 }
 
 fn connector(trusted: &TlsContext) -> SharedHttpConnector {
-    let settings = HttpConnectorSettings::builder().connect_timeout(limits::AWS_CONNECT).build();
+    let settings = HttpConnectorSettings::builder().connect_timeout(limits::AWS_CONNECT_TIMEOUT).build();
     let connector = Connector::builder().connector_settings(settings).enable_tcp_nodelay(true);
     let connector = connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(trusted.clone());
     SharedHttpConnector::new(connector.build())
@@ -205,7 +208,7 @@ impl HttpClient for Connections {
     }
 
     fn validate_base_client_config(&self, _: &RuntimeComponentsBuilder, _: &ConfigBag) -> Result<(), BoxError> {
-        // The first request does not wait for the system's authorities.
+        // Loads the system's authorities now, so that the first request does not wait for them.
         self.connector();
         Ok(())
     }

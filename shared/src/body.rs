@@ -1,5 +1,5 @@
-//! JSON bodies as the contract reads them: a field of the wrong type counts as missing, an unknown one is
-//! ignored, the last of two wins, and nothing but scalars is ever kept in memory.
+//! JSON bodies as the contract reads them: a field of the wrong type counts as missing, an unknown field is ignored,
+//! the last of two equal keys wins, and only scalars are ever kept in memory.
 
 use std::fmt;
 
@@ -17,12 +17,12 @@ use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
-/// The fields of a JSON object, or none where the body is empty, of another content type, or not an object.
+/// The fields of a JSON object. There are none if the body is empty, is not an object, or has another content type.
 #[derive(Default)]
 pub struct Fields(Vec<(&'static str, Scalar)>);
 
 impl Fields {
-    /// The text of a field; `None` where the contract calls it missing: absent, `null`, `""`, or no string.
+    /// The text of a field; `None` where the contract calls the field missing: absent, `null`, `""`, or no string.
     pub fn text(&mut self, name: &str) -> Option<String> {
         match self.take(name) {
             Scalar::Text(text) if !text.is_empty() => Some(text),
@@ -30,7 +30,7 @@ impl Fields {
         }
     }
 
-    /// A field as it came, once.
+    /// Takes the value of a field; a second call returns `Null`.
     pub fn take(&mut self, name: &str) -> Scalar {
         debug_assert!(NAMES.contains(&name), "{name} is not among the names that are kept");
         let found = self.0.iter().position(|(key, _)| *key == name);
@@ -49,7 +49,8 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     }
 }
 
-/// A JSON body whose fields are more than scalars. As for [`Fields`], none, `null` or another content type counts as `{}`.
+/// A JSON body whose fields are more than scalars. As for [`Fields`], an empty body, `null` or another content type
+/// counts as `{}`.
 pub struct Object<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Object<T> {
@@ -57,7 +58,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Object<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         let body = json(request, state).await?;
-        // A derived type would take an array for its fields in order as well, and no field twice.
+        // A derived type would also accept an array of its fields in order, and refuse a repeated field.
         let fields: Option<Map<String, Value>> =
             serde_json::from_slice(body.as_deref().unwrap_or(b"{}")).map_err(|_| Error::Invalid("Invalid JSON"))?;
         let fields = Value::Object(fields.unwrap_or_default());
@@ -65,7 +66,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Object<T> {
     }
 }
 
-/// The body, where it says that it is JSON and is not empty.
+/// The body, if its content type is JSON and it is not empty.
 async fn json<S: Send + Sync>(request: Request, state: &S) -> Result<Option<Bytes>> {
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let essence = content_type.and_then(|value| value.to_str().ok()?.split(';').next());
@@ -76,7 +77,7 @@ async fn json<S: Send + Sync>(request: Request, state: &S) -> Result<Option<Byte
     Ok(Some(body).filter(|body| is_json && !body.is_empty()))
 }
 
-/// A JSON value of which only a scalar has a meaning here.
+/// A JSON value. Only scalars have a meaning here.
 #[derive(Debug, Default, PartialEq)]
 pub enum Scalar {
     #[default]
@@ -84,12 +85,12 @@ pub enum Scalar {
     Bool(bool),
     Number(f64),
     Text(String),
-    /// An array or an object; what was in it is gone.
+    /// An array or an object, whose content is dropped.
     Nested,
 }
 
 impl Scalar {
-    /// The number, if it is one that counts something: not negative, whole, and exact.
+    /// The number, if it is a count: not negative, whole, and exact.
     pub fn as_integer(&self) -> Option<u64> {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         match *self {
@@ -100,8 +101,8 @@ impl Scalar {
     }
 }
 
-/// Every field that an endpoint reads by its name. No other is kept, so that a body holds no more than these in memory,
-/// however many keys it has and wherever among them a field stands.
+/// Every field that an endpoint reads by its name. Other fields are not kept, so a body takes no more memory than these
+/// fields, whatever the number and the order of its keys.
 const NAMES: [&str; 13] = [
     "data",
     "email",
@@ -118,7 +119,7 @@ const NAMES: [&str; 13] = [
     "uploadId",
 ];
 
-/// One of [`NAMES`], or of the keys that are not kept.
+/// One of [`NAMES`]; `None` for a key that is not kept.
 struct Name(Option<&'static str>);
 
 impl<'de> Deserialize<'de> for Fields {
@@ -247,20 +248,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_object_has_no_fields() {
+    fn a_body_that_is_no_object_has_no_fields() {
         for json in ["[1,{}]", "null", "true", "-1", "1", "1.5", r#""email""#] {
             assert!(fields(json).0.is_empty(), "{json}");
         }
     }
 
     #[test]
-    fn of_two_equal_keys_the_last_wins() {
+    fn the_last_of_two_equal_keys_wins() {
         let twice = r#"{"name":"x","type":1,"n\u0061me":"y"}"#;
         assert_eq!(fields(twice).text("name").as_deref(), Some("y"));
     }
 
     #[test]
-    fn a_field_counts_wherever_it_stands_and_what_is_none_is_not_kept() {
+    fn a_field_counts_at_any_position_and_unknown_keys_are_not_kept() {
         let many: Vec<String> = (0..10_000).map(|n| format!(r#""k{n}":"x","#)).collect();
         let mut fields = fields(&format!(r#"{{{},"name":"a"}}"#, many.concat().trim_end_matches(',')));
         assert_eq!(fields.0.len(), 1);

@@ -1,4 +1,4 @@
-//! The configuration, read once and whole at a cold start. Nothing else reads the environment.
+//! The configuration, read completely, once, at a cold start. Nothing else reads the environment.
 
 use std::{env, path::Path, time::Duration};
 
@@ -7,60 +7,60 @@ use aws_credential_types::Credentials;
 use tracing::level_filters::LevelFilter;
 
 use crate::{
-    authorities::Authorities,
     aws::{Aws, Settings},
+    certificates::Authorities,
     limits,
     mongo::Mongodb,
     passwords::Scheme,
 };
 
-/// Everything a function can be told from outside. Not `Debug`: it holds secrets.
+/// The configuration of a function. Not `Debug`, because it holds secrets.
 pub struct Config {
     /// `MongoDB`, by its connection string: `MONGODB_URI`, or the SSM parameter that `MONGODB_URI_PARAMETER` names.
     pub mongodb: Mongodb,
     /// Redis URL: `REDIS_URL`, or the SSM parameter that `REDIS_URL_PARAMETER` names.
     pub redis_url: String,
-    /// Which certificate authorities `MongoDB` and Redis have, where not public ones: the PEM file `TLS_CA_FILE`.
+    /// The certificate authorities of `MongoDB` and Redis, if they are not public ones: the PEM file `TLS_CA_FILE`.
     pub authorities: Option<Authorities>,
     /// Name of the S3 bucket: `BUCKET`.
     pub bucket: String,
     /// URL of the job queue: `QUEUE_URL`.
     pub queue_url: String,
-    /// How new passwords are stored: `PASSWORD_HASH`, `argon2id` (default) or `sha1`.
+    /// The form in which new passwords are stored: `PASSWORD_HASH`, `argon2id` (default) or `sha1`.
     pub password_hash: Scheme,
-    /// Failed logins a minute from one network after which it may only log in where it did before: `FAILURES_PER_ADDRESS`,
-    /// default 100.
+    /// Failed logins a minute from one network after which it may only log in to accounts that it logged in to before:
+    /// `FAILURES_PER_ADDRESS`, default 100.
     pub failures_per_address: u32,
     /// Sign-ups an hour from one network: `SIGN_UPS_PER_ADDRESS`, default 100.
     pub sign_ups_per_address: u32,
-    /// Least level that is logged: `LOG_LEVEL`, default `info`; a level below that is not compiled in.
+    /// The lowest level that is logged: `LOG_LEVEL`, default `info`; a level below that is not compiled in.
     pub log_level: LevelFilter,
     /// CloudWatch's namespace of the metrics in the log lines: `METRICS_NAMESPACE`; no metrics without one, or where
     /// `METRICS` is `off`.
     pub metrics_namespace: Option<String>,
-    /// How long an upload may stay pending before the sweeper removes it: `UPLOAD_GRACE`, seconds, default 900.
+    /// The time that an upload may stay pending before the sweeper removes it: `UPLOAD_GRACE`, seconds, default 900.
     pub upload_grace: Duration,
-    /// How long an upload that goes straight to S3 may stay pending: `DIRECT_UPLOAD_GRACE`, seconds, default 86400, after
-    /// which S3 gives up its parts as well.
+    /// The time that a direct upload may stay pending: `DIRECT_UPLOAD_GRACE`, seconds, default 86400. After that S3
+    /// aborts its multipart upload as well.
     pub direct_upload_grace: Duration,
-    /// How long thumbnails may be due before the sweeper sends their job again: `THUMBNAIL_GRACE`, seconds,
-    /// default 900. Longer than the queue's own retries take to begin.
+    /// The time that thumbnails may be due before the sweeper sends their job again: `THUMBNAIL_GRACE`, seconds,
+    /// default 900; longer than the queue's own retries take to begin.
     pub thumbnail_grace: Duration,
-    /// How long after the worker received it a job comes again that failed, or whose worker died: `JOB_RETRY`, seconds,
-    /// default 40. Longer than the worker runs.
+    /// The time after which a job comes again that failed, or whose worker died, counted from when the worker received
+    /// it: `JOB_RETRY`, seconds, default 40; longer than the worker runs.
     pub job_retry: Duration,
-    /// What tickets for uploads are signed with, for the function that gives and takes them: `TICKET_KEY`, or the SSM
-    /// parameter that `TICKET_KEY_PARAMETER` names.
+    /// The key that signs tickets, for the function that issues and accepts them: `TICKET_KEY`, or the SSM parameter
+    /// that `TICKET_KEY_PARAMETER` names.
     pub ticket_key: Option<String>,
     /// The clients of the AWS services.
     pub aws: Aws,
 }
 
 impl Config {
-    /// Reads the environment and, where it names SSM parameters, those, with one call.
+    /// Reads the environment and, if it names SSM parameters, these parameters, with one call.
     ///
     /// # Errors
-    /// The variable that is missing or malformed, or why SSM did not answer.
+    /// Names the variable that is missing or malformed, or says why SSM did not answer.
     pub async fn load() -> Result<Self> {
         let authorities = authorities()?;
         let aws = aws(authorities.as_ref())?;
@@ -87,10 +87,10 @@ impl Config {
     }
 }
 
-/// `MONGODB_URI` alone.
+/// Reads only `MONGODB_URI`.
 ///
 /// # Errors
-/// It is not set.
+/// The variable is not set.
 pub fn mongodb_uri() -> Result<String> {
     required("MONGODB_URI")
 }
@@ -99,12 +99,12 @@ pub fn mongodb_uri() -> Result<String> {
 /// standard variables of AWS.
 ///
 /// # Errors
-/// The variable that is missing.
+/// Names the variable that is missing.
 pub fn for_adoption() -> Result<(String, String, Aws)> {
     Ok((mongodb_uri()?, required("BUCKET")?, aws(authorities()?.as_ref())?))
 }
 
-/// The clients of AWS, by the standard variables.
+/// The clients of AWS, configured by the standard variables.
 fn aws(authorities: Option<&Authorities>) -> Result<Aws> {
     let settings = Settings {
         region: required("AWS_REGION")?,
@@ -122,13 +122,13 @@ fn aws(authorities: Option<&Authorities>) -> Result<Aws> {
     Aws::new(settings, authorities)
 }
 
-/// The authorities that the stores' certificates may be of beside the public ones: `TLS_CA_FILE`.
+/// The certificate authorities of the stores in addition to the public ones: `TLS_CA_FILE`.
 fn authorities() -> Result<Option<Authorities>> {
     let authorities = optional("TLS_CA_FILE").map(|path| Authorities::read(Path::new(&path)));
     authorities.transpose().context("TLS_CA_FILE")
 }
 
-/// Where a secret stands: in the environment itself, or under a name in SSM.
+/// The source of a secret: the environment itself, or a parameter in SSM.
 enum Source {
     Value(String),
     Parameter(String),
@@ -144,7 +144,7 @@ impl Source {
         }
     }
 
-    /// An empty value where there is none.
+    /// The source of the secret; an empty value if there is none.
     fn find(name: &str) -> Self {
         match (optional(name), optional(&format!("{name}_PARAMETER"))) {
             (None, Some(parameter)) => Self::Parameter(parameter),

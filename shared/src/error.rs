@@ -1,4 +1,4 @@
-//! What can go wrong, and the only place where it becomes an HTTP answer.
+//! The errors, and the only place where an error becomes an HTTP response.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use mongodb::error::ErrorKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::Json;
+use crate::http::Json;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// `Display` is the text a client gets; a source is for the log alone.
+/// `Display` is the text for the client. The source is for the log only.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("Unauthorized")]
@@ -28,22 +28,22 @@ pub enum Error {
     Invalid(&'static str),
     #[error("{0}")]
     TooLarge(&'static str),
-    /// What was asked for does not fit to how things stand.
+    /// The request conflicts with the resource's current state.
     #[error("{0}")]
     Conflict(&'static str),
-    /// The client has made its request depend on something that is not so.
+    /// A condition that the client sent with the request does not hold.
     #[error("Precondition failed")]
     PreconditionFailed,
-    /// What is asked contradicts what was asked before under the same name.
+    /// The request contradicts an earlier request with the same key.
     #[error("{0}")]
     Unprocessable(&'static str),
-    /// Somebody may be guessing; in so many seconds the next password is looked at.
+    /// Too many wrong passwords. The next password is checked after `seconds`.
     #[error("Too many failed logins: wait a minute")]
     TooManyFailures { seconds: u64 },
-    /// In so many seconds the next account may be opened from that network.
+    /// Too many sign-ups. The next account from that network can be opened after `seconds`.
     #[error("Too many sign-ups from your network: try again later")]
     TooManySignUps { seconds: u64 },
-    /// A store is down or hangs; the same request may work in a moment.
+    /// A store is down or hangs. The same request may succeed in a moment.
     #[error("Service unavailable")]
     Unavailable(#[source] anyhow::Error),
     #[error("Internal server error")]
@@ -67,7 +67,7 @@ impl Error {
         }
     }
 
-    /// The stores' own words, for the log. `None` where the client is told everything.
+    /// The error text of the store, for the log. `None` if the client is told everything.
     pub fn cause(&self) -> Option<String> {
         match self {
             Self::Unavailable(cause) | Self::Internal(cause) => Some(format!("{cause:#}")),
@@ -84,7 +84,7 @@ impl Error {
         }
     }
 
-    /// After how many seconds the same request may fare better.
+    /// Seconds after which the same request may succeed.
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Unavailable(_) => Some(1),
@@ -101,21 +101,21 @@ impl Error {
         }
     }
 
-    /// A store that did not answer in time.
+    /// The error for a store that did not answer in time.
     pub fn timeout(store: &'static str) -> Self {
         Self::Unavailable(anyhow::anyhow!("{store} did not answer in time"))
     }
 }
 
-/// The error of a client whose parts S3 does not join, or would not join.
+/// The error texts for parts that S3 refuses, or would refuse, to complete an upload with.
 pub const INVALID_PARTS: &str = "Invalid parts";
 pub const SMALL_PARTS: &str = "Invalid parts: all but the last must have 5 MiB or more";
 
-/// Travels in the extensions of an answer from here to the log line of the request.
+/// The cause of an error, carried in the extensions of the response to the log line of the request.
 #[derive(Clone)]
 pub struct Cause(pub Arc<str>);
 
-/// What went wrong.
+/// An error.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Error)]
 #[serde(deny_unknown_fields)]
@@ -123,19 +123,19 @@ pub struct ErrorView {
     error: String,
 }
 
-/// What went wrong.
+/// An error.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CompanionError)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorWithMessage {
     error: String,
-    /// The same, for clients that show it; not where no route came to answer.
+    /// The same text, for clients that show it. Absent if no route matched the request.
     #[schema(required = false)]
     message: String,
 }
 
 impl Error {
-    fn answer(&self, body: impl Serialize) -> Response {
+    fn to_response(&self, body: impl Serialize) -> Response {
         let mut response = (self.status(), Json(body)).into_response();
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -149,11 +149,11 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        self.answer(ErrorView { error: self.to_string() })
+        self.to_response(ErrorView { error: self.to_string() })
     }
 }
 
-/// The same for clients of Uppy's companion, which show their users a `message`.
+/// An error for clients of Uppy's companion, which show `message` to their users.
 #[derive(Debug)]
 pub struct WithMessage(Error);
 
@@ -166,7 +166,7 @@ impl From<Error> for WithMessage {
 impl IntoResponse for WithMessage {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        error.answer(ErrorWithMessage { error: error.to_string(), message: error.to_string() })
+        error.to_response(ErrorWithMessage { error: error.to_string(), message: error.to_string() })
     }
 }
 
@@ -200,14 +200,14 @@ where
 {
     fn from(error: SdkError<E, R>) -> Self {
         match error.code() {
-            // S3 says the same of the same parts whenever it is asked: the client has to send others.
+            // S3 refuses these parts at every attempt, so the client has to send other parts.
             Some("EntityTooSmall") => Self::Invalid(SMALL_PARTS),
             Some("InvalidPart" | "InvalidPartOrder" | "EntityTooLarge") => Self::Invalid(INVALID_PARTS),
-            // Refusals are ours to repair.
+            // The operator of the service has to repair these refusals.
             Some("AccessDenied" | "NoSuchBucket" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken") => {
                 Self::Internal(anyhow::Error::new(error))
             }
-            // Everything else (no answer, 5xx, throttling) passes.
+            // Everything else (no answer, 5xx, throttling) is temporary.
             _ => Self::Unavailable(anyhow::Error::new(error)),
         }
     }

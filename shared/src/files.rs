@@ -1,10 +1,10 @@
-//! The ledger: collection `files`, one document for each folder, file and image, and the protocol that keeps
-//! it and the bucket consistent.
+//! The ledger: collection `files`, one document for each folder, file and image, and the protocol that keeps the ledger
+//! and the bucket consistent.
 //!
-//! There is no object without a row before it and after it. A file is [begun](Files::begin) as an invisible
-//! `pending` row, its bytes are put, and [`finish`](Files::finish) makes it visible; whoever dies in between
-//! leaves an indexed row that the sweeper finds. Visible is a row without a `state`, which is also how the
-//! original's rows look.
+//! An object has a row before it is stored and until it is deleted. A file is [begun](Files::begin) as an invisible
+//! `pending` row. Then its bytes are put, and [`finish`](Files::finish) makes the row visible. A crash in between
+//! leaves an indexed row, which the sweeper finds. A row without a `state` is visible; the original's rows have no
+//! `state` either.
 
 use std::{
     str::FromStr,
@@ -26,23 +26,23 @@ use crate::{
     Error, Result,
     body::Scalar,
     limits,
-    mongo::{answer, is_duplicate},
-    objects::Key,
-    sessions::Claimant,
+    mongo::{is_duplicate, run},
+    s3::Key,
+    sessions::UnverifiedUser,
     users::UserId,
 };
 
 pub mod adoption;
-mod audit;
-mod deleting;
+mod inventory;
 mod row;
+mod tombstones;
 mod view;
 
-pub use audit::{Claim, Expected};
-pub use deleting::Doomed;
-use deleting::Standing;
-pub use deleting::WithOwner;
+pub use inventory::{Expectation, ExpectedObject};
 use row::Row;
+use tombstones::Position;
+pub use tombstones::Tombstone;
+pub use tombstones::WithOwner;
 pub use view::{FileView, ParentView};
 
 /// The identity of a file, folder or image.
@@ -50,7 +50,7 @@ pub use view::{FileView, ParentView};
 pub struct FileId(pub ObjectId);
 
 impl FileId {
-    /// One that no other has.
+    /// A new id, which is unique.
     pub fn new() -> Self {
         Self(ObjectId::new())
     }
@@ -66,7 +66,7 @@ impl FromStr for FileId {
     type Err = Error;
 
     fn from_str(hex: &str) -> Result<Self> {
-        // There is one form of each, as S3's keys and the lines of a log have it.
+        // Lower case is the only form of an id, as in S3's keys and in the log.
         if hex.bytes().any(|digit| digit.is_ascii_uppercase()) {
             return Err(Error::NotFound);
         }
@@ -74,11 +74,11 @@ impl FromStr for FileId {
     }
 }
 
-/// The identity of the ticket that an upload came by.
+/// The identity of the ticket that permits an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TicketId(pub ObjectId);
 
-/// The `{id}` of a route. A malformed one is not told apart from an unknown one.
+/// The `{id}` of a route. A malformed id has the same answer as an unknown id.
 impl<S: Send + Sync> FromRequestParts<S> for FileId {
     type Rejection = Error;
 
@@ -88,17 +88,17 @@ impl<S: Send + Sync> FromRequestParts<S> for FileId {
     }
 }
 
-/// Where a file lies.
+/// The folder of a file, or the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parent {
-    /// Written as the number `0`.
+    /// Stored as the number `0`.
     Root,
-    /// The root as some versions of the original wrote it, `"0"`; kept, so that a listing echoes it.
+    /// The root as some versions of the original stored it, `"0"`. The form is kept, so that a listing echoes it.
     LegacyRoot,
     Folder(FileId),
 }
 
-/// A `parentId` as a client sends it: the root has six forms, the sixth that it is absent.
+/// A `parentId` as a client sends it. The root has six forms; the sixth is an absent field.
 impl TryFrom<Scalar> for Parent {
     type Error = Error;
 
@@ -113,7 +113,7 @@ impl TryFrom<Scalar> for Parent {
 }
 
 impl Parent {
-    /// What matches everything that lies there.
+    /// A filter value that matches every row in this folder.
     fn matching(self) -> Bson {
         match self {
             Self::Root | Self::LegacyRoot => doc! { "$in": [0, "0"] }.into(),
@@ -122,7 +122,7 @@ impl Parent {
     }
 }
 
-/// What a file is called: no control characters, no `/`, at most [`limits::NAME_BYTES`].
+/// The name of a file: no control characters, no `/`, at most [`limits::MAX_NAME_BYTES`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Name(String);
 
@@ -131,7 +131,7 @@ impl Name {
         &self.0
     }
 
-    /// The media type that the name's extension stands for, with its charset where it is text.
+    /// The media type of the name's extension, with the charset for text.
     pub fn content_type(&self) -> String {
         match mime_guess::from_path(&self.0).first_raw() {
             None => "application/octet-stream".into(),
@@ -145,7 +145,7 @@ impl FromStr for Name {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        if name.len() > limits::NAME_BYTES || name.contains(|c: char| c.is_control() || c == '/') {
+        if name.len() > limits::MAX_NAME_BYTES || name.contains(|c: char| c.is_control() || c == '/') {
             return Err(Error::Invalid("Invalid name"));
         }
         Ok(Self(name.to_owned()))
@@ -163,10 +163,10 @@ pub enum Kind {
 /// The bytes of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    /// In the bucket, `size` bytes.
+    /// In the bucket, with `size` bytes.
     Stored { key: Key, size: u64 },
-    /// On a disk of the original service, out of our reach.
-    Elsewhere,
+    /// On a disk of the original service, which we cannot read.
+    OnLegacyDisk,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -174,20 +174,20 @@ pub enum Thumbnails {
     Due,
     Ready(Vec<ThumbnailFile>),
     Failed(String),
-    /// An image of the original service, which does not say.
+    /// Not recorded: an image of the original service.
     Unknown,
 }
 
-/// A thumbnail as it lies in the bucket.
+/// A thumbnail in the bucket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThumbnailFile {
-    /// What was asked for; the picture is narrower where its source is.
+    /// The requested width, in pixels. The thumbnail is narrower if its source is.
     pub width: u32,
-    /// In bytes.
+    /// The size, in bytes.
     pub size: u64,
     pub content_type: String,
-    /// See [`crate::objects::digest`].
+    /// The digest of the bytes: see [`crate::s3::digest`].
     pub digest: String,
 }
 
@@ -205,108 +205,108 @@ pub struct File {
 }
 
 impl File {
-    /// Whether its bytes are there.
-    pub fn is_at(&self, place: &Key) -> bool {
+    /// True if the content of the file has this key.
+    pub fn has_key(&self, place: &Key) -> bool {
         match &self.kind {
             Kind::File(Content::Stored { key, .. }) | Kind::Image(Content::Stored { key, .. }, _) => key == place,
-            Kind::Folder | Kind::File(Content::Elsewhere) | Kind::Image(Content::Elsewhere, _) => false,
+            Kind::Folder | Kind::File(Content::OnLegacyDisk) | Kind::Image(Content::OnLegacyDisk, _) => false,
         }
     }
 }
 
-/// A document to be made, complete but for its bytes.
+/// A document to create, complete but for its bytes.
 pub struct NewFile {
     pub id: FileId,
     pub owner: UserId,
     pub name: Name,
     pub is_public: bool,
     pub parent: Parent,
-    /// Whether there may be several attempts at making it, all under this id.
+    /// True if several attempts may create the document, all with this id.
     pub is_repeatable: bool,
 }
 
-/// Whether a new document with bytes is an image.
+/// The kind of a new document with bytes.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Bytes {
+pub enum ContentKind {
     OfFile,
     OfImage,
 }
 
-impl Bytes {
-    /// For an upload that does not say: by what its name stands for.
+impl ContentKind {
+    /// The kind by the extension of the name, for an upload without a type.
     pub fn of(name: &Name) -> Self {
         if name.content_type().starts_with("image/") { Self::OfImage } else { Self::OfFile }
     }
 }
 
-/// What is known of the size of an upload before its bytes are there.
+/// The size that a client declared for an upload, before the bytes are stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Announced {
+pub enum DeclaredSize {
     Exactly(u64),
     AtMost(u64),
 }
 
-impl Announced {
+impl DeclaredSize {
     pub fn admits(self, size: u64) -> bool {
         match self {
-            Self::Exactly(announced) => size == announced,
+            Self::Exactly(declared) => size == declared,
             Self::AtMost(max) => size <= max,
         }
     }
 }
 
-/// How the bytes of an upload are to come.
+/// The expected size and form of an upload.
 #[derive(Clone, Copy)]
 pub struct Incoming {
-    announced: Announced,
-    /// Whether S3 may be asked to take them in parts.
+    declared: DeclaredSize,
+    /// True if a multipart upload may be created at S3.
     in_parts: bool,
-    /// The ticket that counts the upload, and has its file back if nothing comes of it.
+    /// The ticket that counts the upload. The ticket gets its file back if the upload fails.
     ticket: Option<TicketId>,
 }
 
 impl Incoming {
-    /// So many bytes, in parts if S3 is not to take them whole.
+    /// Exactly `size` bytes, as a multipart upload above the limit of a single `PUT`.
     pub fn exactly(size: u64) -> Self {
-        Self { announced: Announced::Exactly(size), in_parts: size > limits::SINGLE_BYTES, ticket: None }
+        Self { declared: DeclaredSize::Exactly(size), in_parts: size > limits::MAX_SINGLE_PUT_BYTES, ticket: None }
     }
 
-    /// At most so many bytes, by a form.
+    /// At most `max_bytes` bytes, by a form.
     pub fn by_form(max_bytes: u64) -> Self {
-        Self { announced: Announced::AtMost(max_bytes), in_parts: false, ticket: None }
+        Self { declared: DeclaredSize::AtMost(max_bytes), in_parts: false, ticket: None }
     }
 
-    /// At most so many bytes, in parts.
+    /// At most `max_bytes` bytes, as a multipart upload.
     pub fn in_parts(max_bytes: u64) -> Self {
-        Self { announced: Announced::AtMost(max_bytes), in_parts: true, ticket: None }
+        Self { declared: DeclaredSize::AtMost(max_bytes), in_parts: true, ticket: None }
     }
 
     #[must_use]
-    pub fn counted_by(self, ticket: TicketId) -> Self {
+    pub fn for_ticket(self, ticket: TicketId) -> Self {
         Self { ticket: Some(ticket), ..self }
     }
 }
 
-/// An upload whose bytes are not there yet, or not known to be.
+/// An upload whose bytes are not stored yet, or not known to be stored.
 pub struct Pending {
-    /// As it will be; without a size where none was announced.
+    /// The file as it will be, without a size if none was declared.
     pub file: File,
-    /// Where the bytes go.
+    /// The key of the bytes.
     pub key: Key,
-    pub announced: Announced,
-    /// Whether S3 may have been asked to take it in parts.
+    pub declared: DeclaredSize,
+    /// True if a multipart upload may have been created at S3.
     pub in_parts: bool,
-    /// S3's id of the upload, where it comes in parts and a function has begun it.
+    /// S3's id of the multipart upload, if a function has created it.
     pub upload_id: Option<String>,
 }
 
-/// A row that has no tombstone.
-pub enum Found {
+/// A row without a tombstone.
+pub enum FileOrUpload {
     Visible(File),
     Pending(Pending),
 }
 
-impl Found {
+impl FileOrUpload {
     pub fn pending(self) -> Result<Pending> {
         match self {
             Self::Pending(pending) => Ok(pending),
@@ -315,17 +315,17 @@ impl Found {
     }
 }
 
-/// Whether the decoding of an image begins.
+/// The answer to a worker that wants to decode an image.
 pub enum Decoding {
     Begins,
-    /// So many have begun before and not ended: their workers died, or still run.
+    /// So many decodings have begun and not ended: their workers died, or still run.
     Unfinished(u32),
 }
 
-/// The marks of an image of which decodings have begun and not ended.
+/// The marks of decodings that have begun and not ended.
 #[derive(Deserialize)]
 struct Marks {
-    /// How many. A row that an earlier version has marked does not say it.
+    /// The number of decodings. A row that an earlier version marked lacks the number.
     #[serde(default = "one")]
     decodings: u32,
 }
@@ -334,7 +334,7 @@ fn one() -> u32 {
     1
 }
 
-/// A row as far as its job needs it.
+/// The fields of a row that its job needs.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Owned {
@@ -363,12 +363,12 @@ impl Files {
         }
     }
 
-    /// A file, whoever owns it, with the account of its owner.
+    /// A file of any owner, with the owner's account.
     pub async fn find_with_owner(&self, FileId(id): FileId) -> Result<WithOwner> {
         self.reachable_with_owner(doc! { "_id": id, "state": null }).await?.ok_or(Error::NotFound)
     }
 
-    /// A file, whoever owns it.
+    /// A file of any owner.
     pub async fn find(&self, FileId(id): FileId) -> Result<File> {
         self.reachable(doc! { "_id": id, "state": null }).await?.map(File::from).ok_or(Error::NotFound)
     }
@@ -377,41 +377,42 @@ impl Files {
         self.reachable(owned(owner, id)).await?.map(File::from).ok_or(Error::NotFound)
     }
 
-    /// A file of somebody who claims to be its owner. Their account comes with the file. `id` is the one of the path, or why
-    /// the path has none.
+    /// A file of the user of a session that has not been verified yet. The owner's account is read together with the
+    /// file, and verifies the session. `id` is the id in the path, or the error of a malformed one.
     ///
     /// # Errors
-    /// `Unauthorized` if the claim does not hold, whether or not there is such a file.
-    pub async fn claimed_by(&self, claimant: &Claimant, id: Result<FileId>) -> Result<File> {
+    /// `Unauthorized` if the session is not valid, whether or not the file exists.
+    pub async fn find_of(&self, unverified: &UnverifiedUser, id: Result<FileId>) -> Result<File> {
         let found = match id {
-            Ok(id) => self.reachable_with_owner(owned(claimant.claimed(), id)).await?,
+            Ok(id) => self.reachable_with_owner(owned(unverified.id(), id)).await?,
             Err(_) => None,
         };
         let Some(found) = found else {
-            claimant.look_up().await?;
+            unverified.verify_by_lookup().await?;
             return Err(Error::NotFound);
         };
-        claimant.confirm(found.owner()?)?;
+        unverified.verify(found.owner()?)?;
         Ok(found.file)
     }
 
-    /// The file, or the upload that is to become it, whoever owns it.
-    pub async fn find_any(&self, FileId(id): FileId) -> Result<Found> {
-        self.found(doc! { "_id": id }).await
+    /// The file, or the upload that is to become the file, of any owner.
+    pub async fn find_any(&self, FileId(id): FileId) -> Result<FileOrUpload> {
+        self.file_or_upload(doc! { "_id": id }).await
     }
 
-    /// The owner's file, or the upload that is to become it.
-    pub async fn find_own(&self, UserId(owner): UserId, FileId(id): FileId) -> Result<Found> {
-        self.found(doc! { "_id": id, "userId": owner }).await
+    /// The owner's file, or the upload that is to become the file.
+    pub async fn find_owned(&self, UserId(owner): UserId, FileId(id): FileId) -> Result<FileOrUpload> {
+        self.file_or_upload(doc! { "_id": id, "userId": owner }).await
     }
 
-    /// One page of what the owner has there, oldest first.
+    /// One page of the owner's documents in a folder, oldest first.
     pub async fn page(&self, owner: UserId, parent: Parent, page: u64) -> Result<Vec<File>> {
-        let skip = page.saturating_mul(limits::PAGE.into());
-        if skip > limits::DEEPEST_ROW {
+        let skip = page.saturating_mul(limits::PAGE_SIZE.into());
+        if skip > limits::MAX_LISTING_OFFSET {
             return Ok(Vec::new());
         }
-        // A folder that the original forgot has its files still.
+        // A folder without a row, which data of the original may have, still has its files. Only a tombstone makes the
+        // listing empty.
         if let Parent::Folder(FileId(id)) = parent
             && self.is_deleted(owner, id).await?
         {
@@ -419,57 +420,60 @@ impl Files {
         }
         let there = doc! { "userId": owner.0, "parentId": parent.matching(), "state": null };
         let rows = async {
-            let page = self.rows.find(there).sort(doc! { "_id": 1 }).skip(skip).limit(limits::PAGE.into()).await?;
+            let page = self.rows.find(there).sort(doc! { "_id": 1 }).skip(skip).limit(limits::PAGE_SIZE.into()).await?;
             page.try_collect::<Vec<Row>>().await
         };
-        Ok(answer(rows).await?.into_iter().map(File::from).collect())
+        Ok(run(rows).await?.into_iter().map(File::from).collect())
     }
 
-    /// Whether a new file of this owner may lie there.
+    /// Checks that a new file of this owner may be put into this folder.
     ///
     /// # Errors
-    /// `Parent not found`, also for somebody else's folder; `Parent is not a folder`; `Too deep: 100 levels at most`.
+    /// `Parent not found`, also for a folder of another user; `Parent is not a folder`; `Too deep: 100 levels at most`.
     pub async fn check_parent(&self, owner: UserId, parent: Parent) -> Result<()> {
         let Parent::Folder(id) = parent else { return Ok(()) };
-        match self.standing(owned(owner, id)).await? {
+        match self.position(owned(owner, id)).await? {
             None => Err(Error::Invalid("Parent not found")),
-            Some(Standing { is_folder: false, .. }) => Err(Error::Invalid("Parent is not a folder")),
-            Some(Standing { level: limits::LEVELS.., .. }) => Err(Error::Invalid("Too deep: 100 levels at most")),
+            Some(Position { is_folder: false, .. }) => Err(Error::Invalid("Parent is not a folder")),
+            Some(Position { level: limits::MAX_FOLDER_DEPTH.., .. }) => {
+                Err(Error::Invalid("Too deep: 100 levels at most"))
+            }
             Some(_) => Ok(()),
         }
     }
 
-    /// Makes a folder. One that was made before under the same id stays.
+    /// Creates a folder. If an earlier attempt with the same id has created it, nothing changes.
     pub async fn create_folder(&self, new: NewFile) -> Result<File> {
         let (id, parent, row) = (new.id, new.parent, Row::folder(new));
         if !matches!(parent, Parent::Folder(_)) {
             return if self.insert(&row).await? { Ok(row.into()) } else { self.find(id).await };
         }
-        // In two steps, as a file, so that a folder that goes meanwhile takes it along.
+        // In two steps like a file: a folder above that is deleted meanwhile has the pending row inside, and takes it
+        // along.
         self.insert(&row.pending_until(from_now(self.upload_grace))).await?;
-        self.check_still_in(parent, id).await?;
+        self.check_parent_exists(parent, id).await?;
         let visible = doc! { "$unset": { "state": "", "expiresAt": "" } };
         let update = self.rows.find_one_and_update(still_pending(id), visible).return_document(ReturnDocument::After);
-        match answer(update).await? {
+        match run(update).await? {
             Some(row) => Ok(row.into()),
             None => self.find(id).await,
         }
     }
 
-    /// Step 1 of an upload that comes through a function: the invisible row. One that was begun, or finished, before under
-    /// the same id stays.
-    pub async fn begin(&self, new: NewFile, bytes: Bytes, size: u64) -> Result<Found> {
+    /// Step 1 of an upload that comes through a function: stores the invisible row. If an earlier attempt with the same
+    /// id has begun or finished, its row stays.
+    pub async fn begin(&self, new: NewFile, kind: ContentKind, size: u64) -> Result<FileOrUpload> {
         let key = Key::random()?;
-        self.begin_at(key, new, bytes, Incoming::exactly(size), self.upload_grace).await
+        self.begin_at(key, new, kind, Incoming::exactly(size), self.upload_grace).await
     }
 
-    /// The same for an upload that its client brings to S3, by a function's leave.
+    /// Step 1 of an upload that the client sends to S3.
     ///
     /// # Errors
-    /// `Conflict` if too many of the owner's uploads are incomplete, and this one has not begun before.
-    pub async fn begin_direct(&self, new: NewFile, bytes: Bytes, incoming: Incoming) -> Result<Found> {
+    /// `Conflict` if too many of the owner's uploads are incomplete, and no earlier attempt has begun this one.
+    pub async fn begin_direct(&self, new: NewFile, kind: ContentKind, incoming: Incoming) -> Result<FileOrUpload> {
         if self.has_too_many_incomplete(new.owner).await? {
-            self.find_own(new.owner, new.id).await.map_err(|error| match error {
+            self.find_owned(new.owner, new.id).await.map_err(|error| match error {
                 Error::NotFound => {
                     Error::Conflict("1000 uploads are not complete: complete or delete some, or wait until they expire")
                 }
@@ -477,62 +481,62 @@ impl Files {
             })?;
         }
         let key = Key::of_upload(new.id)?;
-        self.begin_at(key, new, bytes, incoming, self.direct_upload_grace).await
+        self.begin_at(key, new, kind, incoming, self.direct_upload_grace).await
     }
 
-    /// Counts on an index, as far as the limit and no further. Uploads that begin at the same moment may exceed the limit
-    /// by their number.
+    /// Counts on an index, up to the limit only. Uploads that begin at the same moment may exceed the limit by their
+    /// number.
     async fn has_too_many_incomplete(&self, UserId(owner): UserId) -> Result<bool> {
         self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
         let incomplete = self.rows.count_documents(doc! { "userId": owner, "state": "pending" });
-        let most = u64::from(limits::INCOMPLETE_UPLOADS);
-        Ok(answer(incomplete.limit(most)).await? >= most)
+        let most = u64::from(limits::MAX_INCOMPLETE_UPLOADS);
+        Ok(run(incomplete.limit(most)).await? >= most)
     }
 
     async fn begin_at(
         &self,
         key: Key,
         new: NewFile,
-        bytes: Bytes,
+        kind: ContentKind,
         incoming: Incoming,
         grace: Duration,
-    ) -> Result<Found> {
+    ) -> Result<FileOrUpload> {
         let (owner, id) = (new.owner, new.id);
-        let row = Row::pending(new, bytes, key, incoming, from_now(grace));
+        let row = Row::pending(new, kind, key, incoming, from_now(grace));
         if self.insert(&row).await? {
             return row.try_into();
         }
-        // The grace period of the attempt before may end before this one does: the sweeper would take the row, and the
-        // bytes would come after.
+        // The grace period of the earlier attempt may end before this attempt does. Then the sweeper would take the
+        // row, and the bytes would be stored after that. So the grace period begins again.
         let begun_anew = doc! { "$set": { "expiresAt": from_now(grace) } };
-        answer(self.rows.update_one(doc! { "_id": id.0, "userId": owner.0, "state": "pending" }, begun_anew)).await?;
-        self.find_own(owner, id).await
+        run(self.rows.update_one(doc! { "_id": id.0, "userId": owner.0, "state": "pending" }, begun_anew)).await?;
+        self.find_owned(owner, id).await
     }
 
-    /// `false` if there is a row with this id.
+    /// `false` if a row with this id exists.
     async fn insert(&self, row: &Row) -> Result<bool> {
         self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
-        match answer(self.rows.insert_one(row)).await {
+        match run(self.rows.insert_one(row)).await {
             Ok(_) => Ok(true),
             Err(error) if is_duplicate(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Remembers S3's id of an upload that comes in parts. `false` if the row has the id of another attempt already, or is
-    /// not pending any more.
-    pub async fn comes_in_parts(&self, pending: &Pending, upload_id: &str) -> Result<bool> {
+    /// Stores S3's id of a multipart upload. `false` if the row has the id of another attempt already, or is not
+    /// pending any more.
+    pub async fn set_upload_id(&self, pending: &Pending, upload_id: &str) -> Result<bool> {
         let mut first = still_pending(pending.file.id);
         first.insert("uploadId", doc! { "$exists": false });
-        let done = answer(self.rows.update_one(first, doc! { "$set": { "uploadId": upload_id } })).await?;
+        let done = run(self.rows.update_one(first, doc! { "$set": { "uploadId": upload_id } })).await?;
         Ok(done.matched_count == 1)
     }
 
-    /// Step 3 of an upload: the bytes are there, so many of them, and the row becomes visible; an image's thumbnails become
-    /// due. `None` if it is not pending any more.
+    /// Step 3 of an upload: all bytes are stored, and the row becomes visible. An image's thumbnails become due. `None`
+    /// if the row is not pending any more.
     ///
     /// # Errors
-    /// `Parent not found` if its folder has been deleted meanwhile.
+    /// `Parent not found` if the folder has been deleted meanwhile.
     pub async fn finish(&self, pending: &Pending, size: u64) -> Result<Option<File>> {
         let mut set = doc! { "updatedAt": DateTime::now(), "size": i64::try_from(size).unwrap_or(i64::MAX) };
         if let Kind::Image(..) = pending.file.kind {
@@ -542,42 +546,42 @@ impl Files {
         let visible = doc! { "$set": set, "$unset": unset };
         let still_pending = still_pending(pending.file.id);
         let update = self.rows.find_one_and_update(still_pending, visible).return_document(ReturnDocument::After);
-        // A folder that is deleted after this look has the pending row inside, and takes it along.
-        self.check_still_in(pending.file.parent, pending.file.id).await?;
-        Ok(answer(update).await?.map(File::from))
+        // A folder that is deleted after this check has the pending row inside, and takes it along.
+        self.check_parent_exists(pending.file.parent, pending.file.id).await?;
+        Ok(run(update).await?.map(File::from))
     }
 
-    /// Lets the sweeper take an upload at its next run.
+    /// Ends the grace period of an upload, so that the next sweep removes it.
     pub async fn expire(&self, pending: &Pending) -> Result<()> {
         let expired = doc! { "$set": { "expiresAt": DateTime::now() } };
-        answer(self.rows.update_one(still_pending(pending.file.id), expired)).await?;
+        run(self.rows.update_one(still_pending(pending.file.id), expired)).await?;
         Ok(())
     }
 
     /// # Errors
-    /// Those of [`Self::claimed_by`].
-    pub async fn set_public(&self, claimant: &Claimant, id: Result<FileId>, is_public: bool) -> Result<File> {
-        // A file in a deleted folder does not exist any more, even before the sweeper comes to it.
-        let File { owner, id, .. } = self.claimed_by(claimant, id).await?;
+    /// The errors of [`Self::find_of`].
+    pub async fn set_public(&self, unverified: &UnverifiedUser, id: Result<FileId>, is_public: bool) -> Result<File> {
+        // A file in a deleted folder does not exist any more, even before the sweeper reaches it.
+        let File { owner, id, .. } = self.find_of(unverified, id).await?;
         let set = doc! { "$set": { "isPublic": is_public, "updatedAt": DateTime::now() } };
         let update = self.rows.find_one_and_update(owned(owner, id), set).return_document(ReturnDocument::After);
-        answer(update).await?.map(File::from).ok_or(Error::NotFound)
+        run(update).await?.map(File::from).ok_or(Error::NotFound)
     }
 
-    /// How many documents are visible, without counting them. Those that are not are counted by their index alone: of
-    /// `$exists` MongoDB reads each document, of a state that is a string it does not. What lies in a deleted folder counts
-    /// until the sweeper comes to it.
+    /// The number of visible documents, without counting these. Only invisible documents are counted, by their index:
+    /// the filter is a string comparison, because MongoDB reads each document for `$exists`. Documents in a deleted
+    /// folder count until the sweeper reaches them.
     pub async fn count(&self) -> Result<u64> {
-        let all = answer(self.rows.estimated_document_count()).await?;
-        let invisible = answer(self.rows.count_documents(doc! { "state": { "$gte": "" } })).await?;
+        let all = run(self.rows.estimated_document_count()).await?;
+        let invisible = run(self.rows.count_documents(doc! { "state": { "$gte": "" } })).await?;
         Ok(all.saturating_sub(invisible))
     }
 
-    /// Marks that the image is being decoded, unless more decodings of it than `unfinished` have begun and not ended.
+    /// Marks that a decoding of the image begins, unless more than `unfinished` decodings have begun and not ended.
     ///
     /// # Errors
-    /// `NotFound` if the image has gone meanwhile.
-    pub async fn decoding_begins(&self, file: &File, unfinished: u32) -> Result<Decoding> {
+    /// `NotFound` if the image has been deleted meanwhile.
+    pub async fn mark_decoding(&self, file: &File, unfinished: u32) -> Result<Decoding> {
         let image = || owned(file.owner, file.id);
         let mut markable = image();
         match unfinished {
@@ -585,23 +589,24 @@ impl Files {
             some => markable.insert("decodings", doc! { "$not": { "$gt": some } }),
         };
         let mark = doc! { "$set": { "decodingSince": DateTime::now() }, "$inc": { "decodings": 1 } };
-        if answer(self.rows.update_one(markable, mark)).await?.matched_count == 1 {
+        if run(self.rows.update_one(markable, mark)).await?.matched_count == 1 {
             return Ok(Decoding::Begins);
         }
         let rows = self.rows.clone_with_type::<Marks>();
-        let marks = answer(rows.find_one(image()).projection(doc! { "decodings": 1 })).await?.ok_or(Error::NotFound)?;
+        let marks = run(rows.find_one(image()).projection(doc! { "decodings": 1 })).await?.ok_or(Error::NotFound)?;
         Ok(Decoding::Unfinished(marks.decodings))
     }
 
-    /// Takes the mark away again: the worker has survived the decoding, whatever came of it. Nothing happens if the image
-    /// has gone.
-    pub async fn decoding_ended(&self, file: &File) -> Result<()> {
+    /// Removes the mark: the worker has survived the decoding, whatever its outcome. Does nothing if the image has been
+    /// deleted.
+    pub async fn clear_decoding(&self, file: &File) -> Result<()> {
         let unmarked = doc! { "$unset": { "decodingSince": "", "decodings": "" } };
-        answer(self.rows.update_one(owned(file.owner, file.id), unmarked)).await?;
+        run(self.rows.update_one(owned(file.owner, file.id), unmarked)).await?;
         Ok(())
     }
 
-    /// The thumbnails are stored. `NotFound` if the image has gone meanwhile, and they with it must.
+    /// Records that the thumbnails are stored. `NotFound` if the image has been deleted meanwhile; then the thumbnails
+    /// must be deleted too.
     pub async fn thumbnails_ready(&self, file: &File, made: &[ThumbnailFile]) -> Result<()> {
         let made = serialize_to_bson(&made).map_err(|error| Error::Internal(error.into()))?;
         let ready = doc! { "thumbnails": "ready", "thumbnailFiles": made };
@@ -610,53 +615,53 @@ impl Files {
         self.update_owned(file, doc! { "$set": ready, "$unset": done }).await
     }
 
-    /// The image can have no thumbnails, for a reason that its owner is told. Nothing happens if another job has made them,
-    /// or if the image has gone.
+    /// Records that the image cannot have thumbnails, with a reason for its owner. Does nothing if another job has made
+    /// the thumbnails, or if the image has been deleted.
     pub async fn thumbnails_failed(&self, file: &File, reason: &str) -> Result<()> {
         let mut done = no_longer_due();
         done.extend(doc! { "decodingSince": "", "decodings": "" });
         self.fail(owned(file.owner, file.id), reason, done).await
     }
 
-    /// The same of an image that workers have died of. Its marks stay, so that no job decodes it again.
-    pub async fn decoding_given_up(&self, file: &File, reason: &str) -> Result<()> {
+    /// Records the same for an image that workers have died of. The marks stay, so that no job decodes the image again.
+    pub async fn give_up_decoding(&self, file: &File, reason: &str) -> Result<()> {
         self.fail(owned(file.owner, file.id), reason, no_longer_due()).await
     }
 
     async fn fail(&self, mut images: Document, reason: &str, unset: Document) -> Result<()> {
         images.insert("thumbnails", doc! { "$ne": "ready" });
         let failed = doc! { "$set": { "thumbnails": "failed", "thumbnailError": reason }, "$unset": unset };
-        answer(self.rows.update_many(images, failed)).await?;
+        run(self.rows.update_many(images, failed)).await?;
         Ok(())
     }
 
     async fn update_owned(&self, file: &File, update: Document) -> Result<()> {
-        let done = answer(self.rows.update_one(owned(file.owner, file.id), update)).await?;
+        let done = run(self.rows.update_one(owned(file.owner, file.id), update)).await?;
         if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
-    /// Images whose thumbnails were overdue at this moment, up to [`limits::SWEEP_ROWS`], their grace period begun anew.
+    /// Takes images whose thumbnails were overdue at this moment, up to [`limits::SWEEP_BATCH`], and starts their grace
+    /// period again.
     pub async fn take_overdue(&self, at: SystemTime) -> Result<Vec<(UserId, FileId)>> {
         let overdue = overdue(at);
         let rows = self.rows.clone_with_type::<Owned>();
         let some = async {
-            let some = rows.find(overdue.clone()).sort(doc! { "thumbnailsDueAt": 1 }).limit(limits::SWEEP_ROWS);
+            let some = rows.find(overdue.clone()).sort(doc! { "thumbnailsDueAt": 1 }).limit(limits::SWEEP_BATCH);
             some.projection(doc! { "userId": 1 }).await?.try_collect::<Vec<Owned>>().await
         };
-        let ids: Vec<ObjectId> = answer(some).await?.iter().map(|row| row.id).collect();
+        let ids: Vec<ObjectId> = run(some).await?.iter().map(|row| row.id).collect();
         let later = from_now(self.thumbnail_grace);
         let mut still = overdue;
         still.insert("_id", doc! { "$in": &ids });
-        answer(self.rows.update_many(still, doc! { "$set": { "thumbnailsDueAt": later } })).await?;
-        // Another run may have taken some of them in between, and the worker may have done some.
+        run(self.rows.update_many(still, doc! { "$set": { "thumbnailsDueAt": later } })).await?;
+        // Another run may have taken some of the images meanwhile, and the worker may have finished some.
         let taken = doc! { "_id": { "$in": ids }, "thumbnailsDueAt": later };
         let rows = async { rows.find(taken).projection(doc! { "userId": 1 }).await?.try_collect::<Vec<Owned>>().await };
-        Ok(answer(rows).await?.into_iter().map(|row| (UserId(row.user_id), FileId(row.id))).collect())
+        Ok(run(rows).await?.into_iter().map(|row| (UserId(row.user_id), FileId(row.id))).collect())
     }
 
-    /// Counts that the jobs of these images have been sent again. Each image has twice as long as the time before until its
-    /// job is sent the next time.
-    pub async fn resent(&self, images: &[FileId]) -> Result<()> {
+    /// Counts that the jobs of these images have been sent again. The time until the next sending doubles each time.
+    pub async fn mark_resent(&self, images: &[FileId]) -> Result<()> {
         let ids: Vec<ObjectId> = images.iter().map(|id| id.0).collect();
         let grace = i64::try_from(self.thumbnail_grace.as_millis()).unwrap_or(i64::MAX);
         let resent = doc! { "$ifNull": ["$thumbnailsResent", 0] };
@@ -665,20 +670,21 @@ impl Files {
             "thumbnailsResent": { "$add": [resent, 1] },
             "thumbnailsDueAt": { "$add": [DateTime::now(), wait] },
         } };
-        // Only images that the worker has not done yet.
+        // Images that the worker has finished are left out.
         let still_due = doc! { "_id": { "$in": ids }, "thumbnailsDueAt": { "$exists": true } };
-        answer(self.rows.update_many(still_due, vec![counted])).await?;
+        run(self.rows.update_many(still_due, vec![counted])).await?;
         Ok(())
     }
 
-    /// Images that were overdue at this moment, though their job has been sent again [`limits::RESENDS`] times, fail.
+    /// Marks images as failed that were overdue at this moment, though their job has been sent again
+    /// [`limits::MAX_RESENDS`] times.
     pub async fn give_up_overdue(&self, at: SystemTime) -> Result<()> {
-        let mut given_up = overdue(at);
-        given_up.insert("thumbnailsResent", doc! { "$gte": limits::RESENDS });
-        self.fail(given_up, "given up after many attempts", no_longer_due()).await
+        let mut resent = overdue(at);
+        resent.insert("thumbnailsResent", doc! { "$gte": limits::MAX_RESENDS });
+        self.fail(resent, "given up after many attempts", no_longer_due()).await
     }
 
-    /// Once for each instance, before its first upload; `MongoDB` does it once for all.
+    /// Creates the indexes, once for each instance before its first upload. `MongoDB` ignores an index that exists.
     async fn ensure_indexes(&self) -> Result<()> {
         let only_where = |field: &str| {
             let partial = doc! { field: { "$exists": true } };
@@ -694,7 +700,7 @@ impl Files {
         let mut unique = only_where("key");
         unique.unique = Some(true);
         let objects = IndexModel::builder().keys(doc! { "key": 1 }).options(unique).build();
-        answer(self.rows.create_indexes([listing, invisible, incomplete, overdue, objects])).await?;
+        run(self.rows.create_indexes([listing, invisible, incomplete, overdue, objects])).await?;
         Ok(())
     }
 }
@@ -707,12 +713,12 @@ fn owned(UserId(owner): UserId, FileId(id): FileId) -> Document {
     doc! { "_id": id, "userId": owner, "state": null }
 }
 
-/// Images whose thumbnails were overdue at this moment.
+/// The filter for images whose thumbnails were overdue at this moment.
 fn overdue(at: SystemTime) -> Document {
     doc! { "thumbnailsDueAt": { "$lt": DateTime::from_system_time(at) }, "state": null }
 }
 
-/// The fields of an image whose thumbnails are due.
+/// The fields to unset when the thumbnails of an image are not due any more.
 fn no_longer_due() -> Document {
     doc! { "thumbnailsDueAt": "", "thumbnailsResent": "" }
 }

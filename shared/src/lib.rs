@@ -1,30 +1,31 @@
-//! What the functions have in common: configuration, errors, the domain and the four stores behind it.
+//! The code that all functions share: configuration, errors, the domain and the four stores behind it.
 //!
-//! MongoDB is the ledger of every object in the bucket: [`files`] holds the rows and the protocol that keeps
-//! the two stores consistent, [`uploads`] that of bytes which clients bring to S3 themselves, [`objects`] the bytes, [`jobs`] the queue, [`sessions`] the tokens in Redis.
+//! MongoDB is the ledger of every object in the bucket: [`files`] holds the rows, and the protocol that keeps the
+//! ledger and the bucket consistent. [`uploads`] has the protocol for bytes that clients send to S3 themselves, [`s3`]
+//! the bytes, [`queue`] the jobs for the thumbnail worker, and [`sessions`] the tokens in Redis.
 
 #![forbid(unsafe_code)]
 
-pub mod api;
-pub mod authorities;
+pub mod account_deletion;
 pub mod aws;
 pub mod body;
+pub mod certificates;
 pub mod config;
-pub mod departures;
 pub mod error;
 pub mod files;
-pub mod jobs;
+pub mod http;
+pub mod idempotency;
 pub mod limits;
 pub mod logging;
 pub mod mongo;
-pub mod objects;
 pub mod openapi;
-mod pages;
+mod paginate;
 pub mod passwords;
-pub mod reconnecting;
-pub mod repeats;
+pub mod queue;
+pub mod rate_limit;
+pub mod reconnect;
+pub mod s3;
 pub mod sessions;
-pub mod throttle;
 pub mod tickets;
 pub mod uploads;
 pub mod users;

@@ -1,5 +1,5 @@
-//! One line of JSON for each request or job, and nothing that a person typed in it. A line carries CloudWatch's metrics
-//! too, in the embedded metric format: CloudWatch reads them out of the log, so that no call and no agent sends them.
+//! The log: one line of JSON for each request or job, without user input. A line also carries CloudWatch's metrics, in
+//! the embedded metric format: CloudWatch reads them from the log, so that no call and no agent sends them.
 
 use std::{
     fmt,
@@ -26,19 +26,20 @@ use tracing_subscriber::{
 
 use crate::Config;
 
-/// Logs to standard output, which Lambda keeps. Each line names the function: all functions of a stack share a log group.
+/// Logs to standard output, which Lambda keeps. Each line names the function, because all functions of a stack share a
+/// log group.
 pub fn init(function: &'static str, config: &Config) {
     tracing_subscriber::fmt()
         .event_format(Line { function, namespace: config.metrics_namespace.clone() })
         .with_max_level(config.log_level)
         .init();
-    // In place of lines that are no JSON. What it says could be what somebody typed.
+    // Replaces the default message of a panic, which is no JSON and may contain user input.
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!(at = panic.location().map(ToString::to_string), "panic");
     }));
 }
 
-/// How an event is written.
+/// The format of an event.
 struct Line {
     function: &'static str,
     /// CloudWatch's namespace of the metrics; no metrics without one.
@@ -85,10 +86,11 @@ struct Measured {
     status: u64,
 }
 
-/// A metric's name is that of the field with its value.
+/// A metric has the name of the field with its value.
 type Metric = (&'static str, &'static str);
 
-/// Methods that a route may have. A client may send any other, and each would be a metric of its own, which AWS bills.
+/// Methods that a route may have. A client may send any other method, and each would become a metric of its own, which
+/// AWS bills.
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 impl Measured {
@@ -104,7 +106,7 @@ impl Measured {
         match self.message.as_str() {
             "request" => {
                 if self.has_route && METHODS.contains(&self.method.as_str()) {
-                    // How many requests there were is CloudWatch's SampleCount of the durations.
+                    // The number of requests is CloudWatch's SampleCount of the durations.
                     let mut metrics = vec![("duration_ms", "Milliseconds")];
                     if self.status >= 500 {
                         map.serialize_entry("errors", &1)?;
@@ -131,7 +133,7 @@ impl Visit for Measured {
     fn record_u64(&mut self, field: &Field, value: u64) {
         match field.name() {
             "status" => self.status = value,
-            // A sweep that finds nothing sends no metrics, so that a stack that nobody uses has none to pay for.
+            // A sweep that finds nothing sends no metrics, so that an unused stack has none to pay for.
             "expired" | "overdue" => self.has_counts |= value > 0,
             _ => {}
         }

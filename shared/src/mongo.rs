@@ -14,15 +14,15 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Config, Error, authorities::Authorities, limits};
+use crate::{Config, Error, certificates::Authorities, limits};
 
-/// How to connect to `MongoDB`. Not `Debug`: it holds a password.
+/// The settings of the connection to `MongoDB`. Not `Debug`, because they hold a password.
 pub struct Mongodb {
     uri: String,
-    /// The PEM file of the authorities that its certificate may be of, where they are not public ones.
+    /// The PEM file of the certificate authorities, if these are not public ones.
     authorities: Option<PathBuf>,
     options: OnceCell<ClientOptions>,
-    /// The client that was made last.
+    /// The newest client.
     client: Mutex<Option<Client>>,
 }
 
@@ -37,7 +37,7 @@ impl Mongodb {
     }
 
     async fn connect(&self) -> Result<Database> {
-        // The name is resolved once, so that connecting again does not wait for DNS.
+        // The name is resolved once, so that a reconnect does not wait for DNS.
         let options = self.options.get_or_try_init(|| options(&self.uri, self.authorities.as_ref())).await?;
         let client = Client::with_options(options.clone()).context("MONGODB_URI")?;
         let database = database_of(&client);
@@ -45,23 +45,23 @@ impl Mongodb {
         Ok(database)
     }
 
-    /// Whether the client that was made last has a connection that works, or can make one, within [`limits::PROBE`]. A
-    /// connection that does not answer until then is closed.
-    pub(crate) async fn has_its_connection(&self) -> bool {
+    /// Returns whether the newest client has a working connection, or can make one, within [`limits::PROBE_TIMEOUT`]. A
+    /// connection that does not answer in time is closed.
+    pub(crate) async fn is_connected(&self) -> bool {
         let Some(client) = self.client.lock().await.clone() else { return true };
-        answers_within(limits::PROBE, &client.database("admin")).await
+        ping_within(limits::PROBE_TIMEOUT, &client.database("admin")).await
     }
 }
 
-/// The database of the URI's path, or `files_manager`. Connects when first used.
+/// The database of the URI's path, or `files_manager`. The client connects when first used.
 ///
 /// # Errors
-/// A connection string that has no meaning, or (for `mongodb+srv`) a name that does not resolve.
+/// The connection string is malformed, or (for `mongodb+srv`) its name does not resolve.
 pub async fn connect(config: &Config) -> Result<Database> {
     config.mongodb.connect().await
 }
 
-/// The same for a program that needs nothing else of the configuration.
+/// The database for a program that needs no other configuration.
 pub async fn connect_to(uri: &str) -> Result<Database> {
     Ok(database_of(&Client::with_options(options(uri, None).await?).context("MONGODB_URI")?))
 }
@@ -69,11 +69,12 @@ pub async fn connect_to(uri: &str) -> Result<Database> {
 async fn options(uri: &str, authorities: Option<&PathBuf>) -> Result<ClientOptions> {
     let mut options = ClientOptions::parse(uri).await.context("MONGODB_URI")?;
     options.app_name.get_or_insert_with(|| "files-manager".into());
-    options.max_pool_size = Some(limits::MONGODB_CONNECTIONS);
-    options.max_idle_time = Some(limits::MONGODB_IDLE);
-    options.server_selection_timeout = Some(limits::MONGODB_SELECTION);
-    options.connect_timeout = Some(limits::MONGODB_SELECTION);
-    // What is acknowledged must survive the death of a server: a lone one would else answer before its journal.
+    options.max_pool_size = Some(limits::MONGODB_MAX_CONNECTIONS);
+    options.max_idle_time = Some(limits::MONGODB_MAX_IDLE);
+    options.server_selection_timeout = Some(limits::MONGODB_SELECTION_TIMEOUT);
+    options.connect_timeout = Some(limits::MONGODB_SELECTION_TIMEOUT);
+    // An acknowledged write must survive the death of a server. Otherwise a standalone MongoDB acknowledges before
+    // flushing its journal and can lose the write on `kill -9`.
     options
         .write_concern
         .get_or_insert_with(|| WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
@@ -87,13 +88,13 @@ fn database_of(client: &Client) -> Database {
     client.default_database().unwrap_or_else(|| client.database("files_manager"))
 }
 
-/// The outcome of one operation; an answer later than [`limits::MONGODB`] counts as none.
-pub async fn answer<T>(operation: impl IntoFuture<Output = mongodb::error::Result<T>>) -> Result<T, Error> {
-    answer_within(limits::MONGODB, operation).await
+/// Runs one operation. An answer later than [`limits::MONGODB_TIMEOUT`] counts as none.
+pub async fn run<T>(operation: impl IntoFuture<Output = mongodb::error::Result<T>>) -> Result<T, Error> {
+    run_within(limits::MONGODB_TIMEOUT, operation).await
 }
 
-/// The same of an operation that may take longer, for it touches many documents.
-pub async fn answer_within<T>(
+/// Runs an operation that may take longer, because it touches many documents.
+pub async fn run_within<T>(
     patience: Duration,
     operation: impl IntoFuture<Output = mongodb::error::Result<T>>,
 ) -> Result<T, Error> {
@@ -103,7 +104,7 @@ pub async fn answer_within<T>(
     }
 }
 
-/// Whether a unique index refused a document, or could not be made because of two documents.
+/// True if a unique index refused a document, or could not be created because of duplicates.
 pub fn is_duplicate(error: &Error) -> bool {
     let Error::Internal(cause) = error else { return false };
     let error = cause.downcast_ref::<mongodb::error::Error>();
@@ -114,22 +115,22 @@ pub fn is_duplicate(error: &Error) -> bool {
     })
 }
 
-/// The `_id` of a document as it is stored, of whatever type, to find a document again that cannot be read.
+/// The `_id` of a stored document, of any type, to find a document that cannot be read.
 pub fn id(document: &RawDocument) -> Bson {
     document.get("_id").ok().flatten().and_then(|id| id.try_into().ok()).unwrap_or(Bson::Null)
 }
 
-/// An `_id` as the log has it.
-pub fn in_words(id: &Bson) -> String {
+/// The form of an `_id` in the log.
+pub fn id_to_string(id: &Bson) -> String {
     id.as_object_id().map_or_else(|| id.to_string(), ObjectId::to_hex)
 }
 
-/// Whether `MongoDB` answers.
-pub async fn answers(database: &Database) -> bool {
-    answers_within(limits::STATUS, database).await
+/// Returns whether `MongoDB` answers.
+pub async fn ping(database: &Database) -> bool {
+    ping_within(limits::STATUS_TIMEOUT, database).await
 }
 
-async fn answers_within(patience: Duration, database: &Database) -> bool {
+async fn ping_within(patience: Duration, database: &Database) -> bool {
     let ping = database.run_command(doc! { "ping": 1 });
     matches!(timeout(patience, ping.into_future()).await, Ok(Ok(_)))
 }

@@ -1,6 +1,6 @@
-//! What the description of the API (`OpenAPI`) says alike of several functions: words that mean the same everywhere, and what
-//! any request may be answered. A field that a handler takes apart by hand has its schema here or in the function's own
-//! `openapi`, made of the limits that it is checked against.
+//! The parts of the `OpenAPI` description that several functions share: schemas with one meaning everywhere, and error
+//! responses. A field that a handler reads by hand has its schema here or in the function's own `openapi`, built from
+//! the limits that the field is checked against.
 
 use utoipa::{
     IntoResponses, PartialSchema, ToSchema,
@@ -15,20 +15,20 @@ use crate::{
     limits,
 };
 
-/// What names an account, a file or a session.
+/// The id of an account, a file, a session or a ticket.
 #[derive(ToSchema)]
 #[schema(pattern = "^[0-9a-f]{24}$", example = "5f1e7d35c7ba06511e683b21")]
 pub struct Id(pub String);
 
-/// A moment, by RFC 3339.
+/// A time in RFC 3339.
 #[derive(ToSchema)]
 #[schema(format = DateTime, example = "2026-11-22T12:00:00.123Z")]
-pub struct Moment(pub String);
+pub struct Timestamp(pub String);
 
-/// Where to: the id of a folder. Nothing, `null`, `""`, `false`, `0` and `"0"` are the root.
-pub struct Place;
+/// The id of a folder. An absent field, `null`, `""`, `false`, `0` and `"0"` mean the root.
+pub struct ParentId;
 
-impl PartialSchema for Place {
+impl PartialSchema for ParentId {
     fn schema() -> RefOr<Schema> {
         let root = ObjectBuilder::new().schema_type(SchemaType::AnyValue).enum_values(Some([
             ().into(),
@@ -38,27 +38,29 @@ impl PartialSchema for Place {
             serde_json::Value::from("0"),
         ]));
         OneOf::builder()
-            .description(Some("The id of a folder. Nothing, `null`, `\"\"`, `false`, `0` and `\"0\"` are the root."))
+            .description(Some(
+                "The id of a folder. An absent field, `null`, `\"\"`, `false`, `0` and `\"0\"` mean the root.",
+            ))
             .item(root)
             .item(Id::schema())
             .into()
     }
 }
 
-impl ToSchema for Place {}
+impl ToSchema for ParentId {}
 
-/// Anything that counts as missing: not a string, or one without content.
+/// The schema of a field that counts as missing: not a string, or an empty string.
 pub fn missing() -> Schema {
     let types = [Type::Null, Type::Boolean, Type::Number, Type::Array, Type::Object];
     OneOf::builder()
-        .description(Some("Missing, as anything is that is no string, or one without content."))
+        .description(Some("Counts as missing: not a string, or an empty string."))
         .item(ObjectBuilder::new().schema_type(SchemaType::from_iter(types)))
         .item(ObjectBuilder::new().schema_type(Type::String).max_length(Some(0)))
         .into()
 }
 
-/// A flag.
-pub fn only_true_is_true() -> Object {
+/// The schema of a flag: only `true` is true.
+pub fn lenient_bool() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::AnyValue)
         .description(Some("`true` is true, anything else is false."))
@@ -67,7 +69,7 @@ pub fn only_true_is_true() -> Object {
         .build()
 }
 
-/// What a file may be called.
+/// The schema of a file name.
 pub struct FileName;
 
 impl PartialSchema for FileName {
@@ -75,12 +77,12 @@ impl PartialSchema for FileName {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .description(Some(format!(
-                "At most {} bytes of UTF-8, without `/` and control characters. Its extension says what the content is \
-                 served as. Names may repeat in a folder.",
-                limits::NAME_BYTES
+                "At most {} bytes of UTF-8, without `/` and control characters. The extension decides the \
+                 `Content-Type` of the content. Names may repeat in a folder.",
+                limits::MAX_NAME_BYTES
             )))
             .min_length(Some(1))
-            .max_length(Some(limits::NAME_BYTES))
+            .max_length(Some(limits::MAX_NAME_BYTES))
             .pattern(Some(r"^[^/\x00-\x1f\x7f-\x9f]+$"))
             .examples(["photo.jpg"])
             .into()
@@ -89,53 +91,53 @@ impl PartialSchema for FileName {
 
 impl ToSchema for FileName {}
 
-/// A password that is to be.
+/// The schema of a new password.
 pub fn new_password() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
-        .description(Some(format!("At most {} bytes of UTF-8; every one counts.", limits::PASSWORD_BYTES)))
+        .description(Some(format!("At most {} bytes of UTF-8. Every byte counts.", limits::MAX_PASSWORD_BYTES)))
         .min_length(Some(1))
-        .max_length(Some(limits::PASSWORD_BYTES))
+        .max_length(Some(limits::MAX_PASSWORD_BYTES))
         .examples(["toto1234!"])
         .build()
 }
 
-/// A count of bytes.
+/// The schema of a file size.
 pub fn file_size() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Integer)
-        .description(Some("In bytes; at most 5 TiB."))
+        .description(Some("The size in bytes; at most 5 TiB."))
         .minimum(Some(0))
-        .maximum(Some(limits::FILE_BYTES))
+        .maximum(Some(limits::MAX_FILE_BYTES))
         .build()
 }
 
-/// What any request may be answered.
+/// Errors of any request.
 #[derive(IntoResponses)]
-pub enum Failures {
+pub enum ServiceErrors {
     /// `Internal server error`
     #[response(status = 500)]
     Internal(ErrorView),
-    /// `Service unavailable`: a store is down or hangs. The same request may work in a moment.
-    #[response(status = 503, headers(("Retry-After" = u64, description = "In so many seconds")))]
+    /// `Service unavailable`: a store is down or hangs. The same request may succeed in a moment.
+    #[response(status = 503, headers(("Retry-After" = u64, description = "Seconds to wait")))]
     Unavailable(ErrorView),
 }
 
-/// What any request may be answered that needs a token.
+/// Errors of any request with a session token.
 #[derive(IntoResponses)]
-pub enum OfUsers {
-    /// `Unauthorized`: there is no token, or it is unknown, has expired, or its user is no more.
+pub enum AuthErrors {
+    /// `Unauthorized`: there is no token, or the token is unknown or has expired, or its user has no account any more.
     #[response(status = 401)]
     Unauthorized(ErrorView),
     /// `Internal server error`
     #[response(status = 500)]
     Internal(ErrorView),
-    /// `Service unavailable`: a store is down or hangs. The same request may work in a moment.
-    #[response(status = 503, headers(("Retry-After" = u64, description = "In so many seconds")))]
+    /// `Service unavailable`: a store is down or hangs. The same request may succeed in a moment.
+    #[response(status = 503, headers(("Retry-After" = u64, description = "Seconds to wait")))]
     Unavailable(ErrorView),
 }
 
-/// `Not found`: it is unknown, malformed, or somebody else's.
+/// `Not found`: the id is unknown or malformed, or belongs to somebody else.
 #[derive(IntoResponses)]
 #[response(status = 404)]
 pub struct NotFound(pub ErrorView);
@@ -145,25 +147,26 @@ pub struct NotFound(pub ErrorView);
 #[response(status = 413)]
 pub struct TooLarge(pub ErrorView);
 
-/// What a request with a password may be answered.
+/// Errors of a request with a password.
 #[derive(IntoResponses)]
-pub enum OfPasswords {
-    /// `Too many failed logins: wait a minute`: ten within a minute for this account from this network, or for this session;
-    /// or, from a network that has not logged in to this account for 30 days, too many for it or from there.
-    #[response(status = 429, headers(("Retry-After" = u64, description = "In so many seconds")))]
+pub enum PasswordErrors {
+    /// `Too many failed logins: wait a minute`: ten within a minute for this account from this network, or for this
+    /// session. A network that has not logged in to this account for 30 days gets this error also after too many
+    /// failures for the account from all networks, or from this network for all accounts.
+    #[response(status = 429, headers(("Retry-After" = u64, description = "Seconds to wait")))]
     TooMany(ErrorView),
 }
 
-/// What any request with a ticket may be answered.
+/// Errors of any request with a ticket.
 #[derive(IntoResponses)]
-pub enum OfTickets {
-    /// `Unauthorized`: the ticket is none, has expired, was revoked, or its user is no more.
+pub enum TicketErrors {
+    /// `Unauthorized`: the ticket is malformed, has expired or was revoked, or its user has no account any more.
     #[response(status = 401)]
     Unauthorized(ErrorWithMessage),
     /// `Internal server error`
     #[response(status = 500)]
     Internal(ErrorWithMessage),
-    /// `Service unavailable`: a store is down or hangs. The same request may work in a moment.
-    #[response(status = 503, headers(("Retry-After" = u64, description = "In so many seconds")))]
+    /// `Service unavailable`: a store is down or hangs. The same request may succeed in a moment.
+    #[response(status = 503, headers(("Retry-After" = u64, description = "Seconds to wait")))]
     Unavailable(ErrorWithMessage),
 }

@@ -1,4 +1,4 @@
-//! Passwords: Argon2id at rest, the original service's SHA-1 accepted and replaced at the next login.
+//! Passwords: stored as Argon2id. The original service's SHA-1 is accepted, and replaced at the next login.
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -9,7 +9,7 @@ use std::{fmt::Write, str::FromStr};
 
 use crate::{Error, Result, limits};
 
-/// A password as it was typed: its exact bytes, at most [`limits::PASSWORD_BYTES`]. Not `Debug`.
+/// A password as it was typed: its exact bytes, at most [`limits::MAX_PASSWORD_BYTES`]. Not `Debug`.
 #[derive(Clone)]
 pub struct Password(String);
 
@@ -17,19 +17,19 @@ impl FromStr for Password {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        if text.len() > limits::PASSWORD_BYTES {
+        if text.len() > limits::MAX_PASSWORD_BYTES {
             return Err(Error::Invalid("Invalid password"));
         }
         Ok(Self(text.to_owned()))
     }
 }
 
-/// How new passwords are stored.
+/// The form in which new passwords are stored.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Scheme {
     /// A PHC string, with the least parameters that OWASP's Password Storage Cheat Sheet names for `p=1`, `t=3`.
     Argon2id,
-    /// Bare hex, as the original writes it: for a database that the original still reads.
+    /// Bare hex as the original writes it, for a database that the original still reads.
     Sha1,
 }
 
@@ -45,16 +45,16 @@ impl FromStr for Scheme {
     }
 }
 
-/// What an attempt came to.
+/// The result of a password check.
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
     Wrong,
     Right,
-    /// Right, and stored in a legacy form that this one should replace.
-    RightWith(String),
+    /// Right, but stored in a legacy form, which this hash should replace.
+    RightButLegacy(String),
 }
 
-/// Hashes and checks, on threads of their own, since each takes tens of milliseconds of CPU.
+/// Hashes and checks passwords, on threads of their own, because each takes tens of milliseconds of CPU.
 #[derive(Clone, Copy)]
 pub struct Passwords(Scheme);
 
@@ -63,7 +63,7 @@ impl Passwords {
         Self(scheme)
     }
 
-    /// The form of a password to store.
+    /// Returns the form of a password to store.
     pub async fn hash(self, password: Password) -> Result<String> {
         on_a_thread(move || match self.0 {
             Scheme::Argon2id => argon2id(&password.0),
@@ -72,10 +72,10 @@ impl Passwords {
         .await
     }
 
-    /// Compares a password with what is stored, `None` for an account that does not exist.
+    /// Compares a password with the stored form, `None` for an account that does not exist.
     ///
-    /// Every attempt costs one Argon2id, whatever is stored, so that the time of an answer tells nothing; only
-    /// the one right login that replaces a wrapped digest costs two.
+    /// Every attempt costs one Argon2id, whatever is stored, so the time of an answer reveals nothing. Only the one
+    /// right login that replaces a wrapped digest costs two.
     pub async fn check(self, password: Password, stored: Option<String>) -> Result<Verdict> {
         on_a_thread(move || match stored.as_deref().map(Stored::of) {
             Some(Stored::Argon2id(hash)) => {
@@ -87,7 +87,7 @@ impl Passwords {
                 } else if self.0 == Scheme::Sha1 {
                     Ok(Verdict::Right)
                 } else {
-                    argon2id(&password.0).map(Verdict::RightWith)
+                    argon2id(&password.0).map(Verdict::RightButLegacy)
                 }
             }
             Some(Stored::Sha1(digest)) => {
@@ -97,7 +97,7 @@ impl Passwords {
                 } else if self.0 == Scheme::Sha1 {
                     Ok(Verdict::Right)
                 } else {
-                    Ok(Verdict::RightWith(hash))
+                    Ok(Verdict::RightButLegacy(hash))
                 }
             }
             None | Some(Stored::Unknown) => {
@@ -109,11 +109,10 @@ impl Passwords {
     }
 }
 
-/// What a bare SHA-1 becomes as long as nobody logs in with its password: the digest under Argon2id. `None` for any other
-/// form.
+/// Wraps a bare SHA-1, until somebody logs in with its password: the digest under Argon2id. `None` for any other form.
 pub async fn wrap(stored: String) -> Result<Option<String>> {
     on_a_thread(move || match Stored::of(&stored) {
-        // In lower case, as a login computes it.
+        // A login computes the digest in lower case.
         Stored::Sha1(digest) => Ok(Some(format!("sha1:{}", argon2id(&digest.to_ascii_lowercase())?))),
         Stored::Argon2id(_) | Stored::Wrapped(_) | Stored::Unknown => Ok(None),
     })
@@ -122,7 +121,7 @@ pub async fn wrap(stored: String) -> Result<Option<String>> {
 
 /// The forms that `users.password` may hold.
 enum Stored<'a> {
-    /// PHC string of the password.
+    /// The PHC string of the password.
     Argon2id(PasswordHash),
     /// `sha1:` and the PHC string of the SHA-1 hex: a legacy digest that was wrapped at rest.
     Wrapped(PasswordHash),
@@ -206,7 +205,7 @@ mod tests {
     async fn both_legacy_forms_verify_and_are_replaced() {
         let wrapped = format!("sha1:{}", argon2id(SHA1).unwrap());
         for stored in [SHA1, &SHA1.to_uppercase(), &wrapped] {
-            let Verdict::RightWith(hash) = check(Scheme::Argon2id, PASSWORD, stored).await else {
+            let Verdict::RightButLegacy(hash) = check(Scheme::Argon2id, PASSWORD, stored).await else {
                 panic!("{stored} does not verify");
             };
             assert_eq!(check(Scheme::Argon2id, PASSWORD, &hash).await, Verdict::Right);
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_known_form_never_verifies() {
+    async fn an_unknown_form_never_verifies() {
         for stored in ["", PASSWORD, "sha1:", "$argon2id$", "$2b$10$abc"] {
             assert_eq!(check(Scheme::Argon2id, PASSWORD, stored).await, Verdict::Wrong, "{stored}");
         }

@@ -1,4 +1,4 @@
-//! Who is asking: tokens, kept in Redis by their SHA-256 for a day, and for each user a list of them.
+//! Sessions: Redis keeps each token by its SHA-256 for a day, and a list of the sessions of each user.
 
 use std::{
     fmt::Write,
@@ -21,11 +21,11 @@ use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     Config, Error, Result, limits,
-    throttle::Admitted,
+    rate_limit::LoginPermit,
     users::{User, UserId, Users},
 };
 
-/// A session's secret, as the client holds it. Not `Debug`: it must not reach a log.
+/// The secret of a session, as the client holds it. Not `Debug`, because it must not reach a log.
 pub struct Token(String);
 
 impl Token {
@@ -35,34 +35,34 @@ impl Token {
         Ok(Self(URL_SAFE_NO_PAD.encode(secret)))
     }
 
-    /// `X-Token`, or else `Authorization: Bearer`.
+    /// The token in `X-Token`, or else in `Authorization: Bearer`.
     fn of(headers: &HeaderMap) -> Option<Self> {
         let bearer = || {
             let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         };
-        // Some clients always send the header. Without a value it counts as absent.
+        // Some clients always send the header. A header without a value counts as absent.
         let token = headers.get("x-token").and_then(|token| token.to_str().ok()).filter(|token| !token.is_empty());
         token.or_else(bearer).filter(|token| !token.is_empty()).map(|token| Self(token.to_owned()))
     }
 
-    /// What Redis knows it by, so that who reads Redis cannot take part in a session.
+    /// The key in Redis: a digest, so that a reader of Redis cannot take over a session.
     pub(crate) fn digest(&self) -> String {
         sha256_hex(self.0.as_bytes())
     }
 
-    /// The id of its session, as in [`Session::id`].
+    /// The id of the session, as in [`Session::id`].
     pub(crate) fn session(&self) -> String {
         id_of(&self.digest()).to_owned()
     }
 
-    /// What the client is given, once.
+    /// The token for the client, sent once.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 }
 
-/// The sessions, and with them the accounts: a session is worth nothing without its user.
+/// The sessions. Checking a session needs the accounts, because a session without an account is not valid.
 #[derive(Clone)]
 pub struct Sessions {
     redis: Redis,
@@ -74,21 +74,22 @@ impl Sessions {
         Self { redis, users }
     }
 
-    /// Opens a session. Older ones of the user stay, but for those beyond [`limits::SESSIONS`].
-    pub async fn open(&self, user: UserId, admitted: Admitted) -> Result<Token> {
+    /// Opens a session. Older sessions of the user stay, except those beyond [`limits::MAX_SESSIONS`].
+    pub async fn open(&self, user: UserId, permit: LoginPermit) -> Result<Token> {
         let token = Token::random()?;
-        let (digest, index, seconds) = (token.digest(), index(user), limits::SESSION.as_secs());
+        let (digest, index, seconds) = (token.digest(), index(user), limits::SESSION_TTL.as_secs());
         let now = DateTime::now().timestamp_millis();
         let mut commands = pipe();
         commands.atomic().set_ex(key(&digest), user.0.to_hex(), seconds).ignore();
-        commands.zrembyscore(&index, "-inf", now - CLOCKS).ignore();
+        commands.zrembyscore(&index, "-inf", now - CLOCK_SKEW_MS).ignore();
         commands.zadd(&index, digest, now + lifetime()).ignore();
-        // It lasts as long as the youngest session.
+        // The list lasts as long as the newest session.
         commands.expire(&index, i64::try_from(seconds).unwrap_or(i64::MAX)).ignore();
-        // The sessions beyond the limit, at most as many again: a list from before the limit shrinks with each login.
-        commands.zrevrange(&index, limits::SESSIONS, limits::SESSIONS + MOST_LISTED);
-        admitted.remember(&mut commands);
-        let (beyond,): (Vec<String>,) = self.redis.ask_all(&commands).await?;
+        // Reads the sessions beyond the limit, at most as many as the limit: a list from before the limit shrinks with
+        // each login.
+        commands.zrevrange(&index, limits::MAX_SESSIONS, limits::MAX_SESSIONS + MOST_LISTED);
+        permit.remember(&mut commands);
+        let (beyond,): (Vec<String>,) = self.redis.query_all(&commands).await?;
         if !beyond.is_empty()
             && let Err(error) = self.end_some(user, &beyond).await
         {
@@ -97,13 +98,13 @@ impl Sessions {
         Ok(token)
     }
 
-    /// Ends one session, and no other.
+    /// Ends one session only.
     pub async fn end(&self, user: UserId, token: &Token) -> Result<()> {
         self.end_some(user, &[token.digest()]).await
     }
 
-    /// Ends the session that its user calls so. `NotFound` if none of theirs is.
-    pub async fn end_called(&self, user: UserId, id: &SessionId) -> Result<()> {
+    /// Ends the session with this id. `NotFound` if the user has no such session.
+    pub async fn end_by_id(&self, user: UserId, id: &SessionId) -> Result<()> {
         let sessions = self.of(user).await?;
         let session = sessions.into_iter().find(|session| session.id() == id.0).ok_or(Error::NotFound)?;
         self.end_some(user, &[session.digest]).await
@@ -121,7 +122,7 @@ impl Sessions {
     async fn end_all_but(&self, user: UserId, kept: Option<&str>) -> Result<()> {
         let ended = async {
             loop {
-                let mut some: Vec<String> = self.redis.ask(Cmd::zrange(index(user), 0, MOST_LISTED)).await?;
+                let mut some: Vec<String> = self.redis.query(Cmd::zrange(index(user), 0, MOST_LISTED)).await?;
                 some.retain(|digest| Some(digest.as_str()) != kept);
                 if some.is_empty() {
                     return Ok(());
@@ -129,87 +130,87 @@ impl Sessions {
                 self.end_some(user, &some).await?;
             }
         };
-        timeout(limits::END_SESSIONS, ended).await.unwrap_or_else(|_| Err(Error::timeout("Redis")))
+        timeout(limits::END_SESSIONS_TIMEOUT, ended).await.unwrap_or_else(|_| Err(Error::timeout("Redis")))
     }
 
     async fn end_some(&self, user: UserId, digests: &[String]) -> Result<()> {
         let keys: Vec<String> = digests.iter().map(|digest| key(digest)).collect();
         let mut commands = pipe();
         commands.atomic().del(keys).ignore().zrem(index(user), digests).ignore();
-        self.redis.ask_all(&commands).await
+        self.redis.query_all(&commands).await
     }
 
     /// The open sessions of a user, newest first.
     pub async fn of(&self, user: UserId) -> Result<Vec<Session>> {
         let mut commands = pipe();
-        commands.atomic().zrembyscore(index(user), "-inf", DateTime::now().timestamp_millis() - CLOCKS).ignore();
+        commands.atomic().zrembyscore(index(user), "-inf", DateTime::now().timestamp_millis() - CLOCK_SKEW_MS).ignore();
         commands.zrevrange_withscores(index(user), 0, MOST_LISTED);
-        let (listed,): (Vec<(String, i64)>,) = self.redis.ask_all(&commands).await?;
+        let (listed,): (Vec<(String, i64)>,) = self.redis.query_all(&commands).await?;
         if listed.is_empty() {
             return Ok(Vec::new());
         }
-        // What the list says may have gone without it: expired by the clock of Redis, or evicted.
+        // A listed session may be gone: expired by the clock of Redis, or evicted.
         let keys: Vec<String> = listed.iter().map(|(digest, _)| key(digest)).collect();
-        let users: Vec<Option<String>> = self.redis.ask(Cmd::mget(keys)).await?;
+        let users: Vec<Option<String>> = self.redis.query(Cmd::mget(keys)).await?;
         let theirs = user.0.to_hex();
         let open = listed.into_iter().zip(users).filter(|(_, user)| user.as_ref() == Some(&theirs));
         Ok(open.map(|((digest, expires_at), _)| Session { digest, expires_at }).collect())
     }
 
-    /// Whose session it is.
+    /// The user of the session.
     ///
     /// # Errors
-    /// `Unauthorized` for a token that is unknown, expired, of a user who is no more, or of a session that the user has ended
-    /// with all others.
+    /// `Unauthorized` for a token that is unknown or expired, whose user has no account any more, or whose session the
+    /// user has ended together with all others.
     pub async fn user(&self, token: &Token) -> Result<User> {
-        let claim = self.claim(token).await?;
-        claim.hold_against(self.users.with_id(claim.user).await?)
+        let stored = self.stored(token).await?;
+        stored.verify(self.users.with_id(stored.user).await?)
     }
 
-    /// Whose session it is as far as Redis knows.
+    /// The session as Redis has it; the account is not checked.
     ///
     /// # Errors
     /// `Unauthorized` for a token that is unknown or expired.
-    async fn claim(&self, token: &Token) -> Result<Claim> {
+    async fn stored(&self, token: &Token) -> Result<StoredSession> {
         let key = key(&token.digest());
-        // A session is never prolonged, so its time to live tells when it was opened.
-        let (id, left): (Option<String>, i64) = self.redis.ask_all(pipe().get(&key).pttl(&key)).await?;
+        // A session is never prolonged, so its remaining lifetime tells when it was opened.
+        let (id, left): (Option<String>, i64) = self.redis.query_all(pipe().get(&key).pttl(&key)).await?;
         let id = id.and_then(|hex| hex.parse().ok()).ok_or(Error::Unauthorized)?;
         let opened_at = DateTime::from_millis(DateTime::now().timestamp_millis() - lifetime() + left);
-        Ok(Claim { user: UserId(id), session: token.session(), opened_at })
+        Ok(StoredSession { user: UserId(id), session: token.session(), opened_at })
     }
 }
 
-/// What Redis says of a session. Whether the user is still there, and has not ended the session, the account says.
-struct Claim {
+/// A session as Redis has it. Only the account tells whether the user still exists and has not ended the session.
+struct StoredSession {
     user: UserId,
-    /// As in [`Session::id`].
+    /// The id, as in [`Session::id`].
     session: String,
     opened_at: DateTime,
 }
 
-impl Claim {
-    fn hold_against(&self, account: Option<User>) -> Result<User> {
+impl StoredSession {
+    fn verify(&self, account: Option<User>) -> Result<User> {
         let user = account.filter(|user| user.id() == self.user).ok_or(Error::Unauthorized)?;
         if user.has_ended(&self.session, self.opened_at) { Err(Error::Unauthorized) } else { Ok(user) }
     }
 }
 
-/// A session as its user may see it: nothing of it opens one.
+/// A session as its user may see it. The session's secret is not in it, so nobody can use it as a token.
 pub struct Session {
     digest: String,
-    /// Milliseconds since 1970.
+    /// The expiry, in milliseconds since 1970.
     expires_at: i64,
 }
 
 impl Session {
-    /// The digest's first 24 digits: as long as any other id, and of no use to who would find the rest.
+    /// The first 24 digits of the digest: as long as any other id, and of no use to find the rest of the digest.
     pub fn id(&self) -> &str {
         id_of(&self.digest)
     }
 
     pub fn created_at(&self) -> DateTime {
-        // No session is prolonged.
+        // A session is never prolonged.
         DateTime::from_millis(self.expires_at - lifetime())
     }
 
@@ -222,7 +223,7 @@ impl Session {
     }
 }
 
-/// What a user calls a session: the `{id}` of a route.
+/// The id of a session in a route: `{id}`.
 pub struct SessionId(String);
 
 impl<S: Send + Sync> FromRequestParts<S> for SessionId {
@@ -234,27 +235,27 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionId {
     }
 }
 
-/// Index of the last one in a list of [`limits::SESSIONS`].
-const MOST_LISTED: isize = limits::SESSIONS - 1;
+/// The last index in a list of [`limits::MAX_SESSIONS`].
+const MOST_LISTED: isize = limits::MAX_SESSIONS - 1;
 
-/// Milliseconds by which our clock may be ahead of that of Redis: what is open there must be on the list.
-const CLOCKS: i64 = 60_000;
+/// Tolerated clock skew against Redis: a live session must never be pruned from its user's list.
+const CLOCK_SKEW_MS: i64 = 60_000;
 
-/// In milliseconds.
+/// The lifetime of a session, in milliseconds.
 fn lifetime() -> i64 {
-    i64::try_from(limits::SESSION.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(limits::SESSION_TTL.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn id_of(digest: &str) -> &str {
     digest.get(..24).unwrap_or_default()
 }
 
-/// Where Redis has the user of a session.
+/// The key of a session in Redis. Its value is the user's id.
 fn key(digest: &str) -> String {
     format!("auth_{digest}")
 }
 
-/// Where Redis lists a user's sessions: their digests, by when they expire.
+/// The key of a user's list of sessions in Redis: a sorted set of digests by expiry.
 fn index(UserId(user): UserId) -> String {
     format!("sessions_{}", user.to_hex())
 }
@@ -268,22 +269,22 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex
 }
 
-/// The connection to Redis; it connects when first used and again whenever it broke.
+/// The connection to Redis, which connects when first used, and again whenever the connection broke.
 #[derive(Clone)]
 pub struct Redis {
     client: Client,
     settings: AsyncConnectionConfig,
-    /// The connection that answered last.
+    /// The last connection that answered.
     connection: Arc<Mutex<Option<MultiplexedConnection>>>,
 }
 
 impl Redis {
     /// # Errors
-    /// A URL that has no meaning.
+    /// The URL is malformed.
     pub fn connect(config: &Config) -> anyhow::Result<Self> {
         let settings = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(limits::REDIS))
-            .set_response_timeout(Some(limits::REDIS));
+            .set_connection_timeout(Some(limits::REDIS_TIMEOUT))
+            .set_response_timeout(Some(limits::REDIS_TIMEOUT));
         let url = config.redis_url.as_str().into_connection_info().context("REDIS_URL")?;
         let client = match (url.addr(), &config.authorities) {
             (ConnectionAddr::TcpTls { .. }, Some(authorities)) => {
@@ -295,30 +296,33 @@ impl Redis {
         Ok(Self { client: client.context("REDIS_URL")?, settings, connection: Arc::default() })
     }
 
-    /// Whether Redis answers.
-    pub async fn answers(&self) -> bool {
-        matches!(timeout(limits::STATUS, self.twice::<(String,)>(pipe().add_command(Cmd::ping()))).await, Ok(Ok(_)))
+    /// Returns whether Redis answers.
+    pub async fn ping(&self) -> bool {
+        matches!(
+            timeout(limits::STATUS_TIMEOUT, self.with_retry::<(String,)>(pipe().add_command(Cmd::ping()))).await,
+            Ok(Ok(_))
+        )
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T> {
-        let (answer,) = self.ask_all(pipe().add_command(command)).await?;
+    async fn query<T: FromRedisValue>(&self, command: Cmd) -> Result<T> {
+        let (answer,) = self.query_all(pipe().add_command(command)).await?;
         Ok(answer)
     }
 
-    /// Several commands with one answer, in the time of one.
-    pub(crate) async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T> {
-        match timeout(limits::REDIS, self.twice(commands)).await {
+    /// Sends several commands in one round trip.
+    pub(crate) async fn query_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T> {
+        match timeout(limits::REDIS_TIMEOUT, self.with_retry(commands)).await {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(Error::timeout("Redis")),
         }
     }
 
-    /// A connection that was lost while this instance slept is found dead only by using it: it breaks, or nothing comes
-    /// back. Then the commands are sent again on a new one. All of ours may be.
-    async fn twice<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
+    /// A connection that was lost while this instance slept is found dead only by using it: it breaks, or no answer
+    /// comes. Then the commands are sent again on a new connection. All of our commands may be sent twice.
+    async fn with_retry<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
         let before = self.connection.lock().await.clone();
         if let Some(connection) = before {
-            match timeout(limits::REDIS_ATTEMPT, self.once(commands, connection)).await {
+            match timeout(limits::REDIS_ATTEMPT_TIMEOUT, self.once(commands, connection)).await {
                 Ok(outcome) if !is_lost(&outcome) => return outcome,
                 _ => *self.connection.lock().await = None,
             }
@@ -327,7 +331,7 @@ impl Redis {
         self.once(commands, connection).await
     }
 
-    /// A connection that works is kept for the next commands.
+    /// Sends the commands once. A connection that works is kept for the next commands.
     async fn once<T: FromRedisValue>(
         &self,
         commands: &Pipeline,
@@ -341,14 +345,14 @@ impl Redis {
     }
 }
 
-/// Whether there was no answer, not even a refusal.
+/// True if there was no answer, not even an error of Redis.
 fn is_lost<T>(outcome: &RedisResult<T>) -> bool {
     outcome.as_ref().is_err_and(RedisError::is_io_error)
 }
 
-/// Where a request's user is left for its log line.
+/// The user of a request, for its log line.
 #[derive(Clone, Default)]
-pub struct Seen(pub Arc<OnceLock<UserId>>);
+pub struct LogUser(pub Arc<OnceLock<UserId>>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Token {
     type Rejection = Error;
@@ -368,7 +372,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let token = Token::from_request_parts(parts, state).await?;
         let user = Sessions::from_ref(state).user(&token).await?;
-        if let Some(seen) = parts.extensions.get::<Seen>() {
+        if let Some(seen) = parts.extensions.get::<LogUser>() {
             seen.0.get_or_init(|| user.id());
         }
         Ok(user)
@@ -387,42 +391,42 @@ where
     }
 }
 
-/// Somebody whose session Redis knows. Their account has not been looked at: who looks at it together with something else
-/// saves a question to MongoDB.
-pub struct Claimant {
-    claim: Claim,
+/// A user whose session is in Redis, but whose account has not been checked. A handler that reads the account together
+/// with something else saves a query to MongoDB.
+pub struct UnverifiedUser {
+    stored: StoredSession,
     users: Users,
-    seen: Option<Seen>,
+    seen: Option<LogUser>,
 }
 
-impl Claimant {
-    /// Who they are, if they are who they claim to be.
-    pub fn claimed(&self) -> UserId {
-        self.claim.user
+impl UnverifiedUser {
+    /// The id of the user, if the session is valid.
+    pub fn id(&self) -> UserId {
+        self.stored.user
     }
 
-    /// Holds the claim against the account that [`Self::claimed`] has now.
+    /// Checks the session against the account that [`Self::id`] has now.
     ///
     /// # Errors
-    /// `Unauthorized` if there is no such account, or its user has ended the session.
-    pub fn confirm(&self, account: Option<User>) -> Result<()> {
-        let user = self.claim.hold_against(account)?;
+    /// `Unauthorized` if the account does not exist, or its user has ended the session.
+    pub fn verify(&self, account: Option<User>) -> Result<()> {
+        let user = self.stored.verify(account)?;
         if let Some(seen) = &self.seen {
             seen.0.get_or_init(|| user.id());
         }
         Ok(())
     }
 
-    /// Looks for the account by itself.
+    /// Reads the account and checks the session against it.
     ///
     /// # Errors
-    /// Those of [`Self::confirm`].
-    pub async fn look_up(&self) -> Result<()> {
-        self.confirm(self.users.with_id(self.claim.user).await?)
+    /// The errors of [`Self::verify`].
+    pub async fn verify_by_lookup(&self) -> Result<()> {
+        self.verify(self.users.with_id(self.stored.user).await?)
     }
 }
 
-impl<S> FromRequestParts<S> for Claimant
+impl<S> FromRequestParts<S> for UnverifiedUser
 where
     Sessions: FromRef<S>,
     S: Send + Sync,
@@ -431,23 +435,23 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let viewer = Viewer::from_request_parts(parts, state).await?;
-        viewer.claimant().await?.ok_or(Error::Unauthorized)
+        viewer.unverified().await?.ok_or(Error::Unauthorized)
     }
 }
 
-/// Somebody who need not say who they are: asked only where it matters.
+/// A user who may be anonymous. Redis is asked only where the user matters.
 pub struct Viewer {
     token: Option<Token>,
     sessions: Sessions,
-    seen: Option<Seen>,
+    seen: Option<LogUser>,
 }
 
 impl Viewer {
-    /// Who the viewer claims to be; `None` without a token, or with one that Redis does not know.
-    pub async fn claimant(self) -> Result<Option<Claimant>> {
+    /// The user of the viewer's token, not verified; `None` without a token, or if Redis does not know the token.
+    pub async fn unverified(self) -> Result<Option<UnverifiedUser>> {
         let Some(token) = &self.token else { return Ok(None) };
-        match self.sessions.claim(token).await {
-            Ok(claim) => Ok(Some(Claimant { claim, users: self.sessions.users, seen: self.seen })),
+        match self.sessions.stored(token).await {
+            Ok(stored) => Ok(Some(UnverifiedUser { stored, users: self.sessions.users, seen: self.seen })),
             Err(Error::Unauthorized) => Ok(None),
             Err(error) => Err(error),
         }

@@ -1,6 +1,6 @@
-//! Tickets: leave to upload in somebody's name, for who has no session: a page's visitors, and clients that send no
-//! header. A ticket is a secret that says itself whether it is one and until when, so that a part is signed without
-//! asking a store; what it allows stands in collection `tickets`, from which it is revoked.
+//! Bearer tokens that let a client without a session upload for a user: a page's visitors, and clients that send no
+//! header. Id, expiry and MAC are in the token, so signing a part needs no database read. Collection `tickets` holds
+//! the limits of each ticket; a ticket is revoked by deleting its document.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,34 +26,35 @@ use crate::{
     error::WithMessage,
     files::{FileId, Name, Parent, TicketId},
     limits,
-    mongo::answer,
-    objects::Key,
+    mongo::run,
+    s3::Key,
     users::UserId,
 };
 
-/// A ticket that is ours and has not expired; it may have been revoked.
+/// A ticket with a valid MAC that has not expired, but may have been revoked.
 #[derive(Clone, Copy)]
 pub struct Ticket {
     id: ObjectId,
-    /// Seconds since 1970.
+    /// The expiry, in seconds since 1970.
     expires_at: u32,
 }
 
-/// What a ticket allows.
+/// The limits of a ticket.
 pub struct Scope {
-    /// In whose name.
+    /// The user whose files the uploads become.
     pub owner: UserId,
-    /// Where to, and nowhere else.
+    /// The only folder that uploads may go to.
     pub parent: Parent,
     pub is_public: bool,
-    /// Of one file.
+    /// The size limit of one file.
     pub max_bytes: u64,
-    /// Media types, or classes of them as `image/*`; empty for any.
+    /// Media types, or classes such as `image/*`; empty if any type is allowed.
     pub types: Vec<String>,
 }
 
 impl Scope {
-    /// Whether a file of this name may be uploaded: what a name stands for is what its file is served as.
+    /// True if a file of this name may be uploaded. The extension of a name decides the type that the file is served
+    /// as.
     pub fn admits(&self, name: &Name) -> bool {
         let content_type = name.content_type();
         let essence = content_type.split(';').next().unwrap_or_default();
@@ -77,10 +78,10 @@ struct Row {
     is_public: bool,
     max_bytes: i64,
     types: Vec<String>,
-    /// How many uploads may still begin.
+    /// The number of uploads that may still begin.
     files_left: i64,
-    /// The newest [`limits::INCOMPLETE_UPLOADS`] of the uploads that are counted, complete or not. An upload that comes to
-    /// nothing gives its file back if it is among them, and leaves the list, so that it does so once.
+    /// The newest [`limits::MAX_INCOMPLETE_UPLOADS`] of the counted uploads, complete or not. A failed upload gives its
+    /// file back if it is in this list, and leaves the list, so that it gives its file back only once.
     #[serde(default)]
     begun: Vec<ObjectId>,
     expires_at: DateTime,
@@ -98,12 +99,12 @@ impl From<Row> for Scope {
     }
 }
 
-/// A ticket as its user may see it: nothing of it uploads.
+/// A ticket as its user may see it, without its secret, so nobody can upload with it.
 pub struct Issued {
-    /// The id by which [`Tickets::revoke`] finds the ticket too.
+    /// The id, by which [`Tickets::revoke`] finds the ticket too.
     pub id: ObjectId,
     pub scope: Scope,
-    /// How many uploads may still begin; `None` for any number.
+    /// The number of uploads that may still begin; `None` without a limit.
     pub files_left: Option<u32>,
     pub expires_at: DateTime,
 }
@@ -112,13 +113,13 @@ pub struct Issued {
 pub struct Tickets {
     rows: Collection<Row>,
     indexed: Arc<OnceCell<()>>,
-    /// Has the key.
+    /// The MAC function with its key.
     keyed: Hmac<Sha256>,
 }
 
 impl Tickets {
     /// # Errors
-    /// A key that is missing or too short.
+    /// The key is missing or too short.
     pub fn of(database: &Database, config: &Config) -> anyhow::Result<Self> {
         let key = config.ticket_key.as_deref();
         let key =
@@ -128,7 +129,8 @@ impl Tickets {
         Ok(Self { rows: database.collection("tickets"), indexed: Arc::default(), keyed })
     }
 
-    /// Gives leave for so many files; the ticket as its holder sends it, and when it expires, by RFC 3339.
+    /// Issues a ticket for at most `max_files` files. Returns the ticket as its holder sends it, and its expiry in RFC
+    /// 3339.
     pub async fn issue(&self, scope: Scope, max_files: Option<u32>, lifetime: Duration) -> Result<(String, String)> {
         self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
         let expires_at =
@@ -147,30 +149,30 @@ impl Tickets {
             begun: Vec::new(),
             expires_at: DateTime::from_millis(expires_at * 1000),
         };
-        answer(self.rows.insert_one(&row)).await?;
+        run(self.rows.insert_one(&row)).await?;
         let ticket = Ticket { id: row.id, expires_at: expires_at.try_into().unwrap_or(u32::MAX) };
         let expires_at = row.expires_at.try_to_rfc3339_string().map_err(|error| Error::Internal(error.into()))?;
-        Ok((self.written(ticket), expires_at))
+        Ok((self.encode(ticket), expires_at))
     }
 
-    /// What a ticket allows, if it has not been revoked.
+    /// The limits of a ticket, if it has not been revoked.
     pub async fn scope(&self, ticket: Ticket) -> Result<Scope> {
-        let row = answer(self.rows.find_one(doc! { "_id": ticket.id }).projection(doc! { "begun": 0 }))
+        let row = run(self.rows.find_one(doc! { "_id": ticket.id }).projection(doc! { "begun": 0 }))
             .await?
             .ok_or(Error::Unauthorized)?;
         Ok(row.into())
     }
 
-    /// The tickets that a user has issued and that are still good, newest first, at most [`limits::TICKETS`].
+    /// The valid tickets of a user, newest first, at most [`limits::MAX_TICKETS_LISTED`].
     pub async fn issued_by(&self, UserId(owner): UserId) -> Result<Vec<Issued>> {
         let good = doc! { "userId": owner, "expiresAt": { "$gt": DateTime::now() } };
         let rows = async {
-            let rows = self.rows.find(good).sort(doc! { "_id": -1 }).limit(limits::TICKETS).await?;
+            let rows = self.rows.find(good).sort(doc! { "_id": -1 }).limit(limits::MAX_TICKETS_LISTED).await?;
             rows.try_collect::<Vec<Row>>().await
         };
-        let issued = answer(rows).await?.into_iter().map(|row| Issued {
+        let issued = run(rows).await?.into_iter().map(|row| Issued {
             id: row.id,
-            // A ticket without a limit has a number that does not fit.
+            // A ticket without a limit has a number that does not fit into a `u32`.
             files_left: row.files_left.try_into().ok(),
             expires_at: row.expires_at,
             scope: row.into(),
@@ -178,60 +180,60 @@ impl Tickets {
         Ok(issued.collect())
     }
 
-    /// Counts an upload that begins. See [`FilesLeft`] for what becomes of it.
+    /// Counts an upload that begins. [`FilesLeft`] gives the file back if the upload fails.
     ///
     /// # Errors
-    /// `Conflict` if there have been as many as there may.
-    pub async fn count(&self, TicketId(ticket): TicketId, FileId(file): FileId) -> Result<()> {
+    /// `Conflict` if the ticket has no files left.
+    pub async fn reserve_file(&self, TicketId(ticket): TicketId, FileId(file): FileId) -> Result<()> {
         let one_left = doc! { "_id": ticket, "filesLeft": { "$gt": 0 } };
-        let newest = doc! { "$each": [file], "$slice": -i64::from(limits::INCOMPLETE_UPLOADS) };
+        let newest = doc! { "$each": [file], "$slice": -i64::from(limits::MAX_INCOMPLETE_UPLOADS) };
         let counted = doc! { "$inc": { "filesLeft": -1 }, "$push": { "begun": newest } };
-        let done = answer(self.rows.update_one(one_left, counted)).await?;
+        let done = run(self.rows.update_one(one_left, counted)).await?;
         if done.matched_count == 0 { Err(Error::Conflict("This ticket is good for no more files")) } else { Ok(()) }
     }
 
-    /// Takes the leave away again, by the ticket or by its id. `NotFound` if this user has issued none that is called so.
+    /// Revokes a ticket, given the ticket or its id. `NotFound` if this user has issued no such ticket.
     pub async fn revoke(&self, owner: UserId, ticket: &str) -> Result<()> {
         let by_id = || ObjectId::parse_str(ticket).ok().filter(|id| id.to_hex() == ticket);
-        let id = self.read(ticket).map(|ticket| ticket.id).or_else(by_id).ok_or(Error::NotFound)?;
-        let done = answer(self.rows.delete_one(doc! { "_id": id, "userId": owner.0 })).await?;
+        let id = self.decode(ticket).map(|ticket| ticket.id).or_else(by_id).ok_or(Error::NotFound)?;
+        let done = run(self.rows.delete_one(doc! { "_id": id, "userId": owner.0 })).await?;
         if done.deleted_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
-    /// An upload in parts, for the holder of this ticket to name it by, with this key and no other: a MAC of 32 bytes, the
-    /// most bytes that the file may have in 8, and S3's id. So a part can be refused without a store being asked.
-    pub fn seal(&self, ticket: Ticket, key: &Key, upload: &SealedUpload) -> String {
-        let SealedUpload { upload_id, max_bytes } = upload;
+    /// The name of a multipart upload for the holder of this ticket. The name is valid with this key only: a MAC of 32
+    /// bytes, the file's size limit in 8 bytes, and S3's id. So a part can be refused without a database read.
+    pub fn sign_upload_id(&self, ticket: Ticket, key: &Key, upload: &SignedUploadId) -> String {
+        let SignedUploadId { upload_id, max_bytes } = upload;
         let mac = self.upload_mac(ticket, key, *max_bytes, upload_id.as_bytes());
-        let mut sealed = mac.finalize().into_bytes().to_vec();
-        sealed.extend(max_bytes.to_be_bytes());
-        sealed.extend(upload_id.as_bytes());
-        URL_SAFE_NO_PAD.encode(sealed)
+        let mut signed_id = mac.finalize().into_bytes().to_vec();
+        signed_id.extend(max_bytes.to_be_bytes());
+        signed_id.extend(upload_id.as_bytes());
+        URL_SAFE_NO_PAD.encode(signed_id)
     }
 
-    /// What was sealed.
+    /// Verifies a signed upload id, and returns its content.
     ///
     /// # Errors
-    /// `NotFound` if it was not, or for another ticket or key.
-    pub fn unseal(&self, ticket: Ticket, key: &Key, sealed: &str) -> Result<SealedUpload> {
-        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| Error::NotFound)?;
-        let (mac, upload) = sealed.split_at_checked(32).ok_or(Error::NotFound)?;
+    /// `NotFound` if the id was not signed, or was signed for another ticket or key.
+    pub fn verify_upload_id(&self, ticket: Ticket, key: &Key, signed_id: &str) -> Result<SignedUploadId> {
+        let signed_id = URL_SAFE_NO_PAD.decode(signed_id).map_err(|_| Error::NotFound)?;
+        let (mac, upload) = signed_id.split_at_checked(32).ok_or(Error::NotFound)?;
         let (max_bytes, upload_id) = upload.split_first_chunk().ok_or(Error::NotFound)?;
         let max_bytes = u64::from_be_bytes(*max_bytes);
         self.upload_mac(ticket, key, max_bytes, upload_id).verify_slice(mac).map_err(|_| Error::NotFound)?;
-        Ok(SealedUpload { upload_id: String::from_utf8(upload_id.to_vec()).map_err(|_| Error::NotFound)?, max_bytes })
+        Ok(SignedUploadId { upload_id: String::from_utf8(upload_id.to_vec()).map_err(|_| Error::NotFound)?, max_bytes })
     }
 
-    /// Id, expiry and their MAC: 12, 4 and 32 bytes.
-    fn written(&self, ticket: Ticket) -> String {
+    /// The id, the expiry and their MAC: 12, 4 and 32 bytes.
+    fn encode(&self, ticket: Ticket) -> String {
         let mut bytes = ticket.bytes().to_vec();
         bytes.extend(self.ticket_mac(ticket).finalize().into_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// A ticket of ours, expired or not.
-    fn read(&self, written: &str) -> Option<Ticket> {
-        let bytes: [u8; 48] = URL_SAFE_NO_PAD.decode(written).ok()?.try_into().ok()?;
+    /// The ticket in a text, expired or not, if its MAC is valid.
+    fn decode(&self, text: &str) -> Option<Ticket> {
+        let bytes: [u8; 48] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (id, expires_at) = (bytes[..12].try_into().ok()?, bytes[12..16].try_into().ok()?);
         let ticket = Ticket { id: ObjectId::from_bytes(id), expires_at: u32::from_be_bytes(expires_at) };
         self.ticket_mac(ticket).verify_slice(&bytes[16..]).ok()?;
@@ -246,7 +248,7 @@ impl Tickets {
         self.mac(&[b"upload", &ticket.bytes(), key.as_str().as_bytes(), &max_bytes.to_be_bytes(), upload_id])
     }
 
-    /// Each piece with its length before it, so that no two lists are the same bytes.
+    /// Each piece follows its length, so that different lists never give the same bytes.
     fn mac(&self, pieces: &[&[u8]]) -> Hmac<Sha256> {
         let mut mac = self.keyed.clone();
         for piece in pieces {
@@ -260,20 +262,20 @@ impl Tickets {
         let once_expired = IndexOptions::builder().expire_after(Duration::ZERO).build();
         let expiry = IndexModel::builder().keys(doc! { "expiresAt": 1 }).options(once_expired).build();
         let owner = IndexModel::builder().keys(doc! { "userId": 1, "_id": 1 }).build();
-        answer(self.rows.create_indexes([expiry, owner])).await?;
+        run(self.rows.create_indexes([expiry, owner])).await?;
         Ok(())
     }
 }
 
-/// An upload in parts that was begun with a ticket.
-pub struct SealedUpload {
-    /// S3's.
+/// A multipart upload that was begun with a ticket.
+pub struct SignedUploadId {
+    /// S3's upload id.
     pub upload_id: String,
-    /// Of the file.
+    /// The size limit of the file.
     pub max_bytes: u64,
 }
 
-/// How many files tickets have left, for who has no key to read a ticket with.
+/// The number of files that tickets have left, for functions without the key of the tickets.
 #[derive(Clone)]
 pub struct FilesLeft(Collection<Row>);
 
@@ -282,8 +284,8 @@ impl FilesLeft {
         Self(database.collection("tickets"))
     }
 
-    /// Gives a ticket back the files of uploads that came to nothing. An upload that is not counted, or has given its file
-    /// back, gives none.
+    /// Gives a ticket the files of failed uploads back. An upload that is not counted, or has given its file back
+    /// already, changes nothing.
     pub async fn give_back(&self, TicketId(ticket): TicketId, files: Vec<FileId>) -> Result<()> {
         let files: Vec<ObjectId> = files.into_iter().map(|FileId(id)| id).collect();
         let begun = doc! { "$ifNull": ["$begun", []] };
@@ -293,12 +295,12 @@ impl FilesLeft {
             "filesLeft": { "$add": ["$filesLeft", { "$size": counted }] },
             "begun": { "$filter": others },
         } };
-        answer(self.0.update_one(doc! { "_id": ticket }, vec![update])).await?;
+        run(self.0.update_one(doc! { "_id": ticket }, vec![update])).await?;
         Ok(())
     }
 }
 
-/// All tickets of somebody, for who has to take them back without having the key to read one.
+/// All tickets of a user, for functions that revoke them without the key of the tickets.
 #[derive(Clone)]
 pub struct Grants(Collection<Row>);
 
@@ -308,7 +310,7 @@ impl Grants {
     }
 
     pub async fn revoke_all_of(&self, UserId(owner): UserId) -> Result<()> {
-        answer(self.0.delete_many(doc! { "userId": owner })).await?;
+        run(self.0.delete_many(doc! { "userId": owner })).await?;
         Ok(())
     }
 }
@@ -336,8 +338,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WithMessage> {
         let path = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Error::Unauthorized)?;
-        let written = path.iter().find(|(name, _)| *name == "ticket").map(|(_, written)| written);
-        let ticket = written.and_then(|written| Tickets::from_ref(state).read(written)).ok_or(Error::Unauthorized)?;
+        let text = path.iter().find(|(name, _)| *name == "ticket").map(|(_, text)| text);
+        let ticket = text.and_then(|text| Tickets::from_ref(state).decode(text)).ok_or(Error::Unauthorized)?;
         let now = DateTime::now().timestamp_millis() / 1000;
         if now < i64::from(ticket.expires_at) { Ok(ticket) } else { Err(Error::Unauthorized.into()) }
     }

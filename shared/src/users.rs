@@ -13,16 +13,17 @@ use tokio::{join, sync::OnceCell};
 
 use crate::{
     Error, Result, limits,
-    mongo::{answer, is_duplicate},
+    mongo::{is_duplicate, run},
     sessions::Token,
 };
 
-/// Who somebody is. As a handler's argument it proves that they are: see [`crate::sessions`].
+/// The id of a user. Add this as a parameter of a handler to require a valid session: see [`crate::sessions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserId(pub ObjectId);
 
-/// The e-mail of a new account: its exact bytes, at most [`limits::EMAIL_BYTES`]. `Authorization: Basic` ends an e-mail at the
-/// first colon, so it has no colon; nor has it control characters. E-mails of existing accounts are not checked.
+/// The e-mail of a new account: its exact bytes, at most [`limits::MAX_EMAIL_BYTES`]. The e-mail has no colon, because
+/// `Authorization: Basic` ends an e-mail at the first colon, and no control characters. E-mails of existing accounts
+/// are not checked.
 pub struct Email(String);
 
 impl Email {
@@ -35,7 +36,7 @@ impl FromStr for Email {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        if text.len() > limits::EMAIL_BYTES || text.contains(|c: char| c == ':' || c.is_control()) {
+        if text.len() > limits::MAX_EMAIL_BYTES || text.contains(|c: char| c == ':' || c.is_control()) {
             return Err(Error::Invalid("Invalid email"));
         }
         Ok(Self(text.to_owned()))
@@ -48,16 +49,16 @@ impl FromStr for Email {
 pub struct User {
     #[serde(rename = "_id")]
     id: ObjectId,
-    /// As it was typed: compared byte for byte.
+    /// The e-mail as it was typed; compared byte for byte.
     pub email: String,
-    /// In one of the forms of [`crate::passwords`].
+    /// The stored password, in one of the forms of [`crate::passwords`].
     #[serde(default)]
     pub password: String,
-    /// When the user last ended all sessions but one, by changing the password or by request. Redis finds those sessions by a
-    /// list; where it has evicted the list and not a session, this ends the session.
+    /// The time at which the user last ended all sessions but one, by changing the password or by request. Redis finds
+    /// those sessions by a list. If Redis has evicted the list but not a session, this time ends the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sessions_since: Option<DateTime>,
-    /// The id of the one session that stayed: see [`crate::sessions::Session::id`].
+    /// The id of the session that stayed: see [`crate::sessions::Session::id`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_kept: Option<String>,
 }
@@ -67,11 +68,11 @@ impl User {
         UserId(self.id)
     }
 
-    /// Whether the user has ended the session with this id, which was opened then. Clocks differ, so a session that was opened up to
-    /// [`limits::CLOCKS`] before the others ended counts as opened after.
+    /// True if the user has ended the session with this id, which was opened at this time. Clocks differ, so a session
+    /// that was opened up to [`limits::CLOCK_SKEW`] before the others ended counts as opened after.
     pub(crate) fn has_ended(&self, session: &str, opened_at: DateTime) -> bool {
         let Some(since) = self.sessions_since else { return false };
-        let clocks = i64::try_from(limits::CLOCKS.as_millis()).unwrap_or(i64::MAX);
+        let clocks = i64::try_from(limits::CLOCK_SKEW.as_millis()).unwrap_or(i64::MAX);
         opened_at.timestamp_millis().saturating_add(clocks) < since.timestamp_millis()
             && self.session_kept.as_deref() != Some(session)
     }
@@ -83,11 +84,11 @@ pub struct Users {
     unique_email: Arc<UniqueEmail>,
 }
 
-/// How far this instance is with the index.
+/// The state of the unique index of e-mails in this instance.
 #[derive(Default)]
 struct UniqueEmail {
     is_there: OnceCell<()>,
-    /// Set once [`Users::with_email`] has tried to make it, whether or not it could.
+    /// Set once [`Users::with_email`] has tried to create the index, whether or not it succeeded.
     tried: OnceCell<()>,
 }
 
@@ -99,68 +100,70 @@ impl Users {
     /// Opens an account.
     ///
     /// # Errors
-    /// `Already exist` for an e-mail that has one; a unique index decides, so also when many ask at once.
+    /// `Already exist` for an e-mail that has an account. A unique index decides, also for concurrent sign-ups.
     pub async fn create(&self, Email(email): Email, password: String) -> Result<User> {
         self.ensure_unique_email().await?;
         let user = User { id: ObjectId::new(), email, password, sessions_since: None, session_kept: None };
-        match answer(self.users.insert_one(&user)).await {
+        match run(self.users.insert_one(&user)).await {
             Ok(_) => Ok(user),
             Err(error) if is_duplicate(&error) => Err(Error::Invalid("Already exist")),
             Err(error) => Err(error),
         }
     }
 
-    /// A database that the original made has no index for this, so the first call of an instance makes it. If MongoDB cannot,
-    /// that is logged, and the account is found without an index.
+    /// Finds an account. A database of the original has no index for this, so the first call of an instance creates it.
+    /// If MongoDB cannot create the index, that is logged, and the account is found without an index.
     pub async fn with_email(&self, email: &str) -> Result<Option<User>> {
         let indexed = self.unique_email.tried.get_or_init(async || {
             if let Err(error) = self.ensure_unique_email().await {
                 tracing::warn!(error = error.cause(), "users.email has no index");
             }
         });
-        // Both at once, because making the index of many accounts may take longer than a login may.
-        let (found, &()) = join!(answer(self.users.find_one(doc! { "email": email })), indexed);
+        // The index and the query run at once, because creating the index of many accounts may take longer than a login
+        // may.
+        let (found, &()) = join!(run(self.users.find_one(doc! { "email": email })), indexed);
         found
     }
 
     pub async fn with_id(&self, UserId(id): UserId) -> Result<Option<User>> {
-        answer(self.users.find_one(doc! { "_id": id })).await
+        run(self.users.find_one(doc! { "_id": id })).await
     }
 
-    /// Replaces a stored password, unless somebody has changed it meanwhile: whether it did.
+    /// Replaces a stored password, unless it was changed meanwhile. Returns whether it was replaced.
     pub async fn replace_password(&self, user: &User, new: &str) -> Result<bool> {
         let unchanged = doc! { "_id": user.id, "password": &user.password };
-        let done = answer(self.users.update_one(unchanged, doc! { "$set": { "password": new } })).await?;
+        let done = run(self.users.update_one(unchanged, doc! { "$set": { "password": new } })).await?;
         Ok(done.matched_count == 1)
     }
 
-    /// The same for a password that the user has changed; it ends all sessions but this one.
+    /// Replaces a password that the user has changed, in the same way, and ends all sessions but this one.
     pub async fn change_password(&self, user: &User, new: &str, kept: &Token) -> Result<bool> {
         let unchanged = doc! { "_id": user.id, "password": &user.password };
         let mut set = since_now(kept);
         set.insert("password", new);
-        let done = answer(self.users.update_one(unchanged, doc! { "$set": set })).await?;
+        let done = run(self.users.update_one(unchanged, doc! { "$set": set })).await?;
         Ok(done.matched_count == 1)
     }
 
-    /// Notes that all sessions have ended but this one.
+    /// Records that all sessions but this one have ended.
     pub async fn sessions_ended(&self, user: UserId, kept: &Token) -> Result<()> {
-        answer(self.users.update_one(doc! { "_id": user.0 }, doc! { "$set": since_now(kept) })).await?;
+        run(self.users.update_one(doc! { "_id": user.0 }, doc! { "$set": since_now(kept) })).await?;
         Ok(())
     }
 
-    /// Ends an account, from where it is nobody's: see [`crate::departures`] for what goes with it.
+    /// Deletes the account: from then on no request can be made in its name. See [`crate::account_deletion`] for the
+    /// rest.
     pub async fn delete(&self, UserId(id): UserId) -> Result<()> {
-        answer(self.users.delete_one(doc! { "_id": id })).await?;
+        run(self.users.delete_one(doc! { "_id": id })).await?;
         Ok(())
     }
 
-    /// How many accounts there are, without counting them.
+    /// The number of accounts, by MongoDB's estimate, without counting them.
     pub async fn count(&self) -> Result<u64> {
-        answer(self.users.estimated_document_count()).await
+        run(self.users.estimated_document_count()).await
     }
 
-    /// Once for each instance; `MongoDB` does it once for all.
+    /// Creates the index, once for each instance. `MongoDB` ignores an index that exists.
     async fn ensure_unique_email(&self) -> Result<()> {
         self.unique_email.is_there.get_or_try_init(|| self.make_email_unique()).await.copied()
     }
@@ -168,8 +171,8 @@ impl Users {
     async fn make_email_unique(&self) -> Result<()> {
         let options = IndexOptions::builder().unique(true).build();
         let index = IndexModel::builder().keys(doc! { "email": 1 }).options(options).build();
-        match answer(self.users.create_index(index)).await {
-            // MongoDB's own message has the e-mail in it, which must not reach a log.
+        match run(self.users.create_index(index)).await {
+            // MongoDB's error message contains the e-mail, which must not reach a log.
             Err(error) if is_duplicate(&error) => {
                 Err(Error::Internal(anyhow!("users.email cannot be made unique: there are two accounts of one e-mail")))
             }

@@ -16,7 +16,7 @@ use mongodb::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
 
-/// A folder, a database and the documents in it, which go with the test.
+/// A folder, a database and its documents, all deleted with the test.
 struct Original {
     stack: Stack,
     folder: PathBuf,
@@ -37,7 +37,7 @@ impl Original {
         Self::of(stack, uri, documents, name)
     }
 
-    /// Those of the stack, for a test of what its API shows.
+    /// The database and the bucket of the stack, for a test of what its API shows.
     async fn beside_the_stack() -> Self {
         let stack = Stack::running().await;
         let (uri, documents, bucket) = (stack.mongodb_uri.clone(), stack.files.clone(), stack.bucket.clone());
@@ -50,7 +50,7 @@ impl Original {
         Self { stack, folder, uri, documents, bucket }
     }
 
-    /// Stores as the original does: the bytes under a new name in the folder, the document with the path.
+    /// Stores a file as the original does: the bytes under a new name in the folder, and the document with the path.
     async fn store(&self, fields: Document, bytes: &[u8]) -> ObjectId {
         let path = self.folder.join(unique("file"));
         fs::write(&path, bytes).unwrap();
@@ -146,7 +146,7 @@ async fn files_of_the_original_are_served_and_get_thumbnails() {
     let served = bob.get(&format!("/files/{}/data", text.to_hex())).await;
     assert_eq!((served.status, &served.body[..]), (200, &b"hello"[..]));
     assert_eq!(bob.get(&format!("/files/{}/data", image.to_hex())).await.body, photo);
-    // The original goes on to serve it.
+    // The original still serves the file.
     let mut after = original.document(text).await;
     for new in ["key", "size"] {
         assert!(after.remove(new).is_some(), "{new}");
@@ -178,7 +178,7 @@ async fn odd_documents_are_adopted_as_far_as_they_can_be() {
     for (n, fields) in odd.into_iter().enumerate() {
         ids.push(original.store(fields, format!("odd {n}").as_bytes()).await);
     }
-    // A path of another machine counts by its last name alone, and leads nowhere outside of the folder.
+    // Only the last name of a path of another machine counts, and it leads nowhere outside of the folder.
     fs::write(original.folder.join("moved"), b"moved").unwrap();
     let moved = original.insert(doc! { "localPath": "/srv/elsewhere/moved" }, file("m.bin")).await;
     let windows = original.insert(doc! { "localPath": r"C:\files\moved" }, file("w.bin")).await;
@@ -191,7 +191,7 @@ async fn odd_documents_are_adopted_as_far_as_they_can_be() {
     }
     original.documents.insert_one(doc! { "_id": "text", "localPath": "/tmp/x", "type": "file" }).await.unwrap();
     let number = original.insert(doc! { "localPath": 7 }, file("n.txt")).await;
-    // These have no bytes to be adopted.
+    // These documents have no bytes to be adopted.
     let folder = original.insert(doc! { "localPath": "/tmp/moved", "type": "folder" }, doc! { "name": "f" }).await;
     let without_path = original.insert(doc! {}, file("p.txt")).await;
     let deleted =
@@ -223,7 +223,7 @@ async fn odd_documents_are_adopted_as_far_as_they_can_be() {
         assert_eq!(original.document(*id).await, *before);
     }
 
-    // Once more: nothing is left to do.
+    // A second run has nothing left to do.
     let (printed, _) = original.run(&[]).await;
     assert!(printed.starts_with("0 files of") && printed.contains("0 adopted, "), "{printed}");
     original.forget().await;
@@ -251,7 +251,7 @@ async fn a_run_that_is_killed_is_repeated_and_loses_nothing() {
         killed += u32::from(adopted().await < FILES as u64);
     }
     assert!(killed > 0, "every run was finished before it was killed");
-    // Two at once, and one document goes while they run.
+    // Two programs run at once, and one document is deleted meanwhile.
     let mut first = original.program(&original.folder, &[]);
     let (first, (printed, _)) = tokio::join!(first.output(), original.run(&[]));
     assert!(first.unwrap().status.success() && printed.contains("adopted, "), "{printed}");
@@ -277,7 +277,7 @@ async fn a_document_deleted_meanwhile_leaves_no_object() {
         (original.documents.count_documents(with_object.clone()).await.unwrap() > 20).then_some(())
     })
     .await;
-    // The program has read all documents by now. While it stands still, those without an object go.
+    // The program has read all documents by now. While it is stopped, the documents without an object are deleted.
     kill_process(pid, Signal::STOP).unwrap();
     let without = doc! { "key": { "$exists": false } };
     let some = original.documents.find_one(without.clone()).await.unwrap().unwrap().get_object_id("_id").unwrap();

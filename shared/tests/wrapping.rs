@@ -56,7 +56,7 @@ async fn every_bare_sha1_is_wrapped_once_and_logs_in() {
     assert!(printed.starts_with("0 passwords"), "{printed}");
     assert_eq!(all(&doc! { "_id": { "$in": &legacy } }).await, wrapped);
 
-    // As the product reads them.
+    // The passwords as the product reads them.
     let mut moved = wrapped[..2].to_vec();
     for user in &mut moved {
         stack.users.insert_one(&*user).await.unwrap();

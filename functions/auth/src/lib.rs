@@ -1,4 +1,4 @@
-//! Sessions: a login opens one, and it lasts a day.
+//! Login and logout. A login opens a session, which lasts a day.
 
 #![forbid(unsafe_code)]
 
@@ -11,13 +11,13 @@ use base64::{Engine, engine::DecodePaddingMode, engine::general_purpose::General
 use serde::Serialize;
 use shared::{
     Config, Error, Result,
-    api::{Json, get_only},
     error::ErrorView,
+    http::{Json, get_only},
     mongo,
-    openapi::{Failures, OfPasswords, OfUsers},
+    openapi::{AuthErrors, PasswordErrors, ServiceErrors},
     passwords::{Password, Passwords, Verdict},
+    rate_limit::{Address, RateLimit},
     sessions::{Redis, Sessions, Token},
-    throttle::{Address, Throttle},
     users::{User, UserId, Users},
 };
 use utoipa::ToSchema;
@@ -29,7 +29,7 @@ pub struct App {
     users: Users,
     sessions: Sessions,
     passwords: Passwords,
-    throttle: Throttle,
+    rate_limit: RateLimit,
 }
 
 pub fn router(app: App) -> Router {
@@ -44,7 +44,7 @@ impl App {
             sessions: Sessions::new(redis.clone(), users.clone()),
             users,
             passwords: Passwords::new(config.password_hash),
-            throttle: Throttle::new(redis, config),
+            rate_limit: RateLimit::new(redis, config),
         })
     }
 }
@@ -64,7 +64,7 @@ impl TryFrom<&HeaderMap> for Login {
 }
 
 impl Login {
-    /// `None` for no header, another scheme, no base64, no colon, or a password that is too long to be one.
+    /// `None` without a header, for another scheme, for no base64, without a colon, or for a password that is too long.
     fn read(headers: &HeaderMap) -> Option<Self> {
         let (scheme, credentials) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("basic") {
@@ -84,14 +84,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 #[derive(Serialize, ToSchema)]
 struct Connected {
-    /// To be sent as `X-Token`, or as `Authorization: Bearer`. It is good for 24 hours.
+    /// Send the token as `X-Token`, or as `Authorization: Bearer`. The token is valid for 24 hours.
     #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     token: String,
 }
 
 /// Opens a session
 ///
-/// Each has a token of its own, and older ones stay open.
+/// Each session has its own token, and older sessions stay open.
 #[utoipa::path(
     get,
     path = "/connect",
@@ -99,20 +99,20 @@ struct Connected {
     operation_id = "connect",
     responses(
         (status = 200, description = "A session for 24 hours", body = Connected),
-        (status = 401, description = "`Unauthorized`: no e-mail and password, or not those of an account", body = ErrorView),
-        OfPasswords,
-        Failures,
+        (status = 401, description = "`Unauthorized`: e-mail or password are missing or wrong", body = ErrorView),
+        PasswordErrors,
+        ServiceErrors,
     ),
     security(("password" = [])),
 )]
 async fn connect(address: Address, State(app): State<App>, headers: HeaderMap) -> Result<Json<Connected>> {
     let Login { email, password } = Login::try_from(&headers)?;
-    let attempt = app.throttle.login(&email, &address).await?;
+    let attempt = app.rate_limit.login(&email, &address).await?;
     let user = app.users.with_email(&email).await?;
     let stored = user.as_ref().map(|user| user.password.clone());
     let (user, replacement) = match (user, app.passwords.check(password.clone(), stored).await?) {
         (Some(user), Verdict::Right) => (user, None),
-        (Some(user), Verdict::RightWith(hash)) => (user, Some(hash)),
+        (Some(user), Verdict::RightButLegacy(hash)) => (user, Some(hash)),
         (None, _) | (Some(_), Verdict::Wrong) => return Err(attempt.failed().await),
     };
     let admitted = attempt.succeeded().await?;
@@ -124,7 +124,7 @@ async fn connect(address: Address, State(app): State<App>, headers: HeaderMap) -
     }
     let token = app.sessions.open(user.id(), admitted).await?;
     if let Err(refused) = app.still_opens(&user, password, replacement.as_deref()).await {
-        // Should this fail, nobody has been told the token.
+        // If this fails, the session stays, but nobody knows its token.
         app.sessions.end(user.id(), &token).await?;
         return Err(refused);
     }
@@ -137,7 +137,7 @@ async fn connect(address: Address, State(app): State<App>, headers: HeaderMap) -
     path = "/disconnect",
     tag = "Sessions",
     operation_id = "disconnect",
-    responses((status = 204, description = "The token is good for nothing any more"), OfUsers),
+    responses((status = 204, description = "The token is not valid any more"), AuthErrors),
 )]
 async fn disconnect(user: UserId, token: Token, State(sessions): State<Sessions>) -> Result<StatusCode> {
     sessions.end(user, &token).await?;
@@ -145,11 +145,13 @@ async fn disconnect(user: UserId, token: Token, State(sessions): State<Sessions>
 }
 
 impl App {
-    /// Whether the password that has just opened a session is good even now.
+    /// Checks that the password which opened a session is still valid.
     ///
-    /// Who changes a password stores the new one, then ends the sessions that there are. A login with the old one may be on
-    /// its way all that time, and open its session when the others have been ended. So it looks again after it has opened:
-    /// if the new password was stored before that look, it is found here; if after, the session was there to be ended.
+    /// A password change stores the new password first, and then ends the sessions that exist. A login with the old
+    /// password may run at the same time, and open its session after the others were ended. So a login reads the
+    /// account again after it has opened its session. If the new password was stored before this read, the login finds
+    /// it here. If it was stored after this read, the session was already there to be ended.
+    ///
     async fn still_opens(&self, user: &User, password: Password, replacement: Option<&str>) -> Result<()> {
         let now = self.users.with_id(user.id()).await?.ok_or(Error::Unauthorized)?;
         if now.password == user.password || Some(&*now.password) == replacement {
@@ -157,7 +159,7 @@ impl App {
         }
         // Another login may have replaced a legacy form of the same password.
         match self.passwords.check(password, Some(now.password)).await? {
-            Verdict::Right | Verdict::RightWith(_) => Ok(()),
+            Verdict::Right | Verdict::RightButLegacy(_) => Ok(()),
             Verdict::Wrong => Err(Error::Unauthorized),
         }
     }

@@ -1,5 +1,5 @@
-//! The bytes of a file, or one of its thumbnails. All but the bytes is known to the ledger, so that S3 is asked for
-//! nothing else; more than fits into an answer, and parts, the client gets from S3 itself.
+//! The bytes of a file or of one of its thumbnails. The ledger knows everything but the bytes, so S3 is asked for the
+//! bytes only. S3 itself sends the client content above 4 MiB, and ranges.
 
 #![forbid(unsafe_code)]
 
@@ -16,16 +16,16 @@ use shared::{
     error::ErrorView,
     files::{File, FileId, Files},
     limits, mongo,
-    objects::{Answering, Objects},
-    openapi::{Failures, Id},
+    openapi::{Id, ServiceErrors},
+    s3::{Objects, ResponseOverrides},
     sessions::{Redis, Sessions, Viewer},
     users::Users,
 };
 
 pub mod openapi;
-mod source;
+mod representation;
 
-use source::{Disposition, Precondition, Source, wants_range};
+use representation::{Disposition, Precondition, Representation, wants_range};
 
 #[derive(Clone, FromRef)]
 pub struct App {
@@ -43,14 +43,14 @@ impl App {
         let database = mongo::connect(config).await?;
         Ok(Self {
             files: Files::of(&database, config),
-            objects: Objects::connect(config, limits::S3_INLINE),
+            objects: Objects::connect(config, limits::S3_INLINE_TIMEOUT),
             sessions: Sessions::new(Redis::connect(config)?, Users::of(&database)),
         })
     }
 }
 
-/// Sent with every content: somebody's upload must not act in the name of this origin.
-const SHUT: [(HeaderName, HeaderValue); 3] = [
+/// Sent with every content: an upload of a user must not act in the name of this origin.
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
@@ -60,9 +60,10 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 
 /// The content of a file, or a thumbnail
 ///
-/// A private file needs its owner's token. A public file needs none; an invalid token is ignored. Where the answer is a
-/// redirect, send the token as `X-Token`, or not to S3: S3 refuses a signed URL beside a header `Authorization`. `HEAD`
-/// answers alike; how large a file is its document says.
+/// A private file needs its owner's token. A public file needs none; an invalid token is ignored. If the answer is a
+/// redirect, do not send the header `Authorization` to S3, which refuses a presigned URL together with it; a token in
+/// `X-Token` does no harm. `HEAD` answers with the same headers, but never with a redirect. The size of a file is in
+/// its document.
 #[utoipa::path(
     get,
     path = "/files/{id}/data",
@@ -72,26 +73,38 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
     responses(
         (
             status = 200,
-            description = "The bytes, of the type that the file's name stands for",
+            description = "The bytes. The file's extension decides the `Content-Type`",
             content(("*/*")),
             headers(
                 ("ETag" = String),
                 ("Last-Modified" = String),
                 ("Content-Disposition" = String),
-                ("Cache-Control" = String, description = "Nobody may keep what is private"),
+                ("Cache-Control" = String, description = "Private content must not be cached"),
             )
         ),
         (
             status = 302,
-            description = "More than 4 MiB, and any `Range`, come from S3, with an `ETag` of S3's own. The page `/docs` cannot \
-                           follow, because it may ask this API alone",
-            headers(("Location" = String, description = "Good for a minute"))
+            description = "More than 4 MiB, or a request with `Range`: S3 sends the bytes, with its own `ETag`. The \
+                           page `/docs` cannot follow this redirect, because it may call only this API",
+            headers(("Location" = String, description = "A presigned URL of S3. Good for a minute"))
         ),
-        (status = 304, description = "The client has it already", headers(("ETag" = String), ("Last-Modified" = String))),
+        (
+            status = 304,
+            description = "The client has this content already",
+            headers(("ETag" = String), ("Last-Modified" = String))
+        ),
         (status = 400, description = "`A folder doesn't have content`", body = ErrorView),
-        (status = 404, description = "`Not found`: there is none, or it is somebody else's and private", body = ErrorView),
-        (status = 412, description = "`Precondition failed`: `If-Match` or `If-Unmodified-Since` says otherwise", body = ErrorView),
-        Failures,
+        (
+            status = 404,
+            description = "`Not found`: no such file or thumbnail, or a private file of somebody else",
+            body = ErrorView
+        ),
+        (
+            status = 412,
+            description = "`Precondition failed`: `If-Match` or `If-Unmodified-Since` does not hold",
+            body = ErrorView
+        ),
+        ServiceErrors,
     ),
     security((), ("token" = []), ("bearer" = [])),
 )]
@@ -106,52 +119,53 @@ async fn data(
 ) -> Result<Response> {
     let file = find(&files, id, viewer).await?;
     let given = |name: &str| query.iter().rfind(|(key, _)| key == name).map_or("", |(_, value)| value);
-    let source = Source::of(&file, given("size"))?;
+    let representation = Representation::of(&file, given("size"))?;
     let disposition = if given("download") == "1" { Disposition::Attachment } else { Disposition::Inline };
     let (caching, policy) =
         if file.is_public { ("public, max-age=60", "cross-origin") } else { ("private, no-store", "same-origin") };
 
-    match source.precondition(&asked) {
+    match representation.precondition(&asked) {
         Precondition::Holds => {}
         Precondition::Failed => return Err(Error::PreconditionFailed),
         Precondition::NotModified => {
             let mut response = StatusCode::NOT_MODIFIED.into_response();
-            response.headers_mut().extend(source.validators()?);
+            response.headers_mut().extend(representation.validators()?);
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
             return Ok(response);
         }
     }
-    let too_large = source.size > limits::INLINE_BYTES as u64;
+    let too_large = representation.size > limits::MAX_INLINE_BYTES as u64;
     if method != Method::HEAD && (too_large || wants_range(&asked)) {
-        let disposition = source.disposition_beyond_us(disposition);
-        let answering = Answering { content_type: &source.content_type, disposition: &disposition, caching };
-        let url = objects.signed_get(&source.key, answering).await?;
-        // Not to be kept, whatever may be of the file: the URL does not live as long.
+        let disposition = representation.s3_disposition(disposition);
+        let overrides =
+            ResponseOverrides { content_type: &representation.content_type, disposition: &disposition, caching };
+        let url = objects.presign_get(&representation.key, overrides).await?;
+        // The redirect must not be cached, even for a public file: its URL expires earlier.
         return Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response());
     }
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
-        Body::from(objects.get(&source.key, limits::INLINE_BYTES as u64).await?)
+        Body::from(objects.get(&representation.key, limits::MAX_INLINE_BYTES as u64).await?)
     };
     let mut response = body.into_response();
     let headers = response.headers_mut();
-    headers.extend(SHUT);
-    headers.extend(source.validators()?);
+    headers.extend(SECURITY_HEADERS);
+    headers.extend(representation.validators()?);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::CONTENT_TYPE, value(&source.content_type)?);
-    headers.insert(header::CONTENT_LENGTH, source.size.into());
-    headers.insert(header::CONTENT_DISPOSITION, value(&source.disposition(disposition))?);
-    // Without it `lambda_http` would send text as a string, and bytes that are not UTF-8 would be replaced.
+    headers.insert(header::CONTENT_TYPE, value(&representation.content_type)?);
+    headers.insert(header::CONTENT_LENGTH, representation.size.into());
+    headers.insert(header::CONTENT_DISPOSITION, value(&representation.disposition(disposition))?);
+    // Without this header `lambda_http` would send text as a string, and bytes that are not UTF-8 would be replaced.
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static(policy));
     Ok(response)
 }
 
-/// A file that is public, or the viewer's. Who the viewer is costs Redis a question, for a private file and for an unknown id
-/// alike: so neither the time of the answer nor an outage of Redis tells the two apart. The owner's account comes with the
-/// file, and only an owner may see what is private, so that no other account is asked for.
+/// A file that is public, or that belongs to the viewer. For a private file and for an unknown id alike, Redis is asked
+/// for the session. So neither the time of the answer nor an outage of Redis tells the two apart. The owner's account
+/// comes with the file. Only the owner may see a private file, so no other account is read.
 async fn find(files: &Files, id: FileId, viewer: Viewer) -> Result<File> {
     let found = match files.find_with_owner(id).await {
         Ok(found) if found.file.is_public => return Ok(found.file),
@@ -159,12 +173,12 @@ async fn find(files: &Files, id: FileId, viewer: Viewer) -> Result<File> {
         Err(Error::NotFound) => None,
         Err(error) => return Err(error),
     };
-    let claimant = viewer.claimant().await?;
-    let (Some(found), Some(claimant)) = (found, claimant) else { return Err(Error::NotFound) };
-    if claimant.claimed() != found.file.owner {
+    let unverified = viewer.unverified().await?;
+    let (Some(found), Some(unverified)) = (found, unverified) else { return Err(Error::NotFound) };
+    if unverified.id() != found.file.owner {
         return Err(Error::NotFound);
     }
-    match claimant.confirm(found.owner()?) {
+    match unverified.verify(found.owner()?) {
         Ok(()) => Ok(found.file),
         Err(Error::Unauthorized) => Err(Error::NotFound),
         Err(error) => Err(error),

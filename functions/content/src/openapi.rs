@@ -1,4 +1,4 @@
-//! The description of this function's route.
+//! The OpenAPI description of this function's route.
 
 use utoipa::{IntoParams, OpenApi};
 
@@ -9,10 +9,11 @@ pub struct Api;
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Asked {
-    /// A thumbnail of an image: `500`, `250` or `100` pixels wide. With any other there is none; empty is the whole.
+    /// A thumbnail of an image: `500`, `250` or `100` pixels wide. Any other value is answered 404. An empty value
+    /// means the image itself.
     #[param(value_type = String, required = false)]
     pub size: Option<String>,
-    /// `1` to have it saved by a browser, not shown.
+    /// `1` makes a browser save the content instead of showing it.
     #[param(value_type = String, required = false)]
     pub download: Option<String>,
 }
@@ -20,9 +21,9 @@ pub struct Asked {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct Conditions {
-    /// A part is what S3 has to send; a unit other than `bytes` is ignored. S3 compares `If-Range` with its own `ETag`, the one
-    /// that came with a part, and sends the whole for any other. What a file has never changes, so that a part of it always
-    /// fits.
+    /// S3 answers a range of bytes; a range in another unit than `bytes` is ignored. S3 compares `If-Range` with its
+    /// own `ETag`, which came with an earlier part. For any other value S3 sends the whole content. The content of a
+    /// file never changes, so that parts of it always fit together.
     #[param(rename = "Range", value_type = String, required = false, example = "bytes=0-99")]
     pub range: Option<String>,
     #[param(rename = "If-Match", value_type = String, required = false)]

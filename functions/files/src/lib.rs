@@ -1,4 +1,4 @@
-//! Folders, files and images: making, listing, showing, publishing.
+//! Folders, files and images: create, list, show, publish, delete.
 
 #![forbid(unsafe_code)]
 
@@ -10,34 +10,34 @@ use axum::{
 };
 use shared::{
     Config, Error, Result,
-    api::{ApiUrl, Json},
     error::ErrorView,
-    files::{Bytes, File, FileId, FileView, Files, Found, Incoming, NewFile},
-    jobs::Jobs,
+    files::{ContentKind, File, FileId, FileOrUpload, FileView, Files, Incoming, NewFile},
+    http::{ApiUrl, Json},
+    idempotency::Idempotency,
     limits, mongo,
-    objects::Objects,
-    openapi::{Id, NotFound, OfUsers},
-    repeats::Repeats,
-    sessions::{Claimant, Redis, Sessions},
+    openapi::{AuthErrors, Id, NotFound},
+    queue::JobQueue,
+    s3::Objects,
+    sessions::{Redis, Sessions, UnverifiedUser},
     tickets::FilesLeft,
     uploads::Uploads,
     users::{UserId, Users},
 };
 
+mod create;
+mod list;
 pub mod openapi;
-mod upload;
-mod view;
 
-use upload::{Create, Payload, Upload};
-use view::{Created, Listing};
+use create::{Create, Payload, Upload};
+use list::{Created, Listing};
 
 #[derive(Clone, FromRef)]
 pub struct App {
     files: Files,
     objects: Objects,
     uploads: Uploads,
-    repeats: Repeats,
-    jobs: Jobs,
+    idempotency: Idempotency,
+    jobs: JobQueue,
     sessions: Sessions,
 }
 
@@ -47,7 +47,7 @@ pub fn router(app: App) -> Router {
         .route("/files/{id}", get(show).delete(delete))
         .route("/files/{id}/publish", put(publish))
         .route("/files/{id}/unpublish", put(unpublish))
-        // Lambda's own limit of 6 MB is above what inline data can need.
+        // No limit here: Lambda's own limit of 6 MB is above what inline data can need.
         .layer(DefaultBodyLimit::disable())
         .with_state(app)
 }
@@ -56,26 +56,26 @@ impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
         let database = mongo::connect(config).await?;
         let files = Files::of(&database, config);
-        let objects = Objects::connect(config, limits::S3_INLINE);
+        let objects = Objects::connect(config, limits::S3_INLINE_TIMEOUT);
         Ok(Self {
             uploads: Uploads::new(files.clone(), objects.clone(), FilesLeft::of(&database)),
             files,
             objects,
-            repeats: Repeats::of(&database),
-            jobs: Jobs::connect(config),
+            idempotency: Idempotency::of(&database),
+            jobs: JobQueue::connect(config),
             sessions: Sessions::new(Redis::connect(config)?, Users::of(&database)),
         })
     }
 }
 
-/// What is in a folder
+/// The content of a folder
 #[utoipa::path(
     get,
     path = "/files",
     tag = "Files",
     operation_id = "listFiles",
     params(openapi::Listing),
-    responses((status = 200, description = "Twenty a page, oldest first", body = Vec<FileView>), OfUsers),
+    responses((status = 200, description = "Twenty a page, oldest first", body = Vec<FileView>), AuthErrors),
 )]
 async fn list(
     owner: UserId,
@@ -87,24 +87,24 @@ async fn list(
     Ok(Json(page.into_iter().map(FileView::from).collect()))
 }
 
-/// Makes a folder, a file or an image
+/// Creates a folder, a file or an image
 ///
-/// A file has its content in `data`, or says its `size` to bring its content to S3 itself: then the answer says how, and
-/// nobody sees the file before all of it is there.
+/// The content of a file is in `data`. Or the request has only a `size`, and the client sends the content to S3 itself:
+/// then the answer has the requests for S3, and the file is invisible until all of its content is there.
 #[utoipa::path(
     post,
     path = "/files",
     tag = "Files",
     operation_id = "createFile",
-    params(openapi::Repeatable),
+    params(openapi::IdempotencyHeader),
     request_body = openapi::NewFile,
     responses(
-        (status = 201, description = "What was made", body = Created),
+        (status = 201, description = "The new document", body = Created),
         (
             status = 400,
-            description = "`Missing name`, `Missing type`, `Missing data`, `Invalid name`, `Invalid data`, `Invalid size`, \
-                           `Parent not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`, \
-                           `Invalid Idempotency-Key: 1 to 255 characters of ASCII`",
+            description = "`Missing name`, `Missing type`, `Missing data`, `Invalid name`, `Invalid data`, `Invalid \
+                           size`, `Parent not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, \
+                           `Invalid JSON`, `Invalid Idempotency-Key: 1 to 255 characters of ASCII`",
             body = ErrorView
         ),
         (
@@ -115,42 +115,42 @@ async fn list(
         ),
         (
             status = 413,
-            description = "`data is larger than 4 MiB (4194304 bytes), the limit of an upload inside JSON: send size in place \
-                           of data`, `size is larger than 5 TiB (5497558138880 bytes), the limit of a file`",
+            description = "`data is larger than 4 MiB (4194304 bytes), the limit of an upload inside JSON: send size \
+                           in place of data`, `size is larger than 5 TiB (5497558138880 bytes), the limit of a file`",
             body = ErrorView
         ),
         (status = 422, description = "`This Idempotency-Key was used for another request`", body = ErrorView),
-        OfUsers,
+        AuthErrors,
     ),
 )]
 async fn create(
     owner: UserId,
     api: ApiUrl,
     State(app): State<App>,
-    Create { fields, repeatable }: Create,
+    Create { fields, idempotent }: Create,
 ) -> Result<(StatusCode, Json<Created>)> {
     let upload = Upload::try_from(fields)?;
     app.files.check_parent(owner, upload.parent).await?;
-    let seen = match repeatable {
-        Some(request) => Some(app.repeats.see(owner, request).await?),
+    let attempt = match idempotent {
+        Some(request) => Some(app.idempotency.begin(owner, request).await?),
         None => None,
     };
-    let made = match &seen {
-        Some(seen) if seen.is_done => app.files.find_own(owner, seen.file).await,
-        seen => app.make(owner, seen.as_ref().map(|seen| seen.file), upload).await,
+    let made = match &attempt {
+        Some(attempt) if attempt.is_done => app.files.find_owned(owner, attempt.file).await,
+        attempt => app.make(owner, attempt.as_ref().map(|attempt| attempt.file), upload).await,
     };
     let created = match made.map_err(|error| match error {
         Error::NotFound => Error::Conflict("What this request made is there no more"),
         other => other,
     })? {
-        Found::Visible(file) => Created { file: file.into(), upload: None },
-        Found::Pending(mut pending) => {
+        FileOrUpload::Visible(file) => Created { file: file.into(), upload: None },
+        FileOrUpload::Pending(mut pending) => {
             let instructions = app.uploads.instructions(&mut pending, &api).await?;
             Created { file: pending.file.into(), upload: Some(instructions) }
         }
     };
-    if let Some(seen) = seen {
-        app.repeats.done(&seen).await?;
+    if let Some(attempt) = attempt {
+        app.idempotency.complete(&attempt).await?;
     }
     Ok((StatusCode::CREATED, Json(created)))
 }
@@ -162,62 +162,62 @@ async fn create(
     tag = "Files",
     operation_id = "showFile",
     params(("id" = Id, Path)),
-    responses((status = 200, description = "The document", body = FileView), OfUsers, NotFound),
+    responses((status = 200, description = "The document", body = FileView), AuthErrors, NotFound),
 )]
-async fn show(claimant: Claimant, id: Result<FileId>, State(files): State<Files>) -> Result<Json<FileView>> {
-    Ok(Json(files.claimed_by(&claimant, id).await?.into()))
+async fn show(unverified: UnverifiedUser, id: Result<FileId>, State(files): State<Files>) -> Result<Json<FileView>> {
+    Ok(Json(files.find_of(&unverified, id).await?.into()))
 }
 
-/// Lets anybody read its content
+/// Makes the content public
 #[utoipa::path(
     put,
     path = "/files/{id}/publish",
     tag = "Files",
     operation_id = "publishFile",
     params(("id" = Id, Path)),
-    responses((status = 200, description = "The document", body = FileView), OfUsers, NotFound),
+    responses((status = 200, description = "The document", body = FileView), AuthErrors, NotFound),
 )]
-async fn publish(claimant: Claimant, id: Result<FileId>, State(files): State<Files>) -> Result<Json<FileView>> {
-    Ok(Json(files.set_public(&claimant, id, true).await?.into()))
+async fn publish(unverified: UnverifiedUser, id: Result<FileId>, State(files): State<Files>) -> Result<Json<FileView>> {
+    Ok(Json(files.set_public(&unverified, id, true).await?.into()))
 }
 
-/// Lets nobody else read its content
+/// Makes the content private
 #[utoipa::path(
     put,
     path = "/files/{id}/unpublish",
     tag = "Files",
     operation_id = "unpublishFile",
     params(("id" = Id, Path)),
-    responses((status = 200, description = "The document", body = FileView), OfUsers, NotFound),
+    responses((status = 200, description = "The document", body = FileView), AuthErrors, NotFound),
 )]
-async fn unpublish(claimant: Claimant, id: Result<FileId>, State(files): State<Files>) -> Result<Json<FileView>> {
-    Ok(Json(files.set_public(&claimant, id, false).await?.into()))
+async fn unpublish(unverified: UnverifiedUser, id: Result<FileId>, State(files): State<Files>) -> Result<Json<FileView>> {
+    Ok(Json(files.set_public(&unverified, id, false).await?.into()))
 }
 
-/// Deletes it
+/// Deletes a folder, a file or an image
 ///
-/// A folder goes with everything in it; of what is deleted nothing is reachable from here on. An upload whose bytes are
-/// still on their way to S3 is given up.
+/// Deleting a folder deletes everything in it. Nothing deleted is reachable from here on. An upload whose bytes are
+/// still on their way to S3 is canceled.
 #[utoipa::path(
     delete,
     path = "/files/{id}",
     tag = "Files",
     operation_id = "deleteFile",
     params(("id" = Id, Path)),
-    responses((status = 204, description = "It is gone"), OfUsers, NotFound),
+    responses((status = 204, description = "The document is deleted"), AuthErrors, NotFound),
 )]
 async fn delete(owner: UserId, id: FileId, State(app): State<App>) -> Result<StatusCode> {
-    match app.files.find_own(owner, id).await? {
-        Found::Pending(pending) if app.uploads.give_up(&pending).await? => {}
-        // Visible, or it has become so just now.
-        Found::Visible(_) | Found::Pending(_) => app.files.delete(owner, id).await?,
+    match app.files.find_owned(owner, id).await? {
+        FileOrUpload::Pending(pending) if app.uploads.cancel(&pending).await? => {}
+        // The file is visible, or has become visible just now.
+        FileOrUpload::Visible(_) | FileOrUpload::Pending(_) => app.files.delete(owner, id).await?,
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
 impl App {
-    /// Visible, but for an upload that its client is to bring to S3. Under that id, if the request may come again.
-    async fn make(&self, owner: UserId, id: Option<FileId>, upload: Upload) -> Result<Found> {
+    /// Creates the file; pending for a direct upload. `id` is fixed for an idempotent request.
+    async fn make(&self, owner: UserId, id: Option<FileId>, upload: Upload) -> Result<FileOrUpload> {
         let new = NewFile {
             is_repeatable: id.is_some(),
             id: id.unwrap_or_default(),
@@ -227,31 +227,31 @@ impl App {
             parent: upload.parent,
         };
         match upload.payload {
-            Payload::Folder => Ok(Found::Visible(self.files.create_folder(new).await?)),
-            Payload::Inline(kind, data) => Ok(Found::Visible(self.store(new, kind, data).await?)),
+            Payload::Folder => Ok(FileOrUpload::Visible(self.files.create_folder(new).await?)),
+            Payload::Inline(kind, data) => Ok(FileOrUpload::Visible(self.store(new, kind, data).await?)),
             Payload::Direct(kind, size) => self.files.begin_direct(new, kind, Incoming::exactly(size)).await,
         }
     }
 
-    /// Row, bytes, flip, job: see [`shared::files`].
-    async fn store(&self, new: NewFile, kind: Bytes, data: Vec<u8>) -> Result<File> {
+    /// Stores the row, then the bytes, makes the row visible, and sends the job: see [`shared::files`].
+    async fn store(&self, new: NewFile, kind: ContentKind, data: Vec<u8>) -> Result<File> {
         let (content_type, size) = (new.name.content_type(), data.len() as u64);
         let pending = match self.files.begin(new, kind, size).await? {
-            Found::Pending(pending) => pending,
-            // The same request came before.
-            Found::Visible(file) => return Ok(file),
+            FileOrUpload::Pending(pending) => pending,
+            // An earlier attempt at the same request has stored it.
+            FileOrUpload::Visible(file) => return Ok(file),
         };
         self.objects.put(&pending.key, data.into(), &content_type).await?;
         let file = match self.files.finish(&pending, size).await? {
             Some(file) => file,
-            // The same request was quicker, or the sweeper.
+            // Another attempt at the same request, or the sweeper, was faster.
             None => self.files.find(pending.file.id).await.map_err(|error| match error {
                 Error::NotFound => Error::Unavailable(anyhow::anyhow!("the upload took longer than its grace period")),
                 other => other,
             })?,
         };
-        // The row says that thumbnails are due, so that a job that cannot be sent now is sent by the sweeper.
-        if kind == Bytes::OfImage
+        // The row says that thumbnails are due, so the sweeper sends a job that cannot be sent now.
+        if kind == ContentKind::OfImage
             && let Err(error) = self.jobs.send(file.owner, file.id).await
         {
             tracing::warn!(error = error.cause(), file = file.id.0.to_hex(), "a job was not sent");

@@ -2,11 +2,11 @@
 
 use files::{App, router};
 use lambda_http::Error;
-use shared::{Config, api, logging};
+use shared::{Config, http, logging};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = Config::load().await?;
     logging::init("files", &config);
-    api::serve(&config, async |config| Ok(router(App::new(config).await?))).await
+    http::serve(&config, async |config| Ok(router(App::new(config).await?))).await
 }

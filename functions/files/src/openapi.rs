@@ -1,8 +1,8 @@
-//! The description of this function's routes, and of the body that it takes apart field by field.
+//! The OpenAPI description of this function's routes, and of the body that the handler reads field by field.
 
 use shared::{
     limits,
-    openapi::{FileName, Place, file_size, missing, only_true_is_true},
+    openapi::{FileName, ParentId, file_size, lenient_bool, missing},
 };
 use utoipa::{
     IntoParams, OpenApi, ToSchema,
@@ -29,8 +29,8 @@ pub struct NewFolder {
     #[schema(schema_with = folder)]
     pub r#type: String,
     #[schema(required = false)]
-    pub parent_id: Place,
-    #[schema(schema_with = only_true_is_true, required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
 }
 
@@ -42,14 +42,14 @@ pub struct NewInline {
     #[schema(schema_with = file_or_image)]
     pub r#type: String,
     #[schema(required = false)]
-    pub parent_id: Place,
-    #[schema(schema_with = only_true_is_true, required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
     #[schema(schema_with = data)]
     pub data: String,
 }
 
-/// A file or an image whose content its client brings to S3.
+/// A file or an image whose content the client sends to S3.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct NewUpload {
@@ -57,8 +57,8 @@ pub struct NewUpload {
     #[schema(schema_with = file_or_image)]
     pub r#type: String,
     #[schema(required = false)]
-    pub parent_id: Place,
-    #[schema(schema_with = only_true_is_true, required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
     #[schema(schema_with = missing, required = false)]
     pub data: (),
@@ -81,8 +81,9 @@ fn data() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .description(Some(format!(
-            "In base64, of either alphabet, padded or not; white space does not count. At most {} bytes when decoded.",
-            limits::INLINE_BYTES
+            "In base64, of either alphabet, with or without padding; white space is ignored. At most {} bytes when \
+             decoded.",
+            limits::MAX_INLINE_BYTES
         )))
         .content_encoding("base64")
         .min_length(Some(1))
@@ -94,18 +95,19 @@ fn data() -> Object {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct Listing {
-    /// A folder; nothing, or `0`, for the root. One that is not there has nothing in it.
+    /// The id of a folder; absent or `0` for the root. An unknown folder is empty.
     #[param(value_type = String, required = false)]
     pub parent_id: Option<String>,
-    /// From 0, which anything that is no number means as well. There is nothing past the end.
+    /// The page, from 0. Anything that is no number means 0. A page past the end is empty.
     #[param(value_type = String, required = false, example = "0")]
     pub page: Option<String>,
 }
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub struct Repeatable {
-    /// The same request may be sent again with it for a day, for its answer was lost: it makes nothing anew.
+pub struct IdempotencyHeader {
+    /// Makes the request idempotent for 24 hours: a retry with the same key and body returns the same document, and
+    /// creates nothing.
     #[param(rename = "Idempotency-Key", schema_with = idempotency_key, required = false)]
     pub key: Option<String>,
 }

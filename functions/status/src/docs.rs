@@ -1,4 +1,4 @@
-//! How the API is used: its description for programs, and a page that shows it to people.
+//! The documentation of the API: its description for programs, and a page that shows the description to people.
 
 use axum::{
     extract::{Path, rejection::PathRejection},
@@ -7,15 +7,16 @@ use axum::{
 };
 use shared::{Error, Result, openapi::NotFound};
 
-/// Generated from the types and routes of all functions, which tests/openapi puts together.
+/// Generated from the types and routes of all functions by tests/openapi.
 const DESCRIPTION: &[u8] = include_bytes!("openapi.json");
 
-/// Swagger UI, as the build packed it.
+/// Swagger UI, compressed by the build.
 const STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz"));
 const SCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"));
 
-/// People type their tokens into this page: it takes nothing from elsewhere, asks nobody else, and is in no other page.
-const SHUT: [(HeaderName, HeaderValue); 3] = [
+/// People type their tokens into this page, so it loads nothing from elsewhere, calls no other origin, and cannot be
+/// framed.
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (
         header::CONTENT_SECURITY_POLICY,
@@ -27,7 +28,7 @@ const SHUT: [(HeaderName, HeaderValue); 3] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 
-/// This description
+/// This OpenAPI description
 #[utoipa::path(
     get,
     path = "/openapi.json",
@@ -37,10 +38,10 @@ const SHUT: [(HeaderName, HeaderValue); 3] = [
     security(()),
 )]
 pub async fn openapi() -> Response {
-    answer("application/json; charset=utf-8", DESCRIPTION)
+    page_response("application/json; charset=utf-8", DESCRIPTION)
 }
 
-/// This description as a page
+/// This OpenAPI description as a page
 #[utoipa::path(
     get,
     path = "/docs",
@@ -50,18 +51,22 @@ pub async fn openapi() -> Response {
     security(()),
 )]
 pub async fn page() -> Response {
-    answer("text/html; charset=utf-8", include_bytes!("docs/page.html"))
+    page_response("text/html; charset=utf-8", include_bytes!("docs/page.html"))
 }
 
-/// What the page is made of
+/// The files of the page
 #[utoipa::path(
     get,
     path = "/docs/{file}",
     tag = "Status",
     operation_id = "showPageFile",
-    params(("file" = String, Path, description = "As the page calls it", example = "start.js")),
+    params(("file" = String, Path, description = "A name that the page uses", example = "start.js")),
     responses(
-        (status = 200, description = "A script or a style sheet", content((String = "text/javascript"), (String = "text/css"))),
+        (
+            status = 200,
+            description = "A script or a style sheet",
+            content((String = "text/javascript"), (String = "text/css"))
+        ),
         NotFound,
     ),
     security(()),
@@ -71,22 +76,22 @@ pub async fn file(file: Result<Path<String>, PathRejection>) -> Result<Response>
     match file.as_str() {
         "swagger-ui.css" => Ok(packed("text/css; charset=utf-8", STYLE)),
         "swagger-ui-bundle.js" => Ok(packed("text/javascript; charset=utf-8", SCRIPT)),
-        "start.js" => Ok(answer("text/javascript; charset=utf-8", include_bytes!("docs/start.js"))),
+        "start.js" => Ok(page_response("text/javascript; charset=utf-8", include_bytes!("docs/start.js"))),
         _ => Err(Error::NotFound),
     }
 }
 
-/// Packed for any client: there is no browser that cannot unpack it.
+/// Sent compressed to every client: every browser can decompress it.
 fn packed(content_type: &'static str, bytes: &'static [u8]) -> Response {
-    let mut response = answer(content_type, bytes);
+    let mut response = page_response(content_type, bytes);
     response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response
 }
 
-fn answer(content_type: &'static str, bytes: &'static [u8]) -> Response {
+fn page_response(content_type: &'static str, bytes: &'static [u8]) -> Response {
     let mut response = bytes.into_response();
     let headers = response.headers_mut();
-    headers.extend(SHUT);
+    headers.extend(SECURITY_HEADERS);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     response

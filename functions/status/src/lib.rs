@@ -1,11 +1,11 @@
-//! Is it alive, how much does it hold, and how is it used?
+//! Health, statistics and documentation of the API.
 
 #![forbid(unsafe_code)]
 
 use axum::{Router, extract::State, routing::get};
 use mongodb::Database;
 use serde::Serialize;
-use shared::{Config, Result, api::Json, files::Files, mongo, openapi::Failures, sessions::Redis, users::Users};
+use shared::{Config, Result, files::Files, http::Json, mongo, openapi::ServiceErrors, sessions::Redis, users::Users};
 use utoipa::ToSchema;
 
 mod docs;
@@ -41,43 +41,44 @@ impl App {
     }
 }
 
-/// Which stores answer.
+/// The stores that answer.
 #[derive(Serialize, ToSchema)]
 struct Health {
     redis: bool,
     db: bool,
 }
 
-/// How many accounts there are, and how many folders, files and images.
+/// The number of accounts, and of folders, files and images together.
 #[derive(Serialize, ToSchema)]
 struct Stats {
     users: u64,
     files: u64,
 }
 
-/// Which stores answer
+/// The stores that answer
 ///
-/// Within a second, also while one is down: both are asked at once, so that the answer takes as long as the slower one.
+/// The answer comes within a second, also while a store is down. Both stores are asked at once, so that the answer
+/// takes as long as the slower one.
 #[utoipa::path(
     get,
     path = "/status",
     tag = "Status",
     operation_id = "showStatus",
-    responses((status = 200, description = "`false` for a store that does not answer", body = Health)),
+    responses((status = 200, description = "`false` for a store that does not answer in time", body = Health)),
     security(()),
 )]
 async fn status(State(app): State<App>) -> Json<Health> {
-    let (redis, db) = tokio::join!(app.redis.answers(), mongo::answers(&app.database));
+    let (redis, db) = tokio::join!(app.redis.ping(), mongo::ping(&app.database));
     Json(Health { redis, db })
 }
 
-/// How much there is
+/// Counts of accounts and files
 #[utoipa::path(
     get,
     path = "/stats",
     tag = "Status",
     operation_id = "showStats",
-    responses((status = 200, description = "Accounts; folders, files and images", body = Stats), Failures),
+    responses((status = 200, description = "The numbers of accounts and of documents", body = Stats), ServiceErrors),
     security(()),
 )]
 async fn stats(State(app): State<App>) -> Result<Json<Stats>> {

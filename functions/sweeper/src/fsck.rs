@@ -1,7 +1,8 @@
-//! Compares the ledger with the bucket, both ways. Reads only, and holds a page of each at a time.
+//! Compares the ledger with the bucket, both ways. The comparison only reads, and holds one page of each at a time.
 //!
-//! Both move while they are read, so that every difference is looked at again before it counts, in the order in which
-//! the protocol of [`shared::files`] cannot make one: a row is there before its object and goes after it.
+//! Both change while they are read, so every difference is checked again before it counts. The check reads the two in
+//! the order in which the protocol of [`shared::files`] cannot make a difference: a row exists before its object, and
+//! is deleted after the object. So fsck is safe on a live system, and a finding that two runs report is real.
 
 use std::{
     pin::pin,
@@ -12,9 +13,9 @@ use futures_util::TryStreamExt;
 use serde::Serialize;
 use shared::{
     Config, Result,
-    files::{Claim, Expected, Files},
+    files::{Expectation, ExpectedObject, Files},
     limits,
-    objects::{Listed, Multipart, Objects},
+    s3::{MultipartUpload, ObjectSummary, Objects},
 };
 use tokio::time::timeout;
 
@@ -29,13 +30,13 @@ pub struct Fsck {
 
 #[derive(Default, Serialize)]
 pub struct Report {
-    /// Objects and multipart uploads that no row accounts for.
+    /// Objects and multipart uploads without a row.
     orphans: Findings<Orphan>,
-    /// Visible rows without an object that they promise, or with another.
+    /// Visible rows whose object is missing or has another size.
     dangling: Findings<Dangling>,
     /// Rows past their grace period, which the next sweep takes.
     stale: Findings<Stale>,
-    /// Whether all was compared before the function's time was over.
+    /// True if everything was compared before the function's time was over.
     complete: bool,
 }
 
@@ -50,7 +51,7 @@ struct Findings<T> {
 #[serde(rename_all = "camelCase")]
 struct Orphan {
     key: String,
-    /// Of a multipart upload; its parts are no object yet.
+    /// Set for a multipart upload, whose parts are no object yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     upload_id: Option<String>,
 }
@@ -59,9 +60,9 @@ struct Orphan {
 struct Dangling {
     id: String,
     key: String,
-    /// What the row says.
+    /// The size in the row.
     size: Option<u64>,
-    /// What the object has; `None` without an object.
+    /// The size of the object; `None` without an object.
     found: Option<u64>,
 }
 
@@ -75,10 +76,10 @@ impl Fsck {
         Self { files, objects: Objects::connect(config, limits::S3_LISTING) }
     }
 
-    /// Looks at everything, or at as much as there is time for before the deadline.
+    /// Compares everything, or as much as there is time for before the deadline.
     ///
     /// # Errors
-    /// A store that is down. What it does not say is not taken for missing.
+    /// A store is down. An object or a row that could not be read does not count as missing.
     pub async fn check(&self, request_id: &str, deadline: SystemTime) -> Result<Report> {
         let mut report = Report::default();
         let left = deadline.duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(limits::FSCK_REPORT);
@@ -97,25 +98,28 @@ impl Fsck {
         }
     }
 
-    /// What takes long comes last.
+    /// The slowest comparison comes last.
     async fn compare(&self, report: &mut Report) -> Result<()> {
         let (count, first) = self.files.stale().await?;
         report.stale = Findings { count, first: first.into_iter().map(|id| Stale { id: id.0.to_hex() }).collect() };
 
-        let mut uploads = pin!(self.objects.multiparts(""));
+        let mut uploads = pin!(self.objects.list_multipart_uploads(""));
         while let Some(upload) = uploads.try_next().await? {
             if self.is_abandoned(&upload).await? {
                 report.orphans.add(Orphan { key: upload.key, upload_id: Some(upload.upload_id) });
             }
         }
 
-        let by_key = |object: &Listed, claim: &Claim| object.key.cmp(&claim.key);
-        let claims = self.files.claims().await?;
-        merge(self.objects.listing(), claims, by_key, async |merged| {
+        let by_key = |object: &ObjectSummary, expected: &ExpectedObject| object.key.cmp(&expected.key);
+        let expected_objects = self.files.expected_objects().await?;
+        merge(self.objects.list_objects(), expected_objects, by_key, async |merged| {
             match merged {
-                Merged::Both(Listed { size, .. }, claim) if claim.content == Expected::Bytes(Some(size)) => {}
-                Merged::Both(_, claim) | Merged::Right(claim) => report.dangling.extend(self.dangling(claim).await?),
-                Merged::Left(Listed { key, .. }) => {
+                Merged::Both(ObjectSummary { size, .. }, expected)
+                    if expected.content == Expectation::Bytes(Some(size)) => {}
+                Merged::Both(_, expected) | Merged::Right(expected) => {
+                    report.dangling.extend(self.dangling(expected).await?)
+                }
+                Merged::Left(ObjectSummary { key, .. }) => {
                     if self.is_orphan(&key).await? {
                         report.orphans.add(Orphan { key, upload_id: None });
                     }
@@ -126,17 +130,18 @@ impl Fsck {
         .await
     }
 
-    /// An object that was listed, and had a row before. If the row has gone since, the object has before it.
+    /// Checks again that an object has no row. A listed object that is no orphan had a row at that time. If this row
+    /// has been deleted since, the object was deleted before the row, so it is gone now.
     async fn is_orphan(&self, key: &str) -> Result<bool> {
-        Ok(!self.files.claimed(key).await? && self.objects.listed(key).await?.is_some())
+        Ok(!self.files.is_referenced(key).await? && self.objects.summary(key).await?.is_some())
     }
 
-    /// As an object.
-    async fn is_abandoned(&self, Multipart { key, upload_id }: &Multipart) -> Result<bool> {
-        if self.files.awaits(key).await? {
+    /// The same check for a multipart upload.
+    async fn is_abandoned(&self, MultipartUpload { key, upload_id }: &MultipartUpload) -> Result<bool> {
+        if self.files.expects_multipart(key).await? {
             return Ok(false);
         }
-        let mut uploads = pin!(self.objects.multiparts(key));
+        let mut uploads = pin!(self.objects.list_multipart_uploads(key));
         while let Some(upload) = uploads.try_next().await? {
             if upload.key == *key && upload.upload_id == *upload_id {
                 return Ok(true);
@@ -145,18 +150,19 @@ impl Fsck {
         Ok(false)
     }
 
-    /// A row that was visible, and so had its object. If the object has gone since, the row has turned invisible before.
-    async fn dangling(&self, claim: Claim) -> Result<Option<Dangling>> {
-        let Expected::Bytes(size) = claim.content else { return Ok(None) };
-        let found = self.objects.listed(&claim.key).await?.map(|object| object.size);
-        if found.is_some() && found == size || !self.files.still(&claim).await? {
+    /// Checks again that the object of a visible row is missing. If the object has been deleted since, the row got its
+    /// tombstone before.
+    async fn dangling(&self, expected: ExpectedObject) -> Result<Option<Dangling>> {
+        let Expectation::Bytes(size) = expected.content else { return Ok(None) };
+        let found = self.objects.summary(&expected.key).await?.map(|object| object.size);
+        if found.is_some() && found == size || !self.files.is_unchanged(&expected).await? {
             return Ok(None);
         }
-        Ok(Some(Dangling { id: claim.row.0.to_hex(), key: claim.key, size, found }))
+        Ok(Some(Dangling { id: expected.row.0.to_hex(), key: expected.key, size, found }))
     }
 }
 
-/// Whether the work was done in the time that is left.
+/// True if the work ended in the time that is left.
 async fn in_time(left: Duration, work: impl Future<Output = Result<()>>) -> Result<bool> {
     match timeout(left, work).await {
         Ok(done) => done.map(|()| true),
@@ -196,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_found_before_the_time_is_over_stays() {
+    async fn findings_before_the_deadline_are_kept() {
         let mut found = 0;
         let work = async {
             found += 1;

@@ -1,5 +1,5 @@
-//! Finishes what a crash left half done: runs on a schedule, finds its work by an index, never by scanning. When asked, it
-//! scans: [`fsck`] shows that nothing else is left behind.
+//! Finishes what a crash left unfinished. The sweeper runs on a schedule, and finds its work by an index, never by
+//! scanning. On request it scans: [`fsck`] shows that nothing else is left behind.
 
 #![forbid(unsafe_code)]
 
@@ -7,8 +7,8 @@ use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
 use shared::{
-    Config, Result, departures::Departures, files::Files, jobs::Jobs, limits, mongo, objects::Objects, sessions::Redis,
-    tickets::FilesLeft, uploads::Uploads,
+    Config, Result, account_deletion::AccountDeletions, files::Files, limits, mongo, queue::JobQueue, s3::Objects,
+    sessions::Redis, tickets::FilesLeft, uploads::Uploads,
 };
 
 pub mod fsck;
@@ -18,16 +18,16 @@ use fsck::Fsck;
 pub struct App {
     files: Files,
     uploads: Uploads,
-    jobs: Jobs,
-    departures: Departures,
+    jobs: JobQueue,
+    account_deletions: AccountDeletions,
     redis: Redis,
     pub fsck: Fsck,
 }
 
-/// What one run did.
+/// The result of one run.
 #[derive(Serialize)]
 pub struct Swept {
-    /// Rows removed with their objects: of what was deleted, and of uploads that nobody finished.
+    /// Rows removed with their objects: deleted rows, and uploads that nobody finished.
     expired: usize,
     /// Jobs that were sent again.
     overdue: usize,
@@ -37,78 +37,79 @@ impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
         let database = mongo::connect(config).await?;
         let files = Files::of(&database, config);
-        let objects = Objects::connect(config, limits::S3_INLINE);
+        let objects = Objects::connect(config, limits::S3_INLINE_TIMEOUT);
         Ok(Self {
             uploads: Uploads::new(files.clone(), objects, FilesLeft::of(&database)),
             fsck: Fsck::new(files.clone(), config),
             files,
-            jobs: Jobs::connect(config),
-            departures: Departures::of(&database, config),
+            jobs: JobQueue::connect(config),
+            account_deletions: AccountDeletions::of(&database, config),
             redis: Redis::connect(config)?,
         })
     }
 
-    /// One run, in three parts. Each runs whatever became of the others: what one fails of may be there for days. What cannot
-    /// be done now is found again by the next run.
+    /// One run, in three parts. A part runs even if another part fails, because the cause of a failure may last for
+    /// days. The next run does what this run could not do.
     ///
     /// # Errors
-    /// The first failure of a part, most often of a store that is down. The log has all of them, and the schedule is the retry.
+    /// The first failure of a part, most often because a store is down. The log has all failures, and the schedule is
+    /// the retry.
     pub async fn sweep(&self, request_id: &str) -> Result<Swept> {
         self.use_redis().await;
         // A backlog of deletions may take all the time of a run, so it comes last.
         let started = Instant::now();
-        let (overdue, departures) = (self.overdue(started).await, self.departures.sweep().await);
+        let (overdue, account_deletions) = (self.overdue(started).await, self.account_deletions.sweep().await);
         let expired = self.expired(started).await;
-        let failures = [expired.as_ref().err(), overdue.as_ref().err(), departures.as_ref().err()];
+        let failures = [expired.as_ref().err(), overdue.as_ref().err(), account_deletions.as_ref().err()];
         for (part, error) in ["expired", "overdue", "departures"].into_iter().zip(failures) {
             if let Some(error) = error {
                 tracing::error!(request_id, part, error = error.cause(), "sweep");
             }
         }
         let swept = Swept { expired: expired?, overdue: overdue? };
-        departures?;
+        account_deletions?;
         tracing::info!(request_id, expired = swept.expired, overdue = swept.overdue, "sweep");
         Ok(swept)
     }
 
     async fn expired(&self, started: Instant) -> Result<usize> {
         let mut count = 0;
-        // Files in a folder follow their folder, so there may be more after the last batch.
-        while started.elapsed() < limits::SWEEP {
-            let doomed = self.files.take_expired().await?;
-            if doomed.is_empty() {
+        // Purging a folder tombstones its children, so there may be more rows after the last batch.
+        while started.elapsed() < limits::SWEEP_TIME {
+            let tombstones = self.files.take_expired().await?;
+            if tombstones.is_empty() {
                 break;
             }
-            self.uploads.remove(&doomed).await?;
-            count += doomed.len();
+            self.uploads.purge(&tombstones).await?;
+            count += tombstones.len();
         }
         Ok(count)
     }
 
-    /// Sends the jobs again that are overdue now, each once, as many as there is time for.
+    /// Sends the overdue jobs again, each job once, as many as there is time for.
     async fn overdue(&self, started: Instant) -> Result<usize> {
         let now = SystemTime::now();
         self.files.give_up_overdue(now).await?;
         let mut count = 0;
-        while started.elapsed() < limits::SWEEP {
+        while started.elapsed() < limits::SWEEP_TIME {
             let overdue = self.files.take_overdue(now).await?;
             if overdue.is_empty() {
                 break;
             }
             let mut sent = Vec::with_capacity(overdue.len());
             let outcome = self.jobs.send_all(&overdue, &mut sent).await;
-            // Only jobs that the queue took count: an image is not given up for the queue's fault.
-            self.files.resent(&sent).await?;
+            // Only jobs that the queue took count: an image must not fail because the queue is down.
+            self.files.mark_resent(&sent).await?;
             count += sent.len();
             outcome?;
         }
         Ok(count)
     }
 
-    /// Sends Redis a command, whatever comes of it: Upstash archives a free database that gets none for some weeks, and
-    /// while nobody uses the product nobody else asks Redis anything.
+    /// Sends Redis a command and ignores the outcome: Upstash archives a free database that gets no command for some
+    /// weeks, and without users nothing else calls Redis.
     async fn use_redis(&self) {
-        if !self.redis.answers().await {
+        if !self.redis.ping().await {
             tracing::warn!("Redis does not answer");
         }
     }

@@ -3,7 +3,7 @@
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde::Serialize;
 use serde_json::Value;
-use shared::{Config, logging, reconnecting::Reconnecting};
+use shared::{Config, logging, reconnect::Reconnecting};
 use sweeper::{App, Swept, fsck::Report};
 
 #[derive(Serialize)]
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Error> {
     let app = Reconnecting::new(&config, App::new).await?;
     run(service_fn(async |LambdaEvent { payload, context }: LambdaEvent<Value>| -> Result<Done, Error> {
         let app = app.get().await;
-        // Any other event is the schedule's.
+        // Any other event is from the schedule.
         if payload["fsck"] == true {
             return Ok(Done::Checked(app.fsck.check(&context.request_id, context.deadline()).await?));
         }

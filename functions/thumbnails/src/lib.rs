@@ -15,10 +15,10 @@ use bytes::Bytes;
 use lambda_runtime::LambdaEvent;
 use shared::{
     Config, Error, Result,
-    files::{Content, Decoding, File, FileId, Files, Found, Kind, ThumbnailFile, Thumbnails},
-    jobs::Jobs,
+    files::{Content, Decoding, File, FileId, Files, FileOrUpload, Kind, ThumbnailFile, Thumbnails},
+    queue::JobQueue,
     limits, mongo,
-    objects::{self, Key, Objects},
+    s3::{self, Key, Objects},
     users::UserId,
 };
 use thumbnailer::Thumbnail;
@@ -38,12 +38,12 @@ const JOB_DECODE: Duration = thumbnailer::limits::PNG_ROWS_TIMEOUT;
 /// Lambda does not end the worker during a job. The worker's timeout in `template.yaml` leaves 6 s beside this time, in
 /// which the usual jobs of a batch begin.
 const JOB: Duration =
-    limits::JOB_FETCH.saturating_add(limits::MONGODB).saturating_add(JOB_DECODE).saturating_add(limits::JOB_STORE);
+    limits::JOB_FETCH.saturating_add(limits::MONGODB_TIMEOUT).saturating_add(JOB_DECODE).saturating_add(limits::JOB_STORE);
 
 pub struct App {
     files: Files,
     objects: Objects,
-    jobs: Jobs,
+    jobs: JobQueue,
     /// See [`Config::job_retry`].
     retry_delay: Duration,
 }
@@ -134,8 +134,8 @@ impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
             files: Files::of(&mongo::connect(config).await?, config),
-            objects: Objects::connect(config, limits::S3_WORKER),
-            jobs: Jobs::connect(config),
+            objects: Objects::connect(config, limits::S3_WORKER_TIMEOUT),
+            jobs: JobQueue::connect(config),
             retry_delay: config.job_retry,
         })
     }
@@ -147,7 +147,7 @@ impl App {
         // Messages with the fewest receives left come first, because a later message may end the worker.
         batch.sort_by_key(|message| Reverse(receive_count(message)));
         self.set_visibility_timeouts(&batch).await;
-        let is_last_receive = batch.iter().any(|message| receive_count(message) >= limits::RECEIVES);
+        let is_last_receive = batch.iter().any(|message| receive_count(message) >= limits::MAX_RECEIVES);
 
         let (deadline, mut response) = (context.deadline(), SqsBatchResponse::default());
         let left_over = suspects_last(batch, is_last_receive, async |message, allowed_unfinished| {
@@ -183,7 +183,7 @@ impl App {
             let timeout = visibility_timeout(self.retry_delay, receive_count(message), position);
             Some((message.receipt_handle.as_deref()?, timeout))
         });
-        if let Err(error) = self.jobs.come_again(&handles.collect::<Vec<_>>()).await {
+        if let Err(error) = self.jobs.retry_after(&handles.collect::<Vec<_>>()).await {
             // The messages come again after the visibility timeout of the queue.
             tracing::warn!(error = error.cause(), "the queue's time stays");
         }
@@ -216,7 +216,7 @@ impl App {
         delivery: Delivery<'_>,
     ) -> Result<Outcome, Failure> {
         let left = delivery.deadline.duration_since(SystemTime::now()).unwrap_or_default();
-        if left < JOB + limits::LAST_WORDS {
+        if left < JOB + limits::DEADLINE_MARGIN {
             return Err(Failure::Transient(Error::Unavailable(anyhow::anyhow!("no time is left in this batch"))));
         }
         // The future of an SDK call is large. A box keeps the futures that contain it small.
@@ -246,18 +246,18 @@ impl App {
         };
         let put = if is_form { key.of_form() } else { key.clone() };
         let file = match self.files.find_any(id).await {
-            Ok(Found::Pending(pending)) if pending.key == key => {
+            Ok(FileOrUpload::Pending(pending)) if pending.key == key => {
                 if is_form && matches!(self.objects.size(&key).await, Err(Error::NotFound)) {
                     // If the form's object has another ETag by now, the message about that newer object follows.
-                    self.objects.copy_new(&put, &object.etag, &key).await?;
+                    self.objects.copy_if_absent(&put, &object.etag, &key).await?;
                 }
                 let size = match self.objects.size(&key).await {
                     Err(Error::NotFound) => return Ok(Fetched::Finished(Outcome::Ignored)),
                     size => size?,
                 };
-                if !pending.announced.admits(size) {
+                if !pending.declared.admits(size) {
                     // The sweeper deletes the row.
-                    self.files.bury(&pending).await?;
+                    self.files.tombstone(&pending).await?;
                     self.objects.delete_all(&[put, key]).await?;
                     return Err(Failure::Permanent("another size than announced".into()));
                 }
@@ -266,7 +266,7 @@ impl App {
                     None => self.files.find(id).await?,
                 }
             }
-            Ok(Found::Visible(file)) if file.is_at(&key) => file,
+            Ok(FileOrUpload::Visible(file)) if file.has_key(&key) => file,
             Ok(_) | Err(Error::NotFound) => {
                 self.objects.delete(&put).await?;
                 return Ok(Fetched::Finished(Outcome::Deleted));
@@ -279,7 +279,7 @@ impl App {
         // Other multipart uploads may be open under the key: a client that lost the answer to its first request to create
         // one creates another.
         if object.is_multipart() {
-            self.objects.abort(&key).await?;
+            self.objects.abort_multipart_uploads(&key).await?;
         }
         match file.kind {
             Kind::Image(_, Thumbnails::Due) => self.fetch_source(file, delivery).await,
@@ -335,12 +335,12 @@ impl App {
     /// Decodes an image and stores its thumbnails. The row is marked only while the image is decoded, because a worker
     /// that dies while it waits for a store has not died of the image.
     async fn make_thumbnails(&self, file: &File, source: Bytes, delivery: Delivery<'_>) -> Result<Outcome, Failure> {
-        match self.files.decoding_begins(file, delivery.allowed_unfinished).await {
+        match self.files.mark_decoding(file, delivery.allowed_unfinished).await {
             Ok(Decoding::Begins) => {}
             Ok(Decoding::Unfinished(decodings)) if may_decode_again(decodings) => return Err(Failure::Deferred),
             Ok(Decoding::Unfinished(_)) => {
                 let reason = "the decoder does not survive it";
-                self.files.decoding_given_up(file, reason).await?;
+                self.files.give_up_decoding(file, reason).await?;
                 return Err(Failure::Permanent(reason.into()));
             }
             Err(Error::NotFound) => return Err(Failure::Permanent("File not found".into())),
@@ -362,12 +362,12 @@ impl App {
     }
 
     async fn store_thumbnails(&self, file: &File, thumbnails: Vec<Thumbnail>) -> Result<(), Failure> {
-        if let Err(error) = self.files.decoding_ended(file).await {
+        if let Err(error) = self.files.clear_decoding(file).await {
             tracing::warn!(error = error.cause(), "a mark is left behind");
         }
         let mut stored = Vec::with_capacity(thumbnails.len());
         for Thumbnail { width, bytes, content_type } in thumbnails {
-            let (size, digest) = (bytes.len() as u64, objects::digest(&bytes));
+            let (size, digest) = (bytes.len() as u64, s3::digest(&bytes));
             self.objects.put(&Key::of_thumbnail(file.id, width), bytes.into(), content_type).await?;
             stored.push(ThumbnailFile { width, size, content_type: content_type.into(), digest });
         }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use lambda_runtime::{Error, run, service_fn};
-use shared::{Config, logging, reconnecting::Reconnecting};
+use shared::{Config, logging, reconnect::Reconnecting};
 use thumbnails::App;
 
 #[tokio::main(flavor = "current_thread")]

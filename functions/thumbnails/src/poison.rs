@@ -8,7 +8,7 @@
 //! 1. Images that no worker has died of come first.
 //! 2. An image that one worker has died of is decoded a second time, because the death may have had another cause. The
 //!    second decoding begins only when every other message of the batch is handled.
-//! 3. An image that workers have died of [`limits::DECODINGS`] times fails and is not decoded again.
+//! 3. An image that workers have died of [`limits::MAX_DECODINGS`] times fails and is not decoded again.
 //! 4. If the queue delivers any message of the batch for the last time, no image is decoded a second time, because a death
 //!    would send the other messages to the dead-letter queue. The message of such an image counts as handled, its row stays
 //!    due, and the sweeper sends a new message.
@@ -30,7 +30,7 @@ pub enum Attempt {
 
 /// Whether an image may be decoded once more after so many decodings that began and did not end. Otherwise it fails.
 pub fn may_decode_again(unfinished: u32) -> bool {
-    unfinished < limits::DECODINGS
+    unfinished < limits::MAX_DECODINGS
 }
 
 /// Attempts each message of a batch in rounds: round n allows images of which n decodings began and did not end. `attempt`
@@ -40,7 +40,7 @@ pub async fn suspects_last<M>(
     is_last_receive: bool,
     mut attempt: impl AsyncFnMut(&M, u32) -> Attempt,
 ) -> Vec<M> {
-    let rounds = if is_last_receive { 1 } else { limits::DECODINGS };
+    let rounds = if is_last_receive { 1 } else { limits::MAX_DECODINGS };
     for allowed_unfinished in 0..rounds {
         let mut deferred = Vec::new();
         for message in batch {
@@ -123,7 +123,7 @@ mod tests {
             Attempt::Finished
         };
         let survives = {
-            let work = pin!(suspects_last(batch.to_vec(), receive == limits::RECEIVES, attempt));
+            let work = pin!(suspects_last(batch.to_vec(), receive == limits::MAX_RECEIVES, attempt));
             work.poll(&mut Context::from_waker(Waker::noop())).is_ready()
         };
         let mut images = state.into_inner();
@@ -201,7 +201,7 @@ mod tests {
                 is_queued: true,
             });
             let mut states = BTreeSet::from([begun]);
-            for receive in 1..=limits::RECEIVES {
+            for receive in 1..=limits::MAX_RECEIVES {
                 states = received(&states, receive);
                 if receive as usize > suspects {
                     let is_ready_if_healthy =
@@ -219,7 +219,7 @@ mod tests {
             // The sweeper sends new messages for the due images until no image is due.
             for _ in 0..2 {
                 states = states.into_iter().map(|images| images.map(sent_again)).collect();
-                for receive in 1..=limits::RECEIVES {
+                for receive in 1..=limits::MAX_RECEIVES {
                     states = received(&states, receive);
                 }
             }
@@ -227,7 +227,7 @@ mod tests {
                 let (thumbnails, deaths) = match image.nature {
                     Nature::Healthy => (Thumbnails::Ready, 0),
                     Nature::Unlucky => (Thumbnails::Ready, 1),
-                    Nature::Deadly => (Thumbnails::Failed, limits::DECODINGS),
+                    Nature::Deadly => (Thumbnails::Failed, limits::MAX_DECODINGS),
                 };
                 assert_eq!((image.thumbnails, image.deaths), (thumbnails, deaths), "of {mixture:?}");
             }

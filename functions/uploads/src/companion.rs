@@ -1,5 +1,5 @@
-//! The routes that stock Uppy calls where it is given a ticket's `companionEndpoint`, in both majors: a form of S3 for a
-//! file that is put whole, signed requests for the parts of a larger one. The ticket is the credential.
+//! The routes that stock Uppy, in both majors, calls where it is given a ticket's `companionEndpoint`: a form of S3 for
+//! a file that is put whole, and presigned requests for the parts of a larger file. The ticket is the credential.
 
 use std::collections::HashMap;
 
@@ -13,14 +13,14 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use shared::{
     Error,
-    api::{ApiUrl, Json},
     body::{Object, Scalar},
     error::{ErrorWithMessage, WithMessage},
-    files::{Bytes, FileId, Found, Incoming, Name, NewFile, Parent, Pending},
+    files::{ContentKind, FileId, FileOrUpload, Incoming, Name, NewFile, Parent, Pending},
+    http::{ApiUrl, Json},
     limits,
-    objects::{Form, Key, most_parts},
-    openapi::OfTickets,
-    tickets::{Scope, SealedUpload, Ticket},
+    openapi::TicketErrors,
+    s3::{Key, PresignedPost, most_parts},
+    tickets::{Scope, SignedUploadId, Ticket},
     uploads::{NamedPart, TOO_LARGE},
 };
 
@@ -37,15 +37,15 @@ use crate::{
 type Result<T, E = WithMessage> = std::result::Result<T, E>;
 
 #[derive(OpenApi)]
-#[openapi(paths(params, begin, list, give_up, sign_parts, complete, sign_part))]
+#[openapi(paths(params, begin, list, cancel, sign_parts, complete, sign_part))]
 pub struct Api;
 
 pub fn router() -> Router<App> {
     Router::new()
-        // axum would answer HEAD with `params`, which counts a file of the ticket.
+        // axum would answer `HEAD` with `params`, which counts a file of the ticket.
         .route("/params", get(params).head(only_get).fallback(only_get))
         .route("/multipart", post(begin))
-        .route("/multipart/{upload}", get(list).delete(give_up))
+        .route("/multipart/{upload}", get(list).delete(cancel))
         .route("/multipart/{upload}/batch", get(sign_parts))
         .route("/multipart/{upload}/complete", post(complete))
         .route("/multipart/{upload}/{part}", get(sign_part))
@@ -56,7 +56,7 @@ async fn only_get() -> impl IntoResponse {
     ([(header::ALLOW, "GET")], Error::MethodNotAllowed)
 }
 
-/// A file that is to be uploaded, as Uppy describes it.
+/// The file to upload, as Uppy describes it.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Described {
@@ -68,12 +68,12 @@ struct Described {
 struct FormAnswer {
     method: &'static str,
     #[serde(flatten)]
-    form: Form,
-    /// Seconds.
+    form: PresignedPost,
+    /// The lifetime, in seconds.
     expires: u64,
 }
 
-/// A form with which a file is put whole
+/// Signs a form that puts a whole file
 #[utoipa::path(
     get,
     path = "/params",
@@ -81,20 +81,24 @@ struct FormAnswer {
     operation_id = "signForm",
     params(OfTicket, DescribedByQuery),
     responses(
-        (status = 200, description = "To be posted to S3, with the bytes in a field `file` after these", body = FormAnswer),
+        (
+            status = 200,
+            description = "The form. Post it to S3, with the bytes in a field `file` after these fields",
+            body = FormAnswer
+        ),
         (
             status = 400,
-            description = "`Missing name`, `Invalid name`, `Files of this type are not allowed here`, `Parent not found`, \
-                           `Parent is not a folder`, `Too deep: 100 levels at most`",
+            description = "`Missing name`, `Invalid name`, `Files of this type are not allowed here`, `Parent not \
+                           found`, `Parent is not a folder`, `Too deep: 100 levels at most`",
             body = ErrorWithMessage
         ),
         (
             status = 409,
-            description = "`This ticket is good for no more files`, \
-                           `1000 uploads are not complete: complete or delete some, or wait until they expire`, the owner's",
+            description = "`This ticket is good for no more files`, `1000 uploads are not complete: complete or delete \
+                           some, or wait until they expire`: uploads of the owner",
             body = ErrorWithMessage
         ),
-        OfTickets,
+        TicketErrors,
     ),
     security(()),
 )]
@@ -114,9 +118,9 @@ async fn params(
     }
     let (pending, scope) = app.begin(ticket, file, Incoming::by_form).await?;
     let content_type = pending.file.name.content_type();
-    let max_bytes = scope.max_bytes.min(limits::SINGLE_BYTES);
-    let form = app.objects.form(&pending.key.of_form(), &content_type, max_bytes).await?;
-    Ok(Json(FormAnswer { method: "POST", form, expires: limits::UPLOAD_URL.as_secs() }))
+    let max_bytes = scope.max_bytes.min(limits::MAX_SINGLE_PUT_BYTES);
+    let form = app.objects.presign_post(&pending.key.of_form(), &content_type, max_bytes).await?;
+    Ok(Json(FormAnswer { method: "POST", form, expires: limits::UPLOAD_URL_TTL.as_secs() }))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -127,7 +131,7 @@ struct Begun {
     bucket: String,
 }
 
-/// Begins an upload in parts
+/// Begins a multipart upload
 #[utoipa::path(
     post,
     path = "/multipart",
@@ -136,38 +140,38 @@ struct Begun {
     params(OfTicket),
     request_body = openapi::Described,
     responses(
-        (status = 200, description = "What the upload is called from here on", body = Begun),
+        (status = 200, description = "The key and the id of the new upload", body = Begun),
         (
             status = 400,
-            description = "`Missing name`, `Invalid name`, `Files of this type are not allowed here`, `Parent not found`, \
-                           `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`",
+            description = "`Missing name`, `Invalid name`, `Files of this type are not allowed here`, `Parent not \
+                           found`, `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`",
             body = ErrorWithMessage
         ),
         (
             status = 409,
-            description = "`This ticket is good for no more files`, \
-                           `1000 uploads are not complete: complete or delete some, or wait until they expire`, the owner's",
+            description = "`This ticket is good for no more files`, `1000 uploads are not complete: complete or delete \
+                           some, or wait until they expire`: uploads of the owner",
             body = ErrorWithMessage
         ),
         TooLarge,
-        OfTickets,
+        TicketErrors,
     ),
     security(()),
 )]
 async fn begin(ticket: Ticket, State(app): State<App>, file: Result<Object<Described>, Error>) -> Result<Json<Begun>> {
     let Object(file) = file?;
     let (mut pending, scope) = app.begin(ticket, file, Incoming::in_parts).await?;
-    if let Err(error) = app.uploads.in_parts(&mut pending).await {
+    if let Err(error) = app.uploads.start_multipart(&mut pending).await {
         app.uploads.abandon(&pending).await;
         return Err(error.into());
     }
-    let upload = SealedUpload { upload_id: pending.upload_id.unwrap_or_default(), max_bytes: scope.max_bytes };
-    let upload_id = app.tickets.seal(ticket, &pending.key, &upload);
+    let upload = SignedUploadId { upload_id: pending.upload_id.unwrap_or_default(), max_bytes: scope.max_bytes };
+    let upload_id = app.tickets.sign_upload_id(ticket, &pending.key, &upload);
     Ok(Json(Begun { key: pending.key, upload_id, bucket: app.objects.bucket().to_owned() }))
 }
 
 impl App {
-    /// The row of a new upload, if the ticket admits it, whose bytes come in this way.
+    /// Stores the row of a new upload, if the ticket admits the upload.
     async fn begin(
         &self,
         ticket: Ticket,
@@ -176,7 +180,7 @@ impl App {
     ) -> Result<(Pending, Scope), Error> {
         let scope = self.scope(ticket).await?;
         let mut metadata = |name| match file.metadata.remove(name) {
-            // Uppy writes what a file has not.
+            // Uppy writes these texts for metadata that a file does not have.
             None | Some(Scalar::Null) => None,
             Some(Scalar::Text(text)) if ["", "null", "undefined"].contains(&text.as_str()) => None,
             given => given,
@@ -185,7 +189,7 @@ impl App {
             (Some(Scalar::Text(name)), _) | (_, Scalar::Text(name)) if !name.is_empty() => name.parse::<Name>()?,
             _ => return Err(Error::Invalid("Missing name")),
         };
-        // A page may say where to, but only where the ticket says.
+        // A page may name the folder, but only the folder of the ticket.
         if let Some(parent) = metadata("parentId")
             && Parent::try_from(parent)? != scope.parent
         {
@@ -196,23 +200,23 @@ impl App {
         }
         self.files.check_parent(scope.owner, scope.parent).await?;
         let (id, owner, parent) = (FileId::new(), scope.owner, scope.parent);
-        let kind = Bytes::of(&name);
+        let kind = ContentKind::of(&name);
         let new = NewFile { id, owner, name, is_public: scope.is_public, parent, is_repeatable: false };
-        let incoming = incoming(scope.max_bytes).counted_by(ticket.id());
+        let incoming = incoming(scope.max_bytes).for_ticket(ticket.id());
         let begun = async {
-            self.tickets.count(ticket.id(), id).await?;
+            self.tickets.reserve_file(ticket.id(), id).await?;
             self.files.begin_direct(new, kind, incoming).await?.pending()
         };
         match begun.await {
             Ok(pending) => Ok((pending, scope)),
             Err(error) => {
-                self.uploads.uncount(ticket.id(), id).await;
+                self.uploads.release_file(ticket.id(), id).await;
                 Err(error)
             }
         }
     }
 
-    /// What a ticket allows, now: its user may have gone.
+    /// The scope of a ticket, if it has not been revoked and its user still has an account.
     async fn scope(&self, ticket: Ticket) -> Result<Scope, Error> {
         let scope = self.tickets.scope(ticket).await?;
         self.users.with_id(scope.owner).await?.ok_or(Error::Unauthorized)?;
@@ -220,26 +224,26 @@ impl App {
     }
 }
 
-/// An upload in parts as its client names it: in the path our id, in the query the key, which must belong together.
-struct Named {
+/// A multipart upload as its client names it: our id in the path, the key in the query. Both must belong together.
+struct UploadRef {
     id: FileId,
     key: Key,
-    /// S3's.
+    /// S3's upload id.
     upload_id: String,
-    /// Of the file.
+    /// The size limit of the file.
     max_bytes: u64,
 }
 
-/// `?key=&partNumbers=&size=`. Of a parameter that is there twice the last counts.
+/// `?key=&partNumbers=&size=`. If a parameter is there twice, the last one counts.
 #[derive(Deserialize)]
 #[serde(from = "Vec<(String, String)>")]
-struct NamedBy {
+struct UploadQuery {
     key: String,
     part_numbers: String,
     size: Option<String>,
 }
 
-impl From<Vec<(String, String)>> for NamedBy {
+impl From<Vec<(String, String)>> for UploadQuery {
     fn from(mut query: Vec<(String, String)>) -> Self {
         let mut take = |name| {
             let at = query.iter().rposition(|(key, _)| key == name);
@@ -253,20 +257,20 @@ impl From<Vec<(String, String)>> for NamedBy {
     }
 }
 
-impl Named {
-    fn read(app: &App, ticket: Ticket, upload: &str, by: &NamedBy) -> Result<Self, Error> {
+impl UploadRef {
+    fn read(app: &App, ticket: Ticket, upload: &str, by: &UploadQuery) -> Result<Self, Error> {
         let Some((id, key, false)) = Key::parse_upload(&by.key) else { return Err(Error::NotFound) };
-        let SealedUpload { upload_id, max_bytes } = app.tickets.unseal(ticket, &key, upload)?;
+        let SignedUploadId { upload_id, max_bytes } = app.tickets.verify_upload_id(ticket, &key, upload)?;
         Ok(Self { id, key, upload_id, max_bytes })
     }
 
-    /// A part that a file of the ticket can have.
+    /// The number of a part, if a file of the ticket can have that many parts.
     ///
-    /// S3 can be told how many bytes a part has, but not how many it has at most. So a part whose size is not said may have
-    /// up to [`limits::LARGEST_PART_BYTES`], and who means harm can store 1,024 times the `maxBytes` of a ticket, or 5 GiB if
-    /// that is more, until the upload is completed, which refuses it, or expires.
+    /// A presigned request can fix the size of a part, but not limit it. So a part without a given size may have up to
+    /// [`limits::MAX_PART_BYTES`]. A malicious client can store 1,024 times the `maxBytes` of a ticket, or 5 GiB if
+    /// that is more, until the upload is completed, which refuses the size, or expires.
     fn part_number(&self, text: &str) -> Result<u16, Error> {
-        let number = text.parse().ok().filter(|number| (1..=limits::PARTS).contains(number));
+        let number = text.parse().ok().filter(|number| (1..=limits::MAX_PARTS).contains(number));
         let number = number.ok_or(Error::Invalid("Invalid part number: 1 to 10000"))?;
         if u64::from(number) > most_parts(self.max_bytes) {
             return Err(Error::TooLarge(
@@ -286,24 +290,24 @@ struct ListedPart {
     size: u64,
 }
 
-/// The parts that are there
+/// Lists the uploaded parts
 #[utoipa::path(
     get,
     path = "/multipart/{upload}",
     tag = "Companion",
     operation_id = "listParts",
     params(OfUpload, ByKey),
-    responses((status = 200, description = "All of them", body = Vec<ListedPart>), NoUpload, OfTickets),
+    responses((status = 200, description = "All uploaded parts", body = Vec<ListedPart>), NoUpload, TicketErrors),
     security(()),
 )]
 async fn list(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<NamedBy>,
+    Query(by): Query<UploadQuery>,
     State(app): State<App>,
 ) -> Result<Json<Vec<ListedPart>>> {
-    let named = Named::read(&app, ticket, &path["upload"], &by)?;
-    let parts = app.objects.parts(&named.key, &named.upload_id).await?.into_iter();
+    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
+    let parts = app.objects.list_parts(&upload.key, &upload.upload_id).await?.into_iter();
     let listed = parts.map(|part| ListedPart { part_number: part.number, etag: part.etag, size: part.size });
     Ok(Json(listed.collect()))
 }
@@ -311,11 +315,11 @@ async fn list(
 #[derive(Serialize, ToSchema)]
 struct PartAnswer {
     url: String,
-    /// Seconds.
+    /// The lifetime, in seconds.
     expires: u64,
 }
 
-/// A request that puts a part
+/// Signs a request that puts a part
 #[utoipa::path(
     get,
     path = "/multipart/{upload}/{part}",
@@ -323,7 +327,7 @@ struct PartAnswer {
     operation_id = "signPart",
     params(OfUpload, ("part" = PartNumber, Path), ByKeyAndSize),
     responses(
-        (status = 200, description = "To be sent to S3 with the bytes", body = PartAnswer),
+        (status = 200, description = "The presigned request. Send it to S3 with the bytes", body = PartAnswer),
         (
             status = 400,
             description = "`Invalid part number: 1 to 10000`, `Invalid size: 0 to 5368709120 bytes`",
@@ -331,29 +335,29 @@ struct PartAnswer {
         ),
         (
             status = 413,
-            description = "`maxBytes of this ticket is less than so many parts have: all but the last have 5 MiB or more`, \
-                           `The upload is larger than it may be: begin again with less`",
+            description = "`maxBytes of this ticket is less than so many parts have: all but the last have 5 MiB or \
+                           more`, `The upload is larger than it may be: begin again with less`",
             body = ErrorWithMessage
         ),
         NoUpload,
-        OfTickets,
+        TicketErrors,
     ),
     security(()),
 )]
 async fn sign_part(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<NamedBy>,
+    Query(by): Query<UploadQuery>,
     State(app): State<App>,
 ) -> Result<Json<PartAnswer>> {
-    let named = Named::read(&app, ticket, &path["upload"], &by)?;
-    let number = named.part_number(&path["part"])?;
+    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
+    let number = upload.part_number(&path["part"])?;
     let size = by.size.as_deref().map(part_size).transpose()?;
-    if size.is_some_and(|size| size > named.max_bytes) {
+    if size.is_some_and(|size| size > upload.max_bytes) {
         return Err(Error::TooLarge(TOO_LARGE).into());
     }
-    let url = app.objects.signed_part(&named.key, &named.upload_id, number, size).await?;
-    Ok(Json(PartAnswer { url, expires: limits::UPLOAD_URL.as_secs() }))
+    let url = app.objects.presign_upload_part(&upload.key, &upload.upload_id, number, size).await?;
+    Ok(Json(PartAnswer { url, expires: limits::UPLOAD_URL_TTL.as_secs() }))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -363,7 +367,7 @@ struct PartsAnswer {
     presigned_urls: HashMap<u16, String>,
 }
 
-/// Requests that put parts
+/// Signs requests that put parts
 #[utoipa::path(
     get,
     path = "/multipart/{upload}/batch",
@@ -371,36 +375,38 @@ struct PartsAnswer {
     operation_id = "signParts",
     params(OfUpload, ByKeyAndNumbers),
     responses(
-        (status = 200, description = "By the numbers of their parts; of the first hundred", body = PartsAnswer),
+        (status = 200, description = "A URL for each part number; of the first hundred", body = PartsAnswer),
         (status = 400, description = "`Invalid part number: 1 to 10000`", body = ErrorWithMessage),
         (
             status = 413,
-            description = "`maxBytes of this ticket is less than so many parts have: all but the last have 5 MiB or more`",
+            description = "`maxBytes of this ticket is less than so many parts have: all but the last have 5 MiB or \
+                           more`",
             body = ErrorWithMessage
         ),
         NoUpload,
-        OfTickets,
+        TicketErrors,
     ),
     security(()),
 )]
 async fn sign_parts(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<NamedBy>,
+    Query(by): Query<UploadQuery>,
     State(app): State<App>,
 ) -> Result<Json<PartsAnswer>> {
-    let named = Named::read(&app, ticket, &path["upload"], &by)?;
+    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
     let mut presigned_urls = HashMap::new();
-    for number in by.part_numbers.split(',').take(limits::SIGNED_PARTS) {
-        let number = named.part_number(number)?;
-        presigned_urls.insert(number, app.objects.signed_part(&named.key, &named.upload_id, number, None).await?);
+    for number in by.part_numbers.split(',').take(limits::SIGNED_PARTS_PER_REQUEST) {
+        let number = upload.part_number(number)?;
+        presigned_urls
+            .insert(number, app.objects.presign_upload_part(&upload.key, &upload.upload_id, number, None).await?);
     }
     Ok(Json(PartsAnswer { presigned_urls }))
 }
 
 /// The size of a part, in bytes.
 fn part_size(text: &str) -> Result<u64, Error> {
-    let size = text.parse().ok().filter(|size| (0..=limits::LARGEST_PART_BYTES).contains(size));
+    let size = text.parse().ok().filter(|size| (0..=limits::MAX_PART_BYTES).contains(size));
     size.ok_or(Error::Invalid("Invalid size: 0 to 5368709120 bytes"))
 }
 
@@ -426,7 +432,7 @@ struct Completed {
     bucket: String,
 }
 
-/// Makes a file of its parts
+/// Completes a multipart upload
 #[utoipa::path(
     post,
     path = "/multipart/{upload}/complete",
@@ -435,16 +441,17 @@ struct Completed {
     params(OfUpload, ByKey),
     request_body = Option<openapi::Parts>,
     responses(
-        (status = 200, description = "The file is there", body = Completed),
+        (status = 200, description = "The file is complete and visible", body = Completed),
         (
             status = 400,
-            description = "`Invalid parts: all but the last must have 5 MiB or more`, `Invalid parts`: S3 has others, \
-                           `Invalid JSON`",
+            description = "`Invalid parts: all but the last must have 5 MiB or more`, `Invalid parts`: S3 has other \
+                           parts, `Invalid JSON`",
             body = ErrorWithMessage
         ),
         (
             status = 409,
-            description = "`Parts are missing: send them, then complete`, `The bytes are not there: send them, then complete`",
+            description = "`Parts are missing: send them, then complete`, `The bytes are not there: send them, then \
+                           complete`",
             body = ErrorWithMessage
         ),
         (
@@ -454,57 +461,57 @@ struct Completed {
             body = ErrorWithMessage
         ),
         NoUpload,
-        OfTickets,
+        TicketErrors,
     ),
     security(()),
 )]
 async fn complete(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<NamedBy>,
+    Query(by): Query<UploadQuery>,
     ApiUrl(api): ApiUrl,
     State(app): State<App>,
     body: Result<Object<Parts>, Error>,
 ) -> Result<Json<Completed>> {
     let Object(Parts { parts }) = body?;
-    let named = Named::read(&app, ticket, &path["upload"], &by)?;
+    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
     app.scope(ticket).await?;
-    let file = match app.files.find_any(named.id).await? {
-        Found::Pending(pending) => {
+    let file = match app.files.find_any(upload.id).await? {
+        FileOrUpload::Pending(pending) => {
             let parts: Vec<NamedPart> = parts.into_iter().map(|part| (part.part_number, part.etag)).collect();
             app.uploads.complete(&pending, Some(&parts)).await?
         }
-        Found::Visible(file) => file,
+        FileOrUpload::Visible(file) => file,
     };
     let location = format!("{api}/files/{}/data", file.id.0.to_hex());
-    Ok(Json(Completed { location, key: named.key, bucket: app.objects.bucket().to_owned() }))
+    Ok(Json(Completed { location, key: upload.key, bucket: app.objects.bucket().to_owned() }))
 }
 
 #[derive(Serialize, ToSchema)]
 struct Nothing {}
 
-/// Gives an upload up
+/// Cancels an upload
 ///
-/// Again and again the same, and nothing to a file that is visible: Uppy sends it whenever something failed.
+/// The request is idempotent, and does nothing to a file that is visible: Uppy sends it whenever something failed.
 #[utoipa::path(
     delete,
     path = "/multipart/{upload}",
     tag = "Companion",
     operation_id = "giveUpParts",
     params(OfUpload, ByKey),
-    responses((status = 200, description = "There is nothing of it any more", body = Nothing), NoUpload, OfTickets),
+    responses((status = 200, description = "The upload is canceled", body = Nothing), NoUpload, TicketErrors),
     security(()),
 )]
-async fn give_up(
+async fn cancel(
     ticket: Ticket,
     Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<NamedBy>,
+    Query(by): Query<UploadQuery>,
     State(app): State<App>,
 ) -> Result<Json<Nothing>> {
-    let named = Named::read(&app, ticket, &path["upload"], &by)?;
-    match app.files.find_any(named.id).await {
-        Ok(Found::Pending(pending)) => drop(app.uploads.give_up(&pending).await?),
-        Ok(Found::Visible(_)) | Err(Error::NotFound) => {}
+    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
+    match app.files.find_any(upload.id).await {
+        Ok(FileOrUpload::Pending(pending)) => drop(app.uploads.cancel(&pending).await?),
+        Ok(FileOrUpload::Visible(_)) | Err(Error::NotFound) => {}
         Err(error) => return Err(error.into()),
     }
     Ok(Json(Nothing {}))

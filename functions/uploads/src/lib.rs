@@ -1,5 +1,5 @@
-//! Uploads that clients bring to S3 themselves: the parts and the end of one, tickets for who has no session, and what
-//! stock clients ask for. The bytes never come here.
+//! Uploads that clients send to S3 themselves: their missing parts and their completion, tickets for clients without a
+//! session, and the requests of stock clients. The bytes never pass through this function.
 
 #![forbid(unsafe_code)]
 
@@ -11,16 +11,16 @@ use axum::{
 };
 use shared::{
     Config, Error, Result,
-    api::{ApiUrl, Json},
     body::{Fields, Object},
     error::ErrorView,
-    files::{FileId, FileView, Files, Found},
+    files::{FileId, FileOrUpload, FileView, Files},
+    http::{ApiUrl, Json},
     limits, mongo,
-    objects::Objects,
-    openapi::{Id, NotFound, OfUsers, TooLarge},
+    openapi::{AuthErrors, Id, NotFound, TooLarge},
+    s3::Objects,
     sessions::{Redis, Sessions},
     tickets::{FilesLeft, Tickets},
-    uploads::{InParts, Uploads},
+    uploads::{MultipartInstructions, Uploads},
     users::{UserId, Users},
 };
 
@@ -30,7 +30,7 @@ mod sign;
 mod ticket;
 
 use sign::{SignRequest, SignedRequest};
-use ticket::{Issued, IssuedView, Wanted};
+use ticket::{NewTicketView, TicketRequest, TicketView};
 
 #[derive(Clone, FromRef)]
 pub struct App {
@@ -49,7 +49,7 @@ pub fn router(app: App) -> Router {
         .route("/uploads/tickets", get(issued).post(issue))
         .route("/uploads/tickets/{ticket}", delete(revoke))
         .route("/uploads/sign", post(sign))
-        .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
+        .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
         .nest("/uploads/{ticket}/s3", companion::router())
         .with_state(app)
 }
@@ -58,7 +58,7 @@ impl App {
     pub async fn new(config: &Config) -> anyhow::Result<Self> {
         let database = mongo::connect(config).await?;
         let (files, users) = (Files::of(&database, config), Users::of(&database));
-        let objects = Objects::connect(config, limits::S3_INLINE);
+        let objects = Objects::connect(config, limits::S3_INLINE_TIMEOUT);
         Ok(Self {
             uploads: Uploads::new(files.clone(), objects.clone(), FilesLeft::of(&database)),
             files,
@@ -70,7 +70,7 @@ impl App {
     }
 }
 
-/// What is there of an upload in parts, and what is missing
+/// The uploaded and the missing parts of a multipart upload
 #[utoipa::path(
     get,
     path = "/files/{id}/parts",
@@ -78,20 +78,21 @@ impl App {
     operation_id = "missingParts",
     params(("id" = Id, Path)),
     responses(
-        (status = 200, description = "The next hundred, signed for 15 minutes", body = InParts),
+        (status = 200, description = "The next hundred, signed for 15 minutes", body = MultipartInstructions),
         (status = 409, description = "`The upload is complete`", body = ErrorView),
-        OfUsers,
+        AuthErrors,
         NotFound,
     ),
 )]
-async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -> Result<Json<InParts>> {
-    let pending = app.files.find_own(owner, id).await?.pending()?;
+async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -> Result<Json<MultipartInstructions>> {
+    let pending = app.files.find_owned(owner, id).await?.pending()?;
     Ok(Json(app.uploads.missing_parts(&pending, &api).await?))
 }
 
-/// Says that all bytes are sent
+/// Completes an upload
 ///
-/// Who does not say so waits for S3 to tell.
+/// Send this when all bytes are at S3. Without it, the upload completes when S3 sends its message. A repeated request
+/// has the same answer.
 #[utoipa::path(
     post,
     path = "/files/{id}/complete",
@@ -99,32 +100,33 @@ async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -
     operation_id = "completeUpload",
     params(("id" = Id, Path)),
     responses(
-        (status = 200, description = "The file is there", body = FileView),
+        (status = 200, description = "The file is complete and visible", body = FileView),
         (
             status = 400,
-            description = "`Invalid parts: all but the last must have 5 MiB or more`, `Invalid parts`: S3 does not join them",
+            description = "`Invalid parts: all but the last must have 5 MiB or more`, `Invalid parts`: S3 does not \
+                           complete the upload with them",
             body = ErrorView
         ),
         (
             status = 409,
-            description = "`The bytes are not there: send them, then complete`, `Parts are missing: send them, then complete`, \
-                           `The size is not the one announced: begin the upload again`",
+            description = "`The bytes are not there: send them, then complete`, `Parts are missing: send them, then \
+                           complete`, `The size is not the one announced: begin the upload again`",
             body = ErrorView
         ),
         (status = 413, description = "`The upload is larger than it may be: begin again with less`", body = ErrorView),
-        OfUsers,
+        AuthErrors,
         NotFound,
     ),
 )]
 async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<Json<FileView>> {
-    let file = match app.files.find_own(owner, id).await? {
-        Found::Pending(pending) => app.uploads.complete(&pending, None).await?,
-        Found::Visible(file) => file,
+    let file = match app.files.find_owned(owner, id).await? {
+        FileOrUpload::Pending(pending) => app.uploads.complete(&pending, None).await?,
+        FileOrUpload::Visible(file) => file,
     };
     Ok(Json(file.into()))
 }
 
-/// Lets somebody else upload
+/// Issues a ticket, which lets somebody else upload
 #[utoipa::path(
     post,
     path = "/uploads/tickets",
@@ -132,7 +134,7 @@ async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<J
     operation_id = "issueTicket",
     request_body = Option<openapi::NewTicket>,
     responses(
-        (status = 201, description = "A ticket", body = Issued),
+        (status = 201, description = "The new ticket", body = NewTicketView),
         (
             status = 400,
             description = "`Parent not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, \
@@ -142,48 +144,48 @@ async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<J
             body = ErrorView
         ),
         TooLarge,
-        OfUsers,
+        AuthErrors,
     ),
 )]
 async fn issue(
     owner: UserId,
     ApiUrl(api): ApiUrl,
     State(app): State<App>,
-    Object(wanted): Object<Wanted>,
-) -> Result<(StatusCode, Json<Issued>)> {
-    let wanted = wanted.checked(owner)?;
-    app.files.check_parent(owner, wanted.scope.parent).await?;
-    let issued = app.tickets.issue(wanted.scope, wanted.max_files, wanted.lifetime).await?;
-    Ok((StatusCode::CREATED, Json(Issued::new(issued, &api))))
+    Object(request): Object<TicketRequest>,
+) -> Result<(StatusCode, Json<NewTicketView>)> {
+    let options = request.checked(owner)?;
+    app.files.check_parent(owner, options.scope.parent).await?;
+    let issued = app.tickets.issue(options.scope, options.max_files, options.lifetime).await?;
+    Ok((StatusCode::CREATED, Json(NewTicketView::new(issued, &api))))
 }
 
-/// The tickets that are good, newest first
+/// The valid tickets, newest first
 #[utoipa::path(
     get,
     path = "/uploads/tickets",
     tag = "Uploads",
     operation_id = "listTickets",
-    responses((status = 200, description = "Of all tickets at most a thousand", body = Vec<IssuedView>), OfUsers),
+    responses((status = 200, description = "Of all tickets at most a thousand", body = Vec<TicketView>), AuthErrors),
 )]
-async fn issued(owner: UserId, State(tickets): State<Tickets>) -> Result<Json<Vec<IssuedView>>> {
-    Ok(Json(tickets.issued_by(owner).await?.into_iter().map(IssuedView::from).collect()))
+async fn issued(owner: UserId, State(tickets): State<Tickets>) -> Result<Json<Vec<TicketView>>> {
+    Ok(Json(tickets.issued_by(owner).await?.into_iter().map(TicketView::from).collect()))
 }
 
-/// Ends a ticket
+/// Revokes a ticket
 #[utoipa::path(
     delete,
     path = "/uploads/tickets/{ticket}",
     tag = "Uploads",
     operation_id = "revokeTicket",
     params(openapi::TicketOrId),
-    responses((status = 204, description = "It allows nothing any more"), OfUsers, NotFound),
+    responses((status = 204, description = "The ticket is not valid any more"), AuthErrors, NotFound),
 )]
 async fn revoke(
     owner: UserId,
     ticket: Result<Path<String>, PathRejection>,
     State(tickets): State<Tickets>,
 ) -> Result<StatusCode> {
-    // Bytes that are no text are no ticket.
+    // A path that is not UTF-8 is no ticket.
     let Ok(Path(ticket)) = ticket else { return Err(Error::NotFound) };
     tickets.revoke(owner, &ticket).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -191,7 +193,7 @@ async fn revoke(
 
 /// Signs a request to S3
 ///
-/// For Uppy's `signRequest`, where the page has a token of its own.
+/// For Uppy's `signRequest`, on a page that has a session token.
 #[utoipa::path(
     post,
     path = "/uploads/sign",
@@ -199,17 +201,21 @@ async fn revoke(
     operation_id = "signRequest",
     request_body = openapi::SignRequest,
     responses(
-        (status = 200, description = "To be sent to S3", body = SignedRequest),
+        (status = 200, description = "The presigned request. Send it to S3", body = SignedRequest),
         (
             status = 400,
-            description = "`Missing method`, `Missing key`, `Missing uploadId`, `Invalid method: PUT, POST, GET or DELETE`, \
-                           `Invalid part: uploadId, and partNumber from 1 to 10000`, `Invalid name`, `Parent not found`, \
-                           `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`",
+            description = "`Missing method`, `Missing key`, `Missing uploadId`, `Invalid method: PUT, POST, GET or \
+                           DELETE`, `Invalid part: uploadId, and partNumber from 1 to 10000`, `Invalid name`, `Parent \
+                           not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`",
             body = ErrorView
         ),
-        (status = 409, description = "`1000 uploads are not complete: complete or delete some, or wait until they expire`", body = ErrorView),
+        (
+            status = 409,
+            description = "`1000 uploads are not complete: complete or delete some, or wait until they expire`",
+            body = ErrorView
+        ),
         TooLarge,
-        OfUsers,
+        AuthErrors,
         NotFound,
     ),
 )]

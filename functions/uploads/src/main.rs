@@ -1,12 +1,12 @@
 #![forbid(unsafe_code)]
 
 use lambda_http::Error;
-use shared::{Config, api, logging};
+use shared::{Config, http, logging};
 use uploads::{App, router};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = Config::load().await?;
     logging::init("uploads", &config);
-    api::serve(&config, async |config| Ok(router(App::new(config).await?))).await
+    http::serve(&config, async |config| Ok(router(App::new(config).await?))).await
 }

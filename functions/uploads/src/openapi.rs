@@ -1,10 +1,10 @@
-//! The description of this function's routes, and of the bodies that they take apart field by field.
+//! The OpenAPI description of this function's routes, and of the bodies that handlers read field by field.
 
 use shared::{
     error::ErrorWithMessage,
     limits,
-    objects::Key,
-    openapi::{FileName, Place, file_size, missing, only_true_is_true},
+    openapi::{FileName, ParentId, file_size, lenient_bool, missing},
+    s3::Key,
 };
 use utoipa::{
     IntoParams, IntoResponses, OpenApi, PartialSchema, ToSchema,
@@ -23,7 +23,7 @@ use crate::companion::{self, CompletedPart};
 )]
 pub struct Api;
 
-/// `Not found`: the upload is unknown, somebody else's, or has another key.
+/// `Not found`: the upload is unknown, belongs to somebody else, or has another key.
 #[derive(IntoResponses)]
 #[response(status = 404)]
 pub struct NoUpload(pub ErrorWithMessage);
@@ -33,13 +33,13 @@ pub struct NoUpload(pub ErrorWithMessage);
 #[response(status = 413)]
 pub struct TooLarge(pub ErrorWithMessage);
 
-/// What somebody else may upload. Whatever is not said is not limited, but that a file has at most 5 TiB.
+/// The limits of a ticket. An absent field sets no limit; a file always has at most 5 TiB.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct NewTicket {
     #[schema(required = false)]
-    pub parent_id: Place,
-    #[schema(schema_with = only_true_is_true, required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
     #[schema(schema_with = max_bytes, required = false)]
     pub max_bytes: Option<u64>,
@@ -55,8 +55,9 @@ fn max_bytes() -> Object {
     let mut bytes = file_size();
     bytes.schema_type = SchemaType::from_iter([Type::Integer, Type::Null]);
     bytes.description = Some(
-        "Of each file. S3 checks it for a file that is put whole; for a file in parts the request that completes it does, and \
-         until then S3 may have taken a part of up to 5 GiB for every 5 MiB of it."
+        "The size limit of each file. S3 checks the limit of a file that is put whole. For a multipart upload the \
+         request that completes it checks the limit, and until then S3 may have taken a part of up to \
+         5 GiB for every 5 MiB of it."
             .into(),
     );
     bytes
@@ -65,7 +66,7 @@ fn max_bytes() -> Object {
 fn max_files() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Integer, Type::Null]))
-        .description(Some("How many uploads may begin, less those that come to nothing."))
+        .description(Some("The number of uploads that may begin. Uploads that fail do not count."))
         .minimum(Some(1))
         .maximum(Some(u32::MAX))
         .build()
@@ -75,9 +76,11 @@ fn types() -> Schema {
     let token = "[A-Za-z0-9!#$&^_.+-]{1,127}";
     let one = ObjectBuilder::new().schema_type(Type::String).pattern(Some(format!("^{token}/({token}|[*])$")));
     let mut types = ArrayBuilder::new()
-        .description(Some("Media types, or classes of them. What a name stands for counts."))
+        .description(Some(
+            "Media types, or classes such as `image/*`. The extension of the file name decides the type.",
+        ))
         .items(one)
-        .max_items(Some(limits::TICKET_TYPES))
+        .max_items(Some(limits::MAX_TICKET_TYPES))
         .examples([serde_json::json!(["image/*", "application/pdf"])])
         .build();
     types.schema_type = SchemaType::from_iter([Type::Array, Type::Null]);
@@ -87,13 +90,13 @@ fn types() -> Schema {
 fn expires_in() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Integer, Type::Null]))
-        .description(Some(format!("In seconds; {} where nothing is said.", limits::TICKET_DEFAULT_SECONDS)))
+        .description(Some(format!("The lifetime, in seconds; {} by default.", limits::TICKET_DEFAULT_SECONDS)))
         .minimum(Some(1))
-        .maximum(Some(limits::TICKET_SECONDS))
+        .maximum(Some(limits::MAX_TICKET_SECONDS))
         .build()
 }
 
-/// A request that Uppy wants signed.
+/// A request for Uppy to sign.
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub enum SignRequest {
@@ -103,7 +106,8 @@ pub enum SignRequest {
     Step(Step),
 }
 
-/// Begins an upload: `PUT` of a file whole, `POST` of one in parts. It is called as the key that Uppy made of its name.
+/// Begins an upload: `PUT` for a whole file, `POST` for a multipart upload. The file gets its name from the key that
+/// Uppy made of it.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct UnnamedFile {
@@ -113,12 +117,12 @@ pub struct UnnamedFile {
     #[schema(schema_with = missing, required = false)]
     pub name: String,
     #[schema(required = false)]
-    pub parent_id: Place,
-    #[schema(schema_with = only_true_is_true, required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
 }
 
-/// The same with a name that the page gives.
+/// Begins an upload in the same way, with a name from the page.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct NamedFile {
@@ -128,12 +132,12 @@ pub struct NamedFile {
     pub key: String,
     pub name: FileName,
     #[schema(required = false)]
-    pub parent_id: Place,
-    #[schema(schema_with = only_true_is_true, required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
 }
 
-/// Puts a part.
+/// Puts a part of a multipart upload.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct PartToPut {
@@ -145,7 +149,7 @@ pub struct PartToPut {
     pub part_number: PartNumber,
 }
 
-/// Lists what is there, makes an object of it, or gives it up.
+/// Lists the parts of a multipart upload (`GET`), completes it (`POST`) or aborts it (`DELETE`).
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct Step {
@@ -177,13 +181,14 @@ pub struct PartNumber;
 impl PartialSchema for PartNumber {
     fn schema() -> RefOr<Schema> {
         let number = ObjectBuilder::new().schema_type(Type::Integer);
-        number.minimum(Some(1)).maximum(Some(limits::PARTS)).into()
+        number.minimum(Some(1)).maximum(Some(limits::MAX_PARTS)).into()
     }
 }
 
 impl ToSchema for PartNumber {}
 
-/// A new upload, as Uppy describes it. Of its metadata a `name` is taken for `filename`, and `parentId` must be the ticket's.
+/// A new upload, as Uppy describes it. If its metadata has a `name`, that name is used in place of `filename`; a
+/// `parentId` in the metadata must be the ticket's.
 #[derive(ToSchema)]
 pub struct Described {
     pub filename: FileName,
@@ -192,11 +197,11 @@ pub struct Described {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct DescribedByQuery {
-    /// Uppy's `metadata[name]` is taken for it, and `metadata[parentId]` must be the ticket's.
+    /// If there is `metadata[name]`, it is used in place of this; `metadata[parentId]` must be the ticket's.
     pub filename: FileName,
 }
 
-/// Who holds a ticket.
+/// The ticket in the path.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct OfTicket {
@@ -207,7 +212,7 @@ pub struct OfTicket {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct TicketOrId {
-    /// The ticket, or its id as the list of tickets has it.
+    /// The ticket, or its `id` from the list of tickets.
     #[param(pattern = "^([A-Za-z0-9_-]{64}|[0-9a-f]{24})$")]
     pub ticket: String,
 }
@@ -217,7 +222,7 @@ pub struct TicketOrId {
 pub struct OfUpload {
     #[param(pattern = "^[A-Za-z0-9_-]{64}$")]
     pub ticket: String,
-    /// `uploadId`, as the answer to its beginning had it.
+    /// The `uploadId` from the answer that began the upload.
     #[param(pattern = "^[A-Za-z0-9_-]+$")]
     pub upload: String,
 }
@@ -225,16 +230,16 @@ pub struct OfUpload {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ByKey {
-    /// As the answer to its beginning had it.
+    /// The `key` from the answer that began the upload.
     pub key: Key,
 }
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ByKeyAndSize {
-    /// As the answer to its beginning had it.
+    /// The `key` from the answer that began the upload.
     pub key: Key,
-    /// How many bytes the part has: S3 takes no other part then.
+    /// The size of the part, in bytes. If it is given, S3 takes no other size.
     #[param(value_type = u64, minimum = 0, maximum = 5_368_709_120_i64, required = false)]
     pub size: Option<u64>,
 }
@@ -242,14 +247,14 @@ pub struct ByKeyAndSize {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct ByKeyAndNumbers {
-    /// As the answer to its beginning had it.
+    /// The `key` from the answer that began the upload.
     pub key: Key,
-    /// Of a hundred parts at most, with commas between them.
+    /// The part numbers, separated by commas. Of a hundred parts at most.
     #[param(pattern = "^([1-9][0-9]{0,3}|10000)(,([1-9][0-9]{0,3}|10000))*$", example = "1,2,3")]
     pub part_numbers: String,
 }
 
-/// The parts that there are, as S3 has answered them.
+/// The uploaded parts, with the `ETag`s from S3's answers.
 #[derive(ToSchema)]
 pub struct Parts {
     #[schema(required = false)]

@@ -1,13 +1,13 @@
-//! Requests that a page sends to S3 itself, one at a time as Uppy's `signRequest` asks for them. What comes of them only
-//! S3's message tells.
+//! Requests that a page sends to S3 itself, presigned one at a time for Uppy's `signRequest`. Only S3's message tells
+//! us of the outcome.
 
 use serde::Serialize;
 use shared::{
     Error, Result,
     body::{Fields, Scalar},
-    files::{Bytes, FileId, Found, Incoming, Name, NewFile, Parent, Pending},
+    files::{ContentKind, FileId, FileOrUpload, Incoming, Name, NewFile, Parent, Pending},
     limits,
-    objects::{Form, Key, Signed},
+    s3::{Key, PresignedPost, PresignedRequest},
     users::UserId,
 };
 use utoipa::ToSchema;
@@ -16,10 +16,10 @@ use crate::App;
 
 /// The body of `POST /uploads/sign`.
 pub enum SignRequest {
-    /// A file that is put whole.
-    Put(Wished),
-    /// A file that is put in parts.
-    Begin(Wished),
+    /// Puts a whole file.
+    Put(NewUpload),
+    /// Begins a multipart upload.
+    Begin(NewUpload),
     Part {
         key: String,
         upload_id: String,
@@ -39,8 +39,8 @@ pub enum SignRequest {
     },
 }
 
-/// A file as the page would have it.
-pub struct Wished {
+/// The file that the page wants to upload.
+pub struct NewUpload {
     name: Name,
     is_public: bool,
     parent: Parent,
@@ -54,11 +54,11 @@ impl TryFrom<Fields> for SignRequest {
         let key = fields.text("key").ok_or(Error::Invalid("Missing key"))?;
         let (upload_id, number) = (fields.text("uploadId"), fields.take("partNumber"));
         let number = number.as_integer().and_then(|number| number.try_into().ok());
-        let number = number.filter(|number| (1..=limits::PARTS).contains(number));
+        let number = number.filter(|number| (1..=limits::MAX_PARTS).contains(number));
         match (method.as_str(), upload_id, number) {
             ("PUT", Some(upload_id), Some(number)) => Ok(Self::Part { key, upload_id, number }),
-            ("PUT", None, None) => Ok(Self::Put(Wished::of(&key, fields)?)),
-            ("POST", None, _) => Ok(Self::Begin(Wished::of(&key, fields)?)),
+            ("PUT", None, None) => Ok(Self::Put(NewUpload::of(&key, fields)?)),
+            ("POST", None, _) => Ok(Self::Begin(NewUpload::of(&key, fields)?)),
             ("POST", Some(upload_id), _) => Ok(Self::Join { key, upload_id }),
             ("GET", Some(upload_id), _) => Ok(Self::List { key, upload_id }),
             ("DELETE", Some(upload_id), _) => Ok(Self::Abort { key, upload_id }),
@@ -69,8 +69,8 @@ impl TryFrom<Fields> for SignRequest {
     }
 }
 
-impl Wished {
-    /// A page may add to what Uppy says a `name`, a `parentId` and whether it `isPublic`.
+impl NewUpload {
+    /// A page may add `name`, `parentId` and `isPublic` to the fields of Uppy.
     fn of(key: &str, mut fields: Fields) -> Result<Self> {
         let name = fields.text("name");
         Ok(Self {
@@ -81,7 +81,7 @@ impl Wished {
     }
 }
 
-/// Uppy makes its keys of a UUID, a dash and the name.
+/// The name in a key of Uppy, which consists of a UUID, a dash and the name.
 fn name_in(key: &str) -> &str {
     const UUID: usize = 36;
     let is_uuid = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
@@ -95,12 +95,12 @@ fn name_in(key: &str) -> &str {
 #[schema(as = SignedForUppy)]
 #[serde(untagged)]
 pub enum SignedRequest {
-    /// To be sent with the bytes in a field `file` after these.
-    Form(Form),
+    /// A form. Post it with the bytes in a field `file` after these fields.
+    PresignedPost(PresignedPost),
     Url {
         #[serde(flatten)]
-        signed: Signed,
-        /// What the page is to call the object from here on.
+        signed: PresignedRequest,
+        /// The key of the object, for the requests that follow.
         key: Key,
     },
 }
@@ -108,54 +108,57 @@ pub enum SignedRequest {
 impl App {
     pub async fn sign(&self, owner: UserId, request: SignRequest) -> Result<SignedRequest> {
         let (signed, key) = match request {
-            SignRequest::Put(wished) => {
-                let pending = self.wish(owner, wished, Incoming::by_form(limits::SINGLE_BYTES)).await?;
+            SignRequest::Put(upload) => {
+                let pending = self.begin_upload(owner, upload, Incoming::by_form(limits::MAX_SINGLE_PUT_BYTES)).await?;
                 let content_type = pending.file.name.content_type();
-                let form = self.objects.form(&pending.key.of_form(), &content_type, limits::SINGLE_BYTES).await?;
-                return Ok(SignedRequest::Form(form));
+                let form = self
+                    .objects
+                    .presign_post(&pending.key.of_form(), &content_type, limits::MAX_SINGLE_PUT_BYTES)
+                    .await?;
+                return Ok(SignedRequest::PresignedPost(form));
             }
-            SignRequest::Begin(wished) => {
-                let pending = self.wish(owner, wished, Incoming::in_parts(limits::FILE_BYTES)).await?;
+            SignRequest::Begin(upload) => {
+                let pending = self.begin_upload(owner, upload, Incoming::in_parts(limits::MAX_FILE_BYTES)).await?;
                 let content_type = pending.file.name.content_type();
-                (self.objects.signed_begin(&pending.key, &content_type).await?, pending.key)
+                (self.objects.presign_create_multipart_upload(&pending.key, &content_type).await?, pending.key)
             }
             SignRequest::Part { key, upload_id, number } => {
-                let Pending { key, .. } = self.wished(owner, &key).await?;
-                let url = self.objects.signed_part(&key, &upload_id, number, None).await?;
-                (Signed { url, headers: Vec::new() }, key)
+                let Pending { key, .. } = self.find_upload(owner, &key).await?;
+                let url = self.objects.presign_upload_part(&key, &upload_id, number, None).await?;
+                (PresignedRequest { url, headers: Vec::new() }, key)
             }
             SignRequest::List { key, upload_id } => {
-                let Pending { key, .. } = self.wished(owner, &key).await?;
-                (self.objects.signed_parts("GET", &key, &upload_id).await?, key)
+                let Pending { key, .. } = self.find_upload(owner, &key).await?;
+                (self.objects.presign_multipart_upload("GET", &key, &upload_id).await?, key)
             }
             SignRequest::Join { key, upload_id } => {
-                let Pending { key, .. } = self.wished(owner, &key).await?;
-                (self.objects.signed_join(&key, &upload_id).await?, key)
+                let Pending { key, .. } = self.find_upload(owner, &key).await?;
+                (self.objects.presign_complete_multipart_upload(&key, &upload_id).await?, key)
             }
             SignRequest::Abort { key, upload_id } => {
-                let pending = self.wished(owner, &key).await?;
-                // Nobody will say whether it was sent.
+                let pending = self.find_upload(owner, &key).await?;
+                // Nobody tells us whether the page sends the request, so the sweeper removes the upload.
                 self.files.expire(&pending).await?;
-                (self.objects.signed_parts("DELETE", &pending.key, &upload_id).await?, pending.key)
+                (self.objects.presign_multipart_upload("DELETE", &pending.key, &upload_id).await?, pending.key)
             }
         };
         Ok(SignedRequest::Url { signed, key })
     }
 
-    async fn wish(&self, owner: UserId, wished: Wished, incoming: Incoming) -> Result<Pending> {
-        let Wished { name, is_public, parent } = wished;
+    async fn begin_upload(&self, owner: UserId, upload: NewUpload, incoming: Incoming) -> Result<Pending> {
+        let NewUpload { name, is_public, parent } = upload;
         self.files.check_parent(owner, parent).await?;
-        let kind = Bytes::of(&name);
+        let kind = ContentKind::of(&name);
         let new = NewFile { id: FileId::new(), owner, name, is_public, parent, is_repeatable: false };
         self.files.begin_direct(new, kind, incoming).await?.pending()
     }
 
-    /// The upload that this user began under that key and has not ended.
-    async fn wished(&self, owner: UserId, key: &str) -> Result<Pending> {
+    /// The pending upload of this user under that key.
+    async fn find_upload(&self, owner: UserId, key: &str) -> Result<Pending> {
         let Some((id, key, false)) = Key::parse_upload(key) else { return Err(Error::NotFound) };
-        match self.files.find_own(owner, id).await? {
-            Found::Pending(pending) if pending.key == key => Ok(pending),
-            Found::Pending(_) | Found::Visible(_) => Err(Error::NotFound),
+        match self.files.find_owned(owner, id).await? {
+            FileOrUpload::Pending(pending) if pending.key == key => Ok(pending),
+            FileOrUpload::Pending(_) | FileOrUpload::Visible(_) => Err(Error::NotFound),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a ticket is asked for, and what its holder is given.
+//! The request for a ticket, and the answers about tickets.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use shared::{
     body::Scalar,
     files::{Parent, ParentView},
     limits,
-    openapi::{Id, Moment},
+    openapi::{Id, Timestamp},
     tickets::{self, Scope},
     users::UserId,
 };
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 /// The body of `POST /uploads/tickets`.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Wanted {
+pub struct TicketRequest {
     parent_id: Scalar,
     is_public: Scalar,
     max_bytes: Scalar,
@@ -26,28 +26,28 @@ pub struct Wanted {
     expires_in: Scalar,
 }
 
-pub struct Checked {
+pub struct TicketOptions {
     pub scope: Scope,
     pub max_files: Option<u32>,
     pub lifetime: Duration,
 }
 
-impl Wanted {
-    pub fn checked(self, owner: UserId) -> Result<Checked> {
-        let max_bytes = number(&self.max_bytes, "Invalid maxBytes", 0..=limits::FILE_BYTES)?;
+impl TicketRequest {
+    pub fn checked(self, owner: UserId) -> Result<TicketOptions> {
+        let max_bytes = number(&self.max_bytes, "Invalid maxBytes", 0..=limits::MAX_FILE_BYTES)?;
         let max_files = number(&self.max_files, "Invalid maxFiles", 1..=u32::MAX.into())?;
-        let seconds = 1..=limits::TICKET_SECONDS.into();
+        let seconds = 1..=limits::MAX_TICKET_SECONDS.into();
         let seconds = number(&self.expires_in, "Invalid expiresIn: 1 to 86400 seconds", seconds)?;
         let types = self.types.unwrap_or_default();
-        if types.len() > limits::TICKET_TYPES || !types.iter().all(|one| is_media_type(one)) {
+        if types.len() > limits::MAX_TICKET_TYPES || !types.iter().all(|one| is_media_type(one)) {
             return Err(Error::Invalid("Invalid types: media types such as image/png or image/*"));
         }
-        Ok(Checked {
+        Ok(TicketOptions {
             scope: Scope {
                 owner,
                 parent: Parent::try_from(self.parent_id)?,
                 is_public: self.is_public == Scalar::Bool(true),
-                max_bytes: max_bytes.unwrap_or(limits::FILE_BYTES),
+                max_bytes: max_bytes.unwrap_or(limits::MAX_FILE_BYTES),
                 types: types.into_iter().map(|one| one.to_ascii_lowercase()).collect(),
             },
             max_files: max_files.and_then(|files| files.try_into().ok()),
@@ -56,7 +56,7 @@ impl Wanted {
     }
 }
 
-/// A whole number within these bounds, or nothing said.
+/// A whole number within these bounds; `None` if the field is absent.
 fn number(field: &Scalar, invalid: &'static str, bounds: std::ops::RangeInclusive<u64>) -> Result<Option<u64>> {
     match field {
         Scalar::Null => Ok(None),
@@ -64,7 +64,7 @@ fn number(field: &Scalar, invalid: &'static str, bounds: std::ops::RangeInclusiv
     }
 }
 
-/// `type/subtype`, or `type/*`.
+/// True for `type/subtype` and `type/*`.
 fn is_media_type(text: &str) -> bool {
     let is_token = |part: &str| {
         !part.is_empty()
@@ -77,46 +77,46 @@ fn is_media_type(text: &str) -> bool {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Ticket)]
 #[serde(rename_all = "camelCase")]
-pub struct Issued {
-    /// It allows nothing but these uploads, and is a secret all the same.
+pub struct NewTicketView {
+    /// The ticket permits only uploads within its limits. Keep it secret.
     #[schema(pattern = "^[A-Za-z0-9_-]{64}$")]
     ticket: String,
-    /// For Uppy's option of that name.
+    /// The value of Uppy's option `companionEndpoint`.
     companion_endpoint: String,
-    #[schema(value_type = Moment)]
+    #[schema(value_type = Timestamp)]
     expires_at: String,
 }
 
-impl Issued {
+impl NewTicketView {
     pub fn new((ticket, expires_at): (String, String), api: &str) -> Self {
         Self { companion_endpoint: format!("{api}/uploads/{ticket}"), ticket, expires_at }
     }
 }
 
-/// A ticket that was issued, without its secret.
+/// An issued ticket, without its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(as = IssuedTicket)]
 #[serde(rename_all = "camelCase")]
-pub struct IssuedView {
+pub struct TicketView {
     #[schema(value_type = Id)]
     id: String,
     parent_id: ParentView,
     is_public: bool,
-    /// Of each file.
+    /// The size limit of each file, in bytes.
     max_bytes: u64,
-    /// How many uploads may still begin; absent where any number may.
+    /// The number of uploads that may still begin; absent without a limit.
     #[schema(value_type = u32)]
     #[serde(skip_serializing_if = "Option::is_none")]
     files_left: Option<u32>,
-    /// Media types, or classes of them; empty for any.
+    /// Media types, or classes such as `image/*`; empty if any type is allowed.
     types: Vec<String>,
-    #[schema(value_type = Moment)]
+    #[schema(value_type = Timestamp)]
     created_at: Option<String>,
-    #[schema(value_type = Moment)]
+    #[schema(value_type = Timestamp)]
     expires_at: Option<String>,
 }
 
-impl From<tickets::Issued> for IssuedView {
+impl From<tickets::Issued> for TicketView {
     fn from(ticket: tickets::Issued) -> Self {
         let Scope { owner: _, parent, is_public, max_bytes, types } = ticket.scope;
         Self {

@@ -1,4 +1,4 @@
-//! Accounts, and the sessions of who has one.
+//! Accounts and their sessions.
 
 #![forbid(unsafe_code)]
 
@@ -10,15 +10,15 @@ use axum::{
 };
 use shared::{
     Config, Error, Result,
-    api::Json,
+    account_deletion::AccountDeletions,
     body::Fields,
-    departures::Departures,
     error::ErrorView,
+    http::Json,
     limits, mongo,
-    openapi::{Failures, Id, NotFound, OfPasswords, OfUsers, TooLarge},
+    openapi::{AuthErrors, Id, NotFound, PasswordErrors, ServiceErrors, TooLarge},
     passwords::{Password, Passwords, Verdict},
+    rate_limit::{Address, RateLimit},
     sessions::{Redis, SessionId, Sessions, Token},
-    throttle::{Address, Throttle},
     tickets::Grants,
     users::{Email, User, UserId, Users},
 };
@@ -33,9 +33,9 @@ pub struct App {
     users: Users,
     sessions: Sessions,
     passwords: Passwords,
-    throttle: Throttle,
+    rate_limit: RateLimit,
     grants: Grants,
-    departures: Departures,
+    account_deletions: AccountDeletions,
 }
 
 pub fn router(app: App) -> Router {
@@ -45,7 +45,7 @@ pub fn router(app: App) -> Router {
         .route("/users/me/password", put(change_password))
         .route("/users/me/sessions", get(sessions).delete(end_other_sessions))
         .route("/users/me/sessions/{id}", delete(end_session))
-        .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
+        .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
         .with_state(app)
 }
 
@@ -58,14 +58,14 @@ impl App {
             sessions: Sessions::new(redis.clone(), users.clone()),
             users,
             passwords: Passwords::new(config.password_hash),
-            throttle: Throttle::new(redis, config),
+            rate_limit: RateLimit::new(redis, config),
             grants: Grants::of(&database),
-            departures: Departures::of(&database, config),
+            account_deletions: AccountDeletions::of(&database, config),
         })
     }
 }
 
-/// Who wants to join.
+/// The body of `POST /users`.
 struct SignUp {
     email: Email,
     password: Password,
@@ -81,7 +81,7 @@ impl TryFrom<Fields> for SignUp {
     }
 }
 
-/// Who wants another password.
+/// The body of `PUT /users/me/password`.
 struct Change {
     current: Current,
     new: Password,
@@ -97,7 +97,7 @@ impl TryFrom<Fields> for Change {
     }
 }
 
-/// What somebody says is their password. `None` where it is too long to be one.
+/// The current password as the client sends it. `None` for a password that is too long to be one.
 struct Current(Option<Password>);
 
 impl TryFrom<&mut Fields> for Current {
@@ -120,21 +120,21 @@ impl TryFrom<&mut Fields> for Current {
         (status = 201, description = "The account", body = UserView),
         (
             status = 400,
-            description = "`Missing email`, `Missing password`, `Invalid email`: it is too long, or has a colon or a control \
-                           character, `Invalid password`: it is too long, `Already exist`, `Invalid JSON`",
+            description = "`Missing email`, `Missing password`, `Invalid email`: too long, or with a colon or a \
+                           control character, `Invalid password`: too long, `Already exist`, `Invalid JSON`",
             body = ErrorView
         ),
         TooLarge,
-        openapi::OfSignUps,
-        Failures,
+        openapi::SignUpErrors,
+        ServiceErrors,
     ),
     security(()),
 )]
 async fn sign_up(address: Address, State(app): State<App>, fields: Fields) -> Result<(StatusCode, Json<UserView>)> {
     let SignUp { email, password } = fields.try_into()?;
-    let (counted, known) = tokio::join!(app.throttle.sign_up(&address), app.users.with_email(email.as_str()));
+    let (counted, known) = tokio::join!(app.rate_limit.sign_up(&address), app.users.with_email(email.as_str()));
     counted?;
-    // Refused before the costly hash where that is possible; the unique index is what decides.
+    // A known e-mail is refused before the costly hash where possible. The unique index decides.
     if known?.is_some() {
         return Err(Error::Invalid("Already exist"));
     }
@@ -142,21 +142,21 @@ async fn sign_up(address: Address, State(app): State<App>, fields: Fields) -> Re
     Ok((StatusCode::CREATED, Json(user.into())))
 }
 
-/// Whose token it is
+/// The account of the token
 #[utoipa::path(
     get,
     path = "/users/me",
     tag = "Accounts",
     operation_id = "showMe",
-    responses((status = 200, description = "The account", body = UserView), OfUsers),
+    responses((status = 200, description = "The account", body = UserView), AuthErrors),
 )]
 async fn me(user: User) -> Json<UserView> {
     Json(user.into())
 }
 
-/// Ends the account and all it has
+/// Deletes the account and everything in it
 ///
-/// Up to the moment when the account goes it can be asked for again with the same token.
+/// If the request fails, it can be repeated with the same token until the account is deleted.
 #[utoipa::path(
     delete,
     path = "/users/me",
@@ -164,26 +164,27 @@ async fn me(user: User) -> Json<UserView> {
     operation_id = "leave",
     request_body = openapi::Proof,
     responses(
-        (status = 204, description = "There is nothing of it any more, and its e-mail is free"),
+        (status = 204, description = "The account is deleted, and its e-mail is free again"),
         (status = 400, description = "`Missing password`, `Invalid JSON`", body = ErrorView),
-        OfUsers,
+        AuthErrors,
         TooLarge,
-        OfPasswords,
+        PasswordErrors,
     ),
 )]
 async fn leave(user: User, token: Token, State(app): State<App>, mut fields: Fields) -> Result<StatusCode> {
     app.prove(&token, &user, Current::try_from(&mut fields)?).await?;
     let id = user.id();
-    tokio::try_join!(app.departures.strip(id), app.sessions.end_others(id, &token))?;
-    app.departures.remove(id).await?;
-    // Without their user they are worth nothing; they need only not lie about until they expire.
-    if let Err(error) = tokio::try_join!(app.sessions.end_all(id), app.throttle.forget(&user.email)) {
+    tokio::try_join!(app.account_deletions.delete_data(id), app.sessions.end_others(id, &token))?;
+    app.account_deletions.delete_account(id).await?;
+    // Sessions without an account are not valid. Deleting the sessions here only spares Redis from keeping them until
+    // they expire.
+    if let Err(error) = tokio::try_join!(app.sessions.end_all(id), app.rate_limit.forget(&user.email)) {
         tracing::warn!(error = error.cause(), "sessions or networks of an account that has gone are left to expire");
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Changes the password, and ends all other sessions and all tickets
+/// Changes the password, ends all other sessions and revokes all tickets
 #[utoipa::path(
     put,
     path = "/users/me/password",
@@ -191,23 +192,25 @@ async fn leave(user: User, token: Token, State(app): State<App>, mut fields: Fie
     operation_id = "changePassword",
     request_body = openapi::NewPassword,
     responses(
-        (status = 204, description = "From now on it is the new one"),
+        (status = 204, description = "The password is changed"),
         (
             status = 400,
-            description = "`Missing password`, `Missing newPassword`, `Invalid password`: the new one is too long, `Invalid JSON`",
+            description = "`Missing password`, `Missing newPassword`, `Invalid password`: the new password is too \
+                           long, `Invalid JSON`",
             body = ErrorView
         ),
         (status = 409, description = "`The password has been changed meanwhile`", body = ErrorView),
-        OfUsers,
+        AuthErrors,
         TooLarge,
-        OfPasswords,
+        PasswordErrors,
     ),
 )]
 async fn change_password(user: User, token: Token, State(app): State<App>, fields: Fields) -> Result<StatusCode> {
     let Change { current, new } = fields.try_into()?;
     app.prove(&token, &user, current).await?;
     let hash = app.passwords.hash(new).await?;
-    // Once before, so that nothing stays behind if the second time fails: the old password would not do to ask again.
+    // Sessions and tickets end before the change too, so that none of them stays if ending them after the change fails:
+    // the client could not repeat the request with the old password.
     app.end_what_others_have(user.id(), &token).await?;
     if !app.users.change_password(&user, &hash, &token).await? {
         return Err(Error::Conflict("The password has been changed meanwhile"));
@@ -222,7 +225,7 @@ async fn change_password(user: User, token: Token, State(app): State<App>, field
     path = "/users/me/sessions",
     tag = "Sessions",
     operation_id = "listSessions",
-    responses((status = 200, description = "At most a thousand", body = Vec<SessionView>), OfUsers),
+    responses((status = 200, description = "At most a thousand", body = Vec<SessionView>), AuthErrors),
 )]
 async fn sessions(user: UserId, token: Token, State(sessions): State<Sessions>) -> Result<Json<Vec<SessionView>>> {
     let open = sessions.of(user).await?;
@@ -235,7 +238,7 @@ async fn sessions(user: UserId, token: Token, State(sessions): State<Sessions>) 
     path = "/users/me/sessions",
     tag = "Sessions",
     operation_id = "endOtherSessions",
-    responses((status = 204, description = "Their tokens are good for nothing any more"), OfUsers),
+    responses((status = 204, description = "The tokens of these sessions are not valid any more"), AuthErrors),
 )]
 async fn end_other_sessions(user: UserId, token: Token, State(app): State<App>) -> Result<StatusCode> {
     tokio::try_join!(app.sessions.end_others(user, &token), app.users.sessions_ended(user, &token))?;
@@ -248,26 +251,27 @@ async fn end_other_sessions(user: UserId, token: Token, State(app): State<App>) 
     path = "/users/me/sessions/{id}",
     tag = "Sessions",
     operation_id = "endSession",
-    params(("id" = Id, Path, description = "As the list of sessions has it")),
-    responses((status = 204, description = "Its token is good for nothing any more"), OfUsers, NotFound),
+    params(("id" = Id, Path, description = "The `id` from the list of sessions")),
+    responses((status = 204, description = "The token of the session is not valid any more"), AuthErrors, NotFound),
 )]
 async fn end_session(user: UserId, id: SessionId, State(sessions): State<Sessions>) -> Result<StatusCode> {
-    sessions.end_called(user, &id).await?;
+    sessions.end_by_id(user, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 impl App {
-    /// That who has the token knows the password too.
+    /// Checks that the holder of the token knows the password too.
     async fn prove(&self, token: &Token, user: &User, Current(password): Current) -> Result<()> {
-        let attempt = self.throttle.check(token).await?;
+        let attempt = self.rate_limit.reauthentication(token).await?;
         let Some(password) = password else { return Err(attempt.failed().await) };
         match self.passwords.check(password, Some(user.password.clone())).await? {
-            Verdict::Right | Verdict::RightWith(_) => attempt.succeeded().await.map(drop),
+            Verdict::Right | Verdict::RightButLegacy(_) => attempt.succeeded().await.map(drop),
             Verdict::Wrong => Err(attempt.failed().await),
         }
     }
 
-    /// Ends all sessions but this one, and all tickets: whoever knew the old password may have issued some.
+    /// Ends all sessions but this one, and revokes all tickets: somebody who knew the old password may have issued
+    /// tickets.
     async fn end_what_others_have(&self, user: UserId, token: &Token) -> Result<()> {
         tokio::try_join!(self.sessions.end_others(user, token), self.grants.revoke_all_of(user))?;
         Ok(())

@@ -1,4 +1,4 @@
-//! The description of this function's routes, and of the bodies that they take apart field by field.
+//! The OpenAPI description of this function's routes, and of the bodies that handlers read field by field.
 
 use shared::{error::ErrorView, limits, openapi::new_password};
 use utoipa::{
@@ -31,26 +31,26 @@ fn new_email() -> Object {
         .schema_type(Type::String)
         .description(Some(format!(
             "Compared byte for byte. At most {} bytes of UTF-8, without `:` and control characters.",
-            limits::EMAIL_BYTES
+            limits::MAX_EMAIL_BYTES
         )))
         .min_length(Some(1))
-        .max_length(Some(limits::EMAIL_BYTES))
+        .max_length(Some(limits::MAX_EMAIL_BYTES))
         .pattern(Some(r"^[^:\x00-\x1f\x7f-\x9f]+$"))
         .examples(["bob@example.com"])
         .build()
 }
 
-/// What a sign-up may be answered beside.
+/// Errors of a sign-up only.
 #[derive(IntoResponses)]
-pub enum OfSignUps {
+pub enum SignUpErrors {
     /// `Too many sign-ups from your network: try again later`
-    #[response(status = 429, headers(("Retry-After" = u64, description = "In so many seconds")))]
+    #[response(status = 429, headers(("Retry-After" = u64, description = "Seconds to wait")))]
     TooMany(ErrorView),
 }
 
 #[derive(ToSchema)]
 pub struct Proof {
-    /// The account's.
+    /// The password of the account.
     #[schema(min_length = 1, example = "toto1234!")]
     pub password: String,
 }
@@ -58,7 +58,7 @@ pub struct Proof {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct NewPassword {
-    /// The account's, until now.
+    /// The current password of the account.
     #[schema(min_length = 1, example = "toto1234!")]
     pub password: String,
     #[schema(schema_with = new_password)]

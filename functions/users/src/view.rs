@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use shared::{
-    openapi::{Id, Moment},
+    openapi::{Id, Timestamp},
     sessions::{Session, Token},
     users::User,
 };
@@ -28,11 +28,11 @@ impl From<User> for UserView {
 pub struct SessionView {
     #[schema(value_type = Id)]
     id: String,
-    #[schema(value_type = Moment)]
+    #[schema(value_type = Timestamp)]
     created_at: Option<String>,
-    #[schema(value_type = Moment)]
+    #[schema(value_type = Timestamp)]
     expires_at: Option<String>,
-    /// Whether it is the one that asks.
+    /// True for the session of this request.
     current: bool,
 }
 

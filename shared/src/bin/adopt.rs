@@ -1,6 +1,7 @@
-//! For who comes from the original: brings the files that it keeps in a folder on its disk into the bucket, so that
-//! `GET /files/{id}/data` finds them and images get thumbnails. Nothing is removed from the folder or from a document.
-//! The program may be ended and started again at any time, also twice at once, while both systems run.
+//! For operators who migrate from the original: brings the files that the original keeps in a folder on its disk into
+//! the bucket, so that `GET /files/{id}/data` finds them and images get thumbnails. Nothing is removed from the folder
+//! or from a document. The program may be ended and started again at any time, also twice at once, while both systems
+//! run.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +21,7 @@ use shared::{
     Error, config,
     files::adoption::{Adoption, Outcome, Unadopted},
     limits, mongo,
-    objects::Objects,
+    s3::Objects,
 };
 
 const USAGE: &str = "\
@@ -34,7 +35,7 @@ Brings the files that the original service keeps on its disk into the bucket.
 The environment names the stores: MONGODB_URI, BUCKET, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, with
 temporary credentials, AWS_SESSION_TOKEN.";
 
-/// How often progress is printed.
+/// The interval of progress lines.
 const PROGRESS: Duration = Duration::from_secs(5);
 
 struct Arguments {
@@ -65,7 +66,7 @@ async fn main() -> Result<ExitCode> {
     ensure!(folder.is_dir(), "{} is no folder: give the original's FOLDER_PATH", folder.display());
     let (uri, bucket, aws) = config::for_adoption()?;
     let documents = Adoption::of(&mongo::connect_to(&uri).await?);
-    let objects = Objects::of(&aws, bucket, limits::ADOPTION_PUT);
+    let objects = Objects::of(&aws, bucket, limits::ADOPTION_PUT_TIMEOUT);
 
     let survey = survey(&documents, &folder).await?;
     println!(
@@ -83,8 +84,8 @@ async fn main() -> Result<ExitCode> {
     Ok(report.print("adopted", files, bytes))
 }
 
-/// The result of a first look at all documents. The look costs one `stat` a document, and makes it possible to say how much is
-/// left.
+/// The result of a first pass over all documents. The pass costs one `stat` a document, and makes it possible to tell
+/// how much is left.
 #[derive(Default)]
 struct Survey {
     files: u64,
@@ -117,28 +118,28 @@ async fn survey(documents: &Adoption, folder: &Path) -> Result<Survey> {
 
 /// A document's file on the disk.
 enum Found {
-    /// Where, and how many bytes.
+    /// The path, and the size in bytes.
     File(PathBuf, u64),
     Not(Reason),
 }
 
-/// The original's path may be that of another machine or of a folder that has moved, so only the last name of it counts.
-/// So no document can name a file outside of the folder.
+/// The path may be of another machine, or of a folder that was moved, so only its last name counts. So no document can
+/// name a file outside of the folder.
 ///
 /// # Errors
-/// The folder cannot be read: whether a file is there is not known then.
+/// The folder cannot be read. Then it is not known whether a file exists.
 fn find(folder: &Path, document: &Unadopted) -> Result<Found> {
     let Some(name) = document.local_path.rsplit(['/', '\\']).next().filter(|name| !matches!(*name, "" | "." | ".."))
     else {
         return Ok(Found::Not(Reason::Missing));
     };
     let path = folder.join(name);
-    // A link could lead outside of the folder.
+    // A symbolic link could lead outside of the folder.
     match path.symlink_metadata() {
         Ok(file) if file.is_file() && file.len() > limits::ADOPTION_BYTES => Ok(Found::Not(Reason::TooLarge)),
         Ok(file) if file.is_file() => Ok(Found::File(path, file.len())),
         Ok(_) => Ok(Found::Not(Reason::Missing)),
-        // InvalidInput: a NUL; InvalidFilename: longer than any name.
+        // InvalidInput: a NUL in the name; InvalidFilename: a name that is too long.
         Err(error)
             if matches!(
                 error.kind(),
@@ -151,7 +152,7 @@ fn find(folder: &Path, document: &Unadopted) -> Result<Found> {
     }
 }
 
-/// Why a document has no object after all.
+/// The reason why a document has no object after all.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reason {
     Missing,
@@ -179,12 +180,12 @@ impl Report {
         let (count, first) = self.0.entry(reason).or_default();
         *count += 1;
         if first.len() < limits::ADOPTION_FINDINGS {
-            // A path is what somebody stored: it must not break a line of the report.
+            // A path is stored input: it must not break a line of the report.
             first.push(format!("{id} {}", path.escape_debug()));
         }
     }
 
-    /// Success where every file that is there was adopted, and none was missing.
+    /// Success if every existing file was adopted, and none was missing.
     fn print(&self, done: &str, files: u64, bytes: u64) -> ExitCode {
         println!("{files} {done}, {}", Size(bytes));
         for (reason, (count, first)) in &self.0 {
@@ -254,7 +255,7 @@ impl Run {
         match self.documents.adopt(document, &key, size).await.map_err(explained)? {
             Outcome::Adopted => Ok(Found::File(path, size)),
             Outcome::Changed => {
-                // No row accounts for what was put.
+                // No row accounts for the object.
                 self.objects.delete(&key).await.map_err(explained)?;
                 Ok(Found::Not(Reason::Changed))
             }
@@ -268,13 +269,13 @@ impl Run {
     }
 }
 
-/// The rest, as a multiple of the part that is done.
+/// The remaining work, as a multiple of the part that is done.
 #[allow(clippy::cast_precision_loss, reason = "an estimate")]
 fn remaining(done: u64, all: u64) -> f64 {
     if done == 0 { 0.0 } else { all.saturating_sub(done) as f64 / done as f64 }
 }
 
-/// The text of a store's error is for the person who runs this program; a client would not see it.
+/// The text of a store's error, for the person who runs this program; a client would not see it.
 fn explained(error: Error) -> anyhow::Error {
     match error.cause() {
         Some(cause) => anyhow::anyhow!("{cause}; start the program again, it goes on with what is left"),

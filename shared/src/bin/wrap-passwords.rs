@@ -1,6 +1,7 @@
-//! For who comes from the original: puts every bare SHA-1 in `MONGODB_URI`'s database under Argon2id, so that none can be
-//! read there any more, without waiting for the logins of those who have them. What is wrapped already is left alone, and so
-//! is a password that changes meanwhile: it may be ended and started again at any time, while everything runs.
+//! For operators who migrate from the original: wraps the remaining bare SHA-1 digests in `MONGODB_URI`'s database in
+//! Argon2id, without waiting for their users to log in, so that nobody can read a bare digest there any more. Wrapped
+//! passwords, and passwords that change meanwhile, are left alone. So the program is safe on a live system, to
+//! interrupt and to repeat.
 
 #![forbid(unsafe_code)]
 
@@ -15,12 +16,12 @@ use mongodb::{
 use serde::Deserialize;
 use shared::{config, mongo, passwords};
 
-/// Accounts of which MongoDB tells at once. It waits ten minutes for the next question.
+/// Accounts that MongoDB returns at once. MongoDB keeps the cursor for ten minutes between two batches.
 const BATCH: u32 = 500;
 
 #[derive(Deserialize)]
 struct Account {
-    /// Whatever it is: nothing here depends on it.
+    /// The id, of any type: nothing here depends on it.
     #[serde(rename = "_id")]
     id: Bson,
     password: String,
@@ -53,7 +54,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Whether it is wrapped now; if not, it was changed meanwhile.
+/// Returns whether the password is wrapped now; if not, it was changed meanwhile.
 async fn wrap(accounts: &Collection<Account>, Account { id, password }: Account) -> Result<bool> {
     let Some(wrapped) = passwords::wrap(password.clone()).await? else { return Ok(false) };
     let unchanged = doc! { "_id": id, "password": password };

@@ -1,9 +1,10 @@
-//! Documents of the original service whose bytes lie in a folder on its disk, and how they get an object in the bucket.
+//! Adoption of the original service's files: documents whose bytes are in a folder on its disk get an object in the
+//! bucket.
 //!
-//! The bytes are put first, under a key that is made of the document's id; then a compare-and-set gives the document
-//! that key. So an attempt that dies in between leaves an object that the next attempt overwrites with the same bytes,
-//! and two attempts at once put the same bytes to the same place. The field `localPath` stays, so that the original
-//! goes on to serve the file.
+//! The bytes are put first, under a key that is derived from the document's id. Then a compare-and-set gives the
+//! document that key. So a crash in between leaves an object that the next attempt overwrites with the same bytes, and
+//! two concurrent attempts put the same bytes at the same key. The field `localPath` stays, so that the original still
+//! serves the file.
 
 use futures_util::TryStreamExt;
 use mongodb::{
@@ -15,15 +16,15 @@ use mongodb::{
 use super::{FileId, Name};
 use crate::{
     Result, limits,
-    mongo::{answer, answer_within},
-    objects::Key,
+    mongo::{run, run_within},
+    s3::Key,
 };
 
-/// A document with a `localPath` and without an object. Its fields are read one by one, for the original stored what it
-/// was sent.
+/// A document with a `localPath` and without an object. Its fields are read one by one, because the original stored any
+/// value that it was sent.
 pub struct Unadopted {
     pub id: FileId,
-    /// As the original wrote it: a path on its machine, which ends in the file's own name, a UUID.
+    /// The path as the original wrote it: on its own machine, with a UUID as the file's name.
     pub local_path: String,
     name: Option<Name>,
     is_image: bool,
@@ -42,7 +43,7 @@ pub struct Page {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Adopted,
-    /// The document was deleted, or has got another file, since it was read. The object is nobody's.
+    /// The document was deleted, or got another file, since it was read. No row accounts for the object.
     Changed,
 }
 
@@ -55,7 +56,7 @@ impl Adoption {
         Self(database.collection("files"))
     }
 
-    /// The next documents that lack an object, at most [`limits::ADOPTION_ROWS`]. They are found by walking `_id`, for a
+    /// The next documents that lack an object, at most [`limits::ADOPTION_ROWS`]. The search walks `_id`, because a
     /// walk needs no index that the original's database lacks, and no cursor that times out.
     ///
     /// # Errors
@@ -70,7 +71,7 @@ impl Adoption {
             let find = self.0.find(filter).sort(doc! { "_id": 1 }).limit(limits::ADOPTION_ROWS);
             find.projection(projection).hint(Hint::Keys(doc! { "_id": 1 })).await?.try_collect().await
         };
-        let found: Vec<Document> = answer_within(limits::MONGODB_BULK, found).await?;
+        let found: Vec<Document> = run_within(limits::MONGODB_BULK_TIMEOUT, found).await?;
         let last = found.last().and_then(|document| document.get("_id")).cloned();
         let (mut documents, mut unreadable) = (Vec::with_capacity(found.len()), Vec::new());
         for mut document in found {
@@ -88,10 +89,11 @@ impl Adoption {
         Ok(Page { documents, unreadable, last })
     }
 
-    /// Gives a document the object that was put for it. An image's thumbnails become due, and the sweeper sends the job.
+    /// Gives a document the object that was put for it. An image's thumbnails become due, and the sweeper sends the
+    /// job.
     ///
     /// # Errors
-    /// `Unavailable` if `MongoDB` does not answer in time: whether the document has the object is not known then.
+    /// `Unavailable` if `MongoDB` does not answer in time. Then it is not known whether the document has the object.
     pub async fn adopt(&self, document: &Unadopted, key: &Key, size: u64) -> Result<Outcome> {
         let mut set = doc! { "key": key.as_str(), "size": i64::try_from(size).unwrap_or(i64::MAX) };
         if document.is_image {
@@ -99,26 +101,26 @@ impl Adoption {
         }
         let mut unchanged = without_object();
         unchanged.extend(doc! { "_id": document.id.0, "localPath": &document.local_path });
-        let done = answer(self.0.update_one(unchanged, doc! { "$set": set })).await?;
+        let done = run(self.0.update_one(unchanged, doc! { "$set": set })).await?;
         if done.matched_count == 1 || self.has(document.id.0, key).await? {
             return Ok(Outcome::Adopted);
         }
         Ok(Outcome::Changed)
     }
 
-    /// Whether a document has this object, visible or not: another attempt may have given it the object.
+    /// Returns whether a document has this object, visible or not: another attempt may have given it the object.
     async fn has(&self, id: ObjectId, key: &Key) -> Result<bool> {
-        Ok(answer(self.0.find_one(doc! { "_id": id, "key": key.as_str() })).await?.is_some())
+        Ok(run(self.0.find_one(doc! { "_id": id, "key": key.as_str() })).await?.is_some())
     }
 }
 
 impl Unadopted {
-    /// The media type that the name stands for; that of any bytes where the name is no text.
+    /// The media type of the name's extension; that of any bytes if the name is no text.
     pub fn content_type(&self) -> String {
         self.name.as_ref().map_or_else(|| "application/octet-stream".into(), Name::content_type)
     }
 
-    /// Where the bytes go: the same place each time.
+    /// The key of the bytes, the same at every attempt.
     pub fn key(&self) -> Key {
         Key::of_adopted(self.id)
     }

@@ -1,26 +1,26 @@
-//! A document as it is stored: flat, with every form that a version of the original or a crash may have left.
+//! A document as it is stored: flat, in every form that a version of the original or a crash may have left.
 //!
-//! The original stores what it is sent (`isPublic: "yes"`, `name: 5`), and a person may edit a document by hand. So reading
-//! a row does not fail for the form of a field: one row would else fail the whole page of a listing, and the whole run of
-//! the sweeper. What each field reads as then is said beside the field.
+//! The original stores what it is sent (`isPublic: "yes"`, `name: 5`), and a person may edit a document by hand. So a
+//! field of an unexpected form never makes reading a row fail: one row would fail a whole page of a listing, and a
+//! whole run of the sweeper. The comment of each field says how it is read then.
 
 use mongodb::bson::{Bson, DateTime, deserialize_from_bson, oid::ObjectId};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::{
-    Announced, Bytes, Content, File, FileId, Found, Incoming, Kind, Name, NewFile, Parent, Pending, ThumbnailFile,
-    Thumbnails, TicketId,
+    Content, ContentKind, DeclaredSize, File, FileId, FileOrUpload, Incoming, Kind, Name, NewFile, Parent, Pending,
+    ThumbnailFile, Thumbnails, TicketId,
 };
-use crate::{Error, limits, objects::Key, users::UserId};
+use crate::{Error, limits, s3::Key, users::UserId};
 
-/// The fields up to `parentId` are the original's; it ignores the others.
+/// The fields up to `parentId` are the original's. The original ignores the other fields.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
-    /// [`NO_ID`] if it is no `ObjectId`; no request can name such a row.
+    /// [`NO_ID`] if the value is no `ObjectId`. No request can name such a row.
     #[serde(rename = "_id", default = "no_id", deserialize_with = "id")]
     pub id: ObjectId,
-    /// [`NO_ID`] if it is no `ObjectId`: the row is nobody's then.
+    /// [`NO_ID`] if the value is no `ObjectId`. The row has no owner then.
     #[serde(default = "no_id", deserialize_with = "id")]
     pub user_id: ObjectId,
     /// A value that is no string is shown as text.
@@ -33,30 +33,30 @@ pub struct Row {
     is_public: bool,
     #[serde(default)]
     parent_id: Bson,
-    /// The object in the bucket; absent for a folder and for what the original keeps on a disk.
+    /// The object in the bucket. Absent for a folder, and for content on the original's disk.
     #[serde(default, deserialize_with = "key", skip_serializing_if = "Option::is_none")]
     pub key: Option<Key>,
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     size: Option<i64>,
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     updated_at: Option<DateTime>,
-    /// Absent, or `null`, in a visible row. A state that is none of ours counts as `deleted`, for nobody may see the row.
+    /// Absent, or `null`, in a visible row. An unknown state counts as `deleted`, so that nobody sees the row.
     #[serde(default, deserialize_with = "state", skip_serializing_if = "Option::is_none")]
     state: Option<State>,
-    /// When the sweeper may take it; where there is a `state`.
+    /// The time from which the sweeper may take the row. Set where there is a `state`.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     expires_at: Option<DateTime>,
-    /// Set where other attempts at making it, under the same id, may be under way.
+    /// True if other attempts may create the row with the same id.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "std::ops::Not::not")]
     pub is_repeatable: bool,
-    /// Most bytes that a pending upload may turn out to have, where it has not said how many: no `size` then.
+    /// The most bytes that a pending upload may have, if its size was not declared. Then there is no `size`.
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     max_bytes: Option<i64>,
-    /// S3's id of a pending upload that comes in parts.
+    /// S3's id of a pending multipart upload.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     upload_id: Option<String>,
-    /// Whether S3 may have been asked to take an upload in parts, before it was asked; it stays when the file is visible. A
-    /// row that is older than this field does not say.
+    /// True if a multipart upload may have been created at S3; stored before it is created. The field stays when the
+    /// file becomes visible. Rows that are older than this field lack it.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     in_parts: Option<bool>,
     /// The ticket that counts a pending upload.
@@ -68,10 +68,10 @@ pub struct Row {
     thumbnail_files: Vec<ThumbnailFile>,
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     thumbnail_error: Option<String>,
-    /// When the sweeper sends the job again; where thumbnails are `due`.
+    /// The time at which the sweeper sends the job again. Set while thumbnails are `due`.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub thumbnails_due_at: Option<DateTime>,
-    /// Set while the worker decodes it, and left behind by a worker that dies of it.
+    /// Set while the worker decodes the image, and left behind by a worker that dies of it.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub decoding_since: Option<DateTime>,
 }
@@ -82,7 +82,7 @@ enum Type {
     Folder,
     File,
     Image,
-    /// None of the contract's, and never written. Shown as a file: of all types it promises least.
+    /// No type of the contract; never written. The row is shown as a file, the type that promises least.
     #[default]
     #[serde(skip)]
     Unknown,
@@ -91,9 +91,9 @@ enum Type {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
-    /// The bytes are on their way.
+    /// The bytes are not stored yet, or not known to be stored.
     Pending,
-    /// A tombstone: the objects are to go, then the row.
+    /// A tombstone: the objects are to be deleted, then the row.
     Deleted,
 }
 
@@ -135,15 +135,15 @@ impl Row {
         }
     }
 
-    pub fn pending(new: NewFile, bytes: Bytes, key: Key, incoming: Incoming, expires_at: DateTime) -> Self {
-        let (size, max_bytes) = match incoming.announced {
-            Announced::Exactly(size) => (Some(size), None),
-            Announced::AtMost(max) => (None, Some(max)),
+    pub fn pending(new: NewFile, kind: ContentKind, key: Key, incoming: Incoming, expires_at: DateTime) -> Self {
+        let (size, max_bytes) = match incoming.declared {
+            DeclaredSize::Exactly(size) => (Some(size), None),
+            DeclaredSize::AtMost(max) => (None, Some(max)),
         };
         Self {
-            r#type: match bytes {
-                Bytes::OfFile => Type::File,
-                Bytes::OfImage => Type::Image,
+            r#type: match kind {
+                ContentKind::OfFile => Type::File,
+                ContentKind::OfImage => Type::Image,
             },
             in_parts: key.is_of_upload().then_some(incoming.in_parts),
             ticket_id: incoming.ticket.map(|TicketId(id)| id),
@@ -154,31 +154,31 @@ impl Row {
         }
     }
 
-    /// The same, invisible for now.
+    /// The same row, invisible until it is finished.
     pub fn pending_until(self, expires_at: DateTime) -> Self {
         Self { state: Some(State::Pending), expires_at: Some(expires_at), ..self }
     }
 }
 
 impl Row {
-    /// Whether others may lie in it. Of an unknown type it may have been a folder before somebody edited it.
+    /// True if the row may have children. A row of an unknown type may have been a folder before somebody edited it.
     pub fn may_be_folder(&self) -> bool {
         matches!(self.r#type, Type::Folder | Type::Unknown)
     }
 
-    /// Whether it may have thumbnails, likewise.
+    /// True if the row may have thumbnails. A row of an unknown type may have been an image.
     pub fn may_be_image(&self) -> bool {
         matches!(self.r#type, Type::Image | Type::Unknown)
     }
 
-    /// Whether S3 may have parts under its key, also of a file that is visible or was: a beginning that was signed can be
-    /// sent again.
+    /// True if S3 may have parts under the key, even if the file is or was visible: a presigned CreateMultipartUpload
+    /// can be sent again.
     pub fn may_be_in_parts(&self) -> bool {
         self.key.as_ref().is_some_and(Key::is_of_upload) && self.in_parts != Some(false)
     }
 }
 
-impl TryFrom<Row> for Found {
+impl TryFrom<Row> for FileOrUpload {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self, Error> {
@@ -188,9 +188,9 @@ impl TryFrom<Row> for Found {
                 let number = |number: i64| number.try_into().unwrap_or_default();
                 Ok(Self::Pending(Pending {
                     key: key.clone(),
-                    announced: match row.size {
-                        Some(size) => Announced::Exactly(number(size)),
-                        None => Announced::AtMost(row.max_bytes.map_or(limits::FILE_BYTES, number)),
+                    declared: match row.size {
+                        Some(size) => DeclaredSize::Exactly(number(size)),
+                        None => DeclaredSize::AtMost(row.max_bytes.map_or(limits::MAX_FILE_BYTES, number)),
                     },
                     in_parts: row.may_be_in_parts(),
                     upload_id: row.upload_id.clone(),
@@ -206,15 +206,15 @@ impl From<Row> for File {
     fn from(row: Row) -> Self {
         let parent = match row.parent_id {
             Bson::String(zero) if zero == "0" => Parent::LegacyRoot,
-            // An id as text is shown as it is; no listing of a folder finds it.
+            // An id as text is shown as it is. No listing of a folder finds the row.
             Bson::String(id) => id.parse().map_or(Parent::Root, Parent::Folder),
             Bson::ObjectId(id) => Parent::Folder(FileId(id)),
-            // The root in any number's form, and what names no place.
+            // The root as any number, or a value that is no place.
             _ => Parent::Root,
         };
         let content = match row.key {
             Some(key) => Content::Stored { key, size: row.size.unwrap_or_default().try_into().unwrap_or_default() },
-            None => Content::Elsewhere,
+            None => Content::OnLegacyDisk,
         };
         let kind = match row.r#type {
             Type::Folder => Kind::Folder,
@@ -232,7 +232,7 @@ impl From<Row> for File {
         Self {
             id: FileId(row.id),
             owner: UserId(row.user_id),
-            // Names of the original were never checked; what is stored is what is shown.
+            // The original never checked names, so the stored name is shown.
             name: Name(row.name),
             is_public: row.is_public,
             parent,
@@ -242,26 +242,27 @@ impl From<Row> for File {
     }
 }
 
-/// Stands for an id that cannot be read. No account and no document has it: an `ObjectId` begins with a time.
+/// The value for an id that cannot be read. No account and no document has this id, because an `ObjectId` begins with a
+/// time.
 const NO_ID: ObjectId = ObjectId::from_bytes([0; 12]);
 
 pub(super) fn no_id() -> ObjectId {
     NO_ID
 }
 
-/// Far more characters than a key of ours has after its first folder; S3 takes 1024 bytes.
+/// Far more characters than a key of ours has after its first folder. S3 allows 1024 bytes.
 const LONGEST_KEY: usize = 512;
 
 pub(super) fn id<'de, D: Deserializer<'de>>(field: D) -> Result<ObjectId, D::Error> {
     Ok(Bson::deserialize(field)?.as_object_id().unwrap_or(NO_ID))
 }
 
-/// A field of another form than it should have counts as absent.
+/// A field of an unexpected form counts as absent.
 pub(super) fn lenient<'de, T: DeserializeOwned + Default, D: Deserializer<'de>>(field: D) -> Result<T, D::Error> {
     Ok(deserialize_from_bson(Bson::deserialize(field)?).unwrap_or_default())
 }
 
-/// A whole number in any of `MongoDB`'s forms: its shell writes a double where the number has more than 32 bits.
+/// A whole number in any of `MongoDB`'s forms. MongoDB's shell writes a double for a number above 32 bits.
 pub(super) fn whole<'de, D: Deserializer<'de>>(field: D) -> Result<Option<i64>, D::Error> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     Ok(match Bson::deserialize(field)? {
@@ -273,7 +274,7 @@ pub(super) fn whole<'de, D: Deserializer<'de>>(field: D) -> Result<Option<i64>, 
     })
 }
 
-/// A key of another form than ours counts as absent: S3 has nothing there, and would refuse a whole batch for its sake.
+/// A key of a foreign form counts as absent. S3 has no object there, and such a key would make S3 refuse a whole batch.
 fn key<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Key>, D::Error> {
     Ok(lenient::<Option<Key>, D>(field)?.filter(|key| {
         let random = key.as_str().strip_prefix("files/").or_else(|| key.as_str().strip_prefix("uploads/"));
@@ -305,7 +306,7 @@ mod tests {
 
     const ID: &str = "5f1e7d35c7ba06511e683b21";
 
-    /// As it comes from the driver.
+    /// The row as the driver reads it.
     fn row(stored: &Document) -> Row {
         deserialize_from_slice(&serialize_to_vec(stored).unwrap()).unwrap_or_else(|error| panic!("{error} in {stored}"))
     }
@@ -314,7 +315,7 @@ mod tests {
         row(stored).into()
     }
 
-    /// What a person or another program may have stored in place of anything.
+    /// Values that a person or another program may have stored in any field.
     fn odd() -> Vec<Bson> {
         vec![
             Bson::Null,
@@ -336,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_read_whatever_is_in_its_fields() {
+    fn a_row_is_read_whatever_its_fields_hold() {
         let whole = doc! {
             "_id": ObjectId::parse_str(ID).unwrap(), "userId": ObjectId::parse_str(ID).unwrap(), "name": "a.jpg",
             "type": "image", "isPublic": true, "parentId": 0, "key": "files/x", "size": 5, "updatedAt": DateTime::MAX,
@@ -383,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_place_is_in_the_root() {
+    fn a_parent_that_is_no_place_is_the_root() {
         let folder = Parent::Folder(ID.parse().unwrap());
         for (parent, expected) in [
             (Bson::from(0), Parent::Root),
@@ -403,10 +404,10 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_is_none_is_a_file() {
+    fn an_unknown_type_is_a_file() {
         for r#type in odd().into_iter().chain(["Folder".into(), "directory".into()]) {
             let stored = doc! { "type": &r#type, "thumbnails": "ready" };
-            assert_eq!(file(&stored).kind, Kind::File(Content::Elsewhere), "{type}");
+            assert_eq!(file(&stored).kind, Kind::File(Content::OnLegacyDisk), "{type}");
             let Kind::File(Content::Stored { size: 5, .. }) =
                 file(&doc! { "type": &r#type, "key": "files/x", "size": 5 }).kind
             else {
@@ -428,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_not_ours_leads_nowhere() {
+    fn a_key_of_a_foreign_form_counts_as_absent() {
         for key in ["files/aB-_9", "uploads/5f1e7d35c7ba06511e683b21/aB-_9"] {
             assert_eq!(row(&doc! { "key": key }).key.unwrap().as_str(), key);
         }
@@ -440,9 +441,9 @@ mod tests {
 
     #[test]
     fn nobody_sees_a_row_of_an_unknown_state() {
-        let found = |state: Bson| Found::try_from(row(&doc! { "state": state, "key": "files/x" }));
-        assert!(matches!(found(Bson::Null), Ok(Found::Visible(_))));
-        assert!(matches!(found("pending".into()), Ok(Found::Pending(_))));
+        let found = |state: Bson| FileOrUpload::try_from(row(&doc! { "state": state, "key": "files/x" }));
+        assert!(matches!(found(Bson::Null), Ok(FileOrUpload::Visible(_))));
+        assert!(matches!(found("pending".into()), Ok(FileOrUpload::Pending(_))));
         for state in ["deleted".into(), "archived".into(), Bson::from(5), true.into(), doc! {}.into()] {
             assert!(matches!(found(state), Err(Error::NotFound)));
         }

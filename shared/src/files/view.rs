@@ -1,4 +1,4 @@
-//! Documents as a client sees them.
+//! Documents as clients see them.
 
 use serde::Serialize;
 use utoipa::{
@@ -7,40 +7,40 @@ use utoipa::{
 };
 
 use super::{Content, File, FileId, Kind, Parent, Thumbnails};
-use crate::openapi::{Id, Moment};
+use crate::openapi::{Id, Timestamp};
 
-/// The first six keys are the original's, in its order; more may follow, never before.
+/// The first six keys are the original's, in its order. New keys come after them, never before.
 #[derive(Serialize, ToSchema)]
 #[schema(as = File, description = "A folder, a file or an image.")]
 #[serde(rename_all = "camelCase")]
 pub struct FileView {
     #[schema(value_type = Id)]
     id: String,
-    /// Whose it is.
+    /// The id of the owner.
     #[schema(value_type = Id)]
     user_id: String,
     name: String,
     r#type: TypeView,
-    /// Whether anybody may read its content.
+    /// True if anybody may read the content.
     is_public: bool,
     parent_id: ParentView,
-    /// In bytes.
+    /// The size of the content, in bytes.
     #[schema(value_type = u64)]
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
-    /// What its content is served as.
+    /// The `Content-Type` of the content.
     #[schema(value_type = String)]
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
-    #[schema(value_type = Moment)]
+    #[schema(value_type = Timestamp)]
     created_at: Option<String>,
-    #[schema(value_type = Moment)]
+    #[schema(value_type = Timestamp)]
     #[serde(skip_serializing_if = "Option::is_none")]
     updated_at: Option<String>,
     #[schema(value_type = ThumbnailsView)]
     #[serde(skip_serializing_if = "Option::is_none")]
     thumbnails: Option<ThumbnailsView>,
-    /// Why there are none.
+    /// The reason why there are no thumbnails.
     #[schema(value_type = String)]
     #[serde(skip_serializing_if = "Option::is_none")]
     thumbnail_error: Option<String>,
@@ -55,7 +55,7 @@ enum TypeView {
     Image,
 }
 
-/// How far the thumbnails of an image are.
+/// The state of the thumbnails of an image.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Thumbnails)]
 #[serde(rename_all = "lowercase")]
@@ -78,9 +78,7 @@ impl PartialSchema for ParentView {
         let root = ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([0]));
         let legacy = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["0"]));
         OneOf::builder()
-            .description(Some(
-                "The folder it is in; `0` for the root, which documents of the original may call `\"0\"`.",
-            ))
+            .description(Some("The id of the folder; `0` for the root, or `\"0\"` in documents of the original."))
             .item(root)
             .item(legacy)
             .item(Id::schema())
@@ -127,7 +125,7 @@ impl From<File> for FileView {
             parent_id: file.parent.into(),
             size: match content {
                 Some(Content::Stored { size, .. }) => Some(size),
-                Some(Content::Elsewhere) | None => None,
+                Some(Content::OnLegacyDisk) | None => None,
             },
             created_at: file.id.0.timestamp().try_to_rfc3339_string().ok(),
             updated_at: file.updated_at.and_then(|date| date.try_to_rfc3339_string().ok()),

@@ -5,7 +5,7 @@
 
 use axum::routing::get;
 use lambda_http::Error;
-use shared::{Config, api, logging};
+use shared::{Config, http, logging};
 use status::{App, router};
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Error> {
         let routes = router(App::new(config).await?);
         Ok(routes.route("/panic", get(panics)).route("/panic/elsewhere", get(a_thread_panics)))
     };
-    api::serve(&config, routes).await
+    http::serve(&config, routes).await
 }
 
 async fn panics() {

@@ -1,4 +1,4 @@
-//! Two sorted streams as one, with what is in both found together. Neither is held.
+//! Merges two sorted streams and pairs equal items. Neither stream is held in memory.
 
 use std::{cmp::Ordering, pin::pin};
 
@@ -12,8 +12,8 @@ pub enum Merged<L, R> {
     Both(L, R),
 }
 
-/// Gives `each` what is left, right or in both by `order`. Where a stream is not sorted, what is in both may come as
-/// left and right, but never what is in one as both.
+/// Calls `each` with every item: in the left stream only, in the right stream only, or in both, by `order`. If a stream
+/// is not sorted, an item of both may come as left and right, but an item of one stream never comes as both.
 pub async fn merge<L, R>(
     left: impl Stream<Item = Result<L>>,
     right: impl Stream<Item = Result<R>>,
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_in_both_comes_together_and_all_in_order() {
+    async fn equal_items_come_as_pairs_and_all_items_in_order() {
         let subset = |bits: u32| (0..5).filter(|n| bits >> n & 1 == 1).collect::<Vec<u32>>();
         for (l, r) in (0..32).flat_map(|l| (0..32).map(move |r| (l, r))) {
             let (left, right) = (subset(l), subset(r));
@@ -69,20 +69,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_twice_in_one_meets_the_other_once() {
+    async fn a_duplicate_in_one_stream_is_paired_once() {
         use Merged::{Both, Left, Right};
         assert_eq!(merged(&[1, 1, 2], &[1, 2]).await, [Both(1, 1), Left(1), Both(2, 2)]);
         assert_eq!(merged(&[1], &[1, 1]).await, [Both(1, 1), Right(1)]);
     }
 
     #[tokio::test]
-    async fn what_is_out_of_order_is_never_taken_for_another() {
+    async fn an_item_out_of_order_is_never_paired_with_another() {
         use Merged::{Both, Left, Right};
         assert_eq!(merged(&[1, 2, 3], &[1, 3, 2]).await, [Both(1, 1), Left(2), Both(3, 3), Right(2)]);
     }
 
     #[tokio::test]
-    async fn a_failure_of_either_ends_it() {
+    async fn a_failure_of_either_stream_ends_the_merge() {
         let broken = || stream::iter([Ok(1), Err(shared::Error::timeout("S3"))]);
         let whole = || stream::iter([Ok(1), Ok(2)]);
         let mut seen = 0;

@@ -1,4 +1,4 @@
-//! What `POST /files` was asked for, once it has a meaning.
+//! The body of `POST /files`, parsed.
 
 use axum::extract::{FromRequest, Request};
 use base64::{
@@ -9,15 +9,15 @@ use base64::{
 use shared::{
     Error, Result,
     body::{Fields, Scalar},
-    files::{Bytes, Name, Parent},
+    files::{ContentKind, Name, Parent},
+    idempotency::IdempotentRequest,
     limits,
-    repeats::Repeatable,
 };
 
-/// The body of `POST /files`, and whether it may come again.
+/// The body of `POST /files`, and its `Idempotency-Key` if there is one.
 pub struct Create {
     pub fields: Fields,
-    pub repeatable: Option<Repeatable>,
+    pub idempotent: Option<IdempotentRequest>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Create {
@@ -26,9 +26,9 @@ impl<S: Send + Sync> FromRequest<S> for Create {
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         let (parts, body) = request.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.map_err(|error| Error::Internal(error.into()))?;
-        let repeatable = Repeatable::of(&parts.headers, &bytes)?;
+        let idempotent = IdempotentRequest::of(&parts.headers, &bytes)?;
         let fields = Fields::from_request(Request::from_parts(parts, bytes.into()), state).await?;
-        Ok(Self { fields, repeatable })
+        Ok(Self { fields, idempotent })
     }
 }
 
@@ -41,22 +41,22 @@ pub struct Upload {
 
 pub enum Payload {
     Folder,
-    /// The bytes themselves.
-    Inline(Bytes, Vec<u8>),
-    /// So many bytes that its client will bring to S3.
-    Direct(Bytes, u64),
+    /// The bytes from `data`.
+    Inline(ContentKind, Vec<u8>),
+    /// A number of bytes that the client will send to S3 itself.
+    Direct(ContentKind, u64),
 }
 
 impl TryFrom<Fields> for Upload {
     type Error = Error;
 
-    /// In the contract's order: what is missing before what is wrong, the parent last.
+    /// Errors come in the contract's order: missing fields before wrong fields, the parent last.
     fn try_from(mut fields: Fields) -> Result<Self> {
         let name = fields.text("name").ok_or(Error::Invalid("Missing name"))?;
         let bytes = match fields.text("type").as_deref() {
             Some("folder") => None,
-            Some("file") => Some(Bytes::OfFile),
-            Some("image") => Some(Bytes::OfImage),
+            Some("file") => Some(ContentKind::OfFile),
+            Some("image") => Some(ContentKind::OfImage),
             _ => return Err(Error::Invalid("Missing type")),
         };
         let content = match (fields.text("data"), fields.take("size")) {
@@ -80,7 +80,7 @@ impl TryFrom<Fields> for Upload {
     }
 }
 
-/// How a client gives the content of a file.
+/// The content of a file as the client gives it.
 enum Given {
     Data(String),
     Size(Scalar),
@@ -88,13 +88,13 @@ enum Given {
 
 fn file_size(field: &Scalar) -> Result<u64> {
     let size = field.as_integer().ok_or(Error::Invalid("Invalid size"))?;
-    if size > limits::FILE_BYTES {
+    if size > limits::MAX_FILE_BYTES {
         return Err(Error::TooLarge("size is larger than 5 TiB (5497558138880 bytes), the limit of a file"));
     }
     Ok(size)
 }
 
-/// Takes what Node's decoder takes and people send: both alphabets, padding or none, white space between.
+/// Decodes base64 as Node does, for what clients send: both alphabets, with or without padding, with white space.
 fn decode(data: String) -> Result<Vec<u8>> {
     const BASE64: GeneralPurpose = GeneralPurpose::new(
         &URL_SAFE,
@@ -112,7 +112,7 @@ fn decode(data: String) -> Result<Vec<u8>> {
         }
     }
     let bytes = BASE64.decode(text).map_err(|_| Error::Invalid("Invalid data"))?;
-    if bytes.len() > limits::INLINE_BYTES {
+    if bytes.len() > limits::MAX_INLINE_BYTES {
         return Err(Error::TooLarge(
             "data is larger than 4 MiB (4194304 bytes), the limit of an upload inside JSON: send size in place of data",
         ));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn both_alphabets_padding_or_none_and_white_space_mean_the_same() {
+    fn both_alphabets_with_or_without_padding_and_white_space_decode_alike() {
         for data in ["+/++/w==", "-_--_w==", "+/-+_w", " +/\r\n+-\t/w = = "] {
             assert_eq!(decoded(data).unwrap(), [0xfb, 0xff, 0xbe, 0xff], "{data:?}");
         }
@@ -145,13 +145,13 @@ mod tests {
     #[test]
     fn the_limit_is_exact() {
         use base64::engine::general_purpose::STANDARD;
-        assert!(decoded(&STANDARD.encode(vec![0; limits::INLINE_BYTES])).is_ok());
-        assert!(matches!(decoded(&STANDARD.encode(vec![0; limits::INLINE_BYTES + 1])), Err(Error::TooLarge(_))));
+        assert!(decoded(&STANDARD.encode(vec![0; limits::MAX_INLINE_BYTES])).is_ok());
+        assert!(matches!(decoded(&STANDARD.encode(vec![0; limits::MAX_INLINE_BYTES + 1])), Err(Error::TooLarge(_))));
     }
 
     #[test]
     fn a_size_is_a_number_of_bytes_up_to_the_limit_of_a_file() {
-        for (size, expected) in [(0.0, 0), (7.0, 7), (5_497_558_138_880.0, limits::FILE_BYTES)] {
+        for (size, expected) in [(0.0, 0), (7.0, 7), (5_497_558_138_880.0, limits::MAX_FILE_BYTES)] {
             assert_eq!(file_size(&Scalar::Number(size)).unwrap(), expected);
         }
         assert!(matches!(file_size(&Scalar::Number(5_497_558_138_881.0)), Err(Error::TooLarge(_))));

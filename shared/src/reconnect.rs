@@ -1,8 +1,8 @@
-//! Connections that were lost in silence.
+//! Detection of connections that were lost without a notice.
 //!
-//! Lambda freezes an instance between two events. Meanwhile what lies between the instance and a store, or AWS itself, may
-//! drop its connections, and neither end is told: what is sent on such a connection is answered by nobody, not even by a
-//! reset. So after a silence nothing is sent on a connection of which it is not known that it still works.
+//! Lambda freezes an instance between two events. Meanwhile the network between the instance and a store, or AWS
+//! itself, may drop its connections without telling either end. A request on such a connection gets no answer, not even
+//! a reset. So after an idle time no request is sent on a connection that is not known to work.
 
 use std::{
     sync::Arc,
@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::{Config, limits};
 
-/// Something with connections to the stores. It is made again where they were lost.
+/// A value with connections to the stores, which is created again if these connections were lost.
 pub struct Reconnecting<'a, T, F> {
     config: &'a Config,
     connect: F,
@@ -22,8 +22,8 @@ pub struct Reconnecting<'a, T, F> {
 
 struct Current<T> {
     value: Arc<T>,
-    /// When the last event came.
-    used: Moment,
+    /// The time of the last event.
+    used: Clocks,
 }
 
 impl<'a, T, F, Connecting> Reconnecting<'a, T, F>
@@ -32,19 +32,19 @@ where
     Connecting: Future<Output = anyhow::Result<T>>,
 {
     /// # Errors
-    /// Those of `connect`.
+    /// The errors of `connect`.
     pub async fn new(config: &'a Config, connect: F) -> anyhow::Result<Self> {
         let value = Arc::new(connect(config).await?);
-        Ok(Self { config, connect, current: Mutex::new(Current { value, used: Moment::now() }) })
+        Ok(Self { config, connect, current: Mutex::new(Current { value, used: Clocks::now() }) })
     }
 
-    /// To be called once for each event, before anything else.
+    /// Returns the value, with working connections. Call this once for each event, before anything else.
     pub async fn get(&self) -> Arc<T> {
         let mut current = self.current.lock().await;
-        let silence = Moment::now().since(&current.used);
-        if silence >= limits::SILENCE {
+        let silence = Clocks::now().since(&current.used);
+        if silence >= limits::IDLE_BEFORE_PROBE {
             self.config.aws.forget_connections();
-            if !self.config.mongodb.has_its_connection().await {
+            if !self.config.mongodb.is_connected().await {
                 tracing::warn!(silence_s = silence.as_secs(), "MongoDB is silent: everything is connected anew");
                 match (self.connect)(self.config).await {
                     Ok(value) => current.value = Arc::new(value),
@@ -52,23 +52,24 @@ where
                 }
             }
         }
-        current.used = Moment::now();
+        current.used = Clocks::now();
         Arc::clone(&current.value)
     }
 }
 
-/// By two clocks: the monotonic one may stand still while the instance is frozen, and the wall clock may be set back.
-struct Moment {
+/// A time by two clocks: the monotonic clock may stand still while the instance is frozen, and the wall clock may be
+/// set back.
+struct Clocks {
     monotonic: Instant,
     wall: SystemTime,
 }
 
-impl Moment {
+impl Clocks {
     fn now() -> Self {
         Self { monotonic: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// The longer of the two times.
+    /// The longer of the two elapsed times.
     fn since(&self, earlier: &Self) -> Duration {
         let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
         wall.max(self.monotonic.saturating_duration_since(earlier.monotonic))
@@ -82,7 +83,7 @@ mod tests {
     #[test]
     fn a_silence_is_as_long_as_either_clock_says() {
         const MINUTE: Duration = Duration::from_mins(1);
-        let now = Moment::now();
+        let now = Clocks::now();
         for (monotonic, wall, silence) in [
             (now.monotonic, now.wall, Duration::ZERO),
             // Frozen, with the monotonic clock and without it.
@@ -92,7 +93,7 @@ mod tests {
             (now.monotonic + MINUTE, now.wall - MINUTE, MINUTE),
             (now.monotonic, now.wall - MINUTE, Duration::ZERO),
         ] {
-            assert_eq!(Moment { monotonic, wall }.since(&now), silence);
+            assert_eq!(Clocks { monotonic, wall }.since(&now), silence);
         }
     }
 }

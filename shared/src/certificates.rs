@@ -1,4 +1,4 @@
-//! Certificate authorities that are not public ones.
+//! Private certificate authorities.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-/// Authorities from a PEM file, all of which can be read.
+/// Authorities from a PEM file, all of which are valid.
 pub struct Authorities {
     pub(crate) path: PathBuf,
     pub(crate) pem: Vec<u8>,
@@ -19,8 +19,8 @@ pub struct Authorities {
 
 impl Authorities {
     /// # Errors
-    /// The file cannot be read, has no certificate, or has one that is malformed. The clients of the stores would skip
-    /// such a certificate, or panic.
+    /// The file cannot be read, has no certificate, or has a malformed certificate. The clients of the stores would
+    /// skip a malformed certificate, or panic.
     pub fn read(path: &Path) -> Result<Self> {
         let pem = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut roots = RootCertStore::empty();

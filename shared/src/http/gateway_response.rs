@@ -1,7 +1,7 @@
-//! What a function returns to the gateway for an answer: payload format 2.0 of API Gateway's HTTP APIs.
+//! The response of a function to the gateway: payload format 2.0 of API Gateway's HTTP APIs.
 //!
-//! `lambda_http` makes the same of an answer, but copies the bytes once more, has no SIMD for their base64, and looks at each
-//! character of it for something to escape: for 1 MB that is a fifth of the processor time of the whole request.
+//! `lambda_http` makes the same response, but copies the bytes once more, encodes base64 without SIMD, and checks each
+//! character of the base64 for escaping. For 1 MB this takes a fifth of the processor time of the whole request.
 
 use axum::{
     body::{Bytes, to_bytes},
@@ -17,23 +17,23 @@ use serde_json::value::{RawValue, to_raw_value};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Returned {
+pub struct GatewayResponse {
     status_code: u16,
     #[serde(serialize_with = "joined")]
     headers: HeaderMap,
     is_base64_encoded: bool,
-    /// A string in JSON. It stands last, so that nothing is written behind it that would make a large buffer larger.
+    /// A string in JSON. The field is the last one, so that nothing written after it makes a large buffer grow.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<Box<RawValue>>,
 }
 
-impl Returned {
+impl GatewayResponse {
     /// # Errors
-    /// The body broke off. The bodies of our answers are whole before they are answered.
+    /// The body broke off. Our bodies are complete before the response begins.
     pub async fn of(answer: Response) -> Result<Self, lambda_http::Error> {
         let (head, body) = answer.into_parts();
         let bytes = to_bytes(body, usize::MAX).await?;
-        // What is JSON goes as text, which is easier to read in a log of the gateway.
+        // JSON is sent as text, which is easier to read in a log of the gateway.
         let is_text = bytes.is_empty() || super::is_json(&head.headers);
         let text = std::str::from_utf8(&bytes).ok().filter(|_| is_text);
         Ok(Self {
@@ -49,7 +49,7 @@ impl Returned {
     }
 }
 
-/// Takes the bytes, so that they do not stand in memory beside all that is made of their base64.
+/// Takes ownership of the bytes, to drop them before more copies of their base64 are made.
 fn base64(bytes: Bytes) -> Result<Box<RawValue>, lambda_http::Error> {
     let length = bytes.len().div_ceil(3) * 4;
     let mut json = vec![b'"'; length + 2];
@@ -58,7 +58,7 @@ fn base64(bytes: Bytes) -> Result<Box<RawValue>, lambda_http::Error> {
     Ok(RawValue::from_string(String::from_utf8(json)?)?)
 }
 
-/// Several values of a header in one, as the format has it.
+/// Joins the values of a repeated header with commas, as the format requires.
 fn joined<S: Serializer>(headers: &HeaderMap, serializer: S) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(headers.keys_len()))?;
     for name in headers.keys() {
@@ -79,10 +79,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::Json;
+    use crate::http::Json;
 
     async fn returned(answer: impl IntoResponse) -> Value {
-        serde_json::to_value(Returned::of(answer.into_response()).await.unwrap()).unwrap()
+        serde_json::to_value(GatewayResponse::of(answer.into_response()).await.unwrap()).unwrap()
     }
 
     #[tokio::test]

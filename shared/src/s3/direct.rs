@@ -1,8 +1,8 @@
-//! One object with one plain request, signed as the requests that clients send to S3.
+//! Reads or writes one object with one plain request, signed like the presigned requests of clients.
 //!
-//! The SDK's client does the same with almost three times the instructions, which made it the most expensive part of reading
-//! or storing a small file. A plain request is sent once. Where it has no success, whatever the reason, the SDK sends its own:
-//! retries, and errors that say what is wrong, stay with the SDK.
+//! The SDK's client takes almost three times the instructions for the same request, which made it the most expensive
+//! part of reading or storing a small file. A plain request is sent once. If it fails, for whatever reason, the SDK
+//! sends its own request, so retries and meaningful errors stay with the SDK.
 
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_smithy_runtime_api::client::{
@@ -18,21 +18,22 @@ use super::{Key, Objects, gather};
 use crate::limits;
 
 impl Objects {
-    /// An object with all its bytes. `None` if the request has no success, or the object has more than `limit` bytes.
-    pub(super) async fn get_plainly(&self, key: &Key, limit: u64) -> Option<Bytes> {
-        let url = self.signer.url("GET", key, &[], &[], limits::DOWNLOAD_URL).await.ok()?;
+    /// Reads a whole object. `None` if the request fails, or the object has more than `limit` bytes.
+    pub(super) async fn get_directly(&self, key: &Key, limit: u64) -> Option<Bytes> {
+        let url = self.signer.url("GET", key, &[], &[], limits::DOWNLOAD_URL_TTL).await.ok()?;
         let answer = self.send("GET", &url, &[], SdkBody::empty()).await?;
         let size = answer.headers().get("content-length")?.parse().ok().filter(|size| *size <= limit)?;
         gather(ByteStream::new(answer.into_body()), size).await.ok()
     }
 
-    /// Whether the object is stored. S3 compares the bytes with their checksum, and stores no others.
-    pub(super) async fn put_plainly(&self, key: &Key, bytes: Bytes, content_type: &str) -> bool {
+    /// Stores an object, and returns whether S3 has stored it. S3 compares the bytes with their checksum, and stores no
+    /// others.
+    pub(super) async fn put_directly(&self, key: &Key, bytes: Bytes, content_type: &str) -> bool {
         let checksum = STANDARD.encode(Sha256::digest(&bytes));
         let headers = [("content-type", content_type), ("x-amz-checksum-sha256", checksum.as_str())];
-        match self.signer.url("PUT", key, &[], &headers, limits::DOWNLOAD_URL).await {
+        match self.signer.url("PUT", key, &[], &headers, limits::DOWNLOAD_URL_TTL).await {
             Ok(url) => match self.send("PUT", &url, &headers, bytes.into()).await {
-                // An answer that breaks off is none.
+                // An answer that breaks off counts as none.
                 Some(answer) => ByteStream::new(answer.into_body()).collect().await.is_ok(),
                 None => false,
             },
@@ -40,7 +41,7 @@ impl Objects {
         }
     }
 
-    /// The answer, if it is 200.
+    /// Sends a request, and returns its answer if that is a 200.
     async fn send(
         &self,
         method: &str,
@@ -54,7 +55,8 @@ impl Objects {
         for (name, value) in headers {
             request.headers_mut().try_insert(*name, (*value).to_owned()).ok()?;
         }
-        let answer = timeout(limits::AWS_ATTEMPT, self.connections.connector().call(request)).await.ok()?.ok()?;
+        let answer =
+            timeout(limits::AWS_ATTEMPT_TIMEOUT, self.connections.connector().call(request)).await.ok()?.ok()?;
         (answer.status().as_u16() == 200).then_some(answer)
     }
 }

@@ -1,4 +1,4 @@
-//! What is to be sent, and all that is said of it.
+//! The representation of a file or thumbnail (RFC 9110): its bytes and its headers.
 
 use std::time::SystemTime;
 
@@ -7,20 +7,20 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use shared::{
     Error, Result,
     files::{Content, File, Kind, ThumbnailFile, Thumbnails},
-    objects::{self, Key},
+    s3::{self, Key},
 };
 
 use crate::value;
 
-pub struct Source {
+pub struct Representation {
     pub key: Key,
-    /// In bytes.
+    /// The size, in bytes.
     pub size: u64,
     pub content_type: String,
-    /// Names the bytes: two that have the same are the same.
+    /// The same digest means the same bytes.
     digest: String,
     modified: SystemTime,
-    /// As a client saves it.
+    /// The file name for `Content-Disposition`.
     name: String,
 }
 
@@ -28,20 +28,20 @@ pub struct Source {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Precondition {
     Holds,
-    /// The client has it already.
+    /// The client has this representation already.
     NotModified,
-    /// The client asks for something else.
+    /// `If-Match` or `If-Unmodified-Since` does not hold.
     Failed,
 }
 
-/// Whether a browser is to show or to save it.
+/// Tells a browser to show the content or to save it.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Disposition {
     Inline,
     Attachment,
 }
 
-/// What RFC 8187 lets stand in `filename*`.
+/// Every character that RFC 8187 does not allow in `filename*` unescaped.
 const UNESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -56,15 +56,15 @@ const UNESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-impl Source {
-    /// The original for an empty `size`, a thumbnail for a width that there is.
+impl Representation {
+    /// The original for an empty `size`, or the thumbnail of that width. `NotFound` if there is no such thumbnail.
     pub fn of(file: &File, size: &str) -> Result<Self> {
         let (content, thumbnails) = match &file.kind {
             Kind::Folder => return Err(Error::Invalid("A folder doesn't have content")),
             Kind::File(content) => (content, None),
             Kind::Image(content, thumbnails) => (content, Some(thumbnails)),
         };
-        // What is stored is never written again; nor are thumbnails made of anything else.
+        // Stored bytes are never changed, and thumbnails are made of nothing else. So both are as old as the file.
         let modified = file.id.0.timestamp().to_system_time();
         let name = file.name.as_str().to_owned();
         if !size.is_empty() {
@@ -73,11 +73,11 @@ impl Source {
             return Ok(Self::of_thumbnail(file, thumbnail, modified));
         }
         match content {
-            Content::Elsewhere => Err(Error::NotFound),
+            Content::OnLegacyDisk => Err(Error::NotFound),
             Content::Stored { key, size } => Ok(Self {
                 size: *size,
                 content_type: file.name.content_type(),
-                digest: objects::digest(key.as_str().as_bytes()),
+                digest: s3::digest(key.as_str().as_bytes()),
                 key: key.clone(),
                 modified,
                 name,
@@ -100,7 +100,7 @@ impl Source {
         }
     }
 
-    /// `ETag` and `Last-Modified`.
+    /// The headers `ETag` and `Last-Modified`.
     pub fn validators(&self) -> Result<[(HeaderName, HeaderValue); 2]> {
         let modified = httpdate::fmt_http_date(self.modified);
         Ok([(header::ETAG, value(&self.etag())?), (header::LAST_MODIFIED, value(&modified)?)])
@@ -110,7 +110,7 @@ impl Source {
         format!("\"{}\"", self.digest)
     }
 
-    /// In the order of RFC 9110, section 13.2.2. A date counts only where no tag is given.
+    /// Evaluates the conditions in the order of RFC 9110, section 13.2.2. A date counts only without a tag.
     pub fn precondition(&self, asked: &HeaderMap) -> Precondition {
         let etag = self.etag();
         let is_named = |tag: &str| tag == "*" || tag == etag;
@@ -119,7 +119,8 @@ impl Source {
             date.and_then(|date| httpdate::parse_http_date(date).ok())
         };
         let holds = if asked.contains_key(header::IF_MATCH) {
-            // A weak tag names nothing here: two things that have the same may differ.
+            // `If-Match` needs a strong comparison, so a weak tag never matches: two representations with one weak tag
+            // may differ.
             listed(asked, header::IF_MATCH).any(is_named)
         } else {
             date(header::IF_UNMODIFIED_SINCE).is_none_or(|since| self.modified <= since)
@@ -136,8 +137,8 @@ impl Source {
         if is_known { Precondition::NotModified } else { Precondition::Holds }
     }
 
-    /// `Content-Disposition`, in ASCII for old clients, then as it is. A PDF is always saved: the viewer of a browser runs
-    /// its scripts whatever else we say, and shows what they say as ours.
+    /// `Content-Disposition`: the name in ASCII for old clients, then in UTF-8. A PDF is always saved: a browser's
+    /// viewer runs the scripts of a PDF whatever our headers say, and shows their output as ours.
     pub fn disposition(&self, wanted: Disposition) -> String {
         let is_shown = wanted == Disposition::Inline && self.kind() != "application/pdf";
         let kind = if is_shown { "inline" } else { "attachment" };
@@ -146,9 +147,9 @@ impl Source {
         format!("{kind}; filename=\"{ascii}\"; filename*=UTF-8''{}", utf8_percent_encode(&self.name, UNESCAPED))
     }
 
-    /// The same for an answer of S3, which has no headers to keep active content from acting: only what cannot act
-    /// is shown.
-    pub fn disposition_beyond_us(&self, wanted: Disposition) -> String {
+    /// `Content-Disposition` for an answer of S3. S3 cannot send the headers that keep active content from acting, so
+    /// only passive types are shown.
+    pub fn s3_disposition(&self, wanted: Disposition) -> String {
         let kind = self.kind();
         let is_passive = kind == "text/plain"
             || kind.starts_with("audio/")
@@ -163,13 +164,13 @@ impl Source {
     }
 }
 
-/// The members of a header that is a list, which may stand in several lines.
+/// The members of a header that is a list. The list may be spread over several lines.
 fn listed(asked: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let lines = asked.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',').map(str::trim))
 }
 
-/// True if the request asks for a range of bytes. A `Range` in another unit is ignored (RFC 9110, section 14.2).
+/// True if the request has a range of bytes. A `Range` in another unit is ignored (RFC 9110, section 14.2).
 pub fn wants_range(asked: &HeaderMap) -> bool {
     let range = asked.get(header::RANGE).and_then(|value| value.to_str().ok());
     let unit = range.and_then(|range| range.split_once('=')).map(|(unit, _)| unit);
@@ -183,8 +184,8 @@ mod tests {
     const AT: &str = "Fri, 02 Jan 1970 00:00:00 GMT";
     const BEFORE: &str = "Thu, 01 Jan 1970 23:59:59 GMT";
 
-    fn source(name: &str, content_type: &str) -> Source {
-        Source {
+    fn representation(name: &str, content_type: &str) -> Representation {
+        Representation {
             key: Key::random().unwrap(),
             size: 5,
             content_type: content_type.into(),
@@ -202,7 +203,7 @@ mod tests {
             ("naïve €.txt", "inline; filename=\"na_ve _.txt\"; filename*=UTF-8''na%C3%AFve%20%E2%82%AC.txt"),
             ("100%\u{202e}", "inline; filename=\"100__\"; filename*=UTF-8''100%25%E2%80%AE"),
         ] {
-            assert_eq!(source(name, "text/plain").disposition(Disposition::Inline), expected);
+            assert_eq!(representation(name, "text/plain").disposition(Disposition::Inline), expected);
         }
     }
 
@@ -211,7 +212,7 @@ mod tests {
         for (content_type, shown) in
             [("application/pdf", false), ("text/html; charset=utf-8", true), ("image/png", true)]
         {
-            let said = source("a", content_type).disposition(Disposition::Inline);
+            let said = representation("a", content_type).disposition(Disposition::Inline);
             assert_eq!(said.starts_with("inline"), shown, "{content_type}");
         }
     }
@@ -229,7 +230,7 @@ mod tests {
             ("text/javascript; charset=utf-8", false),
             ("application/octet-stream", false),
         ] {
-            let said = source("a", content_type).disposition_beyond_us(Disposition::Inline);
+            let said = representation("a", content_type).s3_disposition(Disposition::Inline);
             assert_eq!(said.starts_with("inline"), shown, "{content_type}");
         }
     }
@@ -244,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_tag_counts_before_a_date() {
-        let source = source("a", "text/plain");
+        let representation = representation("a", "text/plain");
         for (tag, date, known) in [
             (Some("\"digest\""), None, true),
             (Some("W/\"digest\""), None, true),
@@ -262,15 +263,15 @@ mod tests {
             let date = date.map(|date| (header::IF_MODIFIED_SINCE, date));
             let headers: Vec<_> = tag.into_iter().chain(date).collect();
             let expected = if known { Precondition::NotModified } else { Precondition::Holds };
-            assert_eq!(source.precondition(&asked(&headers)), expected, "{headers:?}");
+            assert_eq!(representation.precondition(&asked(&headers)), expected, "{headers:?}");
         }
     }
 
     #[test]
-    fn what_a_client_demands_counts_before_what_it_has() {
+    fn if_match_is_evaluated_before_if_none_match() {
         use Precondition::{Failed, Holds, NotModified};
         use header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
-        let source = source("a", "text/plain");
+        let representation = representation("a", "text/plain");
         let (digest, weak, other) = ("\"digest\"", "W/\"digest\"", "\"x\"");
         for (headers, expected) in [
             (&[(IF_MATCH, digest)][..], Holds),
@@ -289,7 +290,7 @@ mod tests {
             (&[(IF_UNMODIFIED_SINCE, AT), (IF_MODIFIED_SINCE, AT)], NotModified),
             (&[(IF_UNMODIFIED_SINCE, BEFORE), (IF_MODIFIED_SINCE, AT)], Failed),
         ] {
-            assert_eq!(source.precondition(&asked(headers)), expected, "{headers:?}");
+            assert_eq!(representation.precondition(&asked(headers)), expected, "{headers:?}");
         }
     }
 

@@ -1,4 +1,6 @@
-//! What clients do at S3 themselves: requests that are signed for them, each good for one thing and for a short time.
+//! Presigned requests, which clients send to S3 themselves. Each is valid for one key and for a short time, and cannot
+//! overwrite: `PUT` and CompleteMultipartUpload carry `If-None-Match: *`. Forms cannot carry it, so a form writes to
+//! `<key>/form` and the worker copies that object once.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,30 +25,30 @@ use utoipa::ToSchema;
 use super::{Key, Objects};
 use crate::{Error, Result, limits};
 
-/// What S3 says of an object beside its bytes, when it answers a signed request.
-pub struct Answering<'a> {
+/// The headers that S3 sends with an object when it answers a presigned request.
+pub struct ResponseOverrides<'a> {
     pub content_type: &'a str,
     pub disposition: &'a str,
     pub caching: &'a str,
 }
 
-/// A request that somebody else may send.
+/// A presigned request.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SignedRequest)]
-pub struct Signed {
+pub struct PresignedRequest {
     pub url: String,
-    /// To be sent with it, as they are signed.
+    /// The signed headers, to send with the request.
     #[schema(value_type = HashMap<String, String>)]
     #[serde(serialize_with = "in_order")]
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// Without it a request could be sent again, to change what others have seen.
+/// Without this header a request could be sent again, and change content that others have seen.
 const ONLY_NEW: (&str, &str) = ("If-None-Match", "*");
 
-/// A form that puts an object, for a browser to post with the bytes in a field `file` after the others.
+/// A form that puts an object. A browser posts it, with the bytes in a field `file` after the other fields.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Form {
+pub struct PresignedPost {
     pub url: String,
     #[schema(value_type = HashMap<String, String>)]
     #[serde(serialize_with = "in_order")]
@@ -62,71 +64,77 @@ fn in_order<S: Serializer>(fields: &[(&'static str, String)], serializer: S) -> 
 }
 
 impl Objects {
-    /// A URL with which anybody may read an object for [`limits::DOWNLOAD_URL`].
-    pub async fn signed_get(&self, key: &Key, answering: Answering<'_>) -> Result<String> {
+    /// Presigns a URL with which anybody can read an object for [`limits::DOWNLOAD_URL_TTL`].
+    pub async fn presign_get(&self, key: &Key, overrides: ResponseOverrides<'_>) -> Result<String> {
         let query = [
-            ("response-cache-control", answering.caching),
-            ("response-content-disposition", answering.disposition),
-            ("response-content-type", answering.content_type),
+            ("response-cache-control", overrides.caching),
+            ("response-content-disposition", overrides.disposition),
+            ("response-content-type", overrides.content_type),
         ];
-        self.signer.url("GET", key, &query, &[], limits::DOWNLOAD_URL).await
+        self.signer.url("GET", key, &query, &[], limits::DOWNLOAD_URL_TTL).await
     }
 
-    /// Lets a client put an object of this type and size, for [`limits::UPLOAD_URL`].
-    pub async fn signed_put(&self, key: &Key, content_type: &str, size: u64) -> Result<Signed> {
+    /// Presigns a `PUT` of an object of this type and size, for [`limits::UPLOAD_URL_TTL`].
+    pub async fn presign_put(&self, key: &Key, content_type: &str, size: u64) -> Result<PresignedRequest> {
         let headers = vec![("Content-Type", content_type.to_owned()), (ONLY_NEW.0, ONLY_NEW.1.to_owned())];
         let size = size.to_string();
         let signed = headers.iter().map(|(name, value)| (*name, value.as_str()));
         let signed: Vec<_> = signed.chain([("Content-Length", size.as_str())]).collect();
-        let url = self.signer.url("PUT", key, &[], &signed, limits::UPLOAD_URL).await?;
-        Ok(Signed { url, headers })
+        let url = self.signer.url("PUT", key, &[], &signed, limits::UPLOAD_URL_TTL).await?;
+        Ok(PresignedRequest { url, headers })
     }
 
-    /// Lets a client put one part, of this size where it is given.
-    pub async fn signed_part(&self, key: &Key, upload_id: &str, number: u16, size: Option<u64>) -> Result<String> {
+    /// Presigns UploadPart, for a part of this size if the size is given.
+    pub async fn presign_upload_part(
+        &self,
+        key: &Key,
+        upload_id: &str,
+        number: u16,
+        size: Option<u64>,
+    ) -> Result<String> {
         let query = [("partNumber", number.to_string()), ("uploadId", upload_id.to_owned())];
         let query = query.each_ref().map(|(name, value)| (*name, value.as_str()));
         let size = size.map(|size| size.to_string());
         let signed: Vec<_> = size.as_deref().map(|size| ("Content-Length", size)).into_iter().collect();
-        self.signer.url("PUT", key, &query, &signed, limits::UPLOAD_URL).await
+        self.signer.url("PUT", key, &query, &signed, limits::UPLOAD_URL_TTL).await
     }
 
-    /// Lets a client begin an upload by parts of an object of this type.
-    pub async fn signed_begin(&self, key: &Key, content_type: &str) -> Result<Signed> {
+    /// Presigns CreateMultipartUpload for an object of this type.
+    pub async fn presign_create_multipart_upload(&self, key: &Key, content_type: &str) -> Result<PresignedRequest> {
         let headers = vec![("Content-Type", content_type.to_owned())];
         let signed = [("Content-Type", content_type)];
-        let url = self.signer.url("POST", key, &[("uploads", "")], &signed, limits::UPLOAD_URL).await?;
-        Ok(Signed { url, headers })
+        let url = self.signer.url("POST", key, &[("uploads", "")], &signed, limits::UPLOAD_URL_TTL).await?;
+        Ok(PresignedRequest { url, headers })
     }
 
-    /// Lets a client make an object of its parts, where there is none.
-    pub async fn signed_join(&self, key: &Key, upload_id: &str) -> Result<Signed> {
+    /// Presigns CompleteMultipartUpload, which succeeds only where there is no object.
+    pub async fn presign_complete_multipart_upload(&self, key: &Key, upload_id: &str) -> Result<PresignedRequest> {
         let query = [("uploadId", upload_id)];
-        let url = self.signer.url("POST", key, &query, &[ONLY_NEW], limits::UPLOAD_URL).await?;
-        Ok(Signed { url, headers: vec![(ONLY_NEW.0, ONLY_NEW.1.to_owned())] })
+        let url = self.signer.url("POST", key, &query, &[ONLY_NEW], limits::UPLOAD_URL_TTL).await?;
+        Ok(PresignedRequest { url, headers: vec![(ONLY_NEW.0, ONLY_NEW.1.to_owned())] })
     }
 
-    /// Lets a client list the parts of an upload (`GET`) or give them up (`DELETE`).
-    pub async fn signed_parts(&self, method: &str, key: &Key, upload_id: &str) -> Result<Signed> {
-        let url = self.signer.url(method, key, &[("uploadId", upload_id)], &[], limits::UPLOAD_URL).await?;
-        Ok(Signed { url, headers: Vec::new() })
+    /// Presigns ListParts (`GET`) or AbortMultipartUpload (`DELETE`).
+    pub async fn presign_multipart_upload(&self, method: &str, key: &Key, upload_id: &str) -> Result<PresignedRequest> {
+        let url = self.signer.url(method, key, &[("uploadId", upload_id)], &[], limits::UPLOAD_URL_TTL).await?;
+        Ok(PresignedRequest { url, headers: Vec::new() })
     }
 
-    /// Lets a browser put an object of this type and of at most `max_bytes`, for [`limits::UPLOAD_URL`].
-    pub async fn form(&self, key: &Key, content_type: &str, max_bytes: u64) -> Result<Form> {
+    /// Signs a form that puts an object of this type and of at most `max_bytes`, for [`limits::UPLOAD_URL_TTL`].
+    pub async fn presign_post(&self, key: &Key, content_type: &str, max_bytes: u64) -> Result<PresignedPost> {
         self.signer.form(key, content_type, max_bytes, SystemTime::now()).await
     }
 }
 
-/// What stands in a signed query as it is.
+/// Every character that a signed query must escape.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Signs for one bucket, in the name of the function. What it signs dies with the function's credentials.
+/// Signs requests for one bucket with the credentials of the function. A signature expires with these credentials.
 pub struct Signer {
     credentials: Credentials,
     region: String,
     bucket: String,
-    /// Where S3 is, when it is not where the region says.
+    /// The endpoint of S3, if it is not the region's.
     endpoint: Option<String>,
     resolver: DefaultResolver,
 }
@@ -142,7 +150,7 @@ impl Signer {
         }
     }
 
-    /// Where the bucket is, without a slash at the end.
+    /// The URL of the bucket, without a slash at the end.
     async fn bucket_url(&self) -> Result<String> {
         let params = Params::builder().region(&self.region).bucket(&self.bucket).set_endpoint(self.endpoint.clone());
         let params = params.build().map_err(|error| Error::Internal(error.into()))?;
@@ -151,7 +159,7 @@ impl Signer {
         Ok(endpoint.url().trim_end_matches('/').to_owned())
     }
 
-    /// A URL for one request with these headers, whatever its body.
+    /// A presigned URL for one request with these headers and any body.
     pub(super) async fn url(
         &self,
         method: &str,
@@ -169,7 +177,7 @@ impl Signer {
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(lifetime);
-        // As S3 wants it: paths are signed as they are sent.
+        // S3 requires that paths are signed as they are sent.
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         let identity = self.credentials.clone().into();
@@ -189,8 +197,8 @@ impl Signer {
         Ok(request.uri().to_string())
     }
 
-    async fn form(&self, key: &Key, content_type: &str, max_bytes: u64, now: SystemTime) -> Result<Form> {
-        let expiration = rfc3339(now + limits::UPLOAD_URL)?;
+    async fn form(&self, key: &Key, content_type: &str, max_bytes: u64, now: SystemTime) -> Result<PresignedPost> {
+        let expiration = rfc3339(now + limits::UPLOAD_URL_TTL)?;
         let date: String = rfc3339(now)?.chars().filter(char::is_ascii_alphanumeric).collect();
         let scope = format!("{}/{}/s3/aws4_request", &date[..8], self.region);
 
@@ -211,18 +219,18 @@ impl Signer {
         let policy = STANDARD.encode(policy.to_string());
         let signature = sign_policy(&policy, &self.credentials, &self.region, now);
         fields.extend([("policy", policy), ("x-amz-signature", signature)]);
-        Ok(Form { url: self.bucket_url().await?, fields })
+        Ok(PresignedPost { url: self.bucket_url().await?, fields })
     }
 }
 
-/// In whole seconds.
+/// A time in RFC 3339, in whole seconds.
 fn rfc3339(time: SystemTime) -> Result<String> {
     let seconds = DateTime::from_system_time(time).timestamp_millis() / 1000;
     DateTime::from_millis(seconds * 1000).try_to_rfc3339_string().map_err(|error| Error::Internal(error.into()))
 }
 
-/// The signature of a form's policy, which is base64. See "Authenticating Requests: Browser-Based Uploads Using POST" of
-/// Amazon S3's API reference.
+/// The signature of a form's policy, which is base64. See "Authenticating Requests: Browser-Based Uploads Using POST"
+/// of Amazon S3's API reference.
 fn sign_policy(policy: &str, credentials: &Credentials, region: &str, time: SystemTime) -> String {
     let key = v4::generate_signing_key(credentials.secret_access_key(), time, region, "s3");
     v4::calculate_signature(key, policy.as_bytes())
@@ -235,7 +243,8 @@ mod tests {
     use super::*;
     use crate::files::FileId;
 
-    /// The example of Amazon S3's API reference, "Browser-Based Upload using HTTP POST (Using AWS Signature Version 4)".
+    /// The example of Amazon S3's API reference, "Browser-Based Upload using HTTP POST (Using AWS Signature Version
+    /// 4)".
     #[test]
     fn a_policy_is_signed_as_in_the_published_example() {
         let policy = [
@@ -265,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_field_of_a_form_stands_in_its_policy() {
+    async fn a_policy_names_every_field_of_its_form() {
         let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", Some("session".into()), None, "test");
         let signer = Signer::new(&credentials, "eu-west-3", None, "bucket");
         let day = DateTime::parse_rfc3339_str("2015-12-29T12:34:56.789Z").unwrap().to_system_time();
@@ -294,7 +303,7 @@ mod tests {
     async fn a_url_is_signed_for_its_method_key_query_and_headers() {
         let signer = Signer::new(&example(), "us-east-1", None, "examplebucket");
         let key = Key::of_upload(FileId(ObjectId::new())).unwrap();
-        let url = signer.url("PUT", &key, &[("uploadId", "a/b +")], &[("Content-Length", "7")], limits::UPLOAD_URL);
+        let url = signer.url("PUT", &key, &[("uploadId", "a/b +")], &[("Content-Length", "7")], limits::UPLOAD_URL_TTL);
         let url = url.await.unwrap();
         let place = format!("https://examplebucket.s3.us-east-1.amazonaws.com/{}?uploadId=a%2Fb%20%2B&", key.as_str());
         assert!(url.starts_with(&place), "{url}");

@@ -1,4 +1,4 @@
-//! The queue: jobs for the thumbnail worker.
+//! The SQS queue of jobs for the thumbnail worker.
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use serde_json::json;
 use crate::{Config, Error, Result, files::FileId, limits, users::UserId};
 
 #[derive(Clone)]
-pub struct Jobs {
+pub struct JobQueue {
     sqs: Client,
     queue_url: String,
 }
 
-impl Jobs {
+impl JobQueue {
     pub fn connect(config: &Config) -> Self {
         Self { sqs: config.aws.sqs(), queue_url: config.queue_url.clone() }
     }
 
-    /// Asks for the thumbnails of an image.
+    /// Sends the thumbnail job of an image.
     pub async fn send(&self, user: UserId, file: FileId) -> Result<()> {
         self.sqs.send_message().queue_url(&self.queue_url).message_body(job(user, file)).send().await?;
         Ok(())
     }
 
-    /// Asks for the thumbnails of many images, [`limits::QUEUE_BATCH`] at a time. Those that the queue has taken are added
-    /// to `sent`, also when it fails before it has all.
+    /// Sends the thumbnail jobs of many images, [`limits::QUEUE_BATCH`] at a time. Images whose jobs the queue has
+    /// taken are added to `sent`, also if it fails before it has taken all.
     pub async fn send_all(&self, images: &[(UserId, FileId)], sent: &mut Vec<FileId>) -> Result<()> {
         for some in images.chunks(limits::QUEUE_BATCH) {
             let entries = some.iter().enumerate().map(|(n, &(user, file))| {
@@ -44,9 +44,9 @@ impl Jobs {
         Ok(())
     }
 
-    /// Says how long from now messages that have been received come again, each by its receipt handle, if they are not
-    /// done by then. The queue's own time does not matter any more.
-    pub async fn come_again(&self, messages: &[(&str, Duration)]) -> Result<()> {
+    /// Sets the time until received messages come again if they are not done by then. Each message is given by its
+    /// receipt handle. The queue's own visibility timeout does not count for these messages any more.
+    pub async fn retry_after(&self, messages: &[(&str, Duration)]) -> Result<()> {
         for some in messages.chunks(limits::QUEUE_BATCH) {
             let entries = some.iter().enumerate().map(|(n, &(handle, after))| {
                 let entry =
@@ -65,7 +65,7 @@ fn job(UserId(user): UserId, FileId(file): FileId) -> String {
     json!({ "userId": user.to_hex(), "fileId": file.to_hex() }).to_string()
 }
 
-/// SQS answers 200 to a batch of which it has refused a part.
+/// An error if SQS refused a part of a batch: SQS answers 200 to such a batch.
 fn none_failed(failed: &[BatchResultErrorEntry]) -> Result<()> {
     match failed.first() {
         None => Ok(()),

@@ -1,5 +1,5 @@
-//! The ledger as the bucket sees it: which objects its rows account for. Read page by page, in the bucket's order and on
-//! an index, so that both can be compared whatever their size.
+//! The objects that the ledger's rows account for. The rows are read page by page, in the bucket's order and on an
+//! index, so that ledger and bucket can be compared at any size.
 
 use std::collections::BTreeMap;
 
@@ -11,33 +11,33 @@ use super::{
     FileId, Files, ThumbnailFile,
     row::{self, lenient, no_id, whole},
 };
-use crate::{Result, limits, mongo::answer, objects::Key, pages::pages};
+use crate::{Result, limits, mongo::run, paginate::paginate, s3::Key};
 
-/// What the keys of thumbnails begin with, and those of direct uploads.
+/// The prefixes of the keys of thumbnails and of direct uploads.
 const THUMBNAILS: &str = "thumbnails/";
 const UPLOADS: &str = "uploads/";
 
-/// Where the form of a direct upload lies, beside the key that its bytes are copied to.
+/// The suffix of the key that a form puts the bytes at, beside the upload's own key.
 const FORM: &str = "/form";
 
 /// An object that a row accounts for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Claim {
+pub struct ExpectedObject {
     pub key: String,
     pub row: FileId,
-    pub content: Expected,
+    pub content: Expectation,
 }
 
-/// What a row says of an object.
+/// The expectation of a row about an object.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Expected {
-    /// It may be there: the bytes of a row that is not visible yet or no longer, a thumbnail that may be made.
-    Perhaps,
-    /// It is there, with so many bytes; `None` in a row that lacks the number, which nothing satisfies.
+pub enum Expectation {
+    /// The object may exist: the content of an invisible row, or a thumbnail that may be made.
+    Optional,
+    /// The object exists with this size; `None` in a row that lacks the number, which no object satisfies.
     Bytes(Option<u64>),
 }
 
-/// A row as far as it concerns the bucket; read whatever its fields hold, as a `Row` is.
+/// The fields of a row that concern the bucket. Like a `Row`, it can be read whatever the fields hold.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
@@ -47,7 +47,7 @@ struct Entry {
     key: Option<String>,
     #[serde(default, deserialize_with = "whole")]
     size: Option<i64>,
-    /// Whatever it is: only what has none is visible.
+    /// The state, of any type: only a row without a state is visible.
     #[serde(default)]
     state: Bson,
     #[serde(default, deserialize_with = "lenient")]
@@ -57,8 +57,8 @@ struct Entry {
 }
 
 impl Files {
-    /// Every object that a row accounts for, in the order of the keys' bytes, which is `MongoDB`'s order too.
-    pub async fn claims(&self) -> Result<impl Stream<Item = Result<Claim>>> {
+    /// Every object that a row accounts for, in the byte order of the keys, which is `MongoDB`'s order too.
+    pub async fn expected_objects(&self) -> Result<impl Stream<Item = Result<ExpectedObject>>> {
         self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
         let bytes = |entry: Entry| stream::iter(entry.bytes().into_iter().map(Ok));
         let thumbnails = |entry: Entry| stream::iter(entry.thumbnails().into_iter().map(Ok));
@@ -70,28 +70,29 @@ impl Files {
             .chain(self.by_key(THUMBNAILS, None).map_ok(bytes).try_flatten()))
     }
 
-    /// Whether a row accounts for an object there now.
-    pub async fn claimed(&self, key: &str) -> Result<bool> {
+    /// Returns whether a row accounts for an object with this key now.
+    pub async fn is_referenced(&self, key: &str) -> Result<bool> {
         let mut rows = vec![doc! { "key": key }];
         rows.extend(key.strip_suffix(FORM).map(|upload| doc! { "key": upload }));
         rows.extend(thumbnail_of(key).map(|id| doc! { "_id": id }));
         let entries = self.entries(doc! { "$or": rows }, doc! {}).await?;
-        Ok(entries.iter().flat_map(Entry::claims).any(|claim| claim.key == key))
+        Ok(entries.iter().flat_map(Entry::expected_objects).any(|expected| expected.key == key))
     }
 
-    /// Whether a row still says the same.
-    pub async fn still(&self, claim: &Claim) -> Result<bool> {
-        let entries = self.entries(doc! { "_id": claim.row.0 }, doc! {}).await?;
-        Ok(entries.iter().flat_map(Entry::claims).any(|now| now == *claim))
+    /// Returns whether a row still has the same expectation.
+    pub async fn is_unchanged(&self, expected: &ExpectedObject) -> Result<bool> {
+        let entries = self.entries(doc! { "_id": expected.row.0 }, doc! {}).await?;
+        Ok(entries.iter().flat_map(Entry::expected_objects).any(|now| now == *expected))
     }
 
-    /// Whether a row accounts for multipart uploads to `key` now.
-    pub async fn awaits(&self, key: &str) -> Result<bool> {
+    /// Returns whether a row accounts for multipart uploads to `key` now.
+    pub async fn expects_multipart(&self, key: &str) -> Result<bool> {
         let entries = self.entries(doc! { "key": key }, doc! {}).await?;
-        Ok(entries.iter().any(Entry::awaits))
+        Ok(entries.iter().any(Entry::expects_multipart))
     }
 
-    /// How many rows wait for the sweeper, and the first of them. One that does not say since when would wait for ever.
+    /// The number of rows that wait for the sweeper, and the first of them. A row without an expiry counts too, because
+    /// it would wait for ever.
     pub async fn stale(&self) -> Result<(u64, Vec<FileId>)> {
         let stale = doc! { "state": { "$exists": true }, "expiresAt": { "$not": { "$gte": DateTime::now() } } };
         let first = async {
@@ -99,15 +100,15 @@ impl Files {
             let rows = rows.find(stale.clone()).projection(projection()).limit(limits::FSCK_FINDINGS.into()).await?;
             rows.map_ok(|row| FileId(row.id)).try_collect::<Vec<_>>().await
         };
-        let first = answer(first).await?;
-        let count = answer(self.rows.count_documents(stale)).await?;
-        // The sweeper may have been there in between.
+        let first = run(first).await?;
+        let count = run(self.rows.count_documents(stale)).await?;
+        // The sweeper may have removed rows between the two queries.
         Ok((count.max(first.len() as u64), first))
     }
 
-    /// Rows with a key after `from` and, where it is given, before `to`.
+    /// Rows with a key after `from` and, if `to` is given, before `to`.
     fn by_key(&self, from: &'static str, to: Option<&'static str>) -> impl Stream<Item = Result<Entry>> {
-        pages(move |after: Option<String>| async move {
+        paginate(move |after: Option<String>| async move {
             let mut between = doc! { "$gt": after.as_deref().unwrap_or(from) };
             between.extend(to.map(|to| ("$lt".to_owned(), to.into())));
             let entries = self.entries(doc! { "key": between }, doc! { "key": 1 }).await?;
@@ -117,7 +118,7 @@ impl Files {
     }
 
     fn by_id(&self) -> impl Stream<Item = Result<Entry>> {
-        pages(move |after: Option<ObjectId>| async move {
+        paginate(move |after: Option<ObjectId>| async move {
             let after = after.unwrap_or(ObjectId::from_bytes([0; 12]));
             let entries = self.entries(doc! { "_id": { "$gt": after } }, doc! { "_id": 1 }).await?;
             let last = entries.last().map(|entry| entry.id);
@@ -129,7 +130,7 @@ impl Files {
         let rows = self.rows.clone_with_type::<Entry>();
         let find = rows.find(filter).projection(projection()).sort(order);
         let find = find.limit(limits::FSCK_ROWS.into()).batch_size(limits::FSCK_ROWS);
-        answer(async { find.await?.try_collect().await }).await
+        run(async { find.await?.try_collect().await }).await
     }
 }
 
@@ -137,45 +138,45 @@ fn projection() -> Document {
     doc! { "key": 1, "size": 1, "state": 1, "type": 1, "thumbnailFiles": 1 }
 }
 
-/// The image whose thumbnail would lie there.
+/// The image whose thumbnail would have this key.
 fn thumbnail_of(key: &str) -> Option<ObjectId> {
     let (id, _) = key.strip_prefix(THUMBNAILS)?.split_once('/')?;
     ObjectId::parse_str(id).ok()
 }
 
 impl Entry {
-    fn claims(&self) -> impl Iterator<Item = Claim> {
+    fn expected_objects(&self) -> impl Iterator<Item = ExpectedObject> {
         self.bytes().into_iter().chain(self.thumbnails())
     }
 
-    fn bytes(&self) -> Vec<Claim> {
+    fn bytes(&self) -> Vec<ExpectedObject> {
         let Some(key) = &self.key else { return Vec::new() };
         let size = self.size.and_then(|size| u64::try_from(size).ok());
-        let mut claims = vec![self.claim(key.clone(), Expected::Bytes(size))];
-        if self.awaits() {
-            claims.push(self.claim(format!("{key}{FORM}"), Expected::Perhaps));
+        let mut expected_objects = vec![self.expected(key.clone(), Expectation::Bytes(size))];
+        if self.expects_multipart() {
+            expected_objects.push(self.expected(format!("{key}{FORM}"), Expectation::Optional));
         }
-        claims
+        expected_objects
     }
 
-    fn thumbnails(&self) -> Vec<Claim> {
+    fn thumbnails(&self) -> Vec<ExpectedObject> {
         if self.r#type.as_deref() != Some("image") {
             return Vec::new();
         }
         let key = |width| Key::of_thumbnail(FileId(self.id), width).as_str().to_owned();
-        let possible = limits::THUMBNAIL_WIDTHS.iter().map(|&width| (key(width), Expected::Perhaps));
-        let made = self.thumbnail_files.iter().map(|made| (key(made.width), Expected::Bytes(Some(made.size))));
+        let possible = limits::THUMBNAIL_WIDTHS.iter().map(|&width| (key(width), Expectation::Optional));
+        let made = self.thumbnail_files.iter().map(|made| (key(made.width), Expectation::Bytes(Some(made.size))));
         let by_key: BTreeMap<_, _> = possible.chain(made).collect();
-        by_key.into_iter().map(|(key, content)| self.claim(key, content)).collect()
+        by_key.into_iter().map(|(key, content)| self.expected(key, content)).collect()
     }
 
-    fn claim(&self, key: String, content: Expected) -> Claim {
-        let content = if self.is_visible() { content } else { Expected::Perhaps };
-        Claim { key, row: FileId(self.id), content }
+    fn expected(&self, key: String, content: Expectation) -> ExpectedObject {
+        let content = if self.is_visible() { content } else { Expectation::Optional };
+        ExpectedObject { key, row: FileId(self.id), content }
     }
 
-    /// Whether its bytes may come as a form or in parts.
-    fn awaits(&self) -> bool {
+    /// True if the bytes of the row may come by a form or by a multipart upload.
+    fn expects_multipart(&self) -> bool {
         !self.is_visible() && self.key.as_ref().is_some_and(|key| key.starts_with(UPLOADS))
     }
 
@@ -191,20 +192,20 @@ mod tests {
 
     const ID: &str = "5f1e7d35c7ba06511e683b21";
 
-    fn claims(row: Document) -> Vec<(String, Expected)> {
+    fn expected_objects(row: Document) -> Vec<(String, Expectation)> {
         let mut whole = doc! { "_id": ObjectId::parse_str(ID).unwrap() };
         whole.extend(row);
         let entry: Entry = deserialize_from_document(whole).unwrap();
-        entry.claims().map(|claim| (claim.key, claim.content)).collect()
+        entry.expected_objects().map(|expected| (expected.key, expected.content)).collect()
     }
 
-    fn objects(expected: &[(&str, Expected)]) -> Vec<(String, Expected)> {
+    fn objects(expected: &[(&str, Expectation)]) -> Vec<(String, Expectation)> {
         expected.iter().map(|(key, content)| (key.replace("ID", ID), *content)).collect()
     }
 
     #[test]
     fn a_row_accounts_for_its_bytes() {
-        use Expected::{Bytes, Perhaps};
+        use Expectation::{Bytes, Optional};
         for (row, expected) in [
             (doc! { "type": "folder" }, &[][..]),
             (doc! { "type": "file", "localPath": "/tmp/x" }, &[]),
@@ -212,28 +213,29 @@ mod tests {
             (doc! { "type": "file", "key": "files/x", "size": 5, "state": null }, &[("files/x", Bytes(Some(5)))]),
             (doc! { "type": "file", "key": "files/x" }, &[("files/x", Bytes(None))]),
             (doc! { "type": "file", "key": "files/x", "size": "5" }, &[("files/x", Bytes(None))]),
-            (doc! { "type": 7, "key": "files/x", "size": 5.0, "state": 7 }, &[("files/x", Perhaps)]),
+            (doc! { "type": 7, "key": "files/x", "size": 5.0, "state": 7 }, &[("files/x", Optional)]),
             (doc! { "type": "file", "key": 7, "size": 5 }, &[]),
-            (doc! { "type": "file", "key": "files/x", "size": 5, "state": "pending" }, &[("files/x", Perhaps)]),
+            (doc! { "type": "file", "key": "files/x", "size": 5, "state": "pending" }, &[("files/x", Optional)]),
             (doc! { "type": "file", "key": "uploads/x/y", "size": 5 }, &[("uploads/x/y", Bytes(Some(5)))]),
             (
                 doc! { "type": "file", "key": "uploads/x/y", "state": "pending" },
-                &[("uploads/x/y", Perhaps), ("uploads/x/y/form", Perhaps)],
+                &[("uploads/x/y", Optional), ("uploads/x/y/form", Optional)],
             ),
             (
                 doc! { "type": "file", "key": "uploads/x/y", "state": "deleted" },
-                &[("uploads/x/y", Perhaps), ("uploads/x/y/form", Perhaps)],
+                &[("uploads/x/y", Optional), ("uploads/x/y/form", Optional)],
             ),
         ] {
-            assert_eq!(claims(row.clone()), objects(expected), "{row}");
+            assert_eq!(expected_objects(row.clone()), objects(expected), "{row}");
         }
     }
 
     #[test]
     fn an_image_accounts_for_its_thumbnails_in_the_order_of_their_keys() {
-        use Expected::{Bytes, Perhaps};
+        use Expectation::{Bytes, Optional};
         let made = |width: i64, size: i64| doc! { "width": width, "size": size, "contentType": "", "digest": "" };
-        let possible = [("thumbnails/ID/100", Perhaps), ("thumbnails/ID/250", Perhaps), ("thumbnails/ID/500", Perhaps)];
+        let possible =
+            [("thumbnails/ID/100", Optional), ("thumbnails/ID/250", Optional), ("thumbnails/ID/500", Optional)];
         let mut ready = possible;
         ready[0].1 = Bytes(Some(7));
         ready[2].1 = Bytes(Some(9));
@@ -242,13 +244,13 @@ mod tests {
             (doc! { "type": "image" }, &possible[..]),
             (doc! { "type": "image", "state": "deleted", "thumbnailFiles": files.clone() }, &possible),
             (doc! { "type": "image", "thumbnails": "ready", "thumbnailFiles": files }, &ready),
-            // A width that was made once and is no longer.
+            // A width of an earlier version, which is not made any more.
             (
                 doc! { "type": "image", "thumbnailFiles": [made(1000, 3)] },
                 &[possible[0], ("thumbnails/ID/1000", Bytes(Some(3))), possible[1], possible[2]],
             ),
         ] {
-            assert_eq!(claims(row.clone()), objects(expected), "{row}");
+            assert_eq!(expected_objects(row.clone()), objects(expected), "{row}");
         }
     }
 

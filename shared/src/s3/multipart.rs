@@ -1,4 +1,4 @@
-//! Objects that are put in parts: S3's multipart uploads.
+//! S3's multipart uploads.
 
 use aws_sdk_s3::{
     Config,
@@ -9,44 +9,45 @@ use aws_sdk_s3::{
 use futures_util::{Stream, StreamExt, TryStreamExt, future, stream};
 use tokio::time::timeout;
 
-use super::{Key, Multipart, Objects};
+use super::{Key, MultipartUpload, Objects};
 use crate::{Error, Result, limits};
 
 /// A part that S3 has.
 pub struct Part {
-    /// From 1.
+    /// The part number, from 1.
     pub number: u16,
-    /// In bytes.
+    /// The size, in bytes.
     pub size: u64,
-    /// In quotes.
+    /// The `ETag`, in quotes.
     pub etag: String,
 }
 
-/// How large the parts of a file of this size are, but for the last: so that no more are needed than S3 takes.
+/// The size of every part but the last, for a file of this size: large enough that no more parts are needed than S3
+/// takes.
 pub fn part_size(size: u64) -> u64 {
     const MIB: u64 = 1 << 20;
-    let least = size.div_ceil(limits::PARTS.into()).div_ceil(MIB) * MIB;
+    let least = size.div_ceil(limits::MAX_PARTS.into()).div_ceil(MIB) * MIB;
     least.max(limits::PART_BYTES)
 }
 
-/// How many parts a file of at most so many bytes can have. A client sends one part of a file without bytes.
+/// The most parts that a file of at most `max_bytes` can have. A client sends one part of an empty file.
 pub fn most_parts(max_bytes: u64) -> u64 {
-    max_bytes.div_ceil(limits::LEAST_PART_BYTES).clamp(1, limits::PARTS.into())
+    max_bytes.div_ceil(limits::MIN_PART_BYTES).clamp(1, limits::MAX_PARTS.into())
 }
 
 impl Objects {
-    /// Begins an upload by parts; its id.
-    pub async fn begin_parts(&self, key: &Key, content_type: &str) -> Result<String> {
+    /// Creates a multipart upload, and returns its id.
+    pub async fn create_multipart_upload(&self, key: &Key, content_type: &str) -> Result<String> {
         let create = self.s3.create_multipart_upload().bucket(&self.bucket).key(key.as_str());
         let upload = create.content_type(content_type).send().await?;
         upload.upload_id.ok_or_else(|| Error::Unavailable(anyhow::anyhow!("S3 gave no upload id")))
     }
 
-    /// The parts that have come, by their numbers.
+    /// The uploaded parts, by number.
     ///
     /// # Errors
-    /// `NotFound` if there is no such upload, any more or yet.
-    pub async fn parts(&self, key: &Key, upload_id: &str) -> Result<Vec<Part>> {
+    /// `NotFound` if the upload does not exist yet or any more.
+    pub async fn list_parts(&self, key: &Key, upload_id: &str) -> Result<Vec<Part>> {
         let list = async {
             let (mut parts, mut after) = (Vec::new(), None::<String>);
             loop {
@@ -68,44 +69,46 @@ impl Objects {
                 }
             }
         };
-        timeout(limits::S3_PARTS, list).await.map_err(|_| Error::timeout("S3"))?
+        timeout(limits::LIST_PARTS_TIMEOUT, list).await.map_err(|_| Error::timeout("S3"))?
     }
 
-    /// Makes an object of parts. `NotFound` if there is no such upload any more, perhaps because it was done before.
-    pub async fn join(&self, key: &Key, upload_id: &str, parts: &[Part]) -> Result<()> {
+    /// Completes a multipart upload. `NotFound` if the upload does not exist any more, perhaps because it was completed
+    /// before.
+    pub async fn complete_multipart_upload(&self, key: &Key, upload_id: &str, parts: &[Part]) -> Result<()> {
         let parts =
             parts.iter().map(|part| CompletedPart::builder().part_number(part.number.into()).e_tag(&part.etag).build());
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
-        let join = self.s3.complete_multipart_upload().bucket(&self.bucket).key(key.as_str()).upload_id(upload_id);
-        let patience = TimeoutConfig::builder().operation_timeout(limits::S3_JOIN).build();
+        let complete = self.s3.complete_multipart_upload().bucket(&self.bucket).key(key.as_str()).upload_id(upload_id);
+        let patience = TimeoutConfig::builder().operation_timeout(limits::COMPLETE_MULTIPART_TIMEOUT).build();
         let patient = Config::builder().timeout_config(patience);
-        match join.multipart_upload(parts).customize().config_override(patient).send().await {
+        match complete.multipart_upload(parts).customize().config_override(patient).send().await {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some("NoSuchUpload") => Err(Error::NotFound),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Gives up every upload by parts under this key, and what had come of it.
-    pub async fn abort(&self, key: &Key) -> Result<()> {
-        self.abort_all(vec![key.clone()]).await
+    /// Aborts every multipart upload to this key, and so deletes its parts.
+    pub async fn abort_multipart_uploads(&self, key: &Key) -> Result<()> {
+        self.abort_multipart_uploads_of(vec![key.clone()]).await
     }
 
-    /// The same under many keys.
-    pub async fn abort_all(&self, keys: Vec<Key>) -> Result<()> {
-        let begun = stream::iter(keys).map(|key| Box::pin(self.begun(key)));
+    /// Aborts every multipart upload to these keys.
+    pub async fn abort_multipart_uploads_of(&self, keys: Vec<Key>) -> Result<()> {
+        let begun = stream::iter(keys).map(|key| Box::pin(self.uploads_under(key)));
         let begun = begun.flatten_unordered(limits::ABORTED_AT_ONCE);
-        let abort = |upload: Multipart| async move { self.abort_one(&upload.key, &upload.upload_id).await };
+        let abort =
+            |upload: MultipartUpload| async move { self.abort_multipart_upload(&upload.key, &upload.upload_id).await };
         begun.try_for_each_concurrent(limits::ABORTED_AT_ONCE, abort).await
     }
 
-    /// The uploads by parts under a key. What S3 lists only begins with it.
-    fn begun(&self, key: Key) -> impl Stream<Item = Result<Multipart>> {
-        self.multiparts(key.as_str()).try_filter(move |upload| future::ready(upload.key == key.as_str()))
+    /// The multipart uploads to a key. S3's listing also has keys that only begin with this key.
+    fn uploads_under(&self, key: Key) -> impl Stream<Item = Result<MultipartUpload>> {
+        self.list_multipart_uploads(key.as_str()).try_filter(move |upload| future::ready(upload.key == key.as_str()))
     }
 
-    /// Gives up one upload by parts; one that is not there is given up already.
-    pub async fn abort_one(&self, key: &str, upload_id: &str) -> Result<()> {
+    /// Aborts one multipart upload. A missing upload counts as aborted.
+    pub async fn abort_multipart_upload(&self, key: &str, upload_id: &str) -> Result<()> {
         let abort = self.s3.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload_id);
         match abort.send().await {
             Err(error) if error.code() == Some("NoSuchUpload") => Ok(()),
@@ -124,23 +127,23 @@ mod tests {
     #[test]
     fn no_file_has_more_parts_than_s3_takes() {
         const GIB: u64 = 1 << 30;
-        for size in [limits::SINGLE_BYTES + 1, GIB, 156 * GIB, 157 * GIB, limits::FILE_BYTES] {
+        for size in [limits::MAX_SINGLE_PUT_BYTES + 1, GIB, 156 * GIB, 157 * GIB, limits::MAX_FILE_BYTES] {
             let part = part_size(size);
             assert!((limits::PART_BYTES..=5 * GIB).contains(&part), "{size}: {part}");
-            assert!(size.div_ceil(part) <= limits::PARTS.into(), "{size}: {part}");
+            assert!(size.div_ceil(part) <= limits::MAX_PARTS.into(), "{size}: {part}");
         }
         assert_eq!(part_size(GIB), limits::PART_BYTES);
     }
 
     #[test]
     fn a_file_has_as_many_parts_as_uppy_makes_of_it_and_no_more() {
-        const LEAST: u64 = limits::LEAST_PART_BYTES;
+        const LEAST: u64 = limits::MIN_PART_BYTES;
         let of_uppy = |size: u64| size.div_ceil(LEAST.max(size.div_ceil(10_000)));
         for (size, parts) in [(0, 1), (1, 1), (LEAST, 1), (LEAST + 1, 2), (LEAST * 10_000, 10_000)] {
             assert_eq!(most_parts(size), parts, "{size}");
             assert_eq!(of_uppy(size).max(1), parts, "{size}");
         }
-        for size in [LEAST * 10_000 + 1, 1 << 40, limits::FILE_BYTES] {
+        for size in [LEAST * 10_000 + 1, 1 << 40, limits::MAX_FILE_BYTES] {
             assert_eq!(most_parts(size), 10_000, "{size}");
             assert!(of_uppy(size) <= 10_000, "{size}");
         }

@@ -1,4 +1,4 @@
-//! How often a password may be guessed, and how often an account be opened.
+//! Rate limits for passwords and for sign-ups.
 //!
 //! A wrong password at `/connect` counts in three places:
 //!
@@ -6,24 +6,24 @@
 //! - for the network, whatever the account: at most `FailuresPerAddress` within a minute;
 //! - for the account, whatever the network: a hundred at once, then a delay that grows to a minute.
 //!
-//! The first count binds every login. Strangers can fill the other two, so these do not bind a network that has logged in to
-//! the account within 30 days: who guesses at an account does not keep its owner out. A password that a session sends, to
-//! change it or to leave, counts for this session alone, so who has no session cannot block it.
+//! The first count binds every login. Strangers can fill the other two, so these do not bind a network that has logged
+//! in to the account within 30 days: an attacker cannot lock the owner out. A password that a session sends, to change
+//! the password or to delete the account, counts for this session only, so nobody without a session can block it.
 //!
 //! Guesses at one account within a day, at most:
 //!
 //! - 14,400 from one network;
-//! - 14,700 from all networks together that have never logged in to the account: at any time 30 minutes of debt at most,
-//!   and each guess costs 6 s at least;
+//! - 14,700 from all networks together that have never logged in to the account: at any time 30 minutes of debt at
+//!   most, and each guess costs 6 s at least;
 //! - 14,400 from each network that has logged in to it, of which the account remembers 32;
 //! - 14,400 by each session.
 //!
-//! An e-mail without an account counts as one with an account, so the answers to a stranger do not tell the two apart. Only
-//! somebody in a network of the owner can learn something: that this network has logged in to the account, by using up the
-//! failures of the network and then trying the account.
+//! An e-mail without an account counts like an e-mail with an account, so a stranger cannot tell the two apart. Only an
+//! attacker in a network of the owner can learn something: that this network has logged in to the account, by using up
+//! the failures of the network and then trying the account.
 //!
-//! Redis keeps the failures of the last minute, the debts, and for each account the networks that have logged in to it. All of
-//! them are kept under digests, so nobody can read an e-mail or an address there.
+//! Redis keeps the failures of the last minute, the debts, and for each account the networks that have logged in to it.
+//! All keys are digests, so nobody can read an e-mail or an address there.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -40,8 +40,8 @@ use crate::{
     sessions::{Redis, Token, sha256_hex},
 };
 
-/// Where a request came from, by the word of the gateway; a header could say anything. An IPv6 address counts by its first
-/// half, for the other is its owner's to choose.
+/// The network of a request, as the gateway reports it; a client can put anything into a header. An IPv6 address counts
+/// by its first 64 bits, because its owner can choose the other 64.
 pub struct Address(String);
 
 impl Address {
@@ -68,13 +68,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Address {
 }
 
 #[derive(Clone)]
-pub struct Throttle {
+pub struct RateLimit {
     redis: Redis,
     failures_per_address: u32,
     sign_ups_per_address: u32,
 }
 
-impl Throttle {
+impl RateLimit {
     pub fn new(redis: Redis, config: &Config) -> Self {
         Self {
             redis,
@@ -83,51 +83,51 @@ impl Throttle {
         }
     }
 
-    /// Leave to log in to an account from somewhere.
+    /// Permits a login to an account from a network.
     ///
     /// # Errors
     /// `TooManyFailures`.
-    pub async fn login(&self, email: &str, address: &Address) -> Result<Attempt> {
+    pub async fn login(&self, email: &str, address: &Address) -> Result<PasswordAttempt> {
         let Address(network) = address;
-        let own = Counter::failures(key("login", &format!("{network} {email}")), limits::FAILURES);
+        let own = Counter::failures(key("login", &format!("{network} {email}")), limits::MAX_FAILURES);
         let of_network = Counter::failures(key("network", network), self.failures_per_address);
         let of_account = Counter::Debt {
             key: key("account", email),
             each: limits::ACCOUNT_FAILURE,
             growth: limits::ACCOUNT_GROWTH,
-            most: limits::ACCOUNT_OWES,
+            most: limits::ACCOUNT_MAX_DEBT,
         };
         self.attempt(own, vec![of_network, of_account], Some(Networks::of(email, address))).await
     }
 
-    /// Leave to check the password of somebody who has this session.
+    /// Permits a check of the password of the user of this session.
     ///
     /// # Errors
     /// `TooManyFailures`.
-    pub async fn check(&self, session: &Token) -> Result<Attempt> {
-        self.attempt(Counter::failures(key("session", &session.digest()), limits::FAILURES), Vec::new(), None).await
+    pub async fn reauthentication(&self, session: &Token) -> Result<PasswordAttempt> {
+        self.attempt(Counter::failures(key("session", &session.digest()), limits::MAX_FAILURES), Vec::new(), None).await
     }
 
-    async fn attempt(&self, own: Counter, shared: Vec<Counter>, networks: Option<Networks>) -> Result<Attempt> {
-        let attempt = Attempt { redis: self.redis.clone(), own, shared, networks };
-        attempt.look().await?;
+    async fn attempt(&self, own: Counter, shared: Vec<Counter>, networks: Option<Networks>) -> Result<PasswordAttempt> {
+        let attempt = PasswordAttempt { redis: self.redis.clone(), own, shared, networks };
+        attempt.check().await?;
         Ok(attempt)
     }
 
-    /// Counts an account that somebody wants to open. While Redis is down sign-ups go on without being counted.
+    /// Counts a sign-up. While Redis is down, sign-ups go on without being counted.
     ///
     /// # Errors
     /// `TooManySignUps`.
     pub async fn sign_up(&self, Address(network): &Address) -> Result<()> {
-        // Redis counts in whole milliseconds, and refuses to keep a key for 0 of them.
+        // Redis counts in whole milliseconds, and refuses a lifetime of 0.
         let each = (limits::SIGN_UPS_WITHIN / self.sign_ups_per_address).max(Duration::from_millis(1));
         let most = limits::SIGN_UPS_WITHIN.saturating_sub(each);
         // With this divisor the second cost of a debt never exceeds `each`, so the delay does not grow.
         let growth = self.sign_ups_per_address;
         let sign_ups = Counter::Debt { key: key("sign-ups", network), each, growth, most };
         let mut commands = pipe();
-        sign_ups.count(&mut commands);
-        let wait = match self.redis.ask_all::<(Value,)>(&commands).await {
+        sign_ups.record_failure(&mut commands);
+        let wait = match self.redis.query_all::<(Value,)>(&commands).await {
             Ok((owed,)) => sign_ups.wait(owed, Stage::Counted)?,
             Err(error) => {
                 tracing::warn!(error = error.cause(), "sign-ups are not counted");
@@ -137,23 +137,24 @@ impl Throttle {
         if wait == 0 { Ok(()) } else { Err(Error::TooManySignUps { seconds: wait.div_ceil(1000) }) }
     }
 
-    /// Forgets the networks that have logged in to an account.
+    /// Deletes the list of the networks that have logged in to an account.
     pub async fn forget(&self, email: &str) -> Result<()> {
-        self.redis.ask_all(pipe().del(Networks::key(email)).ignore()).await
+        self.redis.query_all(pipe().del(Networks::key(email)).ignore()).await
     }
 }
 
-/// A count in Redis, and its limit.
+/// A counter in Redis, with its limit.
 enum Counter {
-    /// At most so many failures within [`limits::FAILURES_WITHIN`]. The key is a sorted set of their names, by their time in
-    /// milliseconds.
+    /// At most `most` failures within [`limits::FAILURES_WITHIN`]. The key is a sorted set of failure names by their
+    /// time in milliseconds.
     Window { key: String, most: u32 },
-    /// Time that is owed, and that passing time pays back: the time to live of the key. A failure costs `each`, or the debt
-    /// divided by `growth` if that is more. While the debt is larger than `most` an attempt is refused, and costs nothing.
+    /// A debt of time, which passing time pays back: the time to live of the key. A failure costs `each`, or the debt
+    /// divided by `growth` if that is more. While the debt is larger than `most`, an attempt is refused and costs
+    /// nothing.
     Debt { key: String, each: Duration, growth: u32, most: Duration },
 }
 
-/// Whether the attempt that is judged is one of those that are counted.
+/// Tells whether the counter includes the evaluated attempt already.
 #[derive(Clone, Copy)]
 enum Stage {
     Before,
@@ -165,10 +166,10 @@ impl Counter {
         Self::Window { key, most }
     }
 
-    /// Asks for the count.
-    fn ask(&self, commands: &mut Pipeline) {
+    /// Reads the counter.
+    fn query(&self, commands: &mut Pipeline) {
         match self {
-            // The failure that must grow old before there is room for another, and the one before it.
+            // Reads the failure that must leave the window before there is room, and the failure before it.
             Self::Window { key, most } => {
                 let at = isize::try_from(*most).unwrap_or(isize::MAX);
                 commands.zrevrange_withscores(key, at - 1, at);
@@ -179,24 +180,25 @@ impl Counter {
         }
     }
 
-    /// Counts a failure, and asks for the count.
-    fn count(&self, commands: &mut Pipeline) {
+    /// Counts a failure, and reads the counter.
+    fn record_failure(&self, commands: &mut Pipeline) {
         match self {
             Self::Window { key, .. } => {
-                // The name lets a failure count once if it is sent again.
+                // With a name of its own, a failure counts once even if the command is sent twice.
                 let (name, now) = (ObjectId::new().to_hex(), DateTime::now().timestamp_millis());
                 commands.zadd(key, name, now).ignore();
                 commands.zrembyscore(key, "-inf", now - window()).ignore();
                 commands.pexpire(key, window()).ignore();
-                self.ask(commands);
+                self.query(commands);
             }
             Self::Debt { key, each, growth, most } => {
-                commands.cmd("EVAL").arg(OWE).arg(1).arg(key).arg(millis(*most)).arg(millis(*each)).arg(*growth);
+                commands.cmd("EVAL").arg(ADD_DEBT).arg(1).arg(key).arg(millis(*most)).arg(millis(*each)).arg(*growth);
             }
         }
     }
 
-    /// The milliseconds until an attempt has room, 0 if it has, by the answer to [`ask`](Self::ask) or [`count`](Self::count).
+    /// The milliseconds until the counter has room for an attempt, 0 if it has room now. `answer` is the answer to
+    /// [`query`](Self::query) or [`record_failure`](Self::record_failure).
     fn wait(&self, answer: Value, stage: Stage) -> Result<u64> {
         let wait = match self {
             Self::Window { .. } => {
@@ -209,16 +211,16 @@ impl Counter {
                 };
                 failures.first().filter(|_| recent >= too_many).map_or(0, |(_, at)| at - since)
             }
-            // PTTL is negative where there is no key.
+            // PTTL is negative if there is no key.
             Self::Debt { most, .. } => read::<i64>(answer)? - millis(*most),
         };
         Ok(wait.try_into().unwrap_or_default())
     }
 }
 
-/// A failure of [`Counter::Debt`]. `KEYS` is the key, `ARGV` are `most`, `each` and `growth`, times in milliseconds. Returns the
-/// debt before this failure.
-const OWE: &str = "
+/// A failure of [`Counter::Debt`]. `KEYS` is the key, `ARGV` are `most`, `each` and `growth`, times in milliseconds.
+/// Returns the debt before this failure.
+const ADD_DEBT: &str = "
 local owed = math.max(redis.call('PTTL', KEYS[1]), 0)
 if owed <= tonumber(ARGV[1]) then
   local cost = math.max(tonumber(ARGV[2]), math.floor(owed / tonumber(ARGV[3])))
@@ -229,8 +231,8 @@ return owed";
 /// The networks that have logged in to an account: a sorted set, by the time of the last login in milliseconds.
 struct Networks {
     key: String,
-    /// The network of this request, as the set has it: a digest of network and e-mail, because one of an IPv4 address alone
-    /// is found by trying all of them.
+    /// The member of the set for the network of this request: a digest of network and e-mail, because the digest of an
+    /// IPv4 address alone can be found by trying all addresses.
     network: String,
 }
 
@@ -243,43 +245,43 @@ impl Networks {
         format!("networks_{}", sha256_hex(email.as_bytes()))
     }
 
-    fn ask(&self, commands: &mut Pipeline) {
+    fn query(&self, commands: &mut Pipeline) {
         commands.zscore(&self.key, &self.network);
     }
 
-    /// Whether the network of this request is one of them, by the answer to [`ask`](Self::ask).
+    /// True if the network of this request is in the set, by the answer to [`query`](Self::query).
     fn is_known(answer: Value) -> Result<bool> {
-        let since = DateTime::now().timestamp_millis() - millis(limits::KNOWN_FOR);
+        let since = DateTime::now().timestamp_millis() - millis(limits::KNOWN_NETWORK_TTL);
         Ok(read::<Option<i64>>(answer)?.is_some_and(|last_login| last_login > since))
     }
 
     fn remember(&self, commands: &mut Pipeline) {
         commands.zadd(&self.key, &self.network, DateTime::now().timestamp_millis()).ignore();
         commands.zremrangebyrank(&self.key, 0, -1 - limits::KNOWN_NETWORKS).ignore();
-        commands.pexpire(&self.key, millis(limits::KNOWN_FOR)).ignore();
+        commands.pexpire(&self.key, millis(limits::KNOWN_NETWORK_TTL)).ignore();
     }
 }
 
-/// A password that is being looked at. What came of it may be told only by leave of [`succeeded`](Self::succeeded) or
-/// [`failed`](Self::failed): of a thousand that are tried at once no more are answered than one after the other, and a good
-/// one among them is told as little from a bad one as all others.
+/// A pending login attempt. Its result may be returned only through [`succeeded`](Self::succeeded) or
+/// [`failed`](Self::failed): a thousand concurrent guesses reveal no more than ten sequential ones. A right password
+/// among the refused guesses has the same answer as a wrong one.
 #[must_use]
-pub struct Attempt {
+pub struct PasswordAttempt {
     redis: Redis,
-    /// Binds every attempt.
+    /// The counter that binds every attempt.
     own: Counter,
-    /// Bind an attempt from a network that has not logged in to the account.
+    /// The counters that bind an attempt from a network that has not logged in to the account.
     shared: Vec<Counter>,
-    /// `None` for an attempt by a session.
+    /// `None` for an attempt by the user of a session.
     networks: Option<Networks>,
 }
 
-/// Leave to open a session, after a good password.
+/// The permission to open a session, after a right password.
 #[must_use]
-pub struct Admitted(Option<Networks>);
+pub struct LoginPermit(Option<Networks>);
 
-impl Admitted {
-    /// Remembers the network of the login.
+impl LoginPermit {
+    /// Adds the network of the login to the account's list.
     pub(crate) fn remember(self, commands: &mut Pipeline) {
         if let Self(Some(networks)) = self {
             networks.remember(commands);
@@ -287,53 +289,55 @@ impl Admitted {
     }
 }
 
-impl Attempt {
-    /// A good password does not count, but is good for nothing after too many bad ones.
-    pub async fn succeeded(self) -> Result<Admitted> {
-        self.look().await?;
-        Ok(Admitted(self.networks))
+impl PasswordAttempt {
+    /// A right password does not count as a failure, but is refused after too many wrong ones.
+    pub async fn succeeded(self) -> Result<LoginPermit> {
+        self.check().await?;
+        Ok(LoginPermit(self.networks))
     }
 
-    /// Counts a bad password; what to answer.
+    /// Counts a wrong password, and returns the error to answer.
     pub async fn failed(self) -> Error {
-        match self.count().await {
+        match self.record_failure().await {
             Ok(()) => Error::Unauthorized,
             Err(error) => error,
         }
     }
 
-    async fn look(&self) -> Result<()> {
+    async fn check(&self) -> Result<()> {
         let mut commands = pipe();
-        self.counters().for_each(|counter| counter.ask(&mut commands));
-        self.judge(commands, Stage::Before).await
+        self.counters().for_each(|counter| counter.query(&mut commands));
+        self.evaluate(commands, Stage::Before).await
     }
 
-    /// One transaction, so that of many at once each is counted and knows its place.
-    async fn count(&self) -> Result<()> {
+    /// Records the failure in one transaction, so that each of many concurrent failures is counted and gets its own
+    /// place.
+    async fn record_failure(&self) -> Result<()> {
         let mut commands = pipe();
         commands.atomic();
-        self.counters().for_each(|counter| counter.count(&mut commands));
-        self.judge(commands, Stage::Counted).await
+        self.counters().for_each(|counter| counter.record_failure(&mut commands));
+        self.evaluate(commands, Stage::Counted).await
     }
 
     fn counters(&self) -> impl Iterator<Item = &Counter> {
         [&self.own].into_iter().chain(&self.shared)
     }
 
-    /// Sends the commands, which have one answer for each counter, and refuses until every counter that binds has room.
-    async fn judge(&self, mut commands: Pipeline, stage: Stage) -> Result<()> {
+    /// Sends the commands, which have one answer for each counter, and refuses the attempt until every counter that
+    /// binds it has room.
+    async fn evaluate(&self, mut commands: Pipeline, stage: Stage) -> Result<()> {
         if let Some(networks) = &self.networks {
-            networks.ask(&mut commands);
+            networks.query(&mut commands);
         }
-        let mut answers = self.redis.ask_all::<Vec<Value>>(&commands).await?.into_iter();
+        let mut answers = self.redis.query_all::<Vec<Value>>(&commands).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
         let mut wait = self.own.wait(next(), stage)?;
-        let mut for_strangers = 0;
+        let mut unknown_network_wait = 0;
         for counter in &self.shared {
-            for_strangers = counter.wait(next(), stage)?.max(for_strangers);
+            unknown_network_wait = counter.wait(next(), stage)?.max(unknown_network_wait);
         }
         if !Networks::is_known(next())? {
-            wait = wait.max(for_strangers);
+            wait = wait.max(unknown_network_wait);
         }
         if wait == 0 { Ok(()) } else { Err(Error::TooManyFailures { seconds: wait.div_ceil(1000) }) }
     }
@@ -374,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_shows_nothing_of_what_it_counts() {
+    fn a_key_reveals_no_email_or_address() {
         let (account, address) = (key("account", "bob@example.org"), key("network", "bob@example.org"));
         assert_ne!(account, address);
         assert!(account.starts_with("rate_") && account.len() == 5 + 64 && !account.contains("bob"), "{account}");

@@ -1,4 +1,4 @@
-//! What was made, as its client sees it, and how it asks for a list of what there is.
+//! The answer to `POST /files`, and the query of `GET /files`.
 
 use serde::{Deserialize, Serialize};
 use shared::{
@@ -7,7 +7,8 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// What was made; of an upload that its client brings to S3, what is to be sent there before anybody sees the file.
+/// The new document. For an upload that the client sends to S3, also the requests to send; the file is invisible until
+/// its content is there.
 #[derive(Serialize, ToSchema)]
 pub struct Created {
     #[serde(flatten)]
@@ -17,7 +18,7 @@ pub struct Created {
     pub upload: Option<Instructions>,
 }
 
-/// `?parentId=&page=`. Of a parameter that is there twice, the gateway and this take the last.
+/// `?parentId=&page=`. If a parameter is there twice, the last one counts, here as in the gateway.
 #[derive(Deserialize)]
 #[serde(from = "Vec<(String, String)>")]
 pub struct Listing {
@@ -33,7 +34,7 @@ impl From<Vec<(String, String)>> for Listing {
 }
 
 impl Listing {
-    /// Which folder; `None` for a parent that cannot exist and so holds nothing.
+    /// The folder; `None` for a parent that cannot exist and so holds nothing.
     pub fn parent(&self) -> Option<Parent> {
         match self.parent_id.as_deref() {
             None | Some("" | "0") => Some(Parent::Root),
@@ -41,7 +42,7 @@ impl Listing {
         }
     }
 
-    /// Which page, from 0. What is no non-negative integer is the first page; one too large for a `u64` is past
+    /// The page, from 0. Anything but a non-negative integer is the first page. A number too large for a `u64` is past
     /// every end.
     pub fn page(&self) -> u64 {
         match self.page.as_deref() {
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_parameters_the_last_counts() {
+    fn the_last_of_two_parameters_counts() {
         for twice in
             [[("page", "1"), ("parentId", "x"), ("page", "2")], [("parentId", "x"), ("page", "1"), ("page", "2")]]
         {

@@ -1,5 +1,5 @@
-//! Requests that carry an `Idempotency-Key`, so that one that is sent again, because its answer was lost, makes nothing
-//! anew. Collection `requests`: one document for each, for a day.
+//! Requests with an `Idempotency-Key`: a retry after a lost answer creates nothing new. Collection `requests` has one
+//! document for each key, kept for a day.
 
 use std::sync::Arc;
 
@@ -16,19 +16,19 @@ use crate::{
     Error, Result,
     files::FileId,
     limits,
-    mongo::{answer, is_duplicate},
-    objects::digest,
+    mongo::{is_duplicate, run},
+    s3::digest,
     users::UserId,
 };
 
-/// Which request it is, and what it says.
-pub struct Repeatable {
+/// The key and the body digest of a request.
+pub struct IdempotentRequest {
     key: String,
-    /// See [`digest`].
+    /// The digest of the body: see [`digest`].
     body: String,
 }
 
-impl Repeatable {
+impl IdempotentRequest {
     /// `None` for a request without a key.
     ///
     /// # Errors
@@ -44,47 +44,47 @@ impl Repeatable {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {
-    /// Digest of the user and the key.
+    /// The digest of the user and the key.
     #[serde(rename = "_id")]
     id: String,
     body: String,
     file_id: ObjectId,
-    /// Whether it was answered. Its file may have been deleted since, and must not come back.
+    /// True once the request was answered. Its file may have been deleted since, and must not be created again.
     #[serde(default)]
     is_done: bool,
     created_at: DateTime,
 }
 
-/// A request that has been seen, now or before.
-pub struct Seen {
+/// An attempt at a request, the first or a later one.
+pub struct Attempt {
     id: String,
-    /// Of the file that it makes.
+    /// The id of the file that the request creates.
     pub file: FileId,
     pub is_done: bool,
 }
 
-impl From<Row> for Seen {
+impl From<Row> for Attempt {
     fn from(row: Row) -> Self {
         Self { id: row.id, file: FileId(row.file_id), is_done: row.is_done }
     }
 }
 
 #[derive(Clone)]
-pub struct Repeats {
+pub struct Idempotency {
     rows: Collection<Row>,
     indexed: Arc<OnceCell<()>>,
 }
 
-impl Repeats {
+impl Idempotency {
     pub fn of(database: &Database) -> Self {
         Self { rows: database.collection("requests"), indexed: Arc::default() }
     }
 
-    /// Remembers a request: the file that it is to make has the same id whenever it comes.
+    /// Stores a request. Every attempt at it creates the file under the same id.
     ///
     /// # Errors
-    /// `Unprocessable` if the key came before with another body.
-    pub async fn see(&self, owner: UserId, request: Repeatable) -> Result<Seen> {
+    /// `Unprocessable` if the key was used before with another body.
+    pub async fn begin(&self, owner: UserId, request: IdempotentRequest) -> Result<Attempt> {
         self.indexed.get_or_try_init(|| self.ensure_index()).await?;
         let row = Row {
             id: digest(format!("{} {}", owner.0.to_hex(), request.key).as_bytes()),
@@ -93,31 +93,31 @@ impl Repeats {
             is_done: false,
             created_at: DateTime::now(),
         };
-        match answer(self.rows.insert_one(&row)).await {
+        match run(self.rows.insert_one(&row)).await {
             Ok(_) => return Ok(row.into()),
             Err(error) if is_duplicate(&error) => {}
             Err(error) => return Err(error),
         }
-        let before = answer(self.rows.find_one(doc! { "_id": &row.id })).await?;
-        // Gone between the two: a day has passed.
-        let before = before.ok_or_else(|| Error::Unavailable(anyhow::anyhow!("a request was forgotten just now")))?;
-        if before.body == row.body {
-            Ok(before.into())
+        let earlier = run(self.rows.find_one(doc! { "_id": &row.id })).await?;
+        // The document expired between the two calls: a day has passed.
+        let earlier = earlier.ok_or_else(|| Error::Unavailable(anyhow::anyhow!("a request was forgotten just now")))?;
+        if earlier.body == row.body {
+            Ok(earlier.into())
         } else {
             Err(Error::Unprocessable("This Idempotency-Key was used for another request"))
         }
     }
 
-    /// To be called before a request is answered.
-    pub async fn done(&self, seen: &Seen) -> Result<()> {
-        answer(self.rows.update_one(doc! { "_id": &seen.id }, doc! { "$set": { "isDone": true } })).await?;
+    /// Marks the request as answered. Call this before the answer is sent.
+    pub async fn complete(&self, attempt: &Attempt) -> Result<()> {
+        run(self.rows.update_one(doc! { "_id": &attempt.id }, doc! { "$set": { "isDone": true } })).await?;
         Ok(())
     }
 
     async fn ensure_index(&self) -> Result<()> {
-        let forgotten = IndexOptions::builder().expire_after(limits::IDEMPOTENCY).build();
-        let age = IndexModel::builder().keys(doc! { "createdAt": 1 }).options(forgotten).build();
-        answer(self.rows.create_index(age)).await?;
+        let expiry = IndexOptions::builder().expire_after(limits::IDEMPOTENCY_TTL).build();
+        let age = IndexModel::builder().keys(doc! { "createdAt": 1 }).options(expiry).build();
+        run(self.rows.create_index(age)).await?;
         Ok(())
     }
 }

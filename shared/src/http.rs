@@ -1,4 +1,5 @@
-//! What every HTTP function does alike: errors as the contract's JSON, one log line, no panic that escapes.
+//! The HTTP server of every function: errors as the contract's JSON, one log line for each request, and no panic that
+//! escapes.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,57 +17,57 @@ use lambda_http::{LambdaEvent, RequestExt, Service, request::LambdaRequest, serv
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::{Config, Error, error::Cause, limits, reconnecting::Reconnecting, sessions::Seen};
+use crate::{Config, Error, error::Cause, limits, reconnect::Reconnecting, sessions::LogUser};
 
-mod returned;
+mod gateway_response;
 
-use returned::Returned;
+use gateway_response::GatewayResponse;
 
-/// Lambda's id of a request, which the line of the request in the log has too.
+/// Lambda's id of the request. The log line of the request has the same id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Serves a function's routes until Lambda ends the instance. `routes` makes them, with connections to the stores; it is
-/// called again where these were lost.
+/// Serves a function's routes until Lambda ends the instance. `routes` builds them, with connections to the stores. It
+/// is called again if these connections were lost.
 pub async fn serve<'a, R>(config: &'a Config, routes: impl Fn(&'a Config) -> R + Sync) -> Result<(), lambda_http::Error>
 where
     R: Future<Output = anyhow::Result<Router>> + Send,
 {
     let routes = |config| {
         let routes = routes(config);
-        async { Ok(answering(routes.await?)) }
+        async { Ok(with_defaults(routes.await?)) }
     };
     let routes = &Reconnecting::new(config, routes).await?;
     let answer = async |LambdaEvent { payload, context }: LambdaEvent<LambdaRequest>| {
         let request = lambda_http::Request::from(payload).with_lambda_context(context);
         let mut routes = Router::clone(&*routes.get().await);
-        Returned::of(Service::call(&mut routes, request).await?).await
+        GatewayResponse::of(Service::call(&mut routes, request).await?).await
     };
     lambda_http::lambda_runtime::run(service_fn(answer)).await
 }
 
-fn answering(routes: Router) -> Router {
+fn with_defaults(routes: Router) -> Router {
     routes
         .fallback(async || Error::NotFound)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-        .layer(middleware::from_fn(answer))
+        .layer(middleware::from_fn(respond))
 }
 
-async fn answer(mut request: Request, next: Next) -> Response {
+async fn respond(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let seen = Seen::default();
+    let seen = LogUser::default();
     request.extensions_mut().insert(seen.clone());
     let context = request.lambda_context_ref();
     let request_id = context.map(|context| context.request_id.clone());
-    // Each call to a store ends in time. Should there be many, the client gets our answer and not the platform's.
+    // Each call to a store has its own timeout. If many calls together take too long, the client gets our answer and
+    // not the platform's.
     let time = context.map_or(Duration::MAX, |context| {
-        context.deadline().duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(limits::LAST_WORDS)
+        context.deadline().duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(limits::DEADLINE_MARGIN)
     });
     let method = request.method().clone();
-    // The route, not the path: a path is what somebody typed.
+    // The log has the route and not the path, because a path is user input.
     let route = request.extensions().get::<MatchedPath>().cloned();
 
-    // A browser asks before it lets a page of another origin do something. What it may, the gateway adds; where a route
-    // takes any method, the gateway hands the question to the function and needs a good answer.
+    // CORS preflight: for `ANY` routes the gateway forwards OPTIONS and adds the CORS headers to our 2xx.
     let is_preflight =
         method == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
 
@@ -82,10 +83,10 @@ async fn answer(mut request: Request, next: Next) -> Response {
         Error::Internal(anyhow::anyhow!("{panic}")).into_response()
     });
     if response.status().is_client_error() && !is_json(response.headers()) {
-        // The framework's own words about a path or a query that it cannot read.
+        // axum rejects a path or a query that it cannot parse, with a text of its own.
         response = Error::Invalid("Invalid request").into_response();
     }
-    // What is somebody's own nobody keeps, nor that something is not there: it may be published in a moment.
+    // Private answers must not be cached, nor 404s: the file may be published a moment later.
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
 
     if let Some(Ok(id)) = request_id.as_deref().map(HeaderValue::from_str) {
@@ -110,8 +111,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
 }
 
-/// The route of a `GET` that changes something. Elsewhere axum answers a `HEAD` as a `GET`; here it is a 405, because programs
-/// that check links send `HEAD` and must not change anything.
+/// A route for a `GET` that changes something. Elsewhere axum answers `HEAD` as `GET`. Here `HEAD` is a 405, because
+/// programs that check links send `HEAD` and must not change anything.
 pub fn get_only<H, T, S>(handler: H) -> MethodRouter<S>
 where
     H: Handler<T, S>,
@@ -122,8 +123,8 @@ where
     get(handler).head(not_allowed).fallback(not_allowed)
 }
 
-/// Where this API answers, as its caller knows it, without a slash at the end: `https://files.example.com`. The gateway
-/// takes no request for a host that is not its own.
+/// The URL of this API as the caller knows it, without a slash at the end: `https://files.example.com`. The gateway
+/// accepts no request for a foreign host.
 pub struct ApiUrl(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for ApiUrl {
@@ -137,7 +138,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ApiUrl {
     }
 }
 
-/// A JSON answer, with the charset that the original's framework names.
+/// A JSON response, with the charset that the original's framework sends.
 pub struct Json<T>(pub T);
 
 impl<T: Serialize> IntoResponse for Json<T> {
@@ -161,9 +162,9 @@ mod tests {
 
     #[tokio::test]
     async fn r25_whatever_a_request_waits_for_it_is_answered_before_the_function_ends() {
-        let mut app = answering(Router::new().route("/hang", get(std::future::pending::<()>)));
+        let mut app = with_defaults(Router::new().route("/hang", get(std::future::pending::<()>)));
         let mut context = Context::default();
-        let end = SystemTime::now() + limits::LAST_WORDS + Duration::from_millis(100);
+        let end = SystemTime::now() + limits::DEADLINE_MARGIN + Duration::from_millis(100);
         context.deadline = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis().try_into().unwrap();
         let request = Request::get("/hang").body(Body::empty()).unwrap().with_lambda_context(context);
         let answer = app.call(request).await.unwrap();
@@ -177,7 +178,7 @@ mod tests {
         let routes = Router::new()
             .route("/panic", get(async || -> Response { panic!("a secret") }))
             .route("/well", get(async || Json(7)));
-        let mut app = answering(routes);
+        let mut app = with_defaults(routes);
         let mut ask = async |path: &str| {
             let request = Request::get(path).body(Body::empty()).unwrap();
             let answer = app.call(request).await.unwrap();

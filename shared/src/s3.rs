@@ -1,4 +1,4 @@
-//! The bytes: one private S3 bucket. Which objects it should hold, the ledger knows.
+//! One private S3 bucket for all bytes. The ledger knows which objects the bucket should hold.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -22,55 +22,60 @@ use crate::{
     files::FileId,
 };
 
-mod parts;
-mod plain;
-mod signed;
+mod direct;
+mod multipart;
+mod presign;
 
-pub use parts::{Part, most_parts, part_size};
-pub(crate) use signed::Signer;
-pub use signed::{Answering, Form, Signed};
+pub use multipart::{Part, most_parts, part_size};
+pub(crate) use presign::Signer;
+pub use presign::{PresignedPost, PresignedRequest, ResponseOverrides};
 
-mod listing;
+mod list;
 
-pub use listing::{Listed, Multipart};
+pub use list::{MultipartUpload, ObjectSummary};
 
-/// Where an object lies. Made of random bytes or of ids, never of what a client sent.
+/// The key of an object, made of random bytes or of ids, never of text from a client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[schema(as = ObjectKey, pattern = "^uploads/[0-9a-f]{24}/[A-Za-z0-9_-]{32}$", description = "What S3 calls an object. It names an upload in the requests that follow.")]
+#[schema(
+    as = ObjectKey,
+    pattern = "^uploads/[0-9a-f]{24}/[A-Za-z0-9_-]{32}$",
+    description = "The key of an object in S3. It names an upload in the requests that follow."
+)]
 #[serde(transparent)]
 pub struct Key(String);
 
 impl Key {
-    /// A new place for the bytes of a file that come through a function.
+    /// A new key for bytes that come through a function.
     pub fn random() -> Result<Self> {
         Ok(Self(format!("files/{}", random()?)))
     }
 
-    /// A new place for the bytes of a file that its client brings to S3. It names the file, so that S3's message that
-    /// they are there leads to the row.
+    /// A new key for bytes that a client sends to S3. The key names the file, so S3's message about the object leads to
+    /// the row.
     pub fn of_upload(FileId(id): FileId) -> Result<Self> {
         Ok(Self(format!("uploads/{}/{}", id.to_hex(), random()?)))
     }
 
-    /// The place of the bytes that the original service keeps on its disk for a document: the same for the same document.
+    /// The key for the bytes that the original service keeps on its disk for a document. A document always has the same
+    /// key.
     pub fn of_adopted(FileId(id): FileId) -> Self {
         let digest = Sha256::digest(format!("adopted {}", id.to_hex()));
         Self(format!("files/{}", URL_SAFE_NO_PAD.encode(&digest[..24])))
     }
 
-    /// Where a form puts the bytes of an upload. A form can be posted again as long as it lives, so what it puts there
-    /// becomes the file's only by being copied to its own key, once.
+    /// The key that a form puts the bytes of an upload at. A form can be posted again as long as it is valid. So its
+    /// object becomes the content of the file only by being copied, once, to the file's own key.
     #[must_use]
     pub fn of_form(&self) -> Self {
         Self(format!("{}/form", self.0))
     }
 
-    /// Whether a client brings its bytes to S3 itself.
+    /// True if a client sends the object to S3 itself.
     pub fn is_of_upload(&self) -> bool {
         self.0.starts_with("uploads/")
     }
 
-    /// What an upload's object is called, taken apart: the file, the file's key, and whether a form put the object there.
+    /// Parses the key of an upload's object: the file, the file's key, and whether a form put the object there.
     pub fn parse_upload(key: &str) -> Option<(FileId, Self, bool)> {
         let (own, is_form) = key.strip_suffix("/form").map_or((key, false), |own| (own, true));
         let (id, random) = own.strip_prefix("uploads/")?.split_once('/')?;
@@ -78,7 +83,8 @@ impl Key {
         is_random.then_some((id.parse().ok()?, Self(own.to_owned()), is_form))
     }
 
-    /// The place of a thumbnail: the same for the same image and width, so that making it twice makes one.
+    /// The key of a thumbnail. An image and a width always have the same key, so a repeated job overwrites its own
+    /// object.
     pub fn of_thumbnail(FileId(id): FileId, width: u32) -> Self {
         Self(format!("thumbnails/{}/{width}", id.to_hex()))
     }
@@ -88,14 +94,14 @@ impl Key {
     }
 }
 
-/// 192 bits, in 32 characters.
+/// A random text of 192 bits, in 32 characters.
 fn random() -> Result<String> {
     let mut random = [0; 24];
     getrandom::fill(&mut random).map_err(|error| Error::Internal(anyhow::anyhow!("{error}")))?;
     Ok(URL_SAFE_NO_PAD.encode(random))
 }
 
-/// Names bytes, or a key, by what they are: the same for the same and for no others.
+/// A digest that identifies bytes or a key: equal for equal input only.
 pub fn digest(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(&Sha256::digest(bytes)[..16])
 }
@@ -110,12 +116,12 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// `timeout` is for one operation, all attempts together.
+    /// `timeout` limits one operation, all attempts together.
     pub fn connect(config: &Config, timeout: Duration) -> Self {
         Self::of(&config.aws, config.bucket.clone(), timeout)
     }
 
-    /// The same for a program that needs nothing else of the configuration.
+    /// The client for a program that needs no other configuration.
     pub fn of(aws: &Aws, bucket: String, timeout: Duration) -> Self {
         Self {
             s3: aws.s3(timeout),
@@ -132,7 +138,7 @@ impl Objects {
 
     pub async fn put(&self, key: &Key, bytes: Bytes, content_type: &str) -> Result<()> {
         let put = async {
-            if self.put_plainly(key, bytes.clone(), content_type).await {
+            if self.put_directly(key, bytes.clone(), content_type).await {
                 return Ok(());
             }
             let put = self.s3.put_object().bucket(&self.bucket).key(key.as_str());
@@ -142,7 +148,7 @@ impl Objects {
         tokio::time::timeout(self.timeout, put).await.map_err(|_| Error::timeout("S3"))?
     }
 
-    /// Puts the bytes of a file on this machine's disk, without holding them in memory; how many they are.
+    /// Puts a file of this machine's disk, without holding it in memory. Returns its size.
     ///
     /// # Errors
     /// `Internal` if the file cannot be read, `Unavailable` if S3 does not take all of the bytes.
@@ -156,13 +162,13 @@ impl Objects {
         Ok(size)
     }
 
-    /// Reads an object whole.
+    /// Reads a whole object.
     ///
     /// # Errors
-    /// `NotFound` if it is not there, `TooLarge` if it has more than `limit` bytes, of which none is read then.
+    /// `NotFound` if there is no object. `TooLarge` if it has more than `limit` bytes; then no byte is read.
     pub async fn get(&self, key: &Key, limit: u64) -> Result<Bytes> {
         let read = async {
-            if let Some(bytes) = self.get_plainly(key, limit).await {
+            if let Some(bytes) = self.get_directly(key, limit).await {
                 return Ok(bytes);
             }
             let get = self.s3.get_object().bucket(&self.bucket).key(key.as_str());
@@ -177,21 +183,22 @@ impl Objects {
         tokio::time::timeout(self.timeout, read).await.map_err(|_| Error::timeout("S3"))?
     }
 
-    /// How many bytes an object has; `NotFound` if it is not there.
+    /// The size of an object; `NotFound` if there is no object.
     pub async fn size(&self, key: &Key) -> Result<u64> {
-        Ok(self.listed(key.as_str()).await?.ok_or(Error::NotFound)?.size)
+        Ok(self.summary(key.as_str()).await?.ok_or(Error::NotFound)?.size)
     }
 
-    /// Copies an object where there is none yet, if it still is the one with this tag, given without quotes. `false` if it
-    /// is not.
-    pub async fn copy_new(&self, from: &Key, etag: &str, to: &Key) -> Result<bool> {
+    /// Copies an object if the target does not exist, and if the source still has this `ETag`, given without quotes.
+    /// Returns `false` if one of these does not hold.
+    pub async fn copy_if_absent(&self, from: &Key, etag: &str, to: &Key) -> Result<bool> {
         let copy = self.s3.copy_object().bucket(&self.bucket).key(to.as_str()).if_none_match("*");
         let copy =
             copy.copy_source(format!("{}/{}", self.bucket, from.as_str())).copy_source_if_match(format!("\"{etag}\""));
-        // By default S3 copies annotations too, and may ask for rights to read and write them. Uploads have none.
+        // By default S3 also copies annotations, and may require permissions to read and write them. Uploads have no
+        // annotations.
         match copy.annotation_directive(AnnotationDirective::Exclude).send().await {
             Ok(_) => Ok(true),
-            // 409: somebody else is writing there.
+            // 409: another request is writing to the target.
             Err(error)
                 if matches!(error.code(), Some("PreconditionFailed" | "NoSuchKey" | "ConditionalRequestConflict")) =>
             {
@@ -201,7 +208,7 @@ impl Objects {
         }
     }
 
-    /// Deletes objects, up to a thousand; one that is not there is deleted already.
+    /// Deletes up to a thousand objects. A missing object counts as deleted.
     pub async fn delete_all(&self, keys: &[Key]) -> Result<()> {
         let keys = keys.iter().map(|key| ObjectIdentifier::builder().key(key.as_str()).build());
         let keys: Vec<_> =
@@ -215,7 +222,7 @@ impl Objects {
         }
     }
 
-    /// Deletes an object; one that is not there is deleted already.
+    /// Deletes an object. A missing object counts as deleted.
     pub async fn delete(&self, key: &Key) -> Result<()> {
         let delete = self.s3.delete_object().bucket(&self.bucket).key(key.as_str());
         delete.customize().config_override(in_quick_attempts()).send().await?;
@@ -223,7 +230,7 @@ impl Objects {
     }
 }
 
-/// So many bytes as they come: gathered by the SDK, they would stand in memory twice for a moment.
+/// Collects `size` bytes as they arrive. The SDK's own collector would hold them twice for a moment.
 async fn gather(mut body: ByteStream, size: u64) -> Result<Bytes> {
     let mut bytes = BytesMut::with_capacity(size.try_into().unwrap_or_default());
     while let Some(some) = body.next().await {

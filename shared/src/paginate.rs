@@ -1,11 +1,11 @@
-//! What a store gives page by page, as a stream that holds one page at a time.
+//! Paginated answers of a store as a stream that holds one page at a time.
 
 use futures_util::{Stream, TryStreamExt, stream};
 
 use crate::{Error, Result};
 
-/// `read` gives a page and the mark after which the next one begins; `None` after the last.
-pub fn pages<T, M, P>(read: impl Fn(Option<M>) -> P) -> impl Stream<Item = Result<T>>
+/// `read` returns a page and the marker after which the next page begins; `None` after the last page.
+pub fn paginate<T, M, P>(read: impl Fn(Option<M>) -> P) -> impl Stream<Item = Result<T>>
 where
     P: Future<Output = Result<(Vec<T>, Option<M>)>>,
 {
@@ -14,7 +14,7 @@ where
         Mark(M),
         End,
     }
-    // A call of an SDK is a large future; boxed, it makes no larger ones of what it is part of.
+    // A call of an SDK is a large future. Boxing keeps the futures that contain it small.
     stream::try_unfold(At::Start, move |at| {
         let page = match at {
             At::Start => Some(Box::pin(read(None))),

@@ -1,54 +1,55 @@
-//! What the bucket says that it holds.
+//! Listings of the bucket.
 
 use aws_sdk_s3::types::{EncodingType, Object};
 use futures_util::Stream;
 use percent_encoding::percent_decode_str;
 
 use super::Objects;
-use crate::{Result, pages::pages};
+use crate::{Result, paginate::paginate};
 
-/// An object as the bucket lists it. Its key may be any text, for anybody with the right may have put it there.
+/// An object in a listing of the bucket. Its key may be any text, because anybody with the permission may have put the
+/// object there.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
+pub struct ObjectSummary {
     pub key: String,
-    /// In bytes.
+    /// The size, in bytes.
     pub size: u64,
 }
 
 /// A multipart upload that was neither completed nor aborted.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Multipart {
+pub struct MultipartUpload {
     pub key: String,
     pub upload_id: String,
 }
 
 impl Objects {
-    /// Everything in the bucket, in the order of the keys' bytes.
-    pub fn listing(&self) -> impl Stream<Item = Result<Listed>> {
-        pages(move |token| async move {
+    /// All objects of the bucket, in the order of the keys' bytes.
+    pub fn list_objects(&self) -> impl Stream<Item = Result<ObjectSummary>> {
+        paginate(move |token| async move {
             let list = self.s3.list_objects_v2().bucket(&self.bucket).encoding_type(EncodingType::Url);
             let page = list.set_continuation_token(token).send().await?;
             let objects = page.contents.unwrap_or_default().into_iter();
             let encoding = page.encoding_type;
-            let objects = objects.filter_map(|object| listed(object, encoding.as_ref())).collect();
+            let objects = objects.filter_map(|object| summary_of(object, encoding.as_ref())).collect();
             Ok((objects, page.next_continuation_token))
         })
     }
 
-    /// The object at `key`, if there is one. It is looked for in the list, where it is the first of all that begin with
-    /// its key, because that takes no right to read it.
-    pub async fn listed(&self, key: &str) -> Result<Option<Listed>> {
+    /// The object at `key`, if there is one. The object is looked up in a listing, where it is the first of all objects
+    /// whose keys begin with `key`, because a listing needs no permission to read the object.
+    pub async fn summary(&self, key: &str) -> Result<Option<ObjectSummary>> {
         let list = self.s3.list_objects_v2().bucket(&self.bucket).encoding_type(EncodingType::Url);
         let page = list.prefix(key).max_keys(1).send().await?;
         let first = page.contents.unwrap_or_default().into_iter().next();
-        let first = first.and_then(|object| listed(object, page.encoding_type.as_ref()));
+        let first = first.and_then(|object| summary_of(object, page.encoding_type.as_ref()));
         Ok(first.filter(|object| object.key == key))
     }
 
     /// The multipart uploads to keys that begin with `prefix`.
-    pub fn multiparts<'a>(&'a self, prefix: &str) -> impl Stream<Item = Result<Multipart>> + use<'a> {
+    pub fn list_multipart_uploads<'a>(&'a self, prefix: &str) -> impl Stream<Item = Result<MultipartUpload>> + use<'a> {
         let prefix = prefix.to_owned();
-        pages(move |mark: Option<(String, String)>| {
+        paginate(move |mark: Option<(String, String)>| {
             let (key, upload_id) = mark.unzip();
             let list = self.s3.list_multipart_uploads().bucket(&self.bucket).encoding_type(EncodingType::Url);
             let list = list.prefix(&prefix).set_key_marker(key).set_upload_id_marker(upload_id);
@@ -56,9 +57,9 @@ impl Objects {
                 let page = list.send().await?;
                 let encoding = page.encoding_type;
                 let uploads = page.uploads.unwrap_or_default().into_iter().filter_map(|upload| {
-                    Some(Multipart { key: plain(upload.key?, encoding.as_ref()), upload_id: upload.upload_id? })
+                    Some(MultipartUpload { key: plain(upload.key?, encoding.as_ref()), upload_id: upload.upload_id? })
                 });
-                // On the last page the marks may be there and empty.
+                // On the last page the markers may be present and empty.
                 let more = page.is_truncated == Some(true);
                 let mark = page.next_key_marker.zip(page.next_upload_id_marker).filter(|_| more);
                 Ok((uploads.collect(), mark.map(|(key, upload_id)| (plain(key, encoding.as_ref()), upload_id))))
@@ -67,11 +68,11 @@ impl Objects {
     }
 }
 
-fn listed(object: Object, encoding: Option<&EncodingType>) -> Option<Listed> {
-    Some(Listed { key: plain(object.key?, encoding), size: object.size?.unsigned_abs() })
+fn summary_of(object: Object, encoding: Option<&EncodingType>) -> Option<ObjectSummary> {
+    Some(ObjectSummary { key: plain(object.key?, encoding), size: object.size?.unsigned_abs() })
 }
 
-/// A key as it is. S3 is asked to encode keys, because XML cannot hold them all.
+/// Decodes a listed key. S3 is asked to encode keys, because XML cannot hold every character.
 fn plain(key: String, encoding: Option<&EncodingType>) -> String {
     match encoding {
         Some(EncodingType::Url) => percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned(),

@@ -1,0 +1,350 @@
+//! Deletion of rows and of their objects. A tombstone hides a row, and everything below it, at once. The sweeper then
+//! deletes the objects, and after the objects the row.
+
+use futures_util::TryStreamExt;
+use mongodb::bson::{
+    Bson, DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, deserialize_from_slice, doc, oid::ObjectId,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{File, FileId, FileOrUpload, Files, Parent, Pending, Row, TicketId, from_now, owned, still_pending};
+use crate::{
+    Error, Result, limits,
+    mongo::{id, id_to_string, run, run_within},
+    s3::Key,
+    users::{User, UserId},
+};
+
+/// A row with a tombstone, and everything that is deleted with it.
+pub struct Tombstone {
+    id: FileId,
+    owner: UserId,
+    key: Option<Key>,
+    /// The key that parts may have been uploaded to.
+    parts: Option<Key>,
+    /// The ticket that counts the upload, if the upload never became visible.
+    ticket: Option<TicketId>,
+    is_folder: bool,
+    is_image: bool,
+    /// True if another attempt may be creating the row.
+    is_repeatable: bool,
+}
+
+impl Tombstone {
+    /// The objects of the row that may be in the bucket.
+    pub fn objects(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> = self.key.iter().cloned().collect();
+        keys.extend(self.key.as_ref().filter(|key| key.is_of_upload()).map(Key::of_form));
+        if self.is_image {
+            keys.extend(limits::THUMBNAIL_WIDTHS.map(|width| Key::of_thumbnail(self.id, width)));
+        }
+        keys
+    }
+
+    /// The key that may have multipart uploads.
+    pub fn multipart_key(&self) -> Option<&Key> {
+        self.parts.as_ref()
+    }
+
+    /// The ticket to give the file back to, and the upload that it counted.
+    pub fn ticketed(&self) -> Option<(TicketId, FileId)> {
+        self.ticket.map(|ticket| (ticket, self.id))
+    }
+}
+
+impl Tombstone {
+    /// Reads a row with a tombstone, or returns why it cannot be read.
+    ///
+    /// # Errors
+    /// The row has a form that only a person can have stored. Its objects are not known, so the row must not be
+    /// deleted.
+    fn read(row: &RawDocument) -> Result<Self, &'static str> {
+        let field = |name| row.get(name).ok().flatten().unwrap_or(RawBsonRef::Null);
+        if !matches!(field("_id"), RawBsonRef::ObjectId(_)) {
+            return Err("its _id is no ObjectId");
+        }
+        let row: Row = deserialize_from_slice(row.as_bytes()).map_err(|_| "it is no document of ours")?;
+        if row.key.is_none() && field("key") != RawBsonRef::Null {
+            return Err("its key is none of ours");
+        }
+        Ok(row.into())
+    }
+}
+
+impl From<Row> for Tombstone {
+    fn from(row: Row) -> Self {
+        Self {
+            id: FileId(row.id),
+            owner: UserId(row.user_id),
+            parts: row.key.clone().filter(|_| row.may_be_in_parts()),
+            ticket: row.ticket_id.map(TicketId),
+            is_folder: row.may_be_folder(),
+            is_image: row.may_be_image(),
+            is_repeatable: row.is_repeatable,
+            key: row.key,
+        }
+    }
+}
+
+fn set_tombstone() -> Document {
+    doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } }
+}
+
+/// An update pipeline that sets the tombstone of a row that may be pending. A function may be about to put the bytes of
+/// a pending row under `files/`, and S3 sends no message about objects there. So such a row stays until its bytes are
+/// stored, and is deleted with them. For objects under `uploads/` S3 sends a message to the worker, which deletes
+/// objects without a row.
+fn set_tombstone_of_upload() -> Vec<Document> {
+    let is_pending = doc! { "$eq": ["$state", "pending"] };
+    // "0" is the character after "/". A comparison does not fail for a key that is no string, unlike string functions.
+    let comes_through_a_function =
+        doc! { "$and": [is_pending, { "$gte": ["$key", "files/"] }, { "$lt": ["$key", "files0"] }] };
+    let expires_at = doc! { "$cond": [comes_through_a_function, from_now(limits::IN_FLIGHT_GRACE), DateTime::now()] };
+    vec![doc! { "$set": { "state": "deleted", "expiresAt": expires_at } }]
+}
+
+/// A file and the account of its owner, both read at the same moment.
+pub struct WithOwner {
+    pub file: File,
+    /// The file's row, with the account in it.
+    row: RawDocumentBuf,
+}
+
+impl WithOwner {
+    /// The account without its password; `None` if the account does not exist any more. The account is parsed only
+    /// here, so that an account that cannot be read does not hide a public file.
+    pub fn owner(&self) -> Result<Option<User>> {
+        #[derive(Deserialize)]
+        struct Owner {
+            owner: Vec<User>,
+        }
+        Ok(read::<Owner>(&self.row)?.owner.pop())
+    }
+}
+
+fn read<T: DeserializeOwned>(row: &RawDocument) -> Result<T> {
+    deserialize_from_slice(row.as_bytes()).map_err(|error| Error::Internal(error.into()))
+}
+
+/// The level of a row, and whether it is a folder.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Position {
+    pub is_folder: bool,
+    /// The level: 1 in the root, one more for each folder above, never more than [`limits::MAX_FOLDER_DEPTH`].
+    pub level: u32,
+}
+
+impl Files {
+    /// Deletes a file, an image, or a folder with everything in it.
+    ///
+    /// Deleting sets one tombstone. Reads check every ancestor of a row, so the whole subtree is hidden at once. The
+    /// sweeper removes the objects and the rows afterwards, level by level.
+    ///
+    /// # Errors
+    /// `NotFound` if this owner has no such visible row.
+    pub async fn delete(&self, owner: UserId, id: FileId) -> Result<()> {
+        let done = run(self.rows.update_one(owned(owner, id), set_tombstone())).await?;
+        if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
+    }
+
+    /// Sets a tombstone on every row of a user.
+    pub async fn tombstone_all(&self, UserId(owner): UserId) -> Result<()> {
+        let theirs = doc! { "userId": owner, "state": { "$ne": "deleted" } };
+        run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.update_many(theirs, set_tombstone_of_upload())).await?;
+        Ok(())
+    }
+
+    /// Sets the tombstone of a pending upload, which then never becomes visible. `None` if the upload is visible
+    /// already, or deleted.
+    pub async fn tombstone(&self, pending: &Pending) -> Result<Option<Tombstone>> {
+        let done =
+            run(self.rows.find_one_and_update(still_pending(pending.file.id), set_tombstone_of_upload())).await?;
+        // A row that was never visible has no thumbnails.
+        Ok(done.map(|row| Tombstone { is_image: false, ..row.into() }))
+    }
+
+    /// Rows to purge: rows with a tombstone, and uploads past their grace period, which get a tombstone here. Empty if
+    /// there are no more.
+    ///
+    /// A row that cannot be read is skipped for [`limits::UNREADABLE_ROW_DELAY`], with a line in the log. Otherwise the
+    /// next query would find it again at once, and five hundred such rows would keep the sweeper from all others.
+    pub async fn take_expired(&self) -> Result<Vec<Tombstone>> {
+        loop {
+            let found = self.expired().await?;
+            if found.is_empty() {
+                return Ok(Vec::new());
+            }
+            let (mut tombstones, mut unreadable) = (Vec::new(), Vec::new());
+            for row in found {
+                match Tombstone::read(&row) {
+                    Ok(row) => tombstones.push(row),
+                    Err(reason) => {
+                        let id = id(&row);
+                        let row = id_to_string(&id);
+                        tracing::warn!(row, reason, "the sweeper leaves a row alone that it cannot read");
+                        unreadable.push(id);
+                    }
+                }
+            }
+            if !unreadable.is_empty() {
+                let later = doc! { "$set": { "expiresAt": from_now(limits::UNREADABLE_ROW_DELAY) } };
+                let unreadable = doc! { "_id": { "$in": unreadable }, "state": "deleted" };
+                run(self.rows.update_many(unreadable, later)).await?;
+            }
+            if !tombstones.is_empty() {
+                return Ok(tombstones);
+            }
+        }
+    }
+
+    /// Stored rows with a tombstone whose time is over, and uploads past their grace period, which get their tombstone
+    /// here.
+    async fn expired(&self) -> Result<Vec<RawDocumentBuf>> {
+        let rows = self.rows.clone_with_type::<RawDocumentBuf>();
+        // The filter names both states, so that the index returns the rows in the order of their times, without a sort.
+        let expired = doc! { "state": { "$in": ["pending", "deleted"] }, "expiresAt": { "$lte": DateTime::now() } };
+        let find = rows.find(expired.clone()).projection(not_needed()).sort(doc! { "expiresAt": 1 });
+        let found: Vec<RawDocumentBuf> =
+            run(async { find.limit(limits::SWEEP_BATCH).await?.try_collect().await }).await?;
+        if found.iter().all(|row| matches!(row.get("state"), Ok(Some(RawBsonRef::String("deleted"))))) {
+            return Ok(found);
+        }
+        // After this update none of these uploads can finish. No attempt at one is running: it would have started the
+        // grace period again.
+        let ids: Vec<Bson> = found.iter().map(|row| id(row)).collect();
+        let mut still = expired;
+        still.extend(doc! { "_id": { "$in": &ids }, "state": "pending" });
+        let tombstoned = doc! { "$set": { "state": "deleted" }, "$unset": { "isRepeatable": "" } };
+        run(self.rows.update_many(still, tombstoned)).await?;
+        // One of the uploads may have finished before the update.
+        let tombstoned = doc! { "_id": { "$in": ids }, "state": "deleted" };
+        run(async { rows.find(tombstoned).projection(not_needed()).await?.try_collect().await }).await
+    }
+
+    /// Deletes rows whose objects are gone, after tombstoning a folder's children. Rows of idempotent requests keep
+    /// their tombstone for [`limits::IN_FLIGHT_GRACE`], so that a late retry cannot recreate them. After that time they
+    /// are taken again, together with bytes that the late retry may have stored.
+    pub async fn purge(&self, tombstones: &[Tombstone]) -> Result<()> {
+        for folder in tombstones.iter().filter(|row| row.is_folder) {
+            let inside = doc! { "userId": folder.owner.0, "parentId": folder.id.0, "state": { "$ne": "deleted" } };
+            run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.update_many(inside, set_tombstone_of_upload())).await?;
+        }
+        let (kept, gone): (Vec<&Tombstone>, Vec<&Tombstone>) = tombstones.iter().partition(|row| row.is_repeatable);
+        let tombstoned = |rows: &[&Tombstone]| {
+            let ids: Vec<ObjectId> = rows.iter().map(|row| row.id.0).collect();
+            doc! { "_id": { "$in": ids }, "state": "deleted" }
+        };
+        if !kept.is_empty() {
+            let later =
+                doc! { "$set": { "expiresAt": from_now(limits::IN_FLIGHT_GRACE) }, "$unset": { "isRepeatable": "" } };
+            run(self.rows.update_many(tombstoned(&kept), later)).await?;
+        }
+        run(self.rows.delete_many(tombstoned(&gone))).await?;
+        Ok(())
+    }
+
+    /// Sets the tombstone of a row whose folder was deleted meanwhile, because the sweeper may have purged that folder
+    /// already.
+    ///
+    /// # Errors
+    /// `Parent not found` if the folder was deleted.
+    pub(super) async fn check_parent_exists(&self, parent: Parent, id: FileId) -> Result<()> {
+        let Parent::Folder(FileId(folder)) = parent else { return Ok(()) };
+        if self.is_reachable(doc! { "_id": folder }).await? {
+            return Ok(());
+        }
+        run(self.rows.update_one(doc! { "_id": id.0 }, set_tombstone())).await?;
+        Err(Error::Invalid("Parent not found"))
+    }
+
+    /// Returns whether the folder exists, without a tombstone on it or above it.
+    async fn is_reachable(&self, folder: Document) -> Result<bool> {
+        Ok(self.position(folder).await?.is_some())
+    }
+
+    /// The position of the matching row, unless there is a tombstone on it or above it.
+    pub(super) async fn position(&self, matching: Document) -> Result<Option<Position>> {
+        let position = doc! {
+            "_id": 0, "isFolder": { "$eq": ["$type", "folder"] }, "level": { "$add": [{ "$size": "$folders" }, 1] },
+        };
+        self.find_reachable(matching, [doc! { "$project": position }]).await
+    }
+
+    /// Returns whether there is a tombstone of this owner's on a folder or above it.
+    pub(super) async fn is_deleted(&self, UserId(owner): UserId, folder: ObjectId) -> Result<bool> {
+        let folder = doc! { "_id": folder, "userId": owner };
+        if self.is_reachable(folder.clone()).await? {
+            return Ok(false);
+        }
+        Ok(run(self.rows.find_one(folder)).await?.is_some())
+    }
+
+    /// The matching row, unless there is a tombstone on it or above it.
+    pub(super) async fn reachable(&self, matching: Document) -> Result<Option<Row>> {
+        self.find_reachable(matching, [doc! { "$unset": "folders" }]).await
+    }
+
+    /// The matching file with the account of its owner, unless there is a tombstone on it or above it.
+    pub(super) async fn reachable_with_owner(&self, matching: Document) -> Result<Option<WithOwner>> {
+        let owner = doc! { "from": "users", "localField": "userId", "foreignField": "_id", "as": "owner" };
+        let unset = doc! { "$unset": ["folders", "owner.password"] };
+        let Some(row) = self.find_reachable::<RawDocumentBuf>(matching, [doc! { "$lookup": owner }, unset]).await?
+        else {
+            return Ok(None);
+        };
+        let file: Row = read(&row)?;
+        Ok(Some(WithOwner { file: file.into(), row }))
+    }
+
+    /// The matching file or upload, unless there is a tombstone on it or above it.
+    pub(super) async fn file_or_upload(&self, matching: Document) -> Result<FileOrUpload> {
+        self.reachable(matching).await?.ok_or(Error::NotFound)?.try_into()
+    }
+
+    /// The first matching row, with the folders above it, after the `last` steps of the pipeline; `None` if there is a
+    /// tombstone on the row or above it.
+    ///
+    /// A folder of another user, which the original allowed as a parent, ends the walk up: its content is not deleted
+    /// with this folder, nor with one above it. Nothing can be created below [`limits::MAX_FOLDER_DEPTH`] levels. Older
+    /// rows may be deeper; for these the walk ends after as many levels, so that no read takes long. A row that is so
+    /// deep can be read and deleted like any other. But a tombstone further up hides the row only when the sweeper,
+    /// which goes down level by level, has come near enough.
+    async fn find_reachable<T>(&self, matching: Document, last: impl IntoIterator<Item = Document>) -> Result<Option<T>>
+    where
+        T: DeserializeOwned + Send + Sync + Unpin,
+    {
+        // A row in the root has no folders above it: the lookup starts with an empty list and finds nothing.
+        let folder = doc! { "$cond": [{ "$eq": [{ "$type": "$parentId" }, "objectId"] }, "$parentId", []] };
+        // The lowest folder for which the condition holds, in levels above the row.
+        let lowest = |are: Document| {
+            let levels = doc! { "$filter": { "input": "$folders", "as": "folder", "cond": are } };
+            let levels = doc! { "$map": { "input": levels, "as": "folder", "in": "$$folder.above" } };
+            doc! { "$ifNull": [{ "$min": levels }, limits::MAX_FOLDER_DEPTH] }
+        };
+        let tombstoned = lowest(doc! { "$eq": ["$$folder.state", "deleted"] });
+        let of_others = lowest(doc! { "$ne": ["$$folder.userId", "$userId"] });
+        let steps = [
+            doc! { "$match": matching },
+            doc! { "$match": { "state": { "$ne": "deleted" } } },
+            doc! { "$graphLookup": {
+                "from": self.rows.name(),
+                "startWith": folder,
+                "connectFromField": "parentId",
+                "connectToField": "_id",
+                // The depth counts from 0, the folder of the row, so a row at the last level sees all folders above it.
+                "maxDepth": limits::MAX_FOLDER_DEPTH - 2,
+                "depthField": "above",
+                "as": "folders",
+            } },
+            doc! { "$match": { "$expr": { "$gte": [tombstoned, of_others] } } },
+        ];
+        let steps = steps.into_iter().chain(last);
+        run(async { self.rows.aggregate(steps).with_type::<T>().await?.try_next().await }).await
+    }
+}
+
+/// Fields that a sweep does not need, and that may be long.
+fn not_needed() -> Document {
+    doc! { "name": 0, "thumbnailFiles": 0, "thumbnailError": 0 }
+}
