@@ -231,16 +231,16 @@ impl Files {
             run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.update_many(inside, set_tombstone_of_upload())).await?;
         }
         let (kept, gone): (Vec<&Tombstone>, Vec<&Tombstone>) = tombstones.iter().partition(|row| row.is_repeatable);
-        let tombstoned = |rows: &[&Tombstone]| {
+        let filter = |rows: &[&Tombstone]| {
             let ids: Vec<ObjectId> = rows.iter().map(|row| row.id.0).collect();
             doc! { "_id": { "$in": ids }, "state": "deleted" }
         };
         if !kept.is_empty() {
             let later =
                 doc! { "$set": { "expiresAt": from_now(limits::IN_FLIGHT_GRACE) }, "$unset": { "isRepeatable": "" } };
-            run(self.rows.update_many(tombstoned(&kept), later)).await?;
+            run(self.rows.update_many(filter(&kept), later)).await?;
         }
-        run(self.rows.delete_many(tombstoned(&gone))).await?;
+        run(self.rows.delete_many(filter(&gone))).await?;
         Ok(())
     }
 
