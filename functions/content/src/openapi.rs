@@ -1,4 +1,4 @@
-//! The OpenAPI description of this function's route.
+//! The `OpenAPI` description of this function's route.
 
 use utoipa::{IntoParams, OpenApi};
 

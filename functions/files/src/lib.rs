@@ -190,7 +190,11 @@ async fn publish(unverified: UnverifiedUser, id: Result<FileId>, State(files): S
     params(("id" = Id, Path)),
     responses((status = 200, description = "The document", body = FileView), AuthErrors, NotFound),
 )]
-async fn unpublish(unverified: UnverifiedUser, id: Result<FileId>, State(files): State<Files>) -> Result<Json<FileView>> {
+async fn unpublish(
+    unverified: UnverifiedUser,
+    id: Result<FileId>,
+    State(files): State<Files>,
+) -> Result<Json<FileView>> {
     Ok(Json(files.set_public(&unverified, id, false).await?.into()))
 }
 

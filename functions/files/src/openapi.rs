@@ -1,4 +1,4 @@
-//! The OpenAPI description of this function's routes, and of the body that the handler reads field by field.
+//! The `OpenAPI` description of this function's routes, and of the body that the handler reads field by field.
 
 use shared::{
     limits,

@@ -28,7 +28,7 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 
-/// This OpenAPI description
+/// This `OpenAPI` description
 #[utoipa::path(
     get,
     path = "/openapi.json",
@@ -41,7 +41,7 @@ pub async fn openapi() -> Response {
     page_response("application/json; charset=utf-8", DESCRIPTION)
 }
 
-/// This OpenAPI description as a page
+/// This `OpenAPI` description as a page
 #[utoipa::path(
     get,
     path = "/docs",

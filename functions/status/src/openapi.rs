@@ -1,4 +1,4 @@
-//! The OpenAPI description of this function's routes.
+//! The `OpenAPI` description of this function's routes.
 
 use utoipa::OpenApi;
 

@@ -117,7 +117,7 @@ impl Fsck {
                 Merged::Both(ObjectSummary { size, .. }, expected)
                     if expected.content == Expectation::Bytes(Some(size)) => {}
                 Merged::Both(_, expected) | Merged::Right(expected) => {
-                    report.dangling.extend(self.dangling(expected).await?)
+                    report.dangling.extend(self.dangling(expected).await?);
                 }
                 Merged::Left(ObjectSummary { key, .. }) => {
                     if self.is_orphan(&key).await? {

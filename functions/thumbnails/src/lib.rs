@@ -15,9 +15,9 @@ use bytes::Bytes;
 use lambda_runtime::LambdaEvent;
 use shared::{
     Config, Error, Result,
-    files::{Content, Decoding, File, FileId, Files, FileOrUpload, Kind, ThumbnailFile, Thumbnails},
-    queue::JobQueue,
+    files::{Content, Decoding, File, FileId, FileOrUpload, Files, Kind, ThumbnailFile, Thumbnails},
     limits, mongo,
+    queue::JobQueue,
     s3::{self, Key, Objects},
     users::UserId,
 };
@@ -37,8 +37,10 @@ const JOB_DECODE: Duration = thumbnailer::limits::PNG_ROWS_TIMEOUT;
 /// How long one job takes at most, marking its image included. The worker begins no job if less time is left, so that
 /// Lambda does not end the worker during a job. The worker's timeout in `template.yaml` leaves 6 s beside this time, in
 /// which the usual jobs of a batch begin.
-const JOB: Duration =
-    limits::JOB_FETCH.saturating_add(limits::MONGODB_TIMEOUT).saturating_add(JOB_DECODE).saturating_add(limits::JOB_STORE);
+const JOB: Duration = limits::JOB_FETCH
+    .saturating_add(limits::MONGODB_TIMEOUT)
+    .saturating_add(JOB_DECODE)
+    .saturating_add(limits::JOB_STORE);
 
 pub struct App {
     files: Files,

@@ -1,4 +1,4 @@
-//! The OpenAPI description of this function's routes, and of the bodies that handlers read field by field.
+//! The `OpenAPI` description of this function's routes, and of the bodies that handlers read field by field.
 
 use shared::{
     error::ErrorWithMessage,

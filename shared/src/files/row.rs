@@ -171,7 +171,7 @@ impl Row {
         matches!(self.r#type, Type::Image | Type::Unknown)
     }
 
-    /// True if S3 may have parts under the key, even if the file is or was visible: a presigned CreateMultipartUpload
+    /// True if S3 may have parts under the key, even if the file is or was visible: a presigned `CreateMultipartUpload`
     /// can be sent again.
     pub fn may_be_in_parts(&self) -> bool {
         self.key.as_ref().is_some_and(Key::is_of_upload) && self.in_parts != Some(false)

@@ -1,5 +1,5 @@
 //! Presigned requests, which clients send to S3 themselves. Each is valid for one key and for a short time, and cannot
-//! overwrite: `PUT` and CompleteMultipartUpload carry `If-None-Match: *`. Forms cannot carry it, so a form writes to
+//! overwrite: `PUT` and `CompleteMultipartUpload` carry `If-None-Match: *`. Forms cannot carry it, so a form writes to
 //! `<key>/form` and the worker copies that object once.
 
 use std::time::{Duration, SystemTime};
@@ -84,7 +84,7 @@ impl Objects {
         Ok(PresignedRequest { url, headers })
     }
 
-    /// Presigns UploadPart, for a part of this size if the size is given.
+    /// Presigns `UploadPart`, for a part of this size if the size is given.
     pub async fn presign_upload_part(
         &self,
         key: &Key,
@@ -99,7 +99,7 @@ impl Objects {
         self.signer.url("PUT", key, &query, &signed, limits::UPLOAD_URL_TTL).await
     }
 
-    /// Presigns CreateMultipartUpload for an object of this type.
+    /// Presigns `CreateMultipartUpload` for an object of this type.
     pub async fn presign_create_multipart_upload(&self, key: &Key, content_type: &str) -> Result<PresignedRequest> {
         let headers = vec![("Content-Type", content_type.to_owned())];
         let signed = [("Content-Type", content_type)];
@@ -107,14 +107,14 @@ impl Objects {
         Ok(PresignedRequest { url, headers })
     }
 
-    /// Presigns CompleteMultipartUpload, which succeeds only where there is no object.
+    /// Presigns `CompleteMultipartUpload`, which succeeds only where there is no object.
     pub async fn presign_complete_multipart_upload(&self, key: &Key, upload_id: &str) -> Result<PresignedRequest> {
         let query = [("uploadId", upload_id)];
         let url = self.signer.url("POST", key, &query, &[ONLY_NEW], limits::UPLOAD_URL_TTL).await?;
         Ok(PresignedRequest { url, headers: vec![(ONLY_NEW.0, ONLY_NEW.1.to_owned())] })
     }
 
-    /// Presigns ListParts (`GET`) or AbortMultipartUpload (`DELETE`).
+    /// Presigns `ListParts` (`GET`) or `AbortMultipartUpload` (`DELETE`).
     pub async fn presign_multipart_upload(&self, method: &str, key: &Key, upload_id: &str) -> Result<PresignedRequest> {
         let url = self.signer.url(method, key, &[("uploadId", upload_id)], &[], limits::UPLOAD_URL_TTL).await?;
         Ok(PresignedRequest { url, headers: Vec::new() })
