@@ -41,8 +41,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The names of all functions: a folder of `functions/` is a function.
 pub fn functions() -> Vec<String> {
-    let folders = fs::read_dir(project().join("functions")).unwrap();
-    folders.map(|folder| folder.unwrap().file_name().into_string().unwrap()).collect()
+    let entries = fs::read_dir(project().join("functions")).unwrap().map(Result::unwrap);
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    folders.map(|folder| folder.file_name().into_string().unwrap()).collect()
 }
 
 /// The program of a function in the output of `sam build`.

@@ -118,8 +118,8 @@ impl Project {
     /// The names of the functions: each folder of `functions/` is a function.
     pub fn functions(&self) -> Result<Vec<String>> {
         let folders = std::fs::read_dir(self.path("functions")).context("cannot read functions/")?;
-        let mut names: Vec<_> =
-            folders.flatten().map(|folder| folder.file_name().to_string_lossy().into_owned()).collect();
+        let folders = folders.flatten().filter(|entry| entry.path().is_dir());
+        let mut names: Vec<_> = folders.map(|folder| folder.file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         Ok(names)
     }

@@ -1,7 +1,8 @@
 //! JPEG, decoded only as far as a thumbnail needs. Each component is decoded to the smallest N/8 of its size that still has
 //! enough pixels: only the lowest N x N frequencies of a block are transformed, and the codes of the others are skipped
 //! without decoding their values. A progressive image keeps only those frequencies in memory. A whole job takes about half
-//! the time that libvips takes with libjpeg-turbo (see the README), in safe Rust alone. Names are those of ITU-T T.81.
+//! the time that libvips takes with libjpeg-turbo (see `functions/thumbnails/README.md`), in safe Rust alone. Names are
+//! those of ITU-T T.81.
 
 use image::metadata::Orientation;
 
