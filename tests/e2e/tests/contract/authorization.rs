@@ -200,7 +200,11 @@ impl World {
 
     /// The content of a cell: the status, and for a listing the number of documents.
     async fn ask(&self, route: &str, thing: &str, asking: Asking) -> String {
-        let answer = self.answer(route, thing, asking).await;
+        let mut answer = self.answer(route, thing, asking).await;
+        // A sweep of another test may delete the upload of a user who left before the upload is asked for.
+        if answer.status == 404 && thing.contains("a user who left") {
+            answer = self.answer(route, thing, asking).await;
+        }
         let is_companion = route.contains("/s3/");
         for (status, error) in [(401, "Unauthorized"), (404, "Not found")] {
             if answer.status == status && is_companion {
