@@ -150,7 +150,7 @@ impl Account {
 
     /// A client of the stack's API, with the routes that the emulator does not create by itself.
     async fn anyone(&self) -> Client {
-        let scripts = "for script in routes describe; do \
+        let scripts = "for script in routes stack_outputs; do \
                        .local/aws/bin/python tests/local/$script.py files-manager; done";
         let described: Value = serde_json::from_str(&self.run(scripts).await).unwrap();
         let path = format!("_aws/execute-api/{}/$default", described["api"].as_str().unwrap());
