@@ -156,7 +156,7 @@ async fn data(
     headers.insert(header::CONTENT_TYPE, value(&representation.content_type)?);
     headers.insert(header::CONTENT_LENGTH, representation.size.into());
     headers.insert(header::CONTENT_DISPOSITION, value(&representation.disposition(disposition))?);
-    // Without this header `lambda_http` would send text as a string, and bytes that are not UTF-8 would be replaced.
+    // The content is sent as it is stored. Earlier versions sent this header too, so it stays part of the answer.
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static(policy));

@@ -22,7 +22,7 @@ pub struct CreatedObject {
 }
 
 impl CreatedObject {
-    /// Whether a multipart upload made the object. The `ETag` of such an object ends with a dash and the number of parts;
+    /// Returns whether a multipart upload made the object. The `ETag` of such an object ends with a dash and the number of parts;
     /// other `ETag`s contain no dash.
     pub fn is_multipart(&self) -> bool {
         self.etag.contains('-')

@@ -28,7 +28,8 @@ pub enum Attempt {
     Deferred,
 }
 
-/// Whether an image may be decoded once more after so many decodings that began and did not end. Otherwise it fails.
+/// Returns whether an image may be decoded again after so many decodings that began and did not end. Otherwise the image
+/// fails.
 pub fn may_decode_again(unfinished: u32) -> bool {
     unfinished < limits::MAX_DECODINGS
 }
@@ -89,7 +90,7 @@ mod tests {
         /// Decodings that began and did not end, as the row counts them.
         unfinished: u32,
         deaths: u32,
-        /// Whether the message of the image is still in the queue.
+        /// True while the message of the image is in the queue.
         is_queued: bool,
     }
 

@@ -5,11 +5,11 @@
 mod account_deletion;
 mod auth;
 mod authorization;
-mod common;
 mod content;
 mod cors;
 mod deleting;
 mod downloads;
+mod every_endpoint;
 mod files;
 mod fsck;
 mod gateway;

@@ -280,7 +280,7 @@ impl<'a> BitReader<'a> {
         if k > 64 { Err(damaged("a block of more than 64 coefficients")) } else { Ok(()) }
     }
 
-    /// Whether more bits were read than the scan has.
+    /// Returns whether more bits were read than the scan has.
     pub fn is_past_end(&self) -> bool {
         self.missing > self.count
     }
