@@ -117,6 +117,6 @@ fn idempotency_key() -> Object {
         .schema_type(Type::String)
         .min_length(Some(1))
         .max_length(Some(limits::IDEMPOTENCY_KEY_BYTES))
-        .pattern(Some("^[!-~]([ -~]*[!-~])?$"))
+        .pattern(Some(r"^[!-~]([\t -~]*[!-~])?$"))
         .build()
 }
