@@ -36,7 +36,7 @@ pub fn one_color(width: u32, height: u32, color: [u8; 3]) -> Vec<u8> {
 
 /// An image of 49 megapixels of 64 bits, which takes long to decode. `cargo local test` has made it.
 pub fn slow() -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local/gallery/large/rgba16.png");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local/fixtures/large/rgba16.png");
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

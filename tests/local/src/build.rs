@@ -16,7 +16,7 @@ use crate::{Project, progress, subprocess};
 const SOURCES: [&str; 6] = ["Cargo.toml", "Cargo.lock", "shared", "functions", "template.yaml", "samconfig.toml"];
 
 /// Programs of the tests that are built as functions are. Each is a folder of `tests/`.
-const PROGRAMS: [&str; 2] = ["pictures", "panics"];
+const PROGRAMS: [&str; 2] = ["images", "panics"];
 
 const PROGRAMS_STEP: &str = "Programs of the tests (cargo lambda build)";
 

@@ -165,14 +165,14 @@ async fn serve(project: &Project, stack: &Stack, proxy: GatewayProxy) -> Result<
 async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<ExitCode> {
     let tools = Tools::install(project).await?;
     let build = build(project, &tools).await?;
-    let [pictures, panics] = build_programs(project, &tools, &build).await?;
+    let [images, panics] = build_programs(project, &tools, &build).await?;
     test_images::fetch(project).await?;
     let browser = tools::browser(project).await?;
     let record = start_for_tests(project, stack, &tools, build).await?;
     promises::clear_passed(project);
     let mut tests = subprocess::cargo();
     tests.args(["test", "--workspace"]).args(args);
-    tests.env("FILES_MANAGER_PICTURES", pictures).env("FILES_MANAGER_PANICS", panics);
+    tests.env("FILES_MANAGER_IMAGES", images).env("FILES_MANAGER_PANICS", panics);
     tests.envs(browser.map(|packages| ("FILES_MANAGER_BROWSER", packages)));
     match run_beside(project, stack, tests).await? {
         // `fsck` runs only after all tests: some tests alone may leave data that another test removes.

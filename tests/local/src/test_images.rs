@@ -11,17 +11,18 @@ use crate::tools::Tools;
 use crate::{Project, progress, subprocess};
 
 const CORPORA: &str = "Corpora (pip and cargo, the first time only)";
-const GALLERY: &str = "Gallery (Pillow, the first time only)";
+const FIXTURES: &str = "Fixtures (Pillow, the first time only)";
 
 pub async fn fetch(project: &Project) -> Result<()> {
     let pillow = Tools::pillow(project).await?;
-    let pins = ["tests/corpora/requirements.txt", "tests/corpora/Cargo.toml", "tests/corpora/Cargo.lock"];
+    let pins =
+        ["tests/images/corpora/requirements.txt", "tests/images/corpora/Cargo.toml", "tests/images/corpora/Cargo.lock"];
     fill_once(project, "corpora", &pins, CORPORA, async |folder| download(project, &pillow, folder).await).await?;
-    let sources = ["tests/pictures/make_fixtures.py", "tests/local/requirements-pillow.txt"];
-    fill_once(project, "gallery", &sources, GALLERY, async |folder| {
+    let sources = ["tests/images/make_fixtures.py", "tests/local/requirements-pillow.txt"];
+    fill_once(project, "fixtures", &sources, FIXTURES, async |folder| {
         let mut script = Command::new(&pillow);
-        script.arg(project.path("tests/pictures/make_fixtures.py")).arg(folder);
-        subprocess::run(&mut script, GALLERY, &project.local("corpora.log")).await
+        script.arg(project.path("tests/images/make_fixtures.py")).arg(folder);
+        subprocess::run(&mut script, FIXTURES, &project.local("corpora.log")).await
     })
     .await
 }
@@ -31,7 +32,7 @@ async fn download(project: &Project, python: &Path, folder: &Path) -> Result<()>
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "download", "--no-input", "--disable-pip-version-check", "--no-deps", "--require-hashes"])
         .args(["--no-binary", "pillow", "--requirement"])
-        .arg(project.path("tests/corpora/requirements.txt"))
+        .arg(project.path("tests/images/corpora/requirements.txt"))
         .arg("--dest")
         .arg(folder);
     subprocess::run(&mut pip, CORPORA, &log).await.context("Pillow's source cannot be had; check the network")?;
@@ -44,10 +45,8 @@ async fn download(project: &Project, python: &Path, folder: &Path) -> Result<()>
     }
     let mut cargo = subprocess::cargo();
     cargo.args(["vendor", "--locked", "--versioned-dirs", "--manifest-path"]);
-    cargo.arg(project.path("tests/corpora/Cargo.toml")).arg(folder.join("crates"));
-    subprocess::run(&mut cargo, CORPORA, &log)
-        .await
-        .context("the crates with pictures cannot be had; check the network")
+    cargo.arg(project.path("tests/images/corpora/Cargo.toml")).arg(folder.join("crates"));
+    subprocess::run(&mut cargo, CORPORA, &log).await.context("the crates with images cannot be had; check the network")
 }
 
 /// Fills a folder of `.local`, unless it was filled from the same sources before.

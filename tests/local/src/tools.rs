@@ -114,7 +114,7 @@ pub async fn schemathesis(project: &Project) -> Result<PathBuf> {
 /// The folder with sharp, for `NODE_PATH`.
 pub async fn sharp(project: &Project) -> Result<PathBuf> {
     check_node().await?;
-    Packages { name: "sharp", source: "tests/local/sharp" }.install(project).await
+    Packages { name: "sharp", source: "tests/images/bench/sharp" }.install(project).await
 }
 
 /// The folder with Express, for `NODE_PATH`.
@@ -129,7 +129,7 @@ pub async fn browser(project: &Project) -> Result<Option<PathBuf>> {
     if check_node().await.is_err() || on_path(&["chromium"]).is_none() {
         return Ok(None);
     }
-    Packages { name: "browser", source: "tests/browser" }.install(project).await.map(Some)
+    Packages { name: "browser", source: "tests/e2e/tests/browser/js" }.install(project).await.map(Some)
 }
 
 /// Packages of npm, pinned by the lock file in the folder `source`.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::browser::Browser;
 
-/// The output of tests/browser/active.js.
+/// The output of js/active.js.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Outcome {

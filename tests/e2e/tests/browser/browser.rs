@@ -1,4 +1,4 @@
-//! Runs the programs of tests/browser, which drive a browser.
+//! Runs the programs of the folder `js`, which drive a browser.
 
 use std::{
     env, fs,
@@ -64,7 +64,7 @@ impl Browser {
 
     fn start(&self, program: &str, argument: &Value) -> Running {
         let child = Command::new("node")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../browser").join(program))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/js").join(program))
             .arg(argument.to_string())
             .env("NODE_PATH", &self.packages)
             .env("PROFILE", self.folder.join("profile"))

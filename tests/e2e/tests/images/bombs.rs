@@ -19,10 +19,10 @@ fn cost(bomb: &str) -> (Report, f64, u64) {
     let mut last = None;
     for _ in 0..7 {
         let mut runner = Runner::start();
-        let warm = runner.make(&local("gallery").join("seeds/tiny.png"), None).unwrap();
+        let warm = runner.make(&local("fixtures").join("seeds/tiny.png"), None).unwrap();
         assert_eq!((warm.error, warm.bytes.len()), (None, 3));
         let report =
-            runner.make(&local("gallery/bombs").join(bomb), None).unwrap_or_else(|end| panic!("{bomb}: {end}"));
+            runner.make(&local("fixtures/bombs").join(bomb), None).unwrap_or_else(|end| panic!("{bomb}: {end}"));
         wall = wall.min(report.wall_ms);
         memory = memory.max(report.peak_kb.saturating_sub(report.idle_kb));
         last = Some(report);
@@ -59,7 +59,7 @@ fn r21_a_bomb_is_refused_quickly_and_in_little_memory() {
         ("vp8x.webp", pixels),
         ("ztxt.png", None),
     ];
-    let bombs = files(&local("gallery/bombs"));
+    let bombs = files(&local("fixtures/bombs"));
     assert!(bombs.iter().map(|path| name(path)).eq(expected.map(|(name, _)| name)), "{bombs:?}");
 
     let mut broken = Vec::new();
@@ -125,7 +125,7 @@ fn r21_a_legal_picture_that_is_narrow_fits() {
 /// kB.
 #[track_caller]
 fn fit(folder: &str, expected: &[&str]) -> u64 {
-    let pictures = files(&local("gallery").join(folder));
+    let pictures = files(&local("fixtures").join(folder));
     assert!(pictures.iter().map(|path| name(path)).eq(expected.iter().copied()), "{pictures:?}");
     let mut broken = Vec::new();
     let mut largest = 0;

@@ -65,15 +65,15 @@ fn difference(seen: &RgbaImage, expected: &Expected) -> (u8, String) {
 
 /// Asserts that all three thumbnails of every chosen image are right.
 fn are_shown_right(what: &str, at_least: usize, chosen: impl Fn(&str) -> bool) {
-    let gallery = local("gallery/formats");
+    let fixtures = local("fixtures/formats");
     let expected: BTreeMap<String, Expected> =
-        serde_json::from_slice(&fs::read(gallery.join("expected.json")).unwrap()).unwrap();
+        serde_json::from_slice(&fs::read(fixtures.join("expected.json")).unwrap()).unwrap();
     let chosen: Vec<_> = expected.iter().filter(|(name, _)| chosen(name)).collect();
     assert!(chosen.len() >= at_least, "{} pictures only", chosen.len());
     let (mut runner, folder) = (Runner::start(), folder(what));
     let mut wrong = Vec::new();
     for (name, expected) in chosen {
-        let made = match thumbnails(&mut runner, &gallery.join(name), &folder) {
+        let made = match thumbnails(&mut runner, &fixtures.join(name), &folder) {
             Ok(made) => made,
             Err(error) => {
                 wrong.push(format!("{name}: {error}"));
@@ -186,7 +186,7 @@ fn chunks(png: &[u8]) -> Vec<String> {
 #[test]
 fn a_thumbnail_has_no_metadata() {
     let (mut runner, folder) = (Runner::start(), folder("secrets"));
-    let secrets = files(&local("gallery/secrets"));
+    let secrets = files(&local("fixtures/secrets"));
     assert_eq!(secrets.len(), 4);
     for path in secrets {
         let source = fs::read(&path).unwrap();

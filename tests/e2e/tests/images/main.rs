@@ -1,5 +1,5 @@
 //! Tests the thumbnail code as a program of its own: no image breaks it, and every image is shown right. The tests need
-//! no stack, but `cargo local test` prepares the program, which `FILES_MANAGER_PICTURES` names, and the images in
+//! no stack, but `cargo local test` prepares the program, which `FILES_MANAGER_IMAGES` names, and the images in
 //! `.local`.
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 

@@ -138,13 +138,13 @@ fn r22_malformed_files_never_crash_of_a_fuzzer() {
 
 #[test]
 fn r22_malformed_files_never_crash_nor_do_hollow_ones() {
-    let tally = all_of(&files(&local("gallery/hollow")));
+    let tally = all_of(&files(&local("fixtures/hollow")));
     is_harmless("hollow", &tally, 20, 0);
 }
 
 #[test]
 fn r22_malformed_files_never_crash_nor_do_costly_ones() {
-    let tally = all_of(&files(&local("gallery/costly")));
+    let tally = all_of(&files(&local("fixtures/costly")));
     is_harmless("costly", &tally, 1, 0);
 }
 
@@ -218,7 +218,7 @@ fn damaged(seed: &Path) -> Tally {
 
 fn whatever_damages_a(format: &str) {
     let seeds: Vec<_> =
-        files(&local("gallery/seeds")).into_iter().filter(|seed| extension(name(seed)) == format).collect();
+        files(&local("fixtures/seeds")).into_iter().filter(|seed| extension(name(seed)) == format).collect();
     assert!(seeds.len() >= 2, "{seeds:?}");
     let mut tally = Tally::default();
     for seed in &seeds {

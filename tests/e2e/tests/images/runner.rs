@@ -38,8 +38,8 @@ pub struct Report {
 
 impl Runner {
     pub fn start() -> Self {
-        let program = env::var_os("FILES_MANAGER_PICTURES");
-        let program = program.expect("FILES_MANAGER_PICTURES names the program, as `cargo local test` does");
+        let program = env::var_os("FILES_MANAGER_IMAGES");
+        let program = program.expect("FILES_MANAGER_IMAGES names the program, as `cargo local test` does");
         let mut command = Command::new(&program);
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();

@@ -25,7 +25,7 @@ const IMPLEMENTATIONS: [Implementation; 3] = [Implementation::Ours, Implementati
 
 #[derive(Clone, Copy)]
 enum Implementation {
-    /// tests/pictures: the function's own code, built as a function is.
+    /// tests/images: the function's own code, built as a function is.
     Ours,
     /// sharp, called once for each thumbnail, as most programs do.
     Sequential,
@@ -109,7 +109,7 @@ impl Comparison {
         let [ours, sequential, once] =
             IMPLEMENTATIONS.map(|implementation| JsonLinesProgram::start(&mut programs.command(implementation)));
         let mut ssim = Command::new(python);
-        ssim.arg(project.path("tests/local/ssim.py")).arg(project.local("corpus/references"));
+        ssim.arg(project.path("tests/images/bench/ssim.py")).arg(project.local("bench-images/references"));
         Ok(Self {
             workers: [ours?, sequential?, once?],
             ssim: JsonLinesProgram::start(&mut ssim)?,
@@ -220,16 +220,16 @@ impl Programs {
         progress::step(step, async {
             let mut cargo = subprocess::cargo();
             cargo
-                .args(["lambda", "build", "--release", "--package", "pictures"])
+                .args(["lambda", "build", "--release", "--package", "images"])
                 .current_dir(project.path(""))
                 .env("PATH", tools.path());
             subprocess::run(&mut cargo, step, &project.local("build.log")).await
         })
         .await?;
         Ok(Self {
-            ours: project.path("target/lambda/pictures/bootstrap"),
+            ours: project.path("target/lambda/images/bootstrap"),
             modules,
-            script: project.path("tests/local/sharp/thumbnails.js"),
+            script: project.path("tests/images/bench/sharp/thumbnails.js"),
         })
     }
 

@@ -63,7 +63,7 @@ pub async fn bench(project: &Project, only: &str) -> Result<ExitCode> {
     let mut broken = Vec::new();
     line(HEADER);
     for picture in pictures {
-        let source = project.local("corpus/pictures").join(&picture.file);
+        let source = project.local("bench-images/images").join(&picture.file);
         match comparison.measure(&picture.name, &source).await {
             Ok(outcome) => {
                 let row = Row { picture, outcome };
@@ -101,13 +101,13 @@ async fn corpus(project: &Project, python: &Path) -> Result<Vec<Picture>> {
         pictures: Vec<Picture>,
     }
 
-    let folder = project.local("corpus");
-    fs::create_dir_all(&folder).context("cannot create .local/corpus")?;
+    let folder = project.local("bench-images");
+    fs::create_dir_all(&folder).context("cannot create .local/bench-images")?;
     let step = "Pictures (two minutes the first time)";
     let mut make = Command::new(python);
-    make.arg(project.path("tests/local/bench_images.py")).arg(&folder);
-    progress::step(step, subprocess::run(&mut make, step, &project.local("corpus.log"))).await?;
-    let list = fs::read_to_string(folder.join("corpus.json")).context("cannot read the list of pictures")?;
+    make.arg(project.path("tests/images/bench/bench_images.py")).arg(&folder);
+    progress::step(step, subprocess::run(&mut make, step, &project.local("bench-images.log"))).await?;
+    let list = fs::read_to_string(folder.join("images.json")).context("cannot read the list of pictures")?;
     let corpus: Corpus = serde_json::from_str(&list).context("the list of pictures is damaged")?;
     Ok(corpus.pictures)
 }

@@ -1,4 +1,4 @@
-"""Makes the pictures of `cargo local bench thumbnails` in the folder it is given, and `corpus.json`, the list of them.
+"""Makes the pictures of `cargo local bench thumbnails` in the folder it is given, and `images.json`, the list of them.
 
 They are made of photographs that Debian packages, always to the same recipe. What is there already from the same recipe
 is left as it is. A name says the format, the megapixels, the photograph and what is special about it.
@@ -41,7 +41,7 @@ ORIENTATION = 0x0112
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
 folder = Path(sys.argv[1])
-pictures = folder / "pictures"
+pictures = folder / "images"
 packages = folder / "packages"
 
 
@@ -227,7 +227,7 @@ def described(name, file):
 
 
 recipe = hashlib.sha256(Path(__file__).read_bytes() + PIL.__version__.encode()).hexdigest()
-contents = folder / "corpus.json"
+contents = folder / "images.json"
 Image.MAX_IMAGE_PIXELS = None
 if not contents.exists() or json.loads(contents.read_text())["recipe"] != recipe:
     contents.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-// The thumbnails of sharp for `cargo local bench thumbnails`, in one thread. The protocol is that of tests/pictures. Input:
+// The thumbnails of sharp for `cargo local bench thumbnails`, in one thread. The protocol is that of tests/images. Input:
 // a line of JSON, `{"source": path, "repeat": 1, "out": folder or none}`. Output: a line with the cost of all repeats
 // together. The argument is the method, `sequential` or `once`, or `versions`, which prints the versions.
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
-gallery = Path(sys.argv[1])
+folder = Path(sys.argv[1])
 
 
 def save(name, data):
-    path = gallery / name
+    path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
 
