@@ -1,20 +1,15 @@
 //! Injected faults, each with a guard that undoes it.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what is not there fails the test")]
 
-use std::{
-    fs::{self, File},
-    os::unix::process::CommandExt,
-    process::{Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{fs, path::Path, thread, time::Duration};
 
+use ::stack::{Record, ServiceProcess, memory_kb};
 use aws_sdk_sqs::types::QueueAttributeName;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::{Stack, eventually};
+use crate::{Stack, eventually, tcp_proxy::server_of};
 
 /// Undoes a fault when it is dropped, also when the test fails.
 #[must_use]
@@ -49,15 +44,17 @@ pub enum Outage {
 
 impl Outage {
     pub async fn of(self, stack: &Stack, store: &'static str) -> Undo {
-        let pid = pid(&description(stack), store);
+        let record = Record::read(&stack.path).unwrap();
+        let process = record.process(store).unwrap().clone();
         match self {
             Self::Hang => {
-                kill_process(pid, Signal::STOP).unwrap();
-                Undo::by(async move || kill_process(pid, Signal::CONT).unwrap())
+                process.kill(Signal::STOP).unwrap();
+                Undo::by(async move || process.kill(Signal::CONT).unwrap())
             }
             Self::Crash => {
-                let address = address(if store == "redis" { &stack.redis_url } else { &stack.mongodb_uri });
-                kill_process(pid, Signal::KILL).unwrap();
+                let url = if store == "redis" { &stack.redis_url } else { &stack.mongodb_uri };
+                let address = server_of(url).to_owned();
+                process.kill(Signal::KILL).unwrap();
                 let undo = Undo::by({
                     let (path, address) = (stack.path.clone(), address.clone());
                     async move || {
@@ -124,9 +121,7 @@ pub fn processes(stack: &Stack, function: &str) -> Vec<Pid> {
 
 /// The peak memory of a process, in kB; `None` if the process has ended.
 pub fn peak(pid: Pid) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))?;
-    peak.parse().ok()
+    memory_kb(pid.as_raw_nonzero().get().cast_unsigned(), "VmHWM")
 }
 
 /// Makes S3 fail for the functions only.
@@ -158,46 +153,10 @@ async fn set_rules(proxy: &str, rules: &Value) -> Value {
     serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
 }
 
-fn description(stack: &Stack) -> Value {
-    serde_json::from_slice(&fs::read(&stack.path).unwrap()).unwrap()
-}
-
-fn pid(description: &Value, store: &str) -> Pid {
-    let pid = description["processes"][store]["pid"].as_i64().expect("the stack runs this store itself");
-    Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
-}
-
 /// Starts a store with the stack's command, and records its new process so that the stack can be stopped.
-fn start_again(path: &std::path::Path, store: &str) {
-    let mut description: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    let process = &mut description["processes"][store];
-    let argv: Vec<&str> = process["argv"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
-    let env = process["env"].as_object().unwrap().iter().map(|(name, value)| (name, value.as_str().unwrap()));
-    let log = File::options().append(true).create(true).open(process["log"].as_str().unwrap()).unwrap();
-    let mut child = Command::new(argv[0])
-        .args(&argv[1..])
-        .env_clear()
-        .envs(env)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .process_group(0)
-        .spawn()
-        .unwrap();
-    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-    // The name in parentheses may have any characters. The fields after it are numbered from 3.
-    let start_time: u64 = stat.rsplit_once(") ").unwrap().1.split(' ').nth(22 - 3).unwrap().parse().unwrap();
-    process["pid"] = child.id().into();
-    process["start_time"] = start_time.into();
-    let draft = path.with_extension("restarted");
-    fs::write(&draft, description.to_string()).unwrap();
-    fs::rename(draft, path).unwrap();
-    // The thread reaps the process: a zombie would look like a running process.
-    thread::spawn(move || child.wait());
-}
-
-/// Host and port of a URL.
-fn address(url: &str) -> String {
-    let (_, rest) = url.split_once("://").unwrap();
-    rest.split('/').next().unwrap().to_owned()
+fn start_again(path: &Path, store: &str) {
+    let mut record = Record::read(path).unwrap();
+    let program = record.process(store).unwrap().program.clone();
+    record.processes.insert(store.to_owned(), ServiceProcess::start(program).unwrap());
+    record.write(path).unwrap();
 }

@@ -1,6 +1,6 @@
 //! The addresses of the stack's services, and access to the stores that a test reads or prepares.
 
-use std::{collections::HashMap, env, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use aws_credential_types::Credentials;
 use aws_sdk_s3::{config::Region, primitives::ByteStream};
@@ -9,27 +9,10 @@ use mongodb::{
     bson::{Document, doc, oid::ObjectId},
 };
 use redis::{AsyncCommands, aio::MultiplexedConnection};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use ::stack::Record;
 
 use crate::{Client, User};
-
-/// The content of `stack.json`.
-#[derive(Deserialize)]
-struct Description {
-    api: String,
-    mongodb_uri: String,
-    redis_url: String,
-    aws_endpoint: String,
-    region: String,
-    access_key_id: String,
-    secret_access_key: String,
-    bucket: String,
-    queue_url: String,
-    dead_letter_queue_url: String,
-    faults: Option<String>,
-    functions: HashMap<String, String>,
-}
 
 /// The running stack, with clients for this test alone.
 pub struct Stack {
@@ -53,24 +36,18 @@ pub struct Stack {
     pub http: reqwest::Client,
     /// The URL of the API, without a slash at the end.
     pub api: String,
-    functions: HashMap<String, String>,
+    functions: BTreeMap<String, String>,
 }
 
 impl Stack {
     /// # Panics
     /// No stack runs.
     pub async fn running() -> Self {
-        let path = env::var_os("FILES_MANAGER_STACK").map(PathBuf::from);
-        let path = path.expect("run the tests with `cargo local test`");
-        let description = fs::read(&path).expect("FILES_MANAGER_STACK names the stack's description");
-        let of: Description = serde_json::from_slice(&description).expect("stack.json has every part");
-
+        let (path, of) = Record::from_environment().unwrap_or_else(|error| panic!("{error:#}"));
         let credentials = Credentials::new(of.access_key_id, of.secret_access_key, None, None, "stack.json");
-        let connector = aws_smithy_http_client::Builder::new().build_http();
         let http = aws_smithy_http_client::Builder::new().build_http();
         let s3 = aws_sdk_s3::Config::builder()
             .http_client(http.clone())
-            .http_client(connector.clone())
             .region(Region::new(of.region.clone()))
             .endpoint_url(&of.aws_endpoint)
             .credentials_provider(credentials.clone())
@@ -78,7 +55,6 @@ impl Stack {
             .build();
         let sqs = aws_sdk_sqs::Config::builder()
             .http_client(http)
-            .http_client(connector)
             .region(Region::new(of.region.clone()))
             .endpoint_url(&of.aws_endpoint)
             .credentials_provider(credentials.clone())

@@ -89,7 +89,7 @@ async fn carry(mut client: impl AsyncRead + AsyncWrite + Unpin, mut server: TcpS
 }
 
 /// Host and port of a URL.
-fn server_of(url: &str) -> &str {
+pub(crate) fn server_of(url: &str) -> &str {
     let (_, rest) = url.split_once("://").unwrap();
     rest.split(['/', '?']).next().unwrap()
 }

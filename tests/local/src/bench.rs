@@ -14,6 +14,7 @@ use std::process::{ExitCode, Stdio};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
+use ::stack::memory_kb;
 use anyhow::{Context, Result, bail};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -221,14 +222,9 @@ async fn answer_get_parameters(listener: TcpListener) {
     }
 }
 
-/// A field of `/proc/<pid>/status` in bytes: `VmRSS` is the resident memory of a process, `VmHWM` its peak.
+/// A field of [`memory_kb`] in bytes.
 fn memory(pid: u32, field: &str) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("cannot read /proc")?;
-    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    let value = value.with_context(|| format!("no {field} in /proc"))?;
-    let kilobytes: u64 =
-        value.trim().trim_end_matches(" kB").parse().with_context(|| format!("no number in {field}"))?;
-    Ok(kilobytes * 1024)
+    memory_kb(pid, field).map(|kb| kb * 1024).with_context(|| format!("no {field} of process {pid}"))
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

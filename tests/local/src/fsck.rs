@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::progress::{line, notice};
-use crate::stack::{Record, Stack};
+use crate::stack::Record;
 use crate::{Project, http};
 
 /// The longest time until everything that the tests started is finished: messages in the queue, and rows that expire
@@ -18,7 +18,7 @@ use crate::{Project, http};
 const REST: Duration = Duration::from_mins(1);
 
 pub async fn fsck(project: &Project) -> Result<ExitCode> {
-    let record = Stack::in_use(&project.local("up")).context("no `cargo local up` runs; start one, then try again")?;
+    let record = Record::in_use(&project.local("up")).context("no `cargo local up` runs; start one, then try again")?;
     ensure!(!record.functions.is_empty(), "`cargo local up` is still starting; try again when it says that it answers");
     let report = compare(&record).await?;
     line(&report);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::progress::line;
-use crate::stack::{Record, Stack};
+use crate::stack::Record;
 use crate::{Project, deploy, http};
 
 /// The age and the number of the lines that are printed first.
@@ -31,7 +31,7 @@ pub struct Options {
 }
 
 pub async fn logs(project: &Project, options: &Options) -> Result<()> {
-    let record = Stack::in_use(&project.local("up")).context("no `cargo local up` runs; start one, then try again")?;
+    let record = Record::in_use(&project.local("up")).context("no `cargo local up` runs; start one, then try again")?;
     if let Some(name) = &options.function {
         let known = project.functions()?;
         ensure!(known.contains(name), "there is no function {name}; the functions are {}", known.join(", "));

@@ -19,7 +19,6 @@ mod logs;
 mod progress;
 mod promises;
 mod schemathesis;
-mod service_process;
 mod services;
 mod stack;
 mod stack_commands;

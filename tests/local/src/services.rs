@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use ::stack::{Program, ServiceProcess};
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::service_process::{Program, ServiceProcess};
 use crate::stack::{ACCESS_KEY_ID, Record, SECRET_ACCESS_KEY, Stack};
 use crate::tools::Tools;
 use crate::{Project, bucket_backup, http};

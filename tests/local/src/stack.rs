@@ -1,47 +1,24 @@
 //! A stack's folder: its lock, its record `stack.json`, its data and its logs. The record is written before anything
 //! waits for a service, so that the next command after a `kill -9` finds the services that it must end.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use ::stack::{LOCK, RECORD, Stat};
+pub use ::stack::{Record, write_whole};
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
 
 use crate::Project;
-use crate::service_process::{ServiceProcess, Stat};
 
 pub const REGION: &str = "us-east-1";
 /// The emulator's root account.
 pub const ACCESS_KEY_ID: &str = "test";
 pub const SECRET_ACCESS_KEY: &str = "test";
 
-const RECORD: &str = "stack.json";
-
 /// The order in which services are stopped: first the functions with the emulator, then the services that they use.
 const ORDER: [&str; 4] = ["emulator", "faults", "redis", "mongodb"];
-
-/// The content of `stack.json`. The tests read it to find the stack, and write it when they have restarted a service.
-#[derive(Clone, Default, Serialize, Deserialize)]
-pub struct Record {
-    pub api: String,
-    pub mongodb_uri: String,
-    pub redis_url: String,
-    pub aws_endpoint: String,
-    pub region: String,
-    pub access_key_id: String,
-    pub secret_access_key: String,
-    pub bucket: String,
-    pub queue_url: String,
-    pub dead_letter_queue_url: String,
-    /// The URL of the fault proxy between the functions and S3 and SQS. Its control API is under `/_microburst/`.
-    pub faults: Option<String>,
-    /// The names of the deployed functions, by the names of their folders.
-    pub functions: BTreeMap<String, String>,
-    pub processes: BTreeMap<String, ServiceProcess>,
-}
 
 pub struct Stack {
     folder: PathBuf,
@@ -62,7 +39,7 @@ impl Stack {
     /// Locks the folder and ends the services that a killed `cargo local` left running in it.
     pub async fn open(folder: PathBuf) -> Result<Opened> {
         fs::create_dir_all(folder.join("logs")).with_context(|| format!("cannot create {}", folder.display()))?;
-        let path = folder.join("lock");
+        let path = folder.join(LOCK);
         let mut lock = File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -84,15 +61,6 @@ impl Stack {
         Ok(Opened::Stack(stack))
     }
 
-    /// The record of the stack in a folder, if a `cargo local` uses it. The stack may still be starting.
-    pub fn in_use(folder: &Path) -> Option<Record> {
-        let lock = File::open(folder.join("lock")).ok()?;
-        match lock.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => Some(read(&folder.join(RECORD))),
-            _ => None,
-        }
-    }
-
     pub fn path(&self, relative: &str) -> PathBuf {
         self.folder.join(relative)
     }
@@ -107,11 +75,11 @@ impl Stack {
 
     /// An empty record if the stack was never started.
     pub fn record(&self) -> Record {
-        read(&self.record_path())
+        Record::read(&self.record_path()).unwrap_or_default()
     }
 
     pub fn write(&self, record: &Record) -> Result<()> {
-        write_whole(&self.record_path(), &serde_json::to_vec_pretty(record)?)
+        record.write(&self.record_path())
     }
 
     /// Ends every service of the record. The record is read again, because a test may have restarted a service.
@@ -152,29 +120,18 @@ impl Stack {
     }
 }
 
-fn read(record: &Path) -> Record {
-    serde_json::from_slice(&fs::read(record).unwrap_or_default()).unwrap_or_default()
-}
-
 /// Ends and removes the stacks of tests that were killed, and removes the logs of tests that failed.
 pub async fn remove_old_test_stacks(project: &Project) -> Result<()> {
     let Ok(folders) = fs::read_dir(project.local("")) else { return Ok(()) };
     for folder in folders.flatten() {
         if folder.file_name().to_string_lossy().starts_with("test-")
-            && folder.path().join("lock").exists()
+            && folder.path().join(LOCK).exists()
             && let Opened::Stack(stack) = Stack::open(folder.path()).await?
         {
             stack.remove()?;
         }
     }
     Ok(())
-}
-
-/// Replaces a file in one step, so that a reader, also one after a crash, sees the old text or the new one.
-pub fn write_whole(path: &Path, text: &[u8]) -> Result<()> {
-    let draft = path.with_extension("new");
-    fs::write(&draft, text).with_context(|| format!("cannot write {}", draft.display()))?;
-    fs::rename(&draft, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A free port of the loopback: `before`, if it is still free. The port stays in use until the listener is dropped, so

@@ -21,9 +21,7 @@ use crate::stack::{
 };
 use crate::subprocess::{self, ProcessGroup};
 use crate::tools::{self, Tools};
-use crate::{
-    Project, bench, bucket_backup, fsck, http, interrupted, promises, schemathesis, service_process, test_images,
-};
+use crate::{Project, bench, bucket_backup, fsck, http, interrupted, promises, schemathesis, test_images};
 
 /// Short times, so that a test sees the sweeper at work without waiting for minutes. An upload is kept long enough that
 /// the sweep of one test does not take the slow upload of another. A test that needs an expired upload changes the row.
@@ -65,7 +63,7 @@ pub async fn down(project: &Project) -> Result<ExitCode> {
         // `Stack::open` ends the services that were left behind.
         match Stack::open(project.local("up")).await? {
             Opened::Stack(_) => break,
-            Opened::InUse { pid, start_time } => service_process::terminate(pid, start_time),
+            Opened::InUse { pid, start_time } => ::stack::terminate(pid, start_time),
         }
         if Instant::now() >= deadline {
             bail!("`cargo local up` does not end; see its terminal");
@@ -201,7 +199,7 @@ async fn run_chaos(project: &Project, stack: &Stack, args: &[String]) -> Result<
 
 /// Runs a program with the path of the stack's record in its environment, and returns its exit code.
 async fn run_beside(project: &Project, stack: &Stack, mut program: Command) -> Result<u8> {
-    program.current_dir(project.path("")).env("FILES_MANAGER_STACK", stack.record_path());
+    program.current_dir(project.path("")).env(::stack::VARIABLE, stack.record_path());
     let figures = project.local("measurements");
     fs::create_dir_all(&figures)?;
     program.env("FILES_MANAGER_MEASUREMENTS", figures);

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
+use ::stack::tail;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -83,14 +84,6 @@ pub async fn output(command: &mut Command) -> Result<String> {
         bail!("{program} failed ({}): {}", output.status, error.lines().last().unwrap_or_default());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// The last `count` lines of a log.
-pub fn tail(log: &Path, count: usize) -> Vec<String> {
-    let text = std::fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
 /// The line of a log that most likely has the cause of a failure: the last error, or else the last line.

@@ -1,19 +1,17 @@
-//! The long-running services of a stack, as they are recorded in `stack.json`. A service is identified by its process
-//! id *and* the time at which it started, so that another process which later gets the same id is never touched.
+//! The long-running services of a stack. A service is identified by its process id *and* the time at which it started,
+//! so that another process which later gets the same id is never touched.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
-
-use crate::subprocess::tail;
 
 const POLL: Duration = Duration::from_millis(20);
 /// The time in which the emulator writes its state and MongoDB closes its files.
@@ -40,7 +38,7 @@ pub struct ServiceProcess {
 
 impl ServiceProcess {
     /// Starts a service as the leader of a new process group. So Ctrl-C does not reach it, and its child processes can
-    /// be ended with it.
+    /// be ended with it. Tokio reaps the process when it ends, as long as a runtime of this program runs.
     pub fn start(program: Program) -> Result<Self> {
         let log = File::options().create(true).append(true).open(&program.log).context("cannot open a log")?;
         let child = Command::new(&program.argv[0])
@@ -75,6 +73,13 @@ impl ServiceProcess {
             }
             sleep(POLL).await;
         }
+    }
+
+    /// Sends a signal to the service alone, and not to its child processes. Fails if the service has ended.
+    pub fn kill(&self, signal: Signal) -> Result<()> {
+        ensure!(self.is_running(), "process {} has ended", self.pid);
+        let pid = Pid::from_raw(self.pid.cast_signed()).context("no process id")?;
+        kill_process(pid, signal).with_context(|| format!("cannot send a signal to process {}", self.pid))
     }
 
     fn signal(&self, signal: Signal) {
@@ -120,7 +125,7 @@ impl ServiceProcess {
     }
 }
 
-/// Ends another `cargo local`, of which the process id is known.
+/// Ends a process that is no service, such as another `cargo local`.
 pub fn terminate(pid: u32, start_time: u64) {
     if Stat::of(pid).is_some_and(|stat| stat.start_time == start_time)
         && let Some(pid) = Pid::from_raw(pid.cast_signed())
@@ -151,6 +156,22 @@ impl Stat {
     }
 }
 
+/// A field of `/proc/<pid>/status` in kB: `VmRSS` is the resident memory of a process, `VmHWM` its peak. `None` if the
+/// process has ended.
+pub fn memory_kb(pid: u32, field: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    value.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+/// The last `count` lines of a log.
+pub fn tail(log: &Path, count: usize) -> Vec<String> {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -159,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_process_is_known_by_its_start_too_and_stops_with_all_it_started() {
-        let log = std::env::temp_dir().join(format!("local-test-{}.log", std::process::id()));
+        let log = std::env::temp_dir().join(format!("stack-test-{}.log", std::process::id()));
         let argv = ["/bin/sh", "-c", "sleep 60 & sleep 60"].map(str::to_owned).to_vec();
         let process = ServiceProcess::start(Program { argv, env: BTreeMap::new(), log: log.clone() }).unwrap();
         assert!(process.is_running());
