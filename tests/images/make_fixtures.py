@@ -1,5 +1,5 @@
-"""Writes the pictures for the tests of thumbnails into a folder: bombs, costly, narrow, large and hollow pictures,
-seeds for mutation, and one picture of each kind whose thumbnails must be right, with the colours that Pillow decodes."""
+"""Writes the images for the tests of thumbnails into a folder: bombs, costly, narrow, large and hollow images,
+seeds for mutation, and one image of each kind whose thumbnails must be right, with the colours that Pillow decodes."""
 
 import io
 import json
@@ -20,9 +20,9 @@ def save(name, data):
     path.write_bytes(data)
 
 
-def encoded(picture, format, **options):
+def encoded(image, format, **options):
     out = io.BytesIO()
-    picture.save(out, format, **options)
+    image.save(out, format, **options)
     return out.getvalue()
 
 
@@ -64,7 +64,7 @@ def packed(values, depth):
 
 
 def rows(width, height, depth, pixel, interlaced):
-    """`pixel` returns the samples at x, y. No row is filtered, because that makes no difference for these pictures."""
+    """`pixel` returns the samples at x, y. No row is filtered, because that makes no difference for these images."""
     for x0, y0, dx, dy in ADAM7 if interlaced else [(0, 0, 1, 1)]:
         for y in range(y0, height, dy):
             samples = [sample for x in range(x0, width, dx) for sample in pixel(x, y)]
@@ -109,7 +109,7 @@ def profile(columns, curve):
 SRGB_PROFILE = ImageCms.createProfile("sRGB")
 
 
-# Bombs: small files whose header claims, or whose data contains, far more pixels or bytes than any real picture.
+# Bombs: small files whose header claims, or whose data contains, far more pixels or bytes than any real image.
 
 
 def with_size(jpeg, width, height):
@@ -259,7 +259,7 @@ def prefix_code_groups(side):
             bits.put(other.value, other.count)
         return bits
 
-    # No transform. The picture has a colour cache of 11 bits, and the entropy image has none.
+    # No transform. The image has a colour cache of 11 bits, and the entropy image has none.
     head = Bits().put(0, 1).put(1, 1).put(11, 4).put(1, 1).put(0, 3).put(0, 1)
     # Green and red have codes of one bit for 0 and 255. Then the pixels follow; the last is 255 in both.
     zero_or_255 = Bits().put(1, 1).put(1, 1).put(1, 1).put(0, 8).put(255, 8)
@@ -321,7 +321,7 @@ def bombs_of_time():
     save("narrow/noise.webp", noise(999, 16_384))
 
 
-# Hollow pictures: a size that is allowed, but no data of its pixels.
+# Hollow images: a size that is allowed, but no data of its pixels.
 
 
 def hollow():
@@ -347,7 +347,7 @@ def hollow():
     save("hollow/vp8x.webp", riff((b"VP8X", vp8x(7000, 7000))))
 
 
-# Large pictures: 49 megapixels, which is within the limit. All contain the same gradient.
+# Large images: 49 megapixels, which is within the limit. All contain the same gradient.
 
 
 def large():
@@ -399,29 +399,29 @@ EXPECTED = {}
 
 
 def patches(colors=COLORS):
-    picture = Image.new("RGB", (COLUMNS, ROWS))
-    picture.putdata([color for row in colors for color in row])
-    return picture.resize((WIDTH, HEIGHT), Image.Resampling.NEAREST)
+    image = Image.new("RGB", (COLUMNS, ROWS))
+    image.putdata([color for row in colors for color in row])
+    return image.resize((WIDTH, HEIGHT), Image.Resampling.NEAREST)
 
 
 def expect(name, data, colors=None):
-    """Saves a picture and its expected colours: `colors`, or those that Pillow decodes."""
+    """Saves an image and its expected colours: `colors`, or those that Pillow decodes."""
     save(f"formats/{name}", data)
     if colors is not None:
         EXPECTED[name] = {"width": WIDTH, "height": HEIGHT, "columns": COLUMNS, "rows": ROWS, "colors": colors}
         return
-    picture = Image.open(io.BytesIO(data))
-    icc = picture.info.get("icc_profile")
-    picture = ImageOps.exif_transpose(picture)
-    if icc and picture.mode == "RGB":
-        picture = ImageCms.profileToProfile(picture, ImageCms.ImageCmsProfile(io.BytesIO(icc)), SRGB_PROFILE, 1)
-    picture = picture.convert("RGBA")
-    columns, rows = (COLUMNS, ROWS) if picture.size == (WIDTH, HEIGHT) else (ROWS, COLUMNS)
+    image = Image.open(io.BytesIO(data))
+    icc = image.info.get("icc_profile")
+    image = ImageOps.exif_transpose(image)
+    if icc and image.mode == "RGB":
+        image = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), SRGB_PROFILE, 1)
+    image = image.convert("RGBA")
+    columns, rows = (COLUMNS, ROWS) if image.size == (WIDTH, HEIGHT) else (ROWS, COLUMNS)
     middles = [
-        [picture.getpixel((x * PATCH + PATCH // 2, y * PATCH + PATCH // 2)) for x in range(columns)] for y in range(rows)
+        [image.getpixel((x * PATCH + PATCH // 2, y * PATCH + PATCH // 2)) for x in range(columns)] for y in range(rows)
     ]
     EXPECTED[name] = {
-        "width": picture.width, "height": picture.height, "columns": columns, "rows": rows, "colors": middles,
+        "width": image.width, "height": image.height, "columns": columns, "rows": rows, "colors": middles,
     }
 
 
@@ -434,10 +434,10 @@ def exif(orientation, **more):
 
 
 def jpegs():
-    picture = patches()
+    image = patches()
     for orientation in range(1, 9):
-        expect(f"exif-{orientation}.jpg", encoded(picture, "JPEG", quality=95, exif=exif(orientation)))
-    jpeg = encoded(picture, "JPEG", quality=95, exif=exif(6))
+        expect(f"exif-{orientation}.jpg", encoded(image, "JPEG", quality=95, exif=exif(orientation)))
+    jpeg = encoded(image, "JPEG", quality=95, exif=exif(6))
     at = jpeg.index(b"\xff\xe1")
     end = at + 2 + struct.unpack(">H", jpeg[at + 2 : at + 4])[0]
     expect("exif-6-and-3.jpg", jpeg[:end] + segment(0xE1, exif(3).tobytes()) + jpeg[end:])
@@ -452,11 +452,11 @@ def jpegs():
         "rgb": {"keep_rgb": True},
         "poor": {"quality": 40},
     }.items():
-        expect(f"{name}.jpg", encoded(picture, "JPEG", **{"quality": 95, **options}))
-    expect("grey.jpg", encoded(picture.convert("L"), "JPEG", quality=95))
-    expect("grey-progressive.jpg", encoded(picture.convert("L"), "JPEG", quality=95, progressive=True))
+        expect(f"{name}.jpg", encoded(image, "JPEG", **{"quality": 95, **options}))
+    expect("grey.jpg", encoded(image.convert("L"), "JPEG", quality=95))
+    expect("grey-progressive.jpg", encoded(image.convert("L"), "JPEG", quality=95, progressive=True))
     for name, options in {"": {}, "-progressive": {"progressive": True}}.items():
-        cmyk = picture.convert("CMYK")
+        cmyk = image.convert("CMYK")
         black = Image.new("L", (WIDTH, HEIGHT))
         black.paste(60, (0, HEIGHT // 2, WIDTH, HEIGHT))
         cmyk = Image.merge("CMYK", [*cmyk.split()[:3], black])
@@ -479,9 +479,9 @@ def jpegs():
         "srgb": (SRGB, SRGB_CURVE),
     }.items():
         icc = profile(columns, curve)
-        expect(f"{name}.jpg", encoded(picture, "JPEG", quality=95, subsampling=0, icc_profile=icc))
-        expect(f"{name}.png", encoded(picture, "PNG", icc_profile=icc))
-        expect(f"{name}.webp", encoded(picture, "WEBP", lossless=True, icc_profile=icc))
+        expect(f"{name}.jpg", encoded(image, "JPEG", quality=95, subsampling=0, icc_profile=icc))
+        expect(f"{name}.png", encoded(image, "PNG", icc_profile=icc))
+        expect(f"{name}.webp", encoded(image, "WEBP", lossless=True, icc_profile=icc))
 
 
 def pngs():
@@ -489,7 +489,7 @@ def pngs():
         return COLORS[y // PATCH][x // PATCH]
 
     def grey(x, y):
-        # Four levels, which the pictures of every depth above one bit can store.
+        # Four levels, which the images of every depth above one bit can store.
         return (x // PATCH + 2 * (y // PATCH)) % 4
 
     def alpha(x, y):
@@ -565,8 +565,8 @@ def pngs():
 
 
 def gifs():
-    picture = patches()
-    exact = picture.quantize(32, dither=Image.Dither.NONE)
+    image = patches()
+    exact = image.quantize(32, dither=Image.Dither.NONE)
     opaque = [[(*color, 255) for color in row] for row in COLORS]
     for name, interlace in {"gif": 0, "gif-interlaced": 1}.items():
         expect(f"{name}.gif", encoded(exact, "GIF", interlace=interlace))
@@ -596,10 +596,10 @@ def gifs():
 
 
 def webps():
-    picture = patches()
-    expect("lossy.webp", encoded(picture, "WEBP", quality=95))
-    expect("lossless.webp", encoded(picture, "WEBP", lossless=True))
-    see_through = picture.copy()
+    image = patches()
+    expect("lossy.webp", encoded(image, "WEBP", quality=95))
+    expect("lossless.webp", encoded(image, "WEBP", lossless=True))
+    see_through = image.copy()
     see_through.putalpha(255)
     see_through.paste((0, 0, 0, 0), (0, 0, PATCH, PATCH))
     half = Image.new("L", (PATCH, PATCH), 128)
@@ -608,9 +608,9 @@ def webps():
     see_through.putalpha(alpha)
     expect("lossy-alpha.webp", encoded(see_through, "WEBP", quality=95))
     expect("lossless-alpha.webp", encoded(see_through, "WEBP", lossless=True))
-    others = [ImageOps.invert(picture)]
-    expect("animated.webp", encoded(picture, "WEBP", save_all=True, append_images=others, duration=100, lossless=True))
-    expect("exif-6.webp", encoded(picture, "WEBP", lossless=True, exif=exif(6)))
+    others = [ImageOps.invert(image)]
+    expect("animated.webp", encoded(image, "WEBP", save_all=True, append_images=others, duration=100, lossless=True))
+    expect("exif-6.webp", encoded(image, "WEBP", lossless=True, exif=exif(6)))
 
 
 # Secrets: private text in every part of a file that may contain text.
@@ -619,28 +619,28 @@ SECRET = "sentinel-4e1c"
 
 
 def secrets():
-    picture = patches()
+    image = patches()
     tags = exif(1, x010E=SECRET, x013B=SECRET, x8298=SECRET)
     tags[0x8825] = {1: "N", 2: (51.0, 28.0, 38.0), 3: "W", 4: (0.0, 0.0, 1.0), 29: SECRET}
     xmp = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a>{SECRET}</a></x:xmpmeta>'.encode()
     icc = profile(DISPLAY_P3, SRGB_CURVE).replace(b"none\0\0\0\0", SECRET[:7].encode() + b"\0")
     everything = {"exif": tags, "icc_profile": icc, "xmp": xmp}
-    jpeg = encoded(picture, "JPEG", comment=SECRET, **everything)
+    jpeg = encoded(image, "JPEG", comment=SECRET, **everything)
     comment = b"\xff\xed" + struct.pack(">H", 2 + len(SECRET)) + SECRET.encode()
     save("secrets/secret.jpg", jpeg[:2] + comment + jpeg[2:] + SECRET.encode())
-    save("secrets/secret.webp", encoded(picture, "WEBP", **everything))
-    save("secrets/secret.gif", encoded(picture.convert("P"), "GIF", comment=SECRET))
+    save("secrets/secret.webp", encoded(image, "WEBP", **everything))
+    save("secrets/secret.gif", encoded(image.convert("P"), "GIF", comment=SECRET))
     text = PngImagePlugin.PngInfo()
     text.add_text("Comment", SECRET)
     text.add_text("Author", SECRET, zip=True)
     text.add_itxt("XML:com.adobe.xmp", xmp.decode())
     text.add(b"tIME", struct.pack(">HBBBBB", 2026, 1, 2, 3, 4, 5))
     text.add(b"prVt", SECRET.encode())
-    whole = encoded(picture, "PNG", exif=tags, icc_profile=icc, pnginfo=text)
+    whole = encoded(image, "PNG", exif=tags, icc_profile=icc, pnginfo=text)
     save("secrets/secret.png", whole + SECRET.encode())
 
 
-# Seeds: small valid pictures, which the tests mutate.
+# Seeds: small valid images, which the tests mutate.
 
 
 def seeds():
@@ -652,7 +652,7 @@ def seeds():
     rgba.putalpha(noise)
     icc = profile(DISPLAY_P3, SRGB_CURVE)
     save("seeds/tiny.png", encoded(Image.new("RGB", (2, 2), "red"), "PNG"))
-    for name, picture, options in [
+    for name, image, options in [
         ("baseline.jpg", rgb, {}),
         ("restarts.jpg", rgb, {"restart_marker_blocks": 2, "subsampling": 1}),
         ("progressive.jpg", rgb, {"progressive": True}),
@@ -673,7 +673,7 @@ def seeds():
         ("frames.webp", rgb, {"save_all": True, "append_images": [ImageOps.invert(rgb)], "duration": 100}),
     ]:
         format = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP"}[name.split(".")[1]]
-        save(f"seeds/{name}", encoded(picture, format, **options))
+        save(f"seeds/{name}", encoded(image, format, **options))
     pixels = rgba.load()
     deep = deflated(rows(width, height, 16, lambda x, y: [value * 257 for value in pixels[x, y]], True))
     save("seeds/rgba16-interlaced.png", png(width, height, 16, RGBA, deep, interlaced=True))

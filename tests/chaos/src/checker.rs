@@ -15,7 +15,7 @@ use tokio::time::{sleep, sleep_until};
 
 use crate::{
     Anomaly, Run, Stack,
-    model::{Entry, Kind, Picture, Presence},
+    model::{Entry, Kind, OneColor, Presence},
     workload::{PATIENCE, Person, wrong},
 };
 
@@ -276,12 +276,12 @@ async fn check_content(run: &Run<'_>, person: &Person<'_>, at: usize, row: Optio
         let presence = person.known.presence(at);
         run.violated(anomaly, format!("{} ({id}, {presence:?}): {answer}", entry.name));
     }
-    if let (Kind::Image(_, picture), Some(row), 200) = (&entry.kind, row, answer.status) {
-        check_thumbnails(run, person, entry, *picture, row).await;
+    if let (Kind::Image(_, look), Some(row), 200) = (&entry.kind, row, answer.status) {
+        check_thumbnails(run, person, entry, *look, row).await;
     }
 }
 
-async fn check_thumbnails(run: &Run<'_>, person: &Person<'_>, entry: &Entry, picture: Picture, row: &Document) {
+async fn check_thumbnails(run: &Run<'_>, person: &Person<'_>, entry: &Entry, look: OneColor, row: &Document) {
     let id = row.get_object_id("_id").unwrap_or_default();
     let progress = row.get_str("thumbnails").unwrap_or_default();
     let reason = row.get_str("thumbnailError").unwrap_or_default();
@@ -293,7 +293,7 @@ async fn check_thumbnails(run: &Run<'_>, person: &Person<'_>, entry: &Entry, pic
     }
     for width in [500, 250, 100] {
         let Some(answer) = settled(run, person, &format!("/files/{id}/data?size={width}")).await else { return };
-        let is_right = if progress == "ready" { is_thumbnail(&answer, picture, width) } else { answer.status == 404 };
+        let is_right = if progress == "ready" { is_thumbnail(&answer, look, width) } else { answer.status == 404 };
         if !is_right {
             run.violated(Anomaly::WrongThumbnails, format!("{} ({id}), {progress}, at {width}: {answer}", entry.name));
         }
@@ -301,15 +301,15 @@ async fn check_thumbnails(run: &Run<'_>, person: &Person<'_>, entry: &Entry, pic
 }
 
 /// True if the thumbnail has the right height for its width, and the colour of the image.
-fn is_thumbnail(answer: &Answer, picture: Picture, width: u32) -> bool {
+fn is_thumbnail(answer: &Answer, look: OneColor, width: u32) -> bool {
     if answer.status != 200 {
         return false;
     }
     let made = decode_image(&answer.body);
-    let width = width.min(picture.width);
-    let height = ((f64::from(width) * f64::from(picture.height) / f64::from(picture.width)).round()).max(1.0);
+    let width = width.min(look.width);
+    let height = ((f64::from(width) * f64::from(look.height) / f64::from(look.width)).round()).max(1.0);
     let middle = made.pixels.get_pixel(made.width / 2, made.height / 2);
-    let is_close = middle.0.iter().zip(picture.color).all(|(made, color)| made.abs_diff(color) < 12);
+    let is_close = middle.0.iter().zip(look.color).all(|(made, color)| made.abs_diff(color) < 12);
     made.width == width && (f64::from(made.height) - height).abs() < 0.5 && is_close
 }
 

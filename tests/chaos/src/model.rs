@@ -17,7 +17,7 @@ pub enum Presence {
 pub enum Kind {
     Folder,
     File(Content),
-    Image(Content, Picture),
+    Image(Content, OneColor),
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Content {
 
 /// An image of one colour, so that its thumbnails differ from those of other images.
 #[derive(Clone, Copy, Debug)]
-pub struct Picture {
+pub struct OneColor {
     pub width: u32,
     pub height: u32,
     pub color: [u8; 3],

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::{
     Anomaly, Run,
-    model::{Content, Entry, Kind, Known, Picture, Presence},
+    model::{Content, Entry, Kind, Known, OneColor, Presence},
     mutations::{self, Mutation},
 };
 
@@ -571,7 +571,7 @@ impl<'a> Person<'a> {
         let (width, height) = [(640, 400), (300, 450), (90, 60), (700, 20)][self.rng.usize(0..4)];
         let color = [(); 3].map(|()| self.rng.u8(..));
         let bytes = one_color(width, height, color);
-        (Kind::Image(Content::of(&bytes), Picture { width, height, color }), bytes)
+        (Kind::Image(Content::of(&bytes), OneColor { width, height, color }), bytes)
     }
 
     fn bytes(&mut self, size: usize) -> Vec<u8> {

@@ -9,7 +9,7 @@ use image::{
 };
 
 /// An image with a different colour in every part.
-pub fn picture(width: u32, height: u32) -> DynamicImage {
+pub fn gradient(width: u32, height: u32) -> DynamicImage {
     let shade = |at: u32, of: u32| u8::try_from(at * 255 / of).unwrap();
     RgbImage::from_fn(width, height, |x, y| Rgb([shade(x, width), shade(y, height), 128])).into()
 }
@@ -19,14 +19,14 @@ pub fn half_transparent(width: u32, height: u32) -> DynamicImage {
     RgbaImage::from_fn(width, height, |x, _| Rgba([0, 0, 255, if x < width / 2 { 255 } else { 0 }])).into()
 }
 
-pub fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+pub fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, format).unwrap();
+    image.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
 
 pub fn jpeg(width: u32, height: u32) -> Vec<u8> {
-    encode(&picture(width, height), ImageFormat::Jpeg)
+    encode(&gradient(width, height), ImageFormat::Jpeg)
 }
 
 /// A JPEG of one colour.
@@ -60,14 +60,15 @@ pub fn lying_on_its_side(width: u32, height: u32) -> Vec<u8> {
 
 /// A PNG of one pixel whose header, with a correct checksum, claims 100,000 × 100,000 pixels.
 pub fn bomb() -> Vec<u8> {
-    let mut png = encode(&picture(1, 1), ImageFormat::Png);
+    let mut png = encode(&gradient(1, 1), ImageFormat::Png);
     png[16..24].copy_from_slice(&[100_000_u32.to_be_bytes(), 100_000_u32.to_be_bytes()].concat());
     let checksum = crc32(&png[12..29]);
     png[29..33].copy_from_slice(&checksum.to_be_bytes());
     png
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
+/// The checksum of a PNG chunk.
+pub fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
     })
@@ -83,7 +84,7 @@ pub struct DecodedImage {
 /// Decodes an image by its content.
 pub fn decode_image(bytes: &[u8]) -> DecodedImage {
     let format = image::guess_format(bytes).unwrap();
-    let picture = image::load_from_memory(bytes).unwrap();
-    let (width, height) = (picture.width(), picture.height());
-    DecodedImage { content_type: format.to_mime_type(), width, height, pixels: picture.into_rgba8() }
+    let decoded = image::load_from_memory(bytes).unwrap();
+    let (width, height) = (decoded.width(), decoded.height());
+    DecodedImage { content_type: format.to_mime_type(), width, height, pixels: decoded.into_rgba8() }
 }

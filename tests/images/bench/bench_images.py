@@ -1,4 +1,4 @@
-"""Makes the pictures of `cargo local bench thumbnails` in the folder it is given, and `images.json`, the list of them.
+"""Makes the images of `cargo local bench thumbnails` in the folder it is given, and `images.json`, the list of them.
 
 They are made of photographs that Debian packages, always to the same recipe. What is there already from the same recipe
 is left as it is. A name says the format, the megapixels, the photograph and what is special about it.
@@ -41,7 +41,7 @@ ORIENTATION = 0x0112
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
 folder = Path(sys.argv[1])
-pictures = folder / "images"
+images = folder / "images"
 packages = folder / "packages"
 
 
@@ -76,32 +76,32 @@ def photograph(name):
 
 def sized(name, megapixels):
     """A photograph at another size. One that is made larger, and so softer than a camera's, gets noise like a camera's."""
-    picture = photograph(name)
-    scale = (megapixels * 1e6 / (picture.width * picture.height)) ** 0.5
-    width, height = int(picture.width * scale), int(picture.height * scale)
-    picture = picture.resize((width, height), Image.LANCZOS)
+    image = photograph(name)
+    scale = (megapixels * 1e6 / (image.width * image.height)) ** 0.5
+    width, height = int(image.width * scale), int(image.height * scale)
+    image = image.resize((width, height), Image.LANCZOS)
     if scale > 1:
         noise = numpy.random.default_rng(1).normal(0, 2, (height, width, 1)).astype("float32")
-        picture = Image.fromarray((numpy.asarray(picture) + noise).round().clip(0, 255).astype("uint8"))
-    return picture
+        image = Image.fromarray((numpy.asarray(image) + noise).round().clip(0, 255).astype("uint8"))
+    return image
 
 
-def saved(picture, **options):
+def saved(image, **options):
     target = io.BytesIO()
-    picture.save(target, **options)
+    image.save(target, **options)
     return target.getvalue()
 
 
-def jpeg(picture, subsampling="4:2:0", quality=90, **options):
-    return saved(picture, format="JPEG", quality=quality, subsampling=subsampling, **options)
+def jpeg(image, subsampling="4:2:0", quality=90, **options):
+    return saved(image, format="JPEG", quality=quality, subsampling=subsampling, **options)
 
 
-def png(picture):
-    return saved(picture, format="PNG")
+def png(image):
+    return saved(image, format="PNG")
 
 
-def webp(picture, **options):
-    return saved(picture, format="WEBP", quality=85, **options)
+def webp(image, **options):
+    return saved(image, format="WEBP", quality=85, **options)
 
 
 def published(name):
@@ -109,47 +109,47 @@ def published(name):
     return packaged(PHOTOGRAPHS[name]).read_bytes()
 
 
-def rotated(picture):
+def rotated(image):
     exif = Image.Exif()
     exif[ORIENTATION] = 6
-    return jpeg(picture.transpose(Image.Transpose.ROTATE_90), exif=exif)
+    return jpeg(image.transpose(Image.Transpose.ROTATE_90), exif=exif)
 
 
-def adobe_rgb(picture):
+def adobe_rgb(image):
     profile = packaged(ADOBE_RGB)
     return jpeg(
-        ImageCms.profileToProfile(picture, ImageCms.createProfile("sRGB"), str(profile)),
+        ImageCms.profileToProfile(image, ImageCms.createProfile("sRGB"), str(profile)),
         icc_profile=profile.read_bytes(),
     )
 
 
-def fading(picture):
+def fading(image):
     """Transparent towards the corners."""
-    picture.putalpha(Image.eval(Image.radial_gradient("L"), lambda distance: 255 - distance).resize(picture.size))
-    return picture
+    image.putalpha(Image.eval(Image.radial_gradient("L"), lambda distance: 255 - distance).resize(image.size))
+    return image
 
 
 def page():
     """A screenshot, as far as an encoder can tell."""
-    picture = Image.new("RGB", (1920, 1080), "white")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (1920, 1080), "white")
+    draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, 1920, 60), fill="#24292f")
     draw.rectangle((0, 60, 300, 1080), fill="#f6f8fa")
     for y in range(80, 1060, 18):
         draw.text((20, y), f"folder {y}", fill="#0969da")
         draw.text((330, y), f"{y:05} " + "the quick brown fox jumps over the lazy dog " * (1 + y % 5), fill="#1f2328")
-    picture.paste(sized("fig", 0.3), (1200, 500))
-    return picture.quantize(128)
+    image.paste(sized("fig", 0.3), (1200, 500))
+    return image.quantize(128)
 
 
-def grey_16_bit(picture):
-    grey = numpy.asarray(picture, dtype="float32").mean(axis=2) * 257
+def grey_16_bit(image):
+    grey = numpy.asarray(image, dtype="float32").mean(axis=2) * 257
     return Image.fromarray(grey.round().astype("uint16"))
 
 
-def interlaced(picture):
+def interlaced(image):
     """Which Pillow reads and does not write."""
-    pixels = numpy.asarray(picture)
+    pixels = numpy.asarray(image)
     data = b""
     for x, y, dx, dy in ADAM7:
         rows = pixels[y::dy, x::dx]
@@ -162,13 +162,13 @@ def interlaced(picture):
     def chunk(name, content):
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
-    header = struct.pack(">IIBBBBB", *picture.size, 8, 2, 0, 0, 1)
+    header = struct.pack(">IIBBBBB", *image.size, 8, 2, 0, 0, 1)
     chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunks
 
 
-def animation(picture):
-    frames = [picture.rotate(angle).quantize(256) for angle in range(0, 30, 5)]
+def animation(image):
+    frames = [image.rotate(angle).quantize(256) for angle in range(0, 30, 5)]
     return saved(frames[0], format="GIF", save_all=True, append_images=frames[1:], duration=100)
 
 
@@ -222,8 +222,8 @@ def kind(name):
 
 
 def described(name, file):
-    with Image.open(file) as picture:
-        return {"name": name, "kind": kind(name), "file": file.name, "megapixels": picture.width * picture.height / 1e6}
+    with Image.open(file) as image:
+        return {"name": name, "kind": kind(name), "file": file.name, "megapixels": image.width * image.height / 1e6}
 
 
 recipe = hashlib.sha256(Path(__file__).read_bytes() + PIL.__version__.encode()).hexdigest()
@@ -231,13 +231,13 @@ contents = folder / "images.json"
 Image.MAX_IMAGE_PIXELS = None
 if not contents.exists() or json.loads(contents.read_text())["recipe"] != recipe:
     contents.unlink(missing_ok=True)
-    for old in [pictures, folder / "references"]:
+    for old in [images, folder / "references"]:
         shutil.rmtree(old, ignore_errors=True)
-    pictures.mkdir(parents=True)
+    images.mkdir(parents=True)
     made = []
     for name, make in RECIPES.items():
         print(name, flush=True)
-        file = pictures / f"{name}.{kind(name).replace('progressive', 'jpeg')}"
+        file = images / f"{name}.{kind(name).replace('progressive', 'jpeg')}"
         file.write_bytes(make())
         made.append(described(name, file))
-    contents.write_text(json.dumps({"recipe": recipe, "pictures": made}, indent=1))
+    contents.write_text(json.dumps({"recipe": recipe, "images": made}, indent=1))

@@ -27,26 +27,26 @@ references.mkdir(parents=True, exist_ok=True)
 
 def upright(file):
     """The image in sRGB and 8 bits, with alpha if it has any."""
-    picture = Image.open(file)
-    profile = picture.info.get("icc_profile")
-    if picture.mode.startswith("I;16"):
-        picture = Image.fromarray((numpy.asarray(picture) / 257).round().astype("uint8"))
-    picture = ImageOps.exif_transpose(picture)
-    alpha = picture.has_transparency_data
-    if profile and picture.mode == "RGB":
+    image = Image.open(file)
+    profile = image.info.get("icc_profile")
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((numpy.asarray(image) / 257).round().astype("uint8"))
+    image = ImageOps.exif_transpose(image)
+    alpha = image.has_transparency_data
+    if profile and image.mode == "RGB":
         source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(picture, source, target, ImageCms.Intent.PERCEPTUAL, outputMode="RGB")
-    return picture.convert("RGBA" if alpha else "RGB")
+        return ImageCms.profileToProfile(image, source, target, ImageCms.Intent.PERCEPTUAL, outputMode="RGB")
+    return image.convert("RGBA" if alpha else "RGB")
 
 
 # All sizes of one image are requested one after the other.
 whole = lru_cache(maxsize=1)(upright)
 
 
-def luma(picture):
-    if picture.mode == "RGBA":
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert("L")
+def luma(image):
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L")
 
 
 def reference(source, size):

@@ -2,7 +2,7 @@
 
 use e2e::{
     Client, Stack,
-    fixtures::{DecodedImage, bomb, decode_image, encode, half_transparent, jpeg, lying_on_its_side, picture},
+    fixtures::{DecodedImage, bomb, decode_image, encode, gradient, half_transparent, jpeg, lying_on_its_side},
     thumbnails::{failure, image_without_a_job, thumbnail},
 };
 use image::{ImageFormat, Rgba};
@@ -66,7 +66,7 @@ async fn a_thumbnail_looks_like_its_source() {
 async fn a_thumbnail_has_a_content_type_of_its_own() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
-    let opaque = picture(600, 300);
+    let opaque = gradient(600, 300);
     let clear = half_transparent(600, 300);
     for (name, bytes, expected) in [
         ("a.jpg", encode(&opaque, ImageFormat::Jpeg), "image/jpeg"),
@@ -165,7 +165,7 @@ async fn an_image_that_cannot_be_decoded_fails_with_a_reason() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let whole = jpeg(800, 600);
-    let png = encode(&picture(800, 600), ImageFormat::Png);
+    let png = encode(&gradient(800, 600), ImageFormat::Png);
     for (what, bytes) in [
         ("a truncated JPEG", &whole[..whole.len() / 2]),
         ("a JPEG without its data", &whole[..400]),

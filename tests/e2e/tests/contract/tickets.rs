@@ -164,7 +164,7 @@ async fn s11_a_form_is_good_for_its_key_its_type_and_so_many_bytes() {
 }
 
 #[tokio::test]
-async fn a_picture_is_an_image() {
+async fn a_photo_is_an_image() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let holder = holder(&stack, &bob, json!({ "types": ["image/*"] })).await;

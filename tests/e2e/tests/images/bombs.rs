@@ -95,7 +95,7 @@ fn r21_a_bomb_is_refused_quickly_and_in_little_memory() {
 }
 
 #[test]
-fn r21_a_legal_picture_of_49_megapixels_fits() {
+fn r21_a_legal_image_of_49_megapixels_fits() {
     let expected = [
         "baseline.jpg",
         "gradient.gif",
@@ -110,12 +110,12 @@ fn r21_a_legal_picture_of_49_megapixels_fits() {
     record_measurement(
         "R21",
         "legal",
-        format_args!("{} pictures of 49 MP: peak of at most {} MB", expected.len(), largest >> 10),
+        format_args!("{} images of 49 MP: peak of at most {} MB", expected.len(), largest >> 10),
     );
 }
 
 #[test]
-fn r21_a_legal_picture_that_is_narrow_fits() {
+fn r21_a_legal_image_that_is_narrow_fits() {
     // Noise of 999 x 16384 pixels, which is reduced only when the whole image is decoded.
     let largest = fit("narrow", &["noise.webp"]);
     record_measurement("R21", "narrow", format_args!("999 x 16384 noise: peak of {} MB", largest >> 10));
@@ -125,11 +125,11 @@ fn r21_a_legal_picture_that_is_narrow_fits() {
 /// kB.
 #[track_caller]
 fn fit(folder: &str, expected: &[&str]) -> u64 {
-    let pictures = files(&local("fixtures").join(folder));
-    assert!(pictures.iter().map(|path| name(path)).eq(expected.iter().copied()), "{pictures:?}");
+    let images = files(&local("fixtures").join(folder));
+    assert!(images.iter().map(|path| name(path)).eq(expected.iter().copied()), "{images:?}");
     let mut broken = Vec::new();
     let mut largest = 0;
-    for path in &pictures {
+    for path in &images {
         match Runner::start().make(path, None) {
             Ok(report) => {
                 println!("{}: {:.0} ms, {} kB", name(path), report.wall_ms, report.peak_kb);

@@ -28,12 +28,12 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// The thumbnails of a picture as they are stored, the widest first, each with its extension.
-fn thumbnails(runner: &mut Runner, picture: &Path, folder: &Path) -> Result<Vec<(String, Vec<u8>)>, String> {
+/// The thumbnails of an image as they are stored, the widest first, each with its extension.
+fn thumbnails(runner: &mut Runner, image: &Path, folder: &Path) -> Result<Vec<(String, Vec<u8>)>, String> {
     for before in files(folder) {
         fs::remove_file(before).unwrap();
     }
-    let report = runner.make(picture, Some(folder)).unwrap_or_else(|end| panic!("{}: {end}", picture.display()));
+    let report = runner.make(image, Some(folder)).unwrap_or_else(|end| panic!("{}: {end}", image.display()));
     if let Some(error) = report.error {
         return Err(error);
     }
@@ -69,7 +69,7 @@ fn are_shown_right(what: &str, at_least: usize, chosen: impl Fn(&str) -> bool) {
     let expected: BTreeMap<String, Expected> =
         serde_json::from_slice(&fs::read(fixtures.join("expected.json")).unwrap()).unwrap();
     let chosen: Vec<_> = expected.iter().filter(|(name, _)| chosen(name)).collect();
-    assert!(chosen.len() >= at_least, "{} pictures only", chosen.len());
+    assert!(chosen.len() >= at_least, "{} images only", chosen.len());
     let (mut runner, folder) = (Runner::start(), folder(what));
     let mut wrong = Vec::new();
     for (name, expected) in chosen {
@@ -144,10 +144,10 @@ fn every_kind_of_webp_is_shown_right() {
 }
 
 #[test]
-fn every_picture_of_the_png_suite_has_thumbnails() {
+fn every_image_of_the_png_suite_has_thumbnails() {
     let mut suite = files(&local("corpora/crates/spng-sys-0.2.0-alpha.3/libspng/tests/images"));
     suite.retain(|path| extension(name(path)) == "png");
-    assert!(suite.len() >= 175, "{} pictures only", suite.len());
+    assert!(suite.len() >= 175, "{} images only", suite.len());
     let mut runner = Runner::start();
     let mut wrong = Vec::new();
     for path in &suite {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use e2e::record_measurement;
+use e2e::{fixtures::crc32, record_measurement};
 
 use crate::{MEMORY_KB, extension, files, local, name, runner::Runner};
 
@@ -16,7 +16,7 @@ const WALL_MS: f64 = 2000.0;
 /// The results of many images.
 #[derive(Debug, Default)]
 struct Tally {
-    pictures: usize,
+    images: usize,
     with_thumbnails: usize,
     /// The images that broke a promise, and how.
     broken: Vec<String>,
@@ -24,7 +24,7 @@ struct Tally {
 
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
-        self.pictures += other.pictures;
+        self.images += other.images;
         self.with_thumbnails += other.with_thumbnails;
         self.broken.extend(other.broken);
     }
@@ -42,7 +42,7 @@ impl Judge {
     }
 
     fn see(&mut self, path: &Path) {
-        self.tally.pictures += 1;
+        self.tally.images += 1;
         match self.broken_by(path) {
             Ok(made) => self.tally.with_thumbnails += usize::from(made),
             Err(how) => {
@@ -92,16 +92,12 @@ fn all_of(paths: &[PathBuf]) -> Tally {
 
 #[track_caller]
 fn is_harmless(corpus: &str, tally: &Tally, at_least: usize, with_thumbnails: usize) {
-    println!("{corpus}: {} pictures, {} with thumbnails", tally.pictures, tally.with_thumbnails);
+    println!("{corpus}: {} images, {} with thumbnails", tally.images, tally.with_thumbnails);
     assert!(tally.broken.is_empty(), "{corpus}: {:#?}", tally.broken);
-    assert!(tally.pictures >= at_least, "{corpus} has {} pictures only", tally.pictures);
+    assert!(tally.images >= at_least, "{corpus} has {} images only", tally.images);
     assert!(tally.with_thumbnails >= with_thumbnails, "{corpus}: {} have thumbnails", tally.with_thumbnails);
     let broken = tally.broken.len();
-    record_measurement(
-        "R22",
-        corpus,
-        format_args!("{} pictures, {broken} crashed or took more than 2 s", tally.pictures),
-    );
+    record_measurement("R22", corpus, format_args!("{} images, {broken} crashed or took more than 2 s", tally.images));
 }
 
 #[test]
@@ -188,12 +184,6 @@ fn with_checksums(mut png: Vec<u8>) -> Vec<u8> {
         at = end + 4;
     }
     png
-}
-
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
-    })
 }
 
 /// Tests the seed cut off at 64 positions and damaged in 500 ways.

@@ -34,14 +34,14 @@ const MAX_PEAK: f64 = 96.0;
 const MAX_PEAK_OF_JPEG: f64 = 48.0;
 
 const HEADER: &str = "
-| picture | MP | ours, CPU ms | wall ms | sharp ×3, CPU ms | sharp ×1, CPU ms | ours / ×3 | ours / ×1 | ours, peak MB \
+| image | MP | ours, CPU ms | wall ms | sharp ×3, CPU ms | sharp ×1, CPU ms | ours / ×3 | ours / ×1 | ours, peak MB \
 | sharp, peak MB | our lowest SSIM | worst SSIM − sharp's | bytes / sharp's |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|";
 
 const LEGEND: &str = "
-All three thumbnails of a picture, in one thread; user and system time, the median of several rounds in turn. ×3 is one
+All three thumbnails of an image, in one thread; user and system time, the median of several rounds in turn. ×3 is one
 call of sharp for each thumbnail, ×1 decodes once; memory, SSIM and bytes are compared with ×3. Peak is VmHWM of a
-process that does nothing else. SSIM is that of luma to a Lanczos reduction of the whole picture.";
+process that does nothing else. SSIM is that of luma to a Lanczos reduction of the whole image.";
 
 struct Kind {
     id: &'static str,
@@ -54,26 +54,26 @@ struct Kind {
 pub async fn bench(project: &Project, only: &str) -> Result<ExitCode> {
     let sharp = tools::sharp(project).await?;
     let python = tools::imaging(project).await?;
-    let mut pictures = corpus(project, &python).await?;
-    pictures.retain(|picture| picture.name.contains(only));
-    ensure!(!pictures.is_empty(), "no picture has {only:?} in its name");
+    let mut images = list(project, &python).await?;
+    images.retain(|image| image.name.contains(only));
+    ensure!(!images.is_empty(), "no image has {only:?} in its name");
     let mut comparison = Comparison::prepare(project, sharp, &python).await?;
 
     let mut rows = Vec::new();
     let mut broken = Vec::new();
     line(HEADER);
-    for picture in pictures {
-        let source = project.local("bench-images/images").join(&picture.file);
-        match comparison.measure(&picture.name, &source).await {
+    for image in images {
+        let source = project.local("bench-images/images").join(&image.file);
+        match comparison.measure(&image.name, &source).await {
             Ok(outcome) => {
-                let row = Row { picture, outcome };
+                let row = Row { image, outcome };
                 line(row.cells());
                 broken.extend(row.broken_limits());
                 rows.push(row);
             }
             Err(error) => {
-                line(format!("| {} | {:.1} | {error:#} |", picture.name, picture.megapixels));
-                broken.push(format!("{}: {error:#}", picture.name));
+                line(format!("| {} | {:.1} | {error:#} |", image.name, image.megapixels));
+                broken.push(format!("{}: {error:#}", image.name));
             }
         }
     }
@@ -88,38 +88,39 @@ pub async fn bench(project: &Project, only: &str) -> Result<ExitCode> {
 }
 
 #[derive(Deserialize)]
-struct Picture {
+struct BenchImage {
     name: String,
     kind: String,
     file: PathBuf,
     megapixels: f64,
 }
 
-async fn corpus(project: &Project, python: &Path) -> Result<Vec<Picture>> {
+/// Makes the images, if they are not made, and returns the list of them.
+async fn list(project: &Project, python: &Path) -> Result<Vec<BenchImage>> {
     #[derive(Deserialize)]
-    struct Corpus {
-        pictures: Vec<Picture>,
+    struct List {
+        images: Vec<BenchImage>,
     }
 
     let folder = project.local("bench-images");
     fs::create_dir_all(&folder).context("cannot create .local/bench-images")?;
-    let step = "Pictures (two minutes the first time)";
+    let step = "Images (two minutes the first time)";
     let mut make = Command::new(python);
     make.arg(project.path("tests/images/bench/bench_images.py")).arg(&folder);
     progress::step(step, subprocess::run(&mut make, step, &project.local("bench-images.log"))).await?;
-    let list = fs::read_to_string(folder.join("images.json")).context("cannot read the list of pictures")?;
-    let corpus: Corpus = serde_json::from_str(&list).context("the list of pictures is damaged")?;
-    Ok(corpus.pictures)
+    let text = fs::read_to_string(folder.join("images.json")).context("cannot read the list of images")?;
+    let list: List = serde_json::from_str(&text).context("the list of images is damaged")?;
+    Ok(list.images)
 }
 
 struct Row {
-    picture: Picture,
+    image: BenchImage,
     outcome: Outcome,
 }
 
 impl Row {
     fn cells(&self) -> String {
-        let Picture { name, megapixels, .. } = &self.picture;
+        let BenchImage { name, megapixels, .. } = &self.image;
         let Outcome { ours, sequential, once, our_ssim, .. } = &self.outcome;
         let lowest = our_ssim.iter().copied().fold(1.0, f64::min);
         let cells = [
@@ -159,11 +160,11 @@ impl Row {
     }
 
     fn is_jpeg(&self) -> bool {
-        ["jpeg", "progressive"].contains(&self.picture.kind.as_str())
+        ["jpeg", "progressive"].contains(&self.image.kind.as_str())
     }
 
     fn broken_limits(&self) -> Vec<String> {
-        let Picture { name, kind, megapixels, .. } = &self.picture;
+        let BenchImage { name, kind, megapixels, .. } = &self.image;
         let mut broken = Vec::new();
         let part = self.of_three();
         if self.is_jpeg() && part > MAX_OF_ANY_JPEG {
@@ -187,7 +188,7 @@ impl Row {
 fn summary(rows: &[Row]) -> Vec<String> {
     let mut broken = Vec::new();
     for Kind { id, name, max_of_three, max_of_one } in KINDS {
-        let of_kind: Vec<_> = rows.iter().filter(|row| row.picture.kind == id).collect();
+        let of_kind: Vec<_> = rows.iter().filter(|row| row.image.kind == id).collect();
         if of_kind.is_empty() {
             continue;
         }
@@ -205,10 +206,10 @@ fn summary(rows: &[Row]) -> Vec<String> {
     }
     let jpegs = rows.iter().filter(|row| row.is_jpeg());
     if let Some(worst) = jpegs.max_by(|a, b| a.of_three().total_cmp(&b.of_three())) {
-        line(format!("- slowest JPEG: {:.2} of sharp ×3 ({})", worst.of_three(), worst.picture.name));
+        line(format!("- slowest JPEG: {:.2} of sharp ×3 ({})", worst.of_three(), worst.image.name));
     }
     if let Some(worst) = rows.iter().min_by(|a, b| a.worst_difference().total_cmp(&b.worst_difference())) {
-        line(format!("- worst SSIM − sharp's: {:+.4} ({})", worst.worst_difference(), worst.picture.name));
+        line(format!("- worst SSIM − sharp's: {:+.4} ({})", worst.worst_difference(), worst.image.name));
     }
     if rows.is_empty() {
         return broken;
@@ -218,7 +219,7 @@ fn summary(rows: &[Row]) -> Vec<String> {
         idle.fold(0.0, f64::max)
     };
     line(format!(
-        "- memory before the picture is read: ours {:.0} MB, sharp's {:.0} MB",
+        "- memory before the image is read: ours {:.0} MB, sharp's {:.0} MB",
         idle(|outcome| &outcome.ours),
         idle(|outcome| &outcome.sequential)
     ));
