@@ -45,7 +45,7 @@ impl Stack {
         path: &str,
         headers: Value,
     ) -> Value {
-        self.invoke_http_event(source_ip, function, method, path, headers, Value::Null).await
+        self.invoke(function, &gateway_event(source_ip, method, path, &headers)).await
     }
 
     /// The answer to a login from this address.
@@ -56,22 +56,9 @@ impl Stack {
 
     /// The answer to a sign-up from this address.
     pub async fn sign_up_from(&self, source_ip: &str, email: &str, headers: Value) -> Value {
-        let body = json!({ "email": email, "password": PASSWORD }).to_string();
-        self.invoke_http_event(source_ip, "users", "POST", "/users", headers, body.into()).await
-    }
-
-    async fn invoke_http_event(
-        &self,
-        source_ip: &str,
-        function: &str,
-        method: &str,
-        path: &str,
-        headers: Value,
-        body: Value,
-    ) -> Value {
-        let mut event = gateway_event(source_ip, method, path, &headers);
-        event["body"] = body;
-        self.invoke(function, &event).await
+        let mut event = gateway_event(source_ip, "POST", "/users", &headers);
+        event["body"] = json!({ "email": email, "password": PASSWORD }).to_string().into();
+        self.invoke("users", &event).await
     }
 
     /// A function's environment.

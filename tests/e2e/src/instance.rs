@@ -58,29 +58,43 @@ fn project() -> &'static Path {
 /// The environment variables with the addresses of a function's stores.
 pub type Environment = HashMap<&'static str, String>;
 
+const VARIABLES: [&str; 7] = [
+    "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "MONGODB_URI",
+    "REDIS_URL",
+    "BUCKET",
+    "QUEUE_URL",
+];
+
+fn environment(values: [&str; VARIABLES.len()]) -> Environment {
+    VARIABLES.into_iter().zip(values.map(str::to_owned)).collect()
+}
+
 /// The variables for a function without stores: nothing listens at these addresses.
 pub fn without_stores() -> Environment {
-    HashMap::from([
-        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1".to_owned()),
-        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
-        ("MONGODB_URI", "mongodb://127.0.0.1:1/files_manager".to_owned()),
-        ("REDIS_URL", "redis://127.0.0.1:1".to_owned()),
-        ("BUCKET", "bucket".to_owned()),
-        ("QUEUE_URL", "http://127.0.0.1:1/000000000000/queue".to_owned()),
+    environment([
+        "http://127.0.0.1:1",
+        "test",
+        "test",
+        "mongodb://127.0.0.1:1/files_manager",
+        "redis://127.0.0.1:1",
+        "bucket",
+        "http://127.0.0.1:1/000000000000/queue",
     ])
 }
 
 /// The variables with the stores of a stack.
 pub fn stores_of(stack: &Stack) -> Environment {
-    HashMap::from([
-        ("AWS_ENDPOINT_URL", stack.aws_endpoint.clone()),
-        ("AWS_ACCESS_KEY_ID", stack.credentials.access_key_id().to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", stack.credentials.secret_access_key().to_owned()),
-        ("MONGODB_URI", stack.mongodb_uri.clone()),
-        ("REDIS_URL", stack.redis_url.clone()),
-        ("BUCKET", stack.bucket.clone()),
-        ("QUEUE_URL", stack.queue_url.clone()),
+    environment([
+        &stack.aws_endpoint,
+        stack.credentials.access_key_id(),
+        stack.credentials.secret_access_key(),
+        &stack.mongodb_uri,
+        &stack.redis_url,
+        &stack.bucket,
+        &stack.queue_url,
     ])
 }
 

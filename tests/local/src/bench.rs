@@ -46,7 +46,9 @@ const MAX_START_WITH_SSM: Duration = Duration::from_millis(30);
 pub async fn bench(project: &Project) -> Result<ExitCode> {
     let tools = Tools::install(project).await?;
     build(project, &tools).await?;
-    let hello = build_hello(project, &tools).await?;
+    let step = "Hello world, to compare with";
+    let example = ["--package", "local", "--example", "hello"];
+    let hello = build_program(project, &tools, step, "hello", &example).await?;
     let bench = Bench::start().await?;
     let mut broken = Vec::new();
 
@@ -85,18 +87,16 @@ pub async fn bench(project: &Project) -> Result<ExitCode> {
     bail!("{}", broken.join("; "))
 }
 
-async fn build_hello(project: &Project, tools: &Tools) -> Result<PathBuf> {
-    let step = "Hello world, to compare with";
+/// Builds a program as the functions are built, and returns its path. `target` is what Cargo builds.
+async fn build_program(project: &Project, tools: &Tools, step: &str, name: &str, target: &[&str]) -> Result<PathBuf> {
     progress::step(step, async {
         let mut cargo = subprocess::cargo();
-        cargo
-            .args(["lambda", "build", "--release", "--package", "local", "--example", "hello"])
-            .current_dir(project.path(""))
-            .env("PATH", tools.path());
+        cargo.args(["lambda", "build", "--release"]).args(target);
+        cargo.current_dir(project.path("")).env("PATH", tools.path());
         subprocess::run(&mut cargo, step, &project.local("build.log")).await
     })
     .await?;
-    Ok(project.path("target/lambda/hello/bootstrap"))
+    Ok(project.path("target/lambda").join(name).join("bootstrap"))
 }
 
 #[derive(Clone, Copy)]

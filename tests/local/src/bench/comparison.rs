@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::json_lines::JsonLinesProgram;
-use super::median;
+use super::{build_program, median};
 use crate::tools::Tools;
-use crate::{Project, progress, subprocess};
+use crate::{Project, subprocess};
 
 const MOST_ROUNDS: u32 = 7;
 const FEWEST_ROUNDS: u32 = 3;
@@ -217,17 +217,8 @@ impl Programs {
     async fn prepare(project: &Project, modules: PathBuf) -> Result<Self> {
         let tools = Tools::install(project).await?;
         let step = "Thumbnails (cargo lambda build)";
-        progress::step(step, async {
-            let mut cargo = subprocess::cargo();
-            cargo
-                .args(["lambda", "build", "--release", "--package", "images"])
-                .current_dir(project.path(""))
-                .env("PATH", tools.path());
-            subprocess::run(&mut cargo, step, &project.local("build.log")).await
-        })
-        .await?;
         Ok(Self {
-            ours: project.path("target/lambda/images/bootstrap"),
+            ours: build_program(project, &tools, step, "images", &["--package", "images"]).await?,
             modules,
             script: project.path("tests/images/bench/sharp/thumbnails.js"),
         })
