@@ -7,9 +7,14 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use e2e::{Answer, fixtures::decode_image, worker::messages};
+use e2e::{
+    Answer,
+    fixtures::decode_image,
+    ledger::{self, Row, set, with},
+    worker::messages,
+};
 use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
-use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
+use mongodb::bson::{Bson, doc, oid::ObjectId};
 use serde_json::{Value, json};
 use tokio::time::{sleep, sleep_until};
 
@@ -74,12 +79,7 @@ async fn is_well(run: &Run<'_>) -> bool {
 /// Waits for the queue and the sweeper, then ends the grace periods of uploads, and waits for the sweeper again.
 async fn settles(run: &Run<'_>, people: &[Person<'_>]) -> Result<bool> {
     let stack = run.stack;
-    let ours = |more: Document| {
-        let mut query = doc! { "userId": { "$in": ids(people) } };
-        query.extend(more);
-        query
-    };
-    let due = ours(doc! { "thumbnails": "due", "state": null });
+    let due = with(ledger::all_of_any(&ids(people)), ledger::due());
     let deadline = Instant::now() + SETTLE_TIME;
     loop {
         sweep(stack).await;
@@ -100,12 +100,11 @@ async fn settles(run: &Run<'_>, people: &[Person<'_>]) -> Result<bool> {
 
     // An attempt that its client gave up may still be running. It must end before its grace period is set to end.
     sleep_until((run.last_impatient.get() + PATIENCE).into()).await;
-    let unfinished = ours(doc! { "state": { "$exists": true } });
-    let past = doc! { "$set": { "expiresAt": DateTime::from_millis(0) } };
+    let unfinished = with(ledger::all_of_any(&ids(people)), ledger::invisible());
     let deadline = Instant::now() + SETTLE_TIME;
     loop {
         // The rows are updated in each round, because the sweeper postpones some of them.
-        stack.files.update_many(unfinished.clone(), past.clone()).await?;
+        stack.files.update_many(unfinished.clone(), set(ledger::expired())).await?;
         sweep(stack).await;
         let left = stack.files.count_documents(unfinished.clone()).await?;
         if left == 0 {
@@ -138,7 +137,7 @@ async fn check_arrivals(run: &Run<'_>, people: &[Person<'_>]) -> Result<()> {
             let folder_is_certain =
                 entry.parent.is_none_or(|parent| person.known.presence(parent) == Presence::Certain);
             let Some(id) = entry.id.filter(|_| is_awaited && folder_is_certain) else { continue };
-            if stack.files.count_documents(doc! { "_id": id, "state": null }).await? == 0 {
+            if stack.files.count_documents(with(ledger::row(id), ledger::visible())).await? == 0 {
                 run.violated(Anomaly::Lost, format!("{} ({id}) has arrived in S3 and is not visible", entry.name));
             }
         }
@@ -150,12 +149,13 @@ fn ids(people: &[Person<'_>]) -> Vec<ObjectId> {
     people.iter().map(|person| person.id).collect()
 }
 
-async fn rows(stack: &Stack, people: &[Person<'_>]) -> Result<Vec<Document>> {
-    Ok(stack.files.find(doc! { "userId": { "$in": ids(people) } }).await?.try_collect().await?)
+async fn rows(stack: &Stack, people: &[Person<'_>]) -> Result<Vec<Row>> {
+    let rows = stack.files.find(ledger::all_of_any(&ids(people))).await?;
+    Ok(rows.map_ok(Row::from).try_collect().await?)
 }
 
 /// Every row was requested by a person, exists once, and has the requested properties.
-fn check_ledger(run: &Run<'_>, people: &[Person<'_>], rows: &[Document]) {
+fn check_ledger(run: &Run<'_>, people: &[Person<'_>], rows: &[Row]) {
     let mut asked: HashMap<&str, (&Person<'_>, usize)> = HashMap::new();
     for person in people {
         asked.extend(person.known.entries.iter().enumerate().map(|(at, entry)| (&*entry.name, (person, at))));
@@ -181,7 +181,7 @@ fn check_ledger(run: &Run<'_>, people: &[Person<'_>], rows: &[Document]) {
     }
 }
 
-fn check_row(run: &Run<'_>, person: &Person<'_>, at: usize, row: &Document) {
+fn check_row(run: &Run<'_>, person: &Person<'_>, at: usize, row: &Row) {
     let (entry, presence) = (&person.known.entries[at], person.known.presence(at));
     let (name, id) = (&entry.name, row.get_object_id("_id").ok());
     if presence == Presence::Never {
@@ -199,7 +199,7 @@ fn check_row(run: &Run<'_>, person: &Person<'_>, at: usize, row: &Document) {
     let size = entry.content().map(|content| i64::try_from(content.size).unwrap_or(i64::MAX));
     if row.get("parentId") != parent.as_ref()
         || row.get_object_id("userId").ok() != Some(person.id)
-        || row.get_i64("size").ok() != size
+        || row.size() != size
         || entry.is_public.is_some_and(|asked| is_public != Some(asked))
     {
         run.violated(Anomaly::Altered, format!("{name} should be {entry:?}, and is {row}"));
@@ -207,12 +207,12 @@ fn check_row(run: &Run<'_>, person: &Person<'_>, at: usize, row: &Document) {
 }
 
 /// Every visible row has an object of its size, and the bucket has no other objects.
-async fn check_bucket(run: &Run<'_>, rows: &[Document], earlier_orphans: &BTreeSet<String>) -> Result<()> {
+async fn check_bucket(run: &Run<'_>, rows: &[Row], earlier_orphans: &BTreeSet<String>) -> Result<()> {
     let stack = run.stack;
     let objects = objects(stack).await?;
     for row in rows {
-        let (name, size) = (row.get_str("name").unwrap_or_default(), row.get_i64("size").unwrap_or_default());
-        if let Ok(key) = row.get_str("key")
+        let (name, size) = (row.get_str("name").unwrap_or_default(), row.size().unwrap_or_default());
+        if let Some(key) = row.any_key()
             && objects.get(key) != Some(&size)
         {
             let there = objects.get(key);
@@ -238,10 +238,10 @@ async fn objects(stack: &Stack) -> Result<BTreeMap<String, i64>> {
 
 /// The keys of all rows of all users, visible or not.
 async fn ledger_keys(stack: &Stack) -> Result<BTreeSet<String>> {
-    let mut rows = stack.files.find(doc! {}).projection(doc! { "key": 1, "type": 1 }).await?;
+    let mut rows = stack.files.find(doc! {}).await?.map_ok(Row::from);
     let mut keys = BTreeSet::new();
     while let Some(row) = rows.try_next().await? {
-        keys.extend(row.get_str("key").ok().map(str::to_owned));
+        keys.extend(row.any_key().map(str::to_owned));
         if row.get_str("type").is_ok_and(|kind| kind == "image") {
             let id = row.get_object_id("_id").context("a row's id")?;
             keys.extend([500, 250, 100].map(|width| format!("thumbnails/{id}/{width}")));
@@ -251,8 +251,8 @@ async fn ledger_keys(stack: &Stack) -> Result<BTreeSet<String>> {
 }
 
 /// Checks the product's answers: every file is readable for its owner, and no deleted file is.
-async fn check_answers(run: &Run<'_>, people: &[Person<'_>], rows: &[Document]) {
-    let thumbnails: HashMap<ObjectId, &Document> =
+async fn check_answers(run: &Run<'_>, people: &[Person<'_>], rows: &[Row]) {
+    let thumbnails: HashMap<ObjectId, &Row> =
         rows.iter().filter_map(|row| Some((row.get_object_id("_id").ok()?, row))).collect();
     let everything = people.iter().flat_map(|person| (0..person.known.entries.len()).map(move |at| (person, at)));
     stream::iter(everything)
@@ -264,7 +264,7 @@ async fn check_answers(run: &Run<'_>, people: &[Person<'_>], rows: &[Document]) 
     stream::iter(people).for_each_concurrent(AT_ONCE, |person| check_listings(run, person)).await;
 }
 
-async fn check_content(run: &Run<'_>, person: &Person<'_>, at: usize, row: Option<&Document>) {
+async fn check_content(run: &Run<'_>, person: &Person<'_>, at: usize, row: Option<&Row>) {
     let entry = &person.known.entries[at];
     let Some(id) = entry.id else { return };
     let path = match entry.kind {
@@ -281,10 +281,10 @@ async fn check_content(run: &Run<'_>, person: &Person<'_>, at: usize, row: Optio
     }
 }
 
-async fn check_thumbnails(run: &Run<'_>, person: &Person<'_>, entry: &Entry, look: OneColor, row: &Document) {
+async fn check_thumbnails(run: &Run<'_>, person: &Person<'_>, entry: &Entry, look: OneColor, row: &Row) {
     let id = row.get_object_id("_id").unwrap_or_default();
-    let progress = row.get_str("thumbnails").unwrap_or_default();
-    let reason = row.get_str("thumbnailError").unwrap_or_default();
+    let progress = row.thumbnails();
+    let reason = row.thumbnail_error().unwrap_or_default();
     // These images are valid. Their jobs fail only if a worker was killed or was not able to report that it is alive.
     let was_killed = run.tally.has_faults() && reason == "the decoder does not survive it";
     run.tally.count(if progress == "ready" { "images with thumbnails" } else { "images without" });

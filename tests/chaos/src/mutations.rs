@@ -4,8 +4,12 @@
 use std::{collections::BTreeSet, str::FromStr};
 
 use anyhow::{Context, Result, anyhow, bail};
-use e2e::{Stack, unique};
-use mongodb::bson::{DateTime, doc, oid::ObjectId};
+use e2e::{
+    Stack,
+    ledger::{self, Row, due_tombstone, set, with},
+    unique,
+};
+use mongodb::bson::oid::ObjectId;
 use serde_json::json;
 
 use crate::{Anomaly, checker};
@@ -73,15 +77,14 @@ impl FromStr for Mutation {
 
 /// Deletes the object of a visible file.
 pub async fn delete_object(stack: &Stack, id: ObjectId) -> Result<()> {
-    let row = stack.files.find_one(doc! { "_id": id, "state": null }).await?.context("no such row")?;
-    stack.s3.delete_object().bucket(&stack.bucket).key(row.get_str("key")?).send().await?;
+    let row = stack.files.find_one(with(ledger::row(id), ledger::visible())).await?.context("no such row")?;
+    stack.s3.delete_object().bucket(&stack.bucket).key(Row::from(row).key()).send().await?;
     Ok(())
 }
 
 /// Makes the sweeper delete a file.
 pub async fn tombstone(stack: &Stack, id: ObjectId) -> Result<()> {
-    let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } };
-    match stack.files.update_one(doc! { "_id": id }, tombstone).await?.modified_count {
+    match stack.files.update_one(ledger::row(id), set(due_tombstone())).await?.modified_count {
         1 => Ok(()),
         _ => bail!("no such row"),
     }
@@ -89,7 +92,7 @@ pub async fn tombstone(stack: &Stack, id: ObjectId) -> Result<()> {
 
 /// Deletes the row of a file and keeps its object.
 pub async fn delete_row(stack: &Stack, id: ObjectId) -> Result<()> {
-    match stack.files.delete_one(doc! { "_id": id, "key": { "$exists": true } }).await?.deleted_count {
+    match stack.files.delete_one(with(ledger::row(id), ledger::with_object())).await?.deleted_count {
         1 => Ok(()),
         _ => bail!("no such row"),
     }
@@ -102,9 +105,7 @@ pub async fn put_orphan(stack: &Stack) {
 
 /// Removes the data that the mutations have left, because nothing else would: `fsck` runs after all tests.
 pub async fn clean_up(stack: &Stack, people: &[ObjectId], earlier_orphans: &BTreeSet<String>) -> Result<()> {
-    let theirs = doc! { "userId": { "$in": people } };
-    let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } };
-    stack.files.update_many(theirs, tombstone).await?;
+    stack.files.update_many(ledger::all_of_any(people), set(due_tombstone())).await?;
     stack.invoke("sweeper", &json!({})).await;
     for orphan in checker::orphans(stack).await?.difference(earlier_orphans) {
         stack.s3.delete_object().bucket(&stack.bucket).key(orphan).send().await?;

@@ -9,6 +9,7 @@ pub mod faults;
 pub mod fixtures;
 mod http;
 pub mod instance;
+pub mod ledger;
 mod measurements;
 mod stack;
 pub mod tcp_proxy;

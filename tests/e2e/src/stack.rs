@@ -2,17 +2,17 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use ::stack::Record;
 use aws_credential_types::Credentials;
 use aws_sdk_s3::{config::Region, primitives::ByteStream};
-use mongodb::{
-    Collection,
-    bson::{Document, doc, oid::ObjectId},
-};
+use mongodb::{Collection, Database, bson::Document};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use sha2::{Digest, Sha256};
-use ::stack::Record;
 
-use crate::{Client, User};
+use crate::{
+    Client, User,
+    ledger::{self, Row, RowId},
+};
 
 /// The running stack, with clients for this test alone.
 pub struct Stack {
@@ -20,6 +20,7 @@ pub struct Stack {
     pub path: PathBuf,
     pub users: Collection<Document>,
     pub files: Collection<Document>,
+    pub database: Database,
     pub s3: aws_sdk_s3::Client,
     pub sqs: aws_sdk_sqs::Client,
     pub bucket: String,
@@ -65,6 +66,7 @@ impl Stack {
             path,
             users: database.collection("users"),
             files: database.collection("files"),
+            database,
             s3: aws_sdk_s3::Client::from_conf(s3),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
             bucket: of.bucket,
@@ -135,11 +137,12 @@ impl Stack {
     }
 
     /// Deletes a row with its objects, so that the data that a test has damaged or planted does not stay.
-    pub async fn remove(&self, id: &str) {
-        let row = doc! { "_id": id.parse::<ObjectId>().expect("an id is an ObjectId") };
-        let row = self.files.find_one_and_delete(row).await.expect("MongoDB deletes").expect("a row");
+    pub async fn remove(&self, id: impl RowId) {
+        let id = id.object_id();
+        let deleted = self.files.find_one_and_delete(ledger::row(id)).await.expect("MongoDB deletes");
+        let row = Row::from(deleted.expect("a row"));
         let thumbnails = self.objects(&format!("thumbnails/{id}/")).await;
-        for key in row.get_str("key").into_iter().chain(thumbnails.iter().map(String::as_str)) {
+        for key in row.any_key().into_iter().chain(thumbnails.iter().map(String::as_str)) {
             self.delete_object(key).await;
         }
     }

@@ -3,9 +3,13 @@
 
 use std::time::Duration;
 
-use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
+use mongodb::bson::{DateTime, doc, oid::ObjectId};
 
-use crate::{Answer, Client, Stack, eventually, unique};
+use crate::{
+    Answer, Client, Stack, eventually,
+    ledger::{object, thumbnails_due, with},
+    unique,
+};
 
 /// The time limit for thumbnails on a machine that runs all other tests at the same time.
 pub const SOON: Duration = Duration::from_mins(1);
@@ -30,9 +34,9 @@ pub async fn image_without_a_job(stack: &Stack, owner: ObjectId, bytes: Vec<u8>,
     let key = format!("files/{}", unique("planted"));
     stack.put_object(&key, bytes).await;
     let row = doc! {
-        "_id": id, "userId": owner, "name": "planted.jpg", "type": "image", "isPublic": false, "parentId": 0, "key": key,
-        "size": size, "thumbnails": "due", "thumbnailsDueAt": due_at,
+        "_id": id, "userId": owner, "name": "planted.jpg", "type": "image", "isPublic": false, "parentId": 0,
     };
+    let row = with(with(row, object(&key, size)), thumbnails_due(due_at));
     stack.files.insert_one(row).await.unwrap();
     id.to_hex()
 }
@@ -45,18 +49,13 @@ pub async fn failure(stack: &Stack, owner: &Client, id: &str) -> String {
         (document["thumbnails"] == "failed").then_some(document)
     })
     .await;
-    let row = stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
-    assert_eq!(row.get_str("thumbnails").unwrap(), "failed");
-    assert_eq!(row.get("thumbnailsDueAt"), None::<&Bson>, "it is not tried again");
+    let row = stack.row(id).await;
+    assert_eq!(row.thumbnails(), "failed");
+    assert_eq!(row.resend_at(), None, "it is not tried again");
     for width in [500, 250, 100] {
         owner.get(&format!("/files/{id}/data?size={width}")).await.fails(404, "Not found");
     }
     let reason = document["thumbnailError"].as_str().unwrap();
     assert!(!reason.is_empty());
     reason.to_owned()
-}
-
-/// The ledger's row of an image.
-pub async fn row(stack: &Stack, id: &str) -> Document {
-    stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap()
 }

@@ -10,8 +10,10 @@ mod uppy;
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use e2e::{Stack, User, eventually};
-use mongodb::bson::{doc, oid::ObjectId};
+use e2e::{
+    Stack, User, eventually,
+    ledger::{self, all_of, with},
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -151,7 +153,7 @@ async fn a_ticket_that_is_none_uploads_nothing() {
             assert_eq!((call.to, call.status), (To::Api, Some(401)), "{file}: {outcome:?}");
         }
     }
-    assert_eq!(uppy.stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap(), 0);
+    assert_eq!(uppy.stack.count_rows(all_of(bob.object_id())).await, 0);
 }
 
 #[tokio::test]
@@ -257,19 +259,16 @@ async fn is_visible(stack: &Stack, user: &User, file: &str, size: u64) {
 async fn nothing_is_left(stack: &Stack, user: &User, outcome: &Outcome) {
     let path = &outcome.calls(To::S3)[0].path;
     let place = &path[path.find("uploads/").unwrap()..path.rfind('/').unwrap()];
-    let mine = doc! { "_id": place["uploads/".len()..].parse::<ObjectId>().unwrap() };
-    eventually("the row is gone", Duration::from_secs(10), async || {
-        (stack.files.count_documents(mine.clone()).await.unwrap() == 0).then_some(())
-    })
-    .await;
+    let id = &place["uploads/".len()..];
+    eventually("the row is gone", Duration::from_secs(10), async || stack.find_row(id).await.is_none().then_some(()))
+        .await;
     assert_eq!(multipart_uploads(stack, place).await, Vec::<String>::new());
     assert_eq!(stack.objects(place).await, Vec::<String>::new());
-    assert_eq!(user.get(&format!("/files/{}", &place["uploads/".len()..])).await.status, 404);
+    assert_eq!(user.get(&format!("/files/{id}")).await.status, 404);
 }
 
 async fn visible(stack: &Stack, user: &User) -> u64 {
-    let mine = doc! { "userId": user.object_id(), "state": { "$exists": false } };
-    stack.files.count_documents(mine).await.unwrap()
+    stack.count_rows(with(all_of(user.object_id()), ledger::visible())).await
 }
 
 async fn multipart_uploads(stack: &Stack, prefix: &str) -> Vec<String> {
@@ -279,8 +278,7 @@ async fn multipart_uploads(stack: &Stack, prefix: &str) -> Vec<String> {
 
 /// Removes a large file, because the emulator keeps its bytes in memory. The row is deleted first.
 async fn forget(stack: &Stack, file: &str) {
-    let id: ObjectId = file.parse().unwrap();
-    stack.files.delete_one(doc! { "_id": id }).await.unwrap();
+    stack.files.delete_one(ledger::row(file)).await.unwrap();
     for key in stack.objects(&format!("uploads/{file}/")).await {
         stack.s3.delete_object().bucket(&stack.bucket).key(key).send().await.unwrap();
     }

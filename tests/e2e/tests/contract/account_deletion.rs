@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use e2e::{
-    Answer, Client, PASSWORD, Stack, User, eventually, fixtures::jpeg, networks_key, session_key,
-    thumbnails::thumbnail, unique,
+    Answer, Client, PASSWORD, Stack, User, eventually,
+    fixtures::jpeg,
+    ledger::{all_of, not_deleted, object, ticket, with},
+    networks_key, session_key,
+    thumbnails::thumbnail,
+    unique,
 };
-use mongodb::{
-    Collection,
-    bson::{DateTime, Document, doc, oid::ObjectId},
-};
+use mongodb::bson::{DateTime, Document, doc};
 use redis::AsyncCommands;
 use serde_json::json;
 
@@ -20,17 +21,13 @@ async fn leave(client: &Client, password: &str) -> Answer {
     client.request("DELETE", "/users/me").json(json!({ "password": password })).send().await
 }
 
-fn collection(stack: &Stack, name: &str) -> Collection<Document> {
-    stack.users.client().database(&stack.users.namespace().db).collection(name)
-}
-
 /// Waits until the ledger has no row of the user, and the bucket has none of these keys.
 async fn is_swept(stack: &Stack, user: &User, keys: &[String]) {
     eventually("nothing is left of the account", SOON, async || {
         stack.invoke("sweeper", &json!({})).await;
-        let theirs = doc! { "userId": user.object_id() };
-        let rows = stack.files.count_documents(theirs.clone()).await.unwrap();
-        let tickets = collection(stack, "tickets").count_documents(theirs).await.unwrap();
+        let theirs = all_of(user.object_id());
+        let rows = stack.count_rows(theirs.clone()).await;
+        let tickets = stack.database.collection::<Document>("tickets").count_documents(theirs).await.unwrap();
         let mut objects = 0;
         for key in keys {
             objects += stack.objects(key).await.len();
@@ -38,11 +35,6 @@ async fn is_swept(stack: &Stack, user: &User, keys: &[String]) {
         (rows + tickets == 0 && objects == 0).then_some(())
     })
     .await;
-}
-
-async fn key(stack: &Stack, id: &str) -> String {
-    let row = stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
-    row.get_str("key").unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -59,7 +51,8 @@ async fn a_deleted_account_leaves_nothing() {
     assert_eq!(stack.anyone().get(&form).await.status, 200);
     let begun = bob.create(json!({ "name": "a.txt", "type": "file", "size": 5 })).await.json();
     let pending = begun["id"].as_str().unwrap();
-    let keys = [key(&stack, &image).await, format!("thumbnails/{image}/"), format!("uploads/{pending}/")];
+    let keys =
+        [stack.row(&image).await.key().to_owned(), format!("thumbnails/{image}/"), format!("uploads/{pending}/")];
     let eves = eve.upload("notes.txt", b"hi").await;
 
     let answer = leave(&bob, PASSWORD).await;
@@ -132,8 +125,7 @@ async fn thousands_of_files_go_with_their_account() {
     });
     stack.files.insert_many(rows).await.unwrap();
     assert_eq!(leave(&bob, PASSWORD).await.status, 204);
-    let visible = doc! { "userId": bob.object_id(), "state": { "$ne": "deleted" } };
-    assert_eq!(stack.files.count_documents(visible).await.unwrap(), 0);
+    assert_eq!(stack.count_rows(with(all_of(bob.object_id()), not_deleted())).await, 0);
     is_swept(&stack, &bob, &[]).await;
 }
 
@@ -146,11 +138,10 @@ async fn data_stored_after_its_account_was_deleted_is_swept() {
     let key = format!("files/{}", unique("late"));
     stack.put_object(&key, b"hi".to_vec()).await;
     let late = doc! {
-        "userId": bob.object_id(), "name": "late.txt", "type": "file", "isPublic": true, "parentId": 0, "key": &key, "size": 2_i64,
+        "userId": bob.object_id(), "name": "late.txt", "type": "file", "isPublic": true, "parentId": 0,
     };
-    stack.files.insert_one(late).await.unwrap();
-    let ticket = doc! { "userId": bob.object_id(), "expiresAt": DateTime::MAX };
-    collection(&stack, "tickets").insert_one(ticket).await.unwrap();
+    stack.files.insert_one(with(late, object(&key, 2))).await.unwrap();
+    stack.database.collection("tickets").insert_one(ticket(bob.object_id(), DateTime::MAX)).await.unwrap();
     is_swept(&stack, &bob, &[key]).await;
 }
 
@@ -160,7 +151,7 @@ async fn a_user_whose_deletion_failed_keeps_all_files() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let file = bob.upload("notes.txt", b"hi").await;
-    let departures = collection(&stack, "departures");
+    let departures = stack.database.collection::<Document>("departures");
     let two_minutes_ago = DateTime::from_millis(DateTime::now().timestamp_millis() - 120_000);
     departures.insert_one(doc! { "_id": bob.object_id(), "notedAt": two_minutes_ago }).await.unwrap();
     eventually("the note is gone", SOON, async || {

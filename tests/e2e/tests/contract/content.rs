@@ -1,7 +1,6 @@
 //! `GET /files/{id}/data` returns the bytes of a file.
 
 use e2e::{Answer, Stack, encoded};
-use mongodb::bson::{doc, oid::ObjectId};
 use serde_json::json;
 
 /// Checks the security headers of the answer to a public file, or to one's own.
@@ -138,8 +137,7 @@ async fn bytes_that_are_not_there_are_not_found() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let file = bob.upload("notes.txt", b"hi").await;
-    let row = stack.files.find_one(doc! { "_id": file.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
-    stack.delete_object(row.get_str("key").unwrap()).await;
+    stack.delete_object(stack.row(&file).await.key()).await;
     bob.get(&format!("/files/{file}/data")).await.fails(404, "Not found");
     bob.get(&format!("/files/{file}")).await.document(200);
     stack.remove(&file).await;

@@ -5,11 +5,12 @@ use std::time::Duration;
 use e2e::{
     Answer, PASSWORD, Stack, User, eventually,
     fixtures::jpeg,
+    ledger::{self, all_of, due_tombstone, object, pending, tombstone, with},
     thumbnails::thumbnail,
     unique,
     worker::{job, run_worker},
 };
-use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
+use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 use serde_json::{Value, json};
 
 /// The time limit of the tests, which invoke the sweeper themselves.
@@ -29,7 +30,7 @@ async fn made_in(user: &User, parent: &str, more: Value) -> String {
 async fn is_swept(stack: &Stack, user: &User, rows: u64, keys: &[String]) {
     eventually("what was deleted is gone", SOON, async || {
         stack.invoke("sweeper", &json!({})).await;
-        let left = stack.files.count_documents(doc! { "userId": user.object_id() }).await.unwrap();
+        let left = stack.count_rows(all_of(user.object_id())).await;
         let mut objects = 0;
         for key in keys {
             objects += stack.objects(key).await.len();
@@ -40,8 +41,7 @@ async fn is_swept(stack: &Stack, user: &User, rows: u64, keys: &[String]) {
 }
 
 async fn keys(stack: &Stack, id: &str) -> Vec<String> {
-    let row = stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
-    vec![row.get_str("key").unwrap().to_owned(), format!("thumbnails/{id}/")]
+    vec![stack.row(id).await.key().to_owned(), format!("thumbnails/{id}/")]
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn an_upload_into_a_folder_that_is_being_deleted_is_deleted_too() {
     let begun = bob.create(json!({ "name": "a.txt", "type": "file", "parentId": folder, "size": 5 })).await.json();
     let id = begun["id"].as_str().unwrap();
     // The state if the sweeper ran before the row was written.
-    stack.files.delete_one(doc! { "_id": folder.parse::<ObjectId>().unwrap() }).await.unwrap();
+    stack.files.delete_one(ledger::row(&folder)).await.unwrap();
     let put = stack.http.put(begun["upload"]["url"].as_str().unwrap());
     let put = put.header("Content-Type", "text/plain; charset=utf-8").header("If-None-Match", "*");
     assert_eq!(put.body("hello").send().await.unwrap().status(), 200);
@@ -183,17 +183,15 @@ async fn files_in_a_deleted_folder_cannot_be_published() {
     let inner = made_in(&bob, &folder, json!({})).await;
     let file = made_in(&bob, &inner, json!({ "type": "file", "data": "aGk=" })).await;
     // A tombstone that the sweeper does not take before this test has checked it.
-    let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::MAX } };
-    stack.files.update_one(doc! { "_id": folder.parse::<ObjectId>().unwrap() }, tombstone).await.unwrap();
+    stack.set_row(&folder, tombstone()).await;
     for id in [&file, &inner] {
         for action in ["publish", "unpublish"] {
             bob.put(&format!("/files/{id}/{action}")).await.fails(404, "Not found");
         }
-        let row = stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
+        let row = stack.row(id).await;
         assert!(!row.get_bool("isPublic").unwrap(), "{row}");
     }
-    let due = doc! { "$set": { "expiresAt": DateTime::now() } };
-    stack.files.update_one(doc! { "_id": folder.parse::<ObjectId>().unwrap() }, due).await.unwrap();
+    stack.set_row(&folder, due_tombstone()).await;
     is_swept(&stack, &bob, 0, &[]).await;
 }
 
@@ -244,10 +242,9 @@ async fn bytes_that_come_after_all_else_was_swept_are_swept_too() {
         let (id, key) = (ObjectId::new(), format!("files/{}", unique("planted")));
         let row = doc! {
             "_id": id, "userId": bob.object_id(), "name": "a.txt", "type": "file", "isPublic": false,
-            "parentId": folder.parse::<ObjectId>().unwrap(), "key": &key, "size": 2_i64, "state": "pending",
-            "expiresAt": DateTime::MAX,
+            "parentId": folder.parse::<ObjectId>().unwrap(),
         };
-        stack.files.insert_one(row).await.unwrap();
+        stack.files.insert_one(with(with(row, object(&key, 2)), pending())).await.unwrap();
         let gone = match how {
             "with its folder" => delete(&bob, &folder).await,
             "with its account" => {
@@ -259,13 +256,13 @@ async fn bytes_that_come_after_all_else_was_swept_are_swept_too() {
         assert_eq!(gone, 204, "{how}");
         let left = if how == "itself" { 2 } else { 1 };
         is_swept(&stack, &bob, left, &[]).await;
-        let row = stack.files.find_one(doc! { "_id": id }).await.unwrap().unwrap_or_else(|| panic!("no row, {how}"));
-        assert_eq!(row.get_str("state").unwrap(), "deleted", "{how}");
-        let after = row.get_datetime("expiresAt").unwrap().timestamp_millis() - DateTime::now().timestamp_millis();
+        let row = stack.find_row(id).await.unwrap_or_else(|| panic!("no row, {how}"));
+        assert!(row.is_tombstone(), "{how}");
+        let after = row.expires_in();
         assert!((10_000..=60_000).contains(&after), "{after} ms, {how}");
 
         stack.put_object(&key, b"hi".to_vec()).await;
-        stack.files.update_one(doc! { "_id": id }, doc! { "$set": { "expiresAt": DateTime::now() } }).await.unwrap();
+        stack.set_row(id, due_tombstone()).await;
         is_swept(&stack, &bob, left - 1, &[key]).await;
     }
 }
@@ -354,9 +351,9 @@ async fn twenty_thousand_levels_of_folders_cost_no_more_than_a_hundred() {
     let file = ObjectId::new();
     let row = doc! {
         "_id": file, "userId": bob.object_id(), "name": "a.txt", "type": "file", "isPublic": true,
-        "parentId": folders.last().unwrap().get_object_id("_id").unwrap(), "key": &key, "size": 2_i64,
+        "parentId": folders.last().unwrap().get_object_id("_id").unwrap(),
     };
-    stack.files.insert_one(row).await.unwrap();
+    stack.files.insert_one(with(row, object(&key, 2))).await.unwrap();
 
     let content = format!("/files/{file}/data");
     let document = format!("/files/{file}");
@@ -373,5 +370,5 @@ async fn twenty_thousand_levels_of_folders_cost_no_more_than_a_hundred() {
     assert_eq!(delete(&bob, &bottom).await, 204);
     stack.anyone().get(&content).await.fails(404, "Not found");
     is_swept(&stack, &bob, 19_999, &[key]).await;
-    stack.files.delete_many(doc! { "userId": bob.object_id() }).await.unwrap();
+    stack.files.delete_many(all_of(bob.object_id())).await.unwrap();
 }

@@ -3,11 +3,12 @@
 use e2e::{
     Answer, Stack, User, eventually,
     fixtures::jpeg,
+    ledger::{object, thumbnails_due, with},
     thumbnails::{SOON, thumbnail},
     unique,
     worker::job,
 };
-use mongodb::bson::{doc, oid::ObjectId};
+use mongodb::bson::{DateTime, doc, oid::ObjectId};
 use reqwest::Response;
 
 /// A file of any size, stored as a direct upload stores it.
@@ -17,9 +18,8 @@ async fn planted(stack: &Stack, owner: &User, name: &str, bytes: Vec<u8>) -> Str
     stack.put_object(&key, bytes).await;
     let row = doc! {
         "_id": id, "userId": owner.object_id(), "name": name, "type": "file", "isPublic": false, "parentId": 0,
-        "key": key, "size": size,
     };
-    stack.files.insert_one(row).await.unwrap();
+    stack.files.insert_one(with(row, object(&key, size))).await.unwrap();
     id.to_hex()
 }
 
@@ -93,10 +93,7 @@ async fn s11_a_signed_url_reads_one_object_and_nothing_else() {
     let url = answer.header("location");
     let lifetime = url.split(['?', '&']).find_map(|pair| pair.strip_prefix("X-Amz-Expires=")).unwrap();
     assert_eq!(lifetime, "60");
-    let key = async |id: &str| {
-        let row = stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
-        row.get_str("key").unwrap().to_owned()
-    };
+    let key = async |id: &str| stack.row(id).await.key().to_owned();
     let elsewhere = url.replace(&key(&one).await, &key(&other).await);
     assert_ne!(elsewhere, url);
     let saved = url.replace("inline", "attachment").replace("attachment%3B", "inline%3B");
@@ -204,9 +201,7 @@ async fn a_thumbnail_too_large_for_an_answer_comes_from_s3() {
     let mut png = std::io::Cursor::new(Vec::new());
     noise.write_to(&mut png, image::ImageFormat::Png).unwrap();
     let id = planted(&stack, &bob, "noise.png", png.into_inner()).await;
-    let object_id: ObjectId = id.parse().unwrap();
-    let due = doc! { "$set": { "type": "image", "thumbnails": "due" } };
-    stack.files.update_one(doc! { "_id": object_id }, due).await.unwrap();
+    stack.set_row(&id, with(doc! { "type": "image" }, thumbnails_due(DateTime::MAX))).await;
     let job = job(&bob.id, &id);
     stack.sqs.send_message().queue_url(&stack.queue_url).message_body(job).send().await.unwrap();
     let answer = eventually("a large thumbnail", SOON, async || {

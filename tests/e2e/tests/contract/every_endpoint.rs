@@ -1,7 +1,11 @@
 //! Rules for every endpoint.
 
-use e2e::{Stack, document, session_key, unique};
-use mongodb::bson::{doc, oid::ObjectId};
+use e2e::{
+    Stack, document,
+    ledger::{State, with},
+    session_key, unique,
+};
+use mongodb::bson::{DateTime, doc, oid::ObjectId};
 use redis::AsyncCommands;
 use serde_json::{Value, json};
 
@@ -353,14 +357,13 @@ async fn a_row_that_is_not_ready_does_not_exist() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let folder = bob.folder("photos").await;
-    for state in ["pending", "deleted"] {
+    for state in State::ALL {
         for r#type in ["folder", "file"] {
             let id = ObjectId::new();
             let row = doc! {
                 "_id": id, "userId": bob.object_id(), "name": "unfinished", "type": r#type, "isPublic": true, "parentId": 0,
-                "state": state, "expiresAt": mongodb::bson::DateTime::MAX,
             };
-            stack.files.insert_one(row).await.unwrap();
+            stack.files.insert_one(with(row, state.until(DateTime::MAX))).await.unwrap();
             bob.get(&format!("/files/{id}")).await.fails(404, "Not found");
             bob.get(&format!("/files/{id}/data")).await.fails(404, "Not found");
             bob.put(&format!("/files/{id}/publish")).await.fails(404, "Not found");

@@ -1,6 +1,6 @@
 //! Creates and reads files, folders and images.
 
-use e2e::{Stack, document, encoded, unique};
+use e2e::{Stack, document, encoded, ledger::all_of, unique};
 use mongodb::bson::{Bson, doc, oid::ObjectId};
 use serde_json::{Value, json};
 
@@ -89,8 +89,8 @@ async fn a_refused_upload_stores_nothing() {
     }
     let nobody = stack.anyone().post("/files", json!({ "name": name, "type": "folder" })).await;
     nobody.fails(401, "Unauthorized");
-    assert_eq!(stack.files.count_documents(doc! { "name": name }).await.unwrap(), 0);
-    assert_eq!(stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap(), 1);
+    assert_eq!(stack.count_rows(doc! { "name": name }).await, 0);
+    assert_eq!(stack.count_rows(all_of(bob.object_id())).await, 1);
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn the_root_has_many_forms_and_is_stored_as_a_number() {
     }
     for folder in &made {
         assert_eq!(folder["parentId"], json!(0));
-        let row = stack.files.find_one(doc! { "_id": id(folder).parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
+        let row = stack.row(id(folder)).await;
         let parent = row.get("parentId").unwrap();
         assert!(matches!(parent, Bson::Int32(0) | Bson::Int64(0)) || *parent == Bson::Double(0.0), "{parent:?}");
     }
@@ -148,7 +148,7 @@ async fn a_file_lies_in_its_folder() {
     let folder = bob.folder("photos").await;
     let made = bob.create(json!({ "name": "a", "type": "folder", "parentId": folder })).await.document(201);
     assert_eq!(original(&made), document(id(&made), &bob.id, "a", "folder", false, folder.clone()));
-    let row = stack.files.find_one(doc! { "_id": id(&made).parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
+    let row = stack.row(id(&made)).await;
     assert_eq!(row.get_object_id("parentId").unwrap().to_hex(), folder);
     assert_eq!(row.get_object_id("userId").unwrap(), bob.object_id());
 }
@@ -252,8 +252,8 @@ async fn s09_the_bytes_lie_under_a_random_key() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let file = bob.upload("notes.txt", b"hi").await;
-    let row = stack.files.find_one(doc! { "_id": file.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
-    let key = row.get_str("key").unwrap();
+    let row = stack.row(&file).await;
+    let key = row.key();
     let random = key.strip_prefix("files/").unwrap();
     assert!(random.len() >= 22 && random.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{key}");
     assert!(!key.contains(&file) && !key.contains(&bob.id));
@@ -305,7 +305,7 @@ async fn folders_have_a_hundred_levels_at_most() {
     }
     // The refused request created nothing.
     let inside = doc! { "parentId": id(&level_100).parse::<ObjectId>().unwrap() };
-    assert_eq!(stack.files.count_documents(inside).await.unwrap(), 0);
+    assert_eq!(stack.count_rows(inside).await, 0);
     let listed = bob.get(&format!("/files?parentId={}", id(&level_99))).await.documents();
     assert_eq!(listed.len(), 4, "the folders and what has its bytes: {listed:?}");
     bob.get(&format!("/files/{}", id(&level_100))).await.document(200);

@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use e2e::{Stack, User, eventually, unique};
+use e2e::{
+    Stack, User, eventually,
+    ledger::{self, State, object, pending, sized, thumbnails_due, thumbnails_ready, tombstone, with, with_objects},
+    unique,
+};
 use futures_util::future::join_all;
 use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
 use serde_json::{Value, json};
@@ -56,17 +60,15 @@ impl Report {
 /// Writes a row of two bytes with `key` and these fields, without an object.
 async fn row(stack: &Stack, key: &str, also: Document) -> ObjectId {
     let id = ObjectId::new();
-    let mut row = doc! {
+    let row = doc! {
         "_id": id, "userId": ObjectId::new(), "name": "secret.jpg", "type": "image", "isPublic": false, "parentId": 0,
-        "key": key, "size": 2_i64,
     };
-    row.extend(also);
-    stack.files.insert_one(row).await.unwrap();
+    stack.files.insert_one(with(with(row, object(key, 2)), also)).await.unwrap();
     id
 }
 
 async fn forget(stack: &Stack, id: ObjectId) {
-    assert_eq!(stack.files.delete_one(doc! { "_id": id }).await.unwrap().deleted_count, 1);
+    assert_eq!(stack.files.delete_one(ledger::row(id)).await.unwrap().deleted_count, 1);
 }
 
 async fn put(stack: &Stack, key: &str) {
@@ -95,20 +97,12 @@ fn upload_key() -> String {
     format!("uploads/{}/{}", ObjectId::new(), unique("planted-by-a-test"))
 }
 
-fn pending() -> Document {
-    doc! { "state": "pending", "expiresAt": DateTime::MAX }
-}
-
-fn thumbnail(width: i32, size: i64) -> Document {
-    doc! { "width": width, "size": size, "contentType": "image/jpeg", "digest": "x" }
-}
-
 #[tokio::test]
 async fn an_object_without_a_row_is_an_orphan() {
     let stack = Stack::running().await;
     let image = row(&stack, &inline_key(), pending()).await;
     let file = row(&stack, &inline_key(), pending()).await;
-    stack.files.update_one(doc! { "_id": file }, doc! { "$set": { "type": "file" } }).await.unwrap();
+    stack.set_row(file, doc! { "type": "file" }).await;
     let orphans = [
         inline_key(),
         format!("thumbnails/{}/500", ObjectId::new()),
@@ -175,9 +169,9 @@ async fn a_multipart_upload_that_no_row_waits_for_is_an_orphan() {
 #[tokio::test]
 async fn a_multipart_upload_of_a_row_that_is_not_visible_is_none() {
     let stack = Stack::running().await;
-    for state in ["pending", "deleted"] {
+    for state in State::ALL {
         let key = upload_key();
-        let id = row(&stack, &key, doc! { "state": state, "expiresAt": DateTime::MAX }).await;
+        let id = row(&stack, &key, state.until(DateTime::MAX)).await;
         let upload = begun(&stack, &key).await;
         assert!(!Report::of(&stack).await.knows(id, &key));
         forget(&stack, id).await;
@@ -193,7 +187,7 @@ async fn a_visible_row_without_its_object_is_dangling() {
     let (missing, of_another_size) = (row(&stack, &key, doc! {}).await, row(&stack, &larger, doc! {}).await);
     stack.put_object(&larger, b"hello".to_vec()).await;
     let upload = upload_key();
-    let uploaded = row(&stack, &upload, doc! { "type": "file", "isPublic": true, "size": 20_000_000_000_i64 }).await;
+    let uploaded = row(&stack, &upload, with(doc! { "type": "file", "isPublic": true }, sized(20_000_000_000))).await;
 
     let report = Report::of(&stack).await;
     for (id, key, size, found) in [
@@ -207,8 +201,7 @@ async fn a_visible_row_without_its_object_is_dangling() {
     }
     assert!(!report.0.to_string().contains("secret"), "a report names no file by its name");
 
-    let (missing_row, larger_row) = (doc! { "_id": missing }, doc! { "_id": of_another_size });
-    stack.files.update_one(larger_row, doc! { "$set": { "size": 5_i64 } }).await.unwrap();
+    stack.set_row(of_another_size, sized(5)).await;
     put(&stack, &key).await;
     forget(&stack, uploaded).await;
     let report = Report::of(&stack).await;
@@ -219,7 +212,7 @@ async fn a_visible_row_without_its_object_is_dangling() {
     );
 
     // The report must also have a row without a size.
-    stack.files.update_one(missing_row, doc! { "$unset": { "size": "" } }).await.unwrap();
+    stack.files.update_one(ledger::row(missing), ledger::without_size()).await.unwrap();
     let expected = json!({ "id": missing.to_hex(), "key": key, "size": null, "found": 2 });
     assert_eq!(Report::of(&stack).await.dangling(missing), [&expected]);
 
@@ -234,8 +227,7 @@ async fn an_image_without_a_thumbnail_that_it_has_is_dangling() {
     let stack = Stack::running().await;
     let key = inline_key();
     put(&stack, &key).await;
-    let files = vec![thumbnail(500, 2), thumbnail(250, 3), thumbnail(100, 2)];
-    let id = row(&stack, &key, doc! { "thumbnails": "ready", "thumbnailFiles": files }).await;
+    let id = row(&stack, &key, thumbnails_ready(&[(500, 2), (250, 3), (100, 2)])).await;
     let [small, medium, large] = [100, 250, 500].map(|width| format!("thumbnails/{id}/{width}"));
     put(&stack, &small).await;
     put(&stack, &medium).await;
@@ -259,18 +251,18 @@ async fn an_image_without_a_thumbnail_that_it_has_is_dangling() {
 async fn an_upload_that_the_sweeper_should_have_taken_is_stale() {
     let stack = Stack::running().await;
     let past = || DateTime::from_system_time(std::time::SystemTime::now() - Duration::from_secs(1));
-    for state in ["pending", "deleted"] {
+    for state in State::ALL {
         // A sweep of another test may take the row first.
         eventually("a stale row", A_WHILE, async || {
-            let id = row(&stack, &inline_key(), doc! { "state": state, "expiresAt": past() }).await;
+            let id = row(&stack, &inline_key(), state.until(past())).await;
             let found = Report::of(&stack).await.stale(id);
-            stack.files.delete_one(doc! { "_id": id }).await.unwrap();
+            stack.files.delete_one(ledger::row(id)).await.unwrap();
             found.then_some(())
         })
         .await;
     }
     // The sweeper takes no row without a time.
-    let id = row(&stack, &inline_key(), doc! { "state": "pending" }).await;
+    let id = row(&stack, &inline_key(), State::Pending.only()).await;
     assert!(Report::of(&stack).await.stale(id));
     forget(&stack, id).await;
     assert!(!Report::of(&stack).await.stale(id));
@@ -283,10 +275,8 @@ async fn more_than_a_page_of_either_store_is_compared() {
     let prefix = inline_key();
     let keys: Vec<String> = (0..1100).map(|n| format!("{prefix}-{n:04}")).collect();
     let rows = keys.iter().map(|key| {
-        let mut row =
-            doc! { "userId": ObjectId::new(), "name": "secret.jpg", "type": "file", "parentId": 0, "key": key };
-        row.extend(pending());
-        row
+        let row = doc! { "userId": ObjectId::new(), "name": "secret.jpg", "type": "file", "parentId": 0 };
+        with(with(row, object(key, 2)), pending())
     });
     stack.files.insert_many(rows).await.unwrap();
     for some in keys.chunks(20) {
@@ -306,7 +296,7 @@ async fn more_than_a_page_of_either_store_is_compared() {
         stack.delete_object(key).await;
     }
     forget(&stack, dangling).await;
-    stack.files.delete_many(doc! { "key": { "$in": keys } }).await.unwrap();
+    stack.files.delete_many(with_objects(&keys)).await.unwrap();
 }
 
 #[tokio::test]
@@ -315,7 +305,7 @@ async fn consistent_rows_and_objects_are_not_reported() {
     let bob = stack.user("bob").await;
     let mut planted = Vec::new();
     // A pending upload, before its bytes are stored and after, and a deleted file with its remaining object.
-    for state in [pending(), doc! { "state": "deleted", "expiresAt": DateTime::MAX }] {
+    for state in [pending(), tombstone()] {
         for (size, thumbnails) in [(None, &[][..]), (Some(2), &[500]), (Some(3), &[100, 250, 500])] {
             let key = inline_key();
             let id = row(&stack, &key, state.clone()).await;
@@ -328,7 +318,7 @@ async fn consistent_rows_and_objects_are_not_reported() {
     }
     // Thumbnails of a worker that died while it made them.
     let (key, upload) = (inline_key(), upload_key());
-    let image = row(&stack, &key, doc! { "thumbnails": "due", "thumbnailsDueAt": DateTime::MAX }).await;
+    let image = row(&stack, &key, thumbnails_due(DateTime::MAX)).await;
     put(&stack, &key).await;
     planted.push((image, key, vec![format!("thumbnails/{image}/500"), format!("thumbnails/{image}/250")]));
     // A direct upload.

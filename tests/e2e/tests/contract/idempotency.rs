@@ -1,10 +1,11 @@
 //! `Idempotency-Key`: a repeated request creates nothing again.
 
-use e2e::{Answer, Stack, User, encoded, unique};
-use mongodb::{
-    Collection,
-    bson::{DateTime, Document, doc, oid::ObjectId},
+use e2e::{
+    Answer, Stack, User, encoded,
+    ledger::{self, all_of, due_tombstone, expires_at, pending, tombstone},
+    unique,
 };
+use mongodb::bson::DateTime;
 use serde_json::{Value, json};
 
 async fn create(user: &User, key: &str, file: &Value) -> Answer {
@@ -25,17 +26,13 @@ fn of_every_kind() -> [Value; 4] {
     ]
 }
 
-fn requests(stack: &Stack) -> Collection<Document> {
-    stack.files.client().default_database().unwrap().collection("requests")
-}
-
 #[tokio::test]
 async fn r11_a_repeated_request_makes_one_file() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     for file in of_every_kind() {
         let key = unique("key");
-        let rows = async || stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap();
+        let rows = async || stack.count_rows(all_of(bob.object_id())).await;
         let before = rows().await;
         let first = id(&create(&bob, &key, &file).await);
         let again = futures_util::future::join_all((0..6).map(|_| create(&bob, &key, &file))).await;
@@ -59,7 +56,7 @@ async fn r11_concurrent_attempts_make_one_file() {
     let answers = futures_util::future::join_all((0..12).map(|_| create(&bob, &key, &file))).await;
     let ids: Vec<_> = answers.iter().map(id).collect();
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
-    assert_eq!(stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap(), 1);
+    assert_eq!(stack.count_rows(all_of(bob.object_id())).await, 1);
     bob.get(&format!("/files/{}/data", ids[0])).await.is_content("text/plain; charset=utf-8", &vec![7; 100_000]);
 }
 
@@ -69,23 +66,18 @@ async fn r11_a_retry_finishes_a_request_that_died_half_way() {
     let bob = stack.user("bob").await;
     let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }));
     let first = id(&create(&bob, &key, &file).await);
-    let object_id: ObjectId = first.parse().unwrap();
     // The state after a function died between the row and the bytes.
-    let row = stack.files.find_one(doc! { "_id": object_id }).await.unwrap().unwrap();
-    let object = row.get_str("key").unwrap();
-    stack.s3.delete_object().bucket(&stack.bucket).key(object).send().await.unwrap();
-    let pending = doc! { "$set": { "state": "pending", "expiresAt": DateTime::MAX } };
-    stack.files.update_one(doc! { "_id": object_id }, pending).await.unwrap();
-    let requests = requests(&stack);
-    let asked = doc! { "fileId": object_id };
-    requests.update_one(asked.clone(), doc! { "$set": { "isDone": false } }).await.unwrap();
+    let row = stack.row(&first).await;
+    stack.delete_object(row.key()).await;
+    stack.set_row(&first, pending()).await;
+    stack.forget_answer(&first).await;
 
     assert_eq!(id(&create(&bob, &key, &file).await), first);
     bob.get(&format!("/files/{first}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
     // The state after a function died before the row.
-    stack.files.delete_one(doc! { "_id": object_id }).await.unwrap();
-    stack.s3.delete_object().bucket(&stack.bucket).key(object).send().await.unwrap();
-    requests.update_one(asked, doc! { "$set": { "isDone": false } }).await.unwrap();
+    stack.files.delete_one(ledger::row(&first)).await.unwrap();
+    stack.delete_object(row.key()).await;
+    stack.forget_answer(&first).await;
     assert_eq!(id(&create(&bob, &key, &file).await), first);
     bob.get(&format!("/files/{first}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
 }
@@ -95,16 +87,14 @@ async fn r11_a_retried_request_has_a_full_grace_period() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let (key, file) = (unique("key"), json!({ "name": "a.bin", "type": "file", "size": 5 }));
-    let first: ObjectId = id(&create(&bob, &key, &file).await).parse().unwrap();
+    let first = id(&create(&bob, &key, &file).await);
     // The state after a function died long ago, before it answered.
     let soon = DateTime::from_millis(DateTime::now().timestamp_millis() + 60_000);
-    let expires = doc! { "$set": { "expiresAt": soon } };
-    stack.files.update_one(doc! { "_id": first }, expires).await.unwrap();
-    let unanswered = doc! { "$set": { "isDone": false } };
-    requests(&stack).update_one(doc! { "fileId": first }, unanswered).await.unwrap();
+    stack.set_row(&first, expires_at(soon)).await;
+    stack.forget_answer(&first).await;
     create(&bob, &key, &file).await.document(201);
-    let row = stack.files.find_one(doc! { "_id": first }).await.unwrap().unwrap();
-    assert!(*row.get_datetime("expiresAt").unwrap() > soon, "{row}");
+    let row = stack.row(&first).await;
+    assert!(row.expires_at() > soon, "{row}");
 }
 
 #[tokio::test]
@@ -125,14 +115,12 @@ async fn r11_a_retry_restores_no_file_that_was_deleted_before_its_answer() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }));
-    let first: ObjectId = id(&create(&bob, &key, &file).await).parse().unwrap();
+    let first = id(&create(&bob, &key, &file).await);
     // The state after the function died before it answered, and a client deleted the file that it found in a listing.
-    let requests = stack.files.client().default_database().unwrap().collection::<mongodb::bson::Document>("requests");
-    requests.update_one(doc! { "fileId": first }, doc! { "$set": { "isDone": false } }).await.unwrap();
-    let tombstone = |expires_at: DateTime| doc! { "$set": { "state": "deleted", "expiresAt": expires_at } };
-    stack.files.update_one(doc! { "_id": first }, tombstone(DateTime::MAX)).await.unwrap();
+    stack.forget_answer(&first).await;
+    stack.set_row(&first, tombstone()).await;
     create(&bob, &key, &file).await.fails(409, "What this request made is there no more");
-    stack.files.update_one(doc! { "_id": first }, tombstone(DateTime::now())).await.unwrap();
+    stack.set_row(&first, due_tombstone()).await;
 }
 
 #[tokio::test]
@@ -142,29 +130,25 @@ async fn r11_a_late_attempt_restores_no_deleted_file() {
     for file in of_every_kind() {
         let key = unique("key");
         let first = id(&create(&bob, &key, &file).await);
-        let object_id: ObjectId = first.parse().unwrap();
-        let row = async || stack.files.find_one(doc! { "_id": object_id }).await.unwrap();
-        let object = row().await.unwrap().get_str("key").map(str::to_owned);
+        let object = stack.row(&first).await.any_key().map(str::to_owned);
         assert_eq!(bob.request("DELETE", &format!("/files/{first}")).send().await.status, 204);
         stack.invoke("sweeper", &json!({})).await;
         // One attempt read the state before the other was complete, and one was about to store the bytes.
-        requests(&stack).update_one(doc! { "fileId": object_id }, doc! { "$set": { "isDone": false } }).await.unwrap();
+        stack.forget_answer(&first).await;
         create(&bob, &key, &file).await.fails(409, "What this request made is there no more");
-        if let Ok(object) = &object {
+        if let Some(object) = &object {
             stack.put_object(object, b"hello".to_vec()).await;
         }
         stack.invoke("sweeper", &json!({})).await;
-        let tombstone = row().await.unwrap();
-        assert_eq!(tombstone.get_str("state").unwrap(), "deleted", "{file}");
-        let after =
-            tombstone.get_datetime("expiresAt").unwrap().timestamp_millis() - DateTime::now().timestamp_millis();
+        let row = stack.row(&first).await;
+        assert!(row.is_tombstone(), "{file}");
+        let after = row.expires_in();
         assert!((30_000..=60_000).contains(&after), "{after} ms");
         // A minute later no attempt can still be running.
-        let past = doc! { "$set": { "expiresAt": DateTime::now() } };
-        stack.files.update_one(doc! { "_id": object_id }, past).await.unwrap();
+        stack.set_row(&first, due_tombstone()).await;
         stack.invoke("sweeper", &json!({})).await;
-        assert_eq!(row().await, None, "{file}");
-        if let Ok(object) = &object {
+        assert_eq!(stack.find_row(&first).await, None, "{file}");
+        if let Some(object) = &object {
             assert_eq!(stack.objects(object).await, [""; 0], "{file}");
         }
     }

@@ -134,8 +134,7 @@ async fn documents_of_the_original_are_listed_and_echoed_as_they_are_stored() {
 
     let published = bob.put(&format!("/files/{old}/publish")).await.document(200);
     assert_eq!(original(&published), document(&old, &bob.id, "old.txt", "file", true, "0"));
-    let id: ObjectId = old.parse().unwrap();
-    let row = stack.files.find_one(doc! { "_id": id }).await.unwrap().unwrap();
+    let row = stack.row(&old).await;
     assert_eq!((row.get_str("parentId").unwrap(), row.get_str("localPath").unwrap()), ("0", "/tmp/files_manager/x"));
 }
 
@@ -242,10 +241,10 @@ async fn a_public_file_that_names_no_owner_can_be_read() {
         stack.files.insert_one(row).await.unwrap();
         let path = format!("/files/{id}/data");
         stack.anyone().get(&path).await.is_content("text/plain; charset=utf-8", b"hi");
-        stack.files.update_one(doc! { "_id": id }, doc! { "$set": { "isPublic": "yes" } }).await.unwrap();
+        stack.set_row(id, doc! { "isPublic": "yes" }).await;
         for reader in [&*bob, &stack.anyone()] {
             reader.get(&path).await.fails(404, "Not found");
         }
-        stack.remove(&id.to_hex()).await;
+        stack.remove(id).await;
     }
 }

@@ -1,7 +1,6 @@
 //! The name of a file is data: it is no path, starts no new line, and is returned unchanged.
 
-use e2e::{Answer, Stack, User};
-use mongodb::bson::{Bson, doc, oid::ObjectId};
+use e2e::{Answer, Stack, User, ledger};
 use serde_json::json;
 
 async fn ticket(user: &User) -> String {
@@ -50,7 +49,7 @@ async fn s08_every_route_refuses_an_invalid_name() {
         let body = format!(r#"{{"type":"folder","name":"{half}"}}"#);
         bob.request("POST", "/files").body("application/json", body).send().await.fails(400, "Invalid JSON");
     }
-    assert_eq!(stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap(), 0);
+    assert_eq!(stack.count_rows(ledger::all_of(bob.object_id())).await, 0);
 }
 
 #[tokio::test]
@@ -89,7 +88,7 @@ async fn s08_every_other_name_comes_back_and_stays_on_one_line() {
         assert_eq!(made["name"], name);
         let shown = bob.get(&format!("/files/{id}")).await.document(200);
         assert_eq!(shown["name"], name);
-        let row = stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
+        let row = stack.row(id).await;
         assert_eq!(row.get_str("name").unwrap(), name);
 
         let path = format!("/files/{id}/data");
@@ -110,8 +109,7 @@ async fn s08_every_other_name_comes_back_and_stays_on_one_line() {
         let form = stack.anyone().get(&format!("/uploads/{ticket}/s3/params?filename={}", in_url(name))).await;
         assert_eq!(form.status, 200, "{name:?}: {form}");
         let key = form.json()["fields"]["key"].as_str().unwrap().to_owned();
-        let begun = key.split('/').nth(1).unwrap().parse::<ObjectId>().unwrap();
-        let row = stack.files.find_one(doc! { "_id": begun }).await.unwrap().unwrap();
+        let row = stack.row(key.split('/').nth(1).unwrap()).await;
         assert_eq!(row.get_str("name").unwrap(), name);
     }
     // Names that look alike are different names.
@@ -201,8 +199,7 @@ async fn s09_a_path_leads_nowhere() {
 async fn every_key_is_made_of_ids(stack: &Stack) {
     let parts = stack.s3.list_multipart_uploads().bucket(&stack.bucket).send().await.unwrap();
     let parts = parts.uploads.unwrap_or_default().into_iter().filter_map(|upload| upload.key);
-    let rows = stack.files.distinct("key", doc! {}).await.unwrap();
-    let rows = rows.iter().filter_map(Bson::as_str).map(str::to_owned);
+    let rows = stack.keys_of_rows().await;
     let keys: Vec<_> = stack.objects("").await.into_iter().chain(parts).chain(rows).collect();
     assert!(keys.len() > 20, "{keys:?}");
     for key in keys {

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_s3::presigning::PresigningConfig;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e::{Stack, User, eventually};
-use mongodb::bson::{doc, oid::ObjectId};
 use serde_json::{Value, json};
 
 /// A presigned request.
@@ -95,8 +94,7 @@ fn key_in(stack: &Stack, url: &str) -> String {
 }
 
 async fn key_of(stack: &Stack, id: &str) -> String {
-    let row = stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
-    row.get_str("key").unwrap().to_owned()
+    stack.row(id).await.key().to_owned()
 }
 
 async fn sign(user: &User, body: Value) -> Value {
@@ -255,8 +253,7 @@ async fn a_second_multipart_upload_of_a_key_does_not_outlive_the_file() {
     assert_eq!(bob.request("DELETE", &format!("/files/{id}")).send().await.status, 204);
     eventually("nothing is left", soon, async || {
         stack.invoke("sweeper", &json!({})).await;
-        let row = stack.files.find_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }).await.unwrap();
-        row.is_none().then_some(())
+        stack.find_row(&id).await.is_none().then_some(())
     })
     .await;
     assert_eq!(begun(&stack, &key).await, [""; 0]);

@@ -1,6 +1,10 @@
 //! `/users/me/sessions`: the open sessions of a user, and how to end them.
 
-use e2e::{Client, PASSWORD, Stack, User, session_key};
+use e2e::{
+    Client, PASSWORD, Stack, User,
+    ledger::{all_of, due_tombstone, set},
+    session_key,
+};
 use mongodb::bson::{DateTime, doc, oid::ObjectId};
 use redis::AsyncCommands;
 use serde_json::{Value, json};
@@ -152,12 +156,10 @@ async fn a_session_that_redis_alone_knows_opens_no_file() {
             other.get(&format!("/files/{id}/data")).await.fails(404, "Not found");
         }
         other.get(&format!("/files/{public}/data")).await.is_content("text/plain; charset=utf-8", b"hi");
-        let row = stack.files.find_one(doc! { "_id": private.parse::<ObjectId>().unwrap() }).await.unwrap().unwrap();
-        assert!(!row.get_bool("isPublic").unwrap());
+        assert!(!stack.row(&private).await.get_bool("isPublic").unwrap());
         if is_user_gone {
             // The account is gone, so only the test can delete the file.
-            let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } };
-            let rows = stack.files.update_many(doc! { "userId": bob.object_id() }, tombstone).await.unwrap();
+            let rows = stack.files.update_many(all_of(bob.object_id()), set(due_tombstone())).await.unwrap();
             assert_eq!(rows.matched_count, 2);
         }
     }

@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime};
 use e2e::{
     Stack, eventually,
     fixtures::{decode_image, jpeg},
+    ledger::{State, all_of, deleted_until_after, no_object, object, pending, thumbnails_resent, with},
     thumbnails::{image_without_a_job, thumbnail},
     unique,
 };
-use mongodb::bson::{DateTime, doc, oid::ObjectId};
+use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
 use serde_json::json;
 
 const A_MINUTE_AGO: Duration = Duration::from_mins(1);
@@ -24,34 +25,33 @@ async fn sweep(stack: &Stack) {
 }
 
 /// A row that a client left behind, with its object.
-async fn left_behind(stack: &Stack, state: &str, expires_at: DateTime) -> (ObjectId, String) {
-    left_behind_as(stack, ObjectId::new(), state, expires_at).await
+async fn left_behind(stack: &Stack, state: Document) -> (ObjectId, String) {
+    left_behind_as(stack, ObjectId::new(), state).await
 }
 
 /// Like [`left_behind`], with this `_id`. The object is stored before the row: another test's sweeper may take the row
 /// with the existing objects as soon as the row exists.
-async fn left_behind_as(stack: &Stack, id: ObjectId, state: &str, expires_at: DateTime) -> (ObjectId, String) {
+async fn left_behind_as(stack: &Stack, id: ObjectId, state: Document) -> (ObjectId, String) {
     let key = format!("files/{}", unique("planted"));
     stack.put_object(&key, b"hi".to_vec()).await;
     let row = doc! {
         "_id": id, "userId": ObjectId::new(), "name": "unfinished", "type": "image", "isPublic": false, "parentId": 0,
-        "key": &key, "size": 2_i64, "state": state, "expiresAt": expires_at,
     };
-    stack.files.insert_one(row).await.unwrap();
+    stack.files.insert_one(with(with(row, object(&key, 2)), state)).await.unwrap();
     (id, key)
 }
 
 #[tokio::test]
 async fn an_unfinished_upload_leaves_nothing_after_its_grace_period() {
     let stack = Stack::running().await;
-    for state in ["pending", "deleted"] {
+    for state in State::ALL {
         let id = ObjectId::new();
         let thumbnail = format!("thumbnails/{id}/500");
         stack.put_object(&thumbnail, b"hi".to_vec()).await;
-        let (_, key) = left_behind_as(&stack, id, state, past()).await;
+        let (_, key) = left_behind_as(&stack, id, state.until(past())).await;
         sweep(&stack).await;
         eventually("neither row nor object", Duration::from_secs(10), async || {
-            let row = stack.files.find_one(doc! { "_id": id }).await.unwrap();
+            let row = stack.find_row(id).await;
             let objects = [stack.objects(&key).await, stack.objects(&thumbnail).await].concat();
             (row.is_none() && objects.is_empty()).then_some(())
         })
@@ -62,22 +62,19 @@ async fn an_unfinished_upload_leaves_nothing_after_its_grace_period() {
 #[tokio::test]
 async fn a_row_without_an_object_is_forgotten_too() {
     let stack = Stack::running().await;
-    let (id, key) = left_behind(&stack, "pending", past()).await;
+    let (id, key) = left_behind(&stack, State::Pending.until(past())).await;
     stack.delete_object(&key).await;
     sweep(&stack).await;
-    eventually("no row", Duration::from_secs(10), async || {
-        stack.files.find_one(doc! { "_id": id }).await.unwrap().is_none().then_some(())
-    })
-    .await;
+    eventually("no row", Duration::from_secs(10), async || stack.find_row(id).await.is_none().then_some(())).await;
 }
 
 #[tokio::test]
 async fn an_upload_within_its_grace_period_is_left_alone() {
     let stack = Stack::running().await;
-    let (id, key) = left_behind(&stack, "pending", DateTime::MAX).await;
-    let before = stack.files.find_one(doc! { "_id": id }).await.unwrap();
+    let (id, key) = left_behind(&stack, pending()).await;
+    let before = stack.row(id).await;
     sweep(&stack).await;
-    assert_eq!(stack.files.find_one(doc! { "_id": id }).await.unwrap(), before);
+    assert_eq!(stack.row(id).await, before);
     assert_eq!(stack.objects(&key).await, [key]);
 }
 
@@ -100,11 +97,9 @@ async fn a_lost_job_is_sent_again_once_it_is_overdue() {
     let made = decode_image(&thumbnail(&bob, &overdue, 500).await.body);
     assert_eq!((made.width, made.height), (500, 333));
 
-    let [overdue, due] = [overdue, due].map(|id| id.parse::<ObjectId>().unwrap());
-    let done = stack.files.find_one(doc! { "_id": overdue }).await.unwrap().unwrap();
-    assert!(!done.contains_key("thumbnailsDueAt"), "{done}");
-    let waiting = stack.files.find_one(doc! { "_id": due }).await.unwrap().unwrap();
-    assert_eq!(waiting.get_datetime("thumbnailsDueAt").unwrap(), &DateTime::MAX);
+    let done = stack.row(&overdue).await;
+    assert_eq!(done.resend_at(), None, "{done}");
+    assert_eq!(stack.row(&due).await.resend_at(), Some(DateTime::MAX));
 }
 
 /// An image that is due, but the worker can never make its thumbnails: its bytes are on a disk of the original.
@@ -112,9 +107,8 @@ async fn due_for_ever(stack: &Stack, resent: i32) -> ObjectId {
     let id = ObjectId::new();
     let row = doc! {
         "_id": id, "userId": ObjectId::new(), "name": "planted.jpg", "type": "image", "isPublic": false, "parentId": 0,
-        "thumbnails": "due", "thumbnailsDueAt": past(), "thumbnailsResent": resent,
     };
-    stack.files.insert_one(row).await.unwrap();
+    stack.files.insert_one(with(row, thumbnails_resent(resent, past()))).await.unwrap();
     id
 }
 
@@ -124,26 +118,23 @@ async fn a_job_that_never_succeeds_is_sent_ever_more_seldom_and_then_fails() {
     let (again, given_up) = (due_for_ever(&stack, 7).await, due_for_ever(&stack, 8).await);
     let before = DateTime::now();
     sweep(&stack).await;
-    let row = async |id| stack.files.find_one(doc! { "_id": id }).await.unwrap().unwrap();
     let counted = eventually("it is sent again", Duration::from_secs(10), async || {
-        let row = row(again).await;
-        (row.get_i32("thumbnailsResent").unwrap() == 8).then_some(row)
+        let row = stack.row(again).await;
+        (row.times_resent().unwrap() == 8).then_some(row)
     })
     .await;
-    assert_eq!(counted.get_str("thumbnails").unwrap(), "due");
+    assert_eq!(counted.thumbnails(), "due");
     // The grace period of the test stack is a second; it has doubled seven times.
-    let waits = counted.get_datetime("thumbnailsDueAt").unwrap().timestamp_millis() - before.timestamp_millis();
+    let waits = counted.resend_at().unwrap().timestamp_millis() - before.timestamp_millis();
     assert!((128_000..200_000).contains(&waits), "{waits} ms");
 
     let failed = eventually("it is given up", Duration::from_secs(10), async || {
-        let row = row(given_up).await;
-        (row.get_str("thumbnails").unwrap() == "failed").then_some(row)
+        let row = stack.row(given_up).await;
+        (row.thumbnails() == "failed").then_some(row)
     })
     .await;
-    assert_eq!(failed.get_str("thumbnailError").unwrap(), "given up after many attempts");
-    for nothing in ["thumbnailsDueAt", "thumbnailsResent"] {
-        assert!(!failed.contains_key(nothing), "{failed}");
-    }
+    assert_eq!(failed.thumbnail_error(), Some("given up after many attempts"));
+    assert_eq!((failed.resend_at(), failed.times_resent()), (None, None), "{failed}");
     stack.files.delete_many(doc! { "_id": { "$in": [again, given_up] } }).await.unwrap();
 }
 
@@ -156,31 +147,30 @@ async fn rows_that_cannot_be_read_keep_no_others_waiting() {
     let long_ago = DateTime::from_millis(1);
     // More rows than the sweeper takes at once, and all of them come before the others.
     let damaged = |n: i32| {
-        let mut row = doc! {
-            "userId": owner, "name": &name, "type": "file", "parentId": 0, "key": { "of": &name, "n": n },
-            "state": if n % 2 == 0 { "pending" } else { "deleted" }, "expiresAt": long_ago,
-        };
+        let state = if n % 2 == 0 { State::Pending } else { State::Tombstone };
+        let row = doc! { "userId": owner, "name": &name, "type": "file", "parentId": 0 };
+        let row = with(row, state.until(long_ago));
         if n < 3 {
-            row.extend(doc! { "_id": format!("{owner}-{n}"), "key": format!("files/{}", unique("planted")) });
+            with(with(row, doc! { "_id": format!("{owner}-{n}") }), object(&format!("files/{}", unique("planted")), 2))
+        } else {
+            with(row, no_object(doc! { "of": &name, "n": n }))
         }
-        row
     };
     stack.files.insert_many((0..1001).map(damaged)).await.unwrap();
-    let (id, key) = left_behind(&stack, "deleted", past()).await;
+    let (id, key) = left_behind(&stack, State::Tombstone.until(past())).await;
     sweep(&stack).await;
     eventually("neither row nor object", Duration::from_secs(20), async || {
-        let row = stack.files.find_one(doc! { "_id": id }).await.unwrap();
+        let row = stack.find_row(id).await;
         (row.is_none() && stack.objects(&key).await.is_empty()).then_some(())
     })
     .await;
-    let theirs = doc! { "userId": owner };
-    assert_eq!(stack.files.count_documents(theirs.clone()).await.unwrap(), 1001);
+    let theirs = all_of(owner);
+    assert_eq!(stack.count_rows(theirs.clone()).await, 1001);
     // The sweeper postpones them by more than an hour.
     let in_an_hour = DateTime::from_system_time(SystemTime::now() + Duration::from_hours(1));
-    let mut later = theirs.clone();
-    later.extend(doc! { "state": "deleted", "expiresAt": { "$gt": in_an_hour } });
+    let later = with(theirs.clone(), deleted_until_after(in_an_hour));
     eventually("none is in the way", Duration::from_secs(20), async || {
-        (stack.files.count_documents(later.clone()).await.unwrap() == 1001).then_some(())
+        (stack.count_rows(later.clone()).await == 1001).then_some(())
     })
     .await;
     let lines = eventually("a line for each", Duration::from_secs(20), async || {

@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use e2e::{Answer, PASSWORD, Stack, User, eventually, fixtures::jpeg, thumbnails::thumbnail};
-use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
+use e2e::{
+    Answer, PASSWORD, Stack, User, eventually,
+    fixtures::jpeg,
+    ledger::{self, State, all_of, due_tombstone, expired, set, with},
+    thumbnails::thumbnail,
+};
+use mongodb::bson::{DateTime, doc, oid::ObjectId};
 use reqwest::{Response, multipart};
 use serde_json::{Value, json};
 
@@ -248,8 +253,7 @@ async fn signing_a_part_asks_no_store() {
     let holder = holder(&stack, &bob, json!({})).await;
     let parts = holder.parts("big.bin").await;
     // Neither of them exists any more, which is no error.
-    let id: ObjectId = parts.id.parse().unwrap();
-    stack.files.update_one(doc! { "_id": id }, doc! { "$set": { "state": "deleted" } }).await.unwrap();
+    stack.set_row(&parts.id, State::Tombstone.only()).await;
     bob.request("DELETE", &format!("/uploads/tickets/{}", holder.ticket)).send().await;
     let signed = holder.of("GET", &parts, "/1", Value::Null).await;
     assert_eq!(signed.status, 200, "{signed}");
@@ -265,7 +269,7 @@ async fn more_than_the_ticket_allows_is_refused_at_the_end() {
     let answer = holder.complete(&parts, &[&tags[0], &tags[1]]).await;
     answer.fails_with_message(413, "The upload is larger than it may be: begin again with less");
     assert_eq!(remains(&stack, &parts.id).await, 0);
-    assert!(stack.files.find_one(doc! { "_id": parts.id.parse::<ObjectId>().unwrap() }).await.unwrap().is_none());
+    assert!(stack.find_row(&parts.id).await.is_none());
     holder.of("DELETE", &parts, "", Value::Null).await.is(200, json!({}));
 
     let parts = holder.parts("big.bin").await;
@@ -286,7 +290,7 @@ async fn an_upload_that_is_cancelled_leaves_nothing_and_does_not_count() {
         holder.of("DELETE", &parts, "", Value::Null).await.is(200, json!({}));
     }
     assert_eq!(remains(&stack, &parts.id).await, 0);
-    assert!(stack.files.find_one(doc! { "_id": parts.id.parse::<ObjectId>().unwrap() }).await.unwrap().is_none());
+    assert!(stack.find_row(&parts.id).await.is_none());
     holder.of("GET", &parts, "", Value::Null).await.fails_with_message(404, "Not found");
 
     let answer = holder.params("filename=a.txt").await;
@@ -330,7 +334,7 @@ async fn a_ticket_is_good_for_its_folder_and_its_types_alone() {
         json!({ "filename": "a.html", "metadata": { "name": "a.png", "parentId": other, "size": 7, "x": null } });
     holder.begin(body).await.fails_with_message(400, "Parent not found");
     // The folder of the ticket must still exist.
-    stack.files.delete_one(doc! { "_id": inbox.parse::<ObjectId>().unwrap() }).await.unwrap();
+    stack.files.delete_one(ledger::row(&inbox)).await.unwrap();
     holder.params("filename=a.png").await.fails_with_message(400, "Parent not found");
 }
 
@@ -445,12 +449,8 @@ async fn the_tickets_of_a_user_are_listed_without_what_they_are_used_by() {
     let (limited, unlimited) = (holder(&stack, &bob, limited).await, holder(&stack, &bob, json!({})).await);
     assert_eq!(limited.params("filename=a.png").await.status, 200);
     // An expired ticket, which MongoDB removes within a minute.
-    let expired = doc! {
-        "userId": bob.object_id(), "isPublic": false, "maxBytes": 1_i64, "types": [], "filesLeft": 1_i64,
-        "expiresAt": DateTime::from_millis(DateTime::now().timestamp_millis() - 1000),
-    };
-    let database = stack.users.client().database(&stack.users.namespace().db);
-    database.collection::<Document>("tickets").insert_one(expired).await.unwrap();
+    let a_second_ago = DateTime::from_millis(DateTime::now().timestamp_millis() - 1000);
+    stack.database.collection("tickets").insert_one(ledger::ticket(bob.object_id(), a_second_ago)).await.unwrap();
 
     let answer = bob.get("/uploads/tickets").await;
     for secret in [&limited.ticket, &unlimited.ticket] {
@@ -604,10 +604,10 @@ async fn a_page_has_its_own_requests_signed() {
 }
 
 /// Waits until the sweeper has taken a row.
-async fn is_swept(stack: &Stack, id: ObjectId) {
+async fn is_swept(stack: &Stack, id: &str) {
     eventually("the row is gone", Duration::from_secs(20), async || {
         stack.invoke("sweeper", &json!({})).await;
-        stack.files.find_one(doc! { "_id": id }).await.unwrap().is_none().then_some(())
+        stack.find_row(id).await.is_none().then_some(())
     })
     .await;
 }
@@ -623,15 +623,12 @@ async fn an_upload_that_comes_to_nothing_gives_its_file_back_once() {
     holder.params("filename=c.txt").await.fails_with_message(409, FULL);
 
     // The first form is never used.
-    let id: ObjectId = id_of(&left).parse().unwrap();
-    let expired = doc! { "$set": { "expiresAt": DateTime::from_millis(0) } };
-    let row = stack.files.find_one_and_update(doc! { "_id": id }, expired).await.unwrap().unwrap();
-    is_swept(&stack, id).await;
+    let id = id_of(&left);
+    let row = stack.files.find_one_and_update(ledger::row(&id), set(expired())).await.unwrap().unwrap();
+    is_swept(&stack, &id).await;
     // The state after a sweeper died before it removed the row.
-    let mut tombstone: Document = row.clone();
-    tombstone.extend(doc! { "state": "deleted", "expiresAt": DateTime::from_millis(0) });
-    stack.files.insert_one(tombstone).await.unwrap();
-    is_swept(&stack, id).await;
+    stack.files.insert_one(with(row, due_tombstone())).await.unwrap();
+    is_swept(&stack, &id).await;
     let parts = holder.parts("c.txt").await;
     holder.params("filename=d.txt").await.fails_with_message(409, FULL);
 
@@ -640,7 +637,7 @@ async fn an_upload_that_comes_to_nothing_gives_its_file_back_once() {
     let id = id_of(&finished);
     visible(&bob, &id).await;
     assert_eq!(bob.request("DELETE", &format!("/files/{id}")).send().await.status, 204);
-    is_swept(&stack, id.parse().unwrap()).await;
+    is_swept(&stack, &id).await;
     holder.params("filename=d.txt").await.fails_with_message(409, FULL);
 
     // The owner cancels the last one.
@@ -674,7 +671,7 @@ async fn head_uses_up_no_file_of_a_ticket() {
     let path = holder.path("params?filename=a.txt");
     let head = stack.anyone().request("HEAD", &path).send().await;
     assert_eq!((head.status, head.header("allow"), head.body.len()), (405, "GET", 0), "{head}");
-    assert_eq!(stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap(), 0);
+    assert_eq!(stack.count_rows(all_of(bob.object_id())).await, 0);
     assert_eq!(stack.anyone().get(&path).await.status, 200);
     let put = stack.anyone().request("PUT", &path).send().await;
     assert_eq!((put.status, put.header("allow")), (405, "GET"));

@@ -5,12 +5,13 @@ use std::time::Duration;
 use e2e::{
     Answer, Stack, User, document, eventually,
     fixtures::{decode_image, jpeg},
+    ledger::{State, all_of, expired, pending, sized, with},
     thumbnails::thumbnail,
     unique,
     worker::run_worker,
 };
 use futures_util::future::join_all;
-use mongodb::bson::{DateTime, doc, oid::ObjectId};
+use mongodb::bson::{doc, oid::ObjectId};
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -34,10 +35,6 @@ async fn begin(user: &User, name: &str, kind: &str, size: u64) -> Begun {
 impl Begun {
     fn url(&self) -> &str {
         self.upload["url"].as_str().unwrap()
-    }
-
-    fn object_id(&self) -> ObjectId {
-        self.id.parse().unwrap()
     }
 
     /// Sends the bytes as the document says.
@@ -222,7 +219,7 @@ async fn everything_is_checked_before_anything_is_signed() {
         bob.create(asked).await.fails(status, error);
     }
     stack.anyone().post("/files", with(json!({}))).await.fails(401, "Unauthorized");
-    assert_eq!(stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap(), 1);
+    assert_eq!(stack.count_rows(all_of(bob.object_id())).await, 1);
     // A request with bytes has their size.
     let id = bob.create(with(json!({ "data": "aGk=" }))).await.document(201)["id"].as_str().unwrap().to_owned();
     bob.get(&format!("/files/{id}/data")).await.is_content("application/octet-stream", b"hi");
@@ -278,12 +275,11 @@ async fn a_signed_part_costs_no_write() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let begun = begin(&bob, "big.bin", "file", 200 << 20).await;
-    let row = async || stack.files.find_one(doc! { "_id": begun.object_id() }).await.unwrap();
-    let before = row().await;
+    let before = stack.row(&begun.id).await;
     for _ in 0..3 {
         assert_eq!(begun.parts(&bob).await.json()["parts"].as_array().unwrap().len(), 13);
     }
-    assert_eq!(row().await, before);
+    assert_eq!(stack.row(&begun.id).await, before);
     bob.request("DELETE", &format!("/files/{}", begun.id)).send().await;
 }
 
@@ -319,7 +315,7 @@ async fn an_upload_that_is_given_up_leaves_nothing() {
         begun.complete(&bob).await.fails(404, "Not found");
         begun.parts(&bob).await.fails(404, "Not found");
         assert_eq!(begun.remains(&stack).await, 0);
-        assert!(stack.files.find_one(doc! { "_id": begun.object_id() }).await.unwrap().is_none());
+        assert!(stack.find_row(&begun.id).await.is_none());
         if part.is_none() {
             // The URL is still valid, but its object is removed.
             assert_eq!(begun.put(&stack, *b"hello").await.status(), 200);
@@ -346,8 +342,7 @@ async fn another_size_than_announced_ends_the_upload() {
     let bob = stack.user("bob").await;
     // S3 accepts no other size, so the test changes the row.
     let expects = async |begun: &Begun, size: i64| {
-        let update = doc! { "$set": { "size": size } };
-        stack.files.update_one(doc! { "_id": begun.object_id() }, update).await.unwrap();
+        stack.set_row(&begun.id, sized(size)).await;
     };
     let whole = begin(&bob, "a.txt", "file", 6).await;
     expects(&whole, 5).await;
@@ -374,11 +369,10 @@ async fn an_abandoned_upload_leaves_nothing_after_the_grace_period() {
     let begun = begin(&bob, "big.bin", "file", 200 << 20).await;
     let part = &begun.upload["parts"][0];
     assert_eq!(put_part(&stack, part, bytes_of(part)).await.status(), 200);
-    let expired = doc! { "$set": { "expiresAt": DateTime::from_millis(0) } };
-    stack.files.update_one(doc! { "_id": begun.object_id() }, expired).await.unwrap();
+    stack.set_row(&begun.id, expired()).await;
     eventually("neither row nor part", Duration::from_secs(10), async || {
         stack.invoke("sweeper", &json!({})).await;
-        let row = stack.files.find_one(doc! { "_id": begun.object_id() }).await.unwrap();
+        let row = stack.find_row(&begun.id).await;
         (row.is_none() && begun.remains(&stack).await == 0).then_some(())
     })
     .await;
@@ -391,9 +385,8 @@ async fn late_repeated_and_reordered_s3_messages_change_nothing() {
     let begun = begin(&bob, "a.txt", "file", 5).await;
     begun.put(&stack, *b"hello").await;
     begun.complete(&bob).await.document(200);
-    let row = async || stack.files.find_one(doc! { "_id": begun.object_id() }).await.unwrap().unwrap();
-    let before = row().await;
-    let key = before.get_str("key").unwrap().to_owned();
+    let before = stack.row(&begun.id).await;
+    let key = before.key();
     let said = |key: &str, size: u64| {
         let object = json!({ "key": key, "size": size, "eTag": "x", "sequencer": "0" });
         let record = json!({ "eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": { "object": object } });
@@ -401,10 +394,10 @@ async fn late_repeated_and_reordered_s3_messages_change_nothing() {
     };
     let gone = format!("uploads/{}/{}", ObjectId::new().to_hex(), "a".repeat(32));
     let of_a_form = format!("{key}/form");
-    let said = [(&*key, 5), (&key, 5), (&key, 7), (&gone, 5), ("files/a", 5), ("uploads/x/y", 5), (&of_a_form, 9)]
+    let said = [(key, 5), (key, 5), (key, 7), (&gone, 5), ("files/a", 5), ("uploads/x/y", 5), (&of_a_form, 9)]
         .map(|(key, size)| said(key, size));
     assert_eq!(run_worker(&stack, &said).await.0, json!([]));
-    assert_eq!(row().await, before);
+    assert_eq!(stack.row(&begun.id).await, before);
     bob.get(&format!("/files/{}/data", begun.id)).await.is_content("text/plain; charset=utf-8", b"hello");
 }
 
@@ -441,10 +434,10 @@ async fn a_user_has_at_most_a_thousand_uploads_that_are_not_complete() {
     let stack = Stack::running().await;
     let (bob, eve) = (stack.user("bob").await, stack.user("eve").await);
     let row = || {
-        doc! {
-            "userId": bob.object_id(), "name": "a.txt", "type": "file", "isPublic": false, "parentId": 0, "size": 5_i64,
-            "state": "pending", "expiresAt": DateTime::MAX,
-        }
+        let row = doc! {
+            "userId": bob.object_id(), "name": "a.txt", "type": "file", "isPublic": false, "parentId": 0,
+        };
+        with(with(row, sized(5)), pending())
     };
     stack.files.insert_many((0..999).map(|_| row())).await.unwrap();
     let asked = json!({ "name": "a.txt", "type": "file", "size": 5 });
@@ -465,8 +458,8 @@ async fn a_user_has_at_most_a_thousand_uploads_that_are_not_complete() {
     stack.anyone().get(&params).await.fails_with_message(409, full);
     let multipart = stack.anyone().post(&format!("{companion}/multipart"), json!({ "filename": "a.txt" })).await;
     multipart.fails_with_message(409, full);
-    let pending = doc! { "userId": bob.object_id(), "state": "pending" };
-    assert_eq!(stack.files.count_documents(pending.clone()).await.unwrap(), 1000);
+    let pending = with(all_of(bob.object_id()), State::Pending.only());
+    assert_eq!(stack.count_rows(pending.clone()).await, 1000);
 
     // Pending uploads continue, uploads through a function do not count, and other users have their own limit.
     assert_eq!(begin(&first).await.document(201)["id"], *id);

@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 use e2e::{
     Stack, eventually,
     fixtures::{jpeg, slow},
-    thumbnails::{SOON, failure, image_without_a_job, row, thumbnail},
+    ledger::{self, being_decoded, died_of, set, sized, tombstone, with},
+    thumbnails::{SOON, failure, image_without_a_job, thumbnail},
     worker::{job, logged, run_worker, run_worker_at_receive},
 };
 use futures_util::future::{join, join_all};
-use mongodb::bson::{DateTime, doc, oid::ObjectId};
+use mongodb::bson::{DateTime, oid::ObjectId};
 use serde_json::json;
 
 #[tokio::test]
@@ -121,11 +122,10 @@ async fn r01_a_duplicate_message_is_harmless() {
         assert_eq!(failures, json!([]));
     }
     assert!(made().await == first);
-    let row = row(&stack, &id).await;
-    assert_eq!(row.get_str("thumbnails").unwrap(), "ready");
-    for nothing in ["thumbnailError", "thumbnailsDueAt", "decodingSince", "decodings"] {
-        assert!(!row.contains_key(nothing), "{row}");
-    }
+    let row = stack.row(&id).await;
+    assert_eq!(row.thumbnails(), "ready");
+    assert_eq!((row.thumbnail_error(), row.resend_at()), (None, None), "{row}");
+    assert_eq!((row.decoding_since(), row.decodings()), (None, None), "{row}");
 }
 
 #[tokio::test]
@@ -145,16 +145,16 @@ async fn r04_an_image_that_two_workers_died_of_is_not_decoded_a_third_time() {
     ] {
         let id = image_without_a_job(&stack, bob.object_id(), jpeg(600, 400), DateTime::MAX).await;
         if deaths > 0 {
-            died_of(&stack, &id, deaths).await;
+            stack.set_row(&id, died_of(deaths)).await;
         }
         let since = SystemTime::now() - Duration::from_secs(1);
         let (failures, messages) = run_worker_at_receive(&stack, receives, &[job(&bob.id, &id)]).await;
         assert_eq!(failures, json!([]));
-        let row = row(&stack, &id).await;
-        assert_eq!(row.get_str("thumbnails").unwrap(), expected, "{receives}, {deaths}: {row}");
+        let row = stack.row(&id).await;
+        assert_eq!(row.thumbnails(), expected, "{receives}, {deaths}: {row}");
         // The marks stay if a later job needs them.
         let is_marked = expected != "ready";
-        assert_eq!([row.contains_key("decodingSince"), row.contains_key("decodings")], [is_marked; 2], "{row}");
+        assert_eq!([row.decoding_since().is_some(), row.decodings().is_some()], [is_marked; 2], "{row}");
         if expected == "failed" {
             assert_eq!(failure(&stack, &bob, &id).await, "the decoder does not survive it");
         }
@@ -173,7 +173,7 @@ async fn r04_an_image_that_a_worker_died_of_comes_after_its_neighbours() {
     for _ in 0..3 {
         images.push(image_without_a_job(&stack, bob.object_id(), jpeg(600, 400), DateTime::MAX).await);
     }
-    died_of(&stack, &images[0], 1).await;
+    stack.set_row(&images[0], died_of(1)).await;
     let batch: Vec<String> = images.iter().map(|id| job(&bob.id, id)).collect();
     let since = SystemTime::now() - Duration::from_secs(1);
     let (failures, messages) = run_worker_at_receive(&stack, 2, &batch).await;
@@ -187,13 +187,6 @@ async fn r04_an_image_that_a_worker_died_of_comes_after_its_neighbours() {
     assert!(places[0] > places[2] && places[2] > places[1], "{places:?}");
 }
 
-/// The row of an image after workers died of it.
-async fn died_of(stack: &Stack, id: &str, deaths: i32) {
-    let image = doc! { "_id": id.parse::<ObjectId>().unwrap() };
-    let marks = doc! { "$set": { "decodingSince": DateTime::now(), "decodings": deaths } };
-    stack.files.update_one(image, marks).await.unwrap();
-}
-
 #[tokio::test]
 async fn r01_a_job_that_comes_again_leaves_alone_what_was_decided() {
     let stack = Stack::running().await;
@@ -205,24 +198,24 @@ async fn r01_a_job_that_comes_again_leaves_alone_what_was_decided() {
     ];
     let batch = [job(&bob.id, &failed), job(&bob.id, &ready)];
     assert_eq!(run_worker(&stack, &batch).await.0, json!([]));
-    let decided = [row(&stack, &failed).await, row(&stack, &ready).await];
-    assert_eq!(decided[0].get_str("thumbnails").unwrap(), "failed");
-    assert_eq!(decided[1].get_str("thumbnails").unwrap(), "ready");
+    let decided = [stack.row(&failed).await, stack.row(&ready).await];
+    assert_eq!(decided[0].thumbnails(), "failed");
+    assert_eq!(decided[1].thumbnails(), "ready");
 
     // If these jobs ran again, the first image would be ready now and the second would have failed.
-    stack.put_object(decided[0].get_str("key").unwrap(), whole).await;
-    stack.put_object(decided[1].get_str("key").unwrap(), b"no image".to_vec()).await;
+    stack.put_object(decided[0].key(), whole).await;
+    stack.put_object(decided[1].key(), b"no image".to_vec()).await;
     let since = SystemTime::now() - Duration::from_secs(1);
     let (failures, messages) = run_worker_at_receive(&stack, 2, &batch).await;
     assert_eq!(failures, json!([]));
-    assert_eq!([row(&stack, &failed).await, row(&stack, &ready).await], decided);
+    assert_eq!([stack.row(&failed).await, stack.row(&ready).await], decided);
     for (message, outcome) in messages.iter().zip(["failed", "ready"]) {
         assert_eq!(logged(&stack, since, message).await["outcome"], outcome);
     }
 
     // A new job is a new request for thumbnails.
     assert_eq!(run_worker(&stack, &batch[..1]).await.0, json!([]));
-    assert_eq!(row(&stack, &failed).await.get_str("thumbnails").unwrap(), "ready");
+    assert_eq!(stack.row(&failed).await.thumbnails(), "ready");
     for id in [&failed, &ready] {
         stack.remove(id).await;
     }
@@ -233,8 +226,7 @@ async fn r20_a_deleted_image_gets_no_thumbnails() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let id = image_without_a_job(&stack, bob.object_id(), jpeg(600, 400), DateTime::MAX).await;
-    let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::MAX } };
-    stack.files.update_one(doc! { "_id": id.parse::<ObjectId>().unwrap() }, tombstone).await.unwrap();
+    stack.set_row(&id, tombstone()).await;
     let since = SystemTime::now() - Duration::from_secs(1);
     let (failures, messages) = run_worker(&stack, &[job(&bob.id, &id)]).await;
     assert_eq!(failures, json!([]));
@@ -248,16 +240,15 @@ async fn r20_an_image_deleted_during_its_job_keeps_no_thumbnails() {
     let bob = stack.user("bob").await;
     for forgotten in [false, true] {
         let id = image_without_a_job(&stack, bob.object_id(), slow(), DateTime::MAX).await;
-        let key = row(&stack, &id).await.get_str("key").unwrap().to_owned();
+        let key = stack.row(&id).await.key().to_owned();
         let body = [job(&bob.id, &id)];
         let since = SystemTime::now() - Duration::from_secs(1);
         let deleted = eventually("it is being decoded", SOON, async || {
-            let decoded_now = doc! { "_id": id.parse::<ObjectId>().unwrap(), "decodingSince": { "$exists": true } };
+            let decoded_now = with(ledger::row(&id), being_decoded());
             let done = if forgotten {
                 stack.files.delete_one(decoded_now).await.unwrap().deleted_count
             } else {
-                let tombstone = doc! { "$set": { "state": "deleted", "expiresAt": DateTime::MAX } };
-                stack.files.update_one(decoded_now, tombstone).await.unwrap().matched_count
+                stack.files.update_one(decoded_now, set(tombstone())).await.unwrap().matched_count
             };
             (done == 1).then_some(())
         });
@@ -283,11 +274,11 @@ async fn r23_a_source_of_more_than_64_mib_is_too_large_and_not_read() {
     let plant = |bytes| image_without_a_job(&stack, bob.object_id(), bytes, DateTime::MAX);
     // The row has the size, and the object does not exist.
     let by_row = plant(jpeg(10, 10)).await;
-    stack.delete_object(row(&stack, &by_row).await.get_str("key").unwrap()).await;
-    set_size(&stack, &by_row, (64 << 20) + 1).await;
+    stack.delete_object(stack.row(&by_row).await.key()).await;
+    stack.set_row(&by_row, sized((64 << 20) + 1)).await;
     // The row does not have the size.
     let by_object = plant(vec![0; (64 << 20) + 1]).await;
-    set_size(&stack, &by_object, 10).await;
+    stack.set_row(&by_object, sized(10)).await;
     for id in [by_row, by_object] {
         assert_eq!(run_worker(&stack, &[job(&bob.id, &id)]).await.0, json!([]));
         assert_eq!(failure(&stack, &bob, &id).await, "too large");
@@ -299,17 +290,12 @@ async fn r23_a_source_of_more_than_64_mib_is_too_large_and_not_read() {
     assert_eq!(failure(&stack, &bob, &largest).await, "unsupported format");
 }
 
-async fn set_size(stack: &Stack, id: &str, size: i64) {
-    let row = doc! { "_id": id.parse::<ObjectId>().unwrap() };
-    stack.files.update_one(row, doc! { "$set": { "size": size } }).await.unwrap();
-}
-
 #[tokio::test]
 async fn an_image_of_the_bucket_that_has_gone_fails_for_good() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let id = image_without_a_job(&stack, bob.object_id(), jpeg(10, 10), DateTime::MAX).await;
-    stack.delete_object(row(&stack, &id).await.get_str("key").unwrap()).await;
+    stack.delete_object(stack.row(&id).await.key()).await;
     assert_eq!(run_worker(&stack, &[job(&bob.id, &id)]).await.0, json!([]));
     failure(&stack, &bob, &id).await;
     stack.remove(&id).await;

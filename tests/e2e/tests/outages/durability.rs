@@ -3,14 +3,15 @@
 
 use std::{
     cell::{Cell, RefCell},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use e2e::{
     Stack, User, encoded, eventually,
     fixtures::jpeg,
+    ledger::{State, all_of, expired, invisible, set, visible, with},
     record_measurement,
-    thumbnails::{image_without_a_job, row, thumbnail},
+    thumbnails::{image_without_a_job, thumbnail},
     unique,
 };
 use futures_util::future::{join, join_all};
@@ -75,7 +76,7 @@ impl Outcomes {
             answer.is_content("application/octet-stream", bytes);
         }
         give_up(stack, user).await;
-        let visible = stack.files.distinct("_id", doc! { "name": name, "state": null }).await.unwrap();
+        let visible = stack.files.distinct("_id", with(doc! { "name": name }, visible())).await.unwrap();
         let unexpected: Vec<String> = visible.iter().map(|id| id.as_object_id().unwrap().to_hex()).collect();
         let unexpected: Vec<_> =
             unexpected.into_iter().filter(|id| acknowledged.iter().all(|(known, _)| known != id)).collect();
@@ -100,12 +101,11 @@ impl Outcomes {
 
 /// Ends the grace period of unfinished uploads, and invokes the sweeper.
 async fn give_up(stack: &Stack, user: &User) {
-    let unfinished = doc! { "userId": user.object_id(), "state": { "$exists": true } };
-    let over = DateTime::from_system_time(SystemTime::now() - Duration::from_secs(1));
-    stack.files.update_many(unfinished.clone(), doc! { "$set": { "expiresAt": over } }).await.unwrap();
+    let unfinished = with(all_of(user.object_id()), invisible());
+    stack.files.update_many(unfinished.clone(), set(expired())).await.unwrap();
     eventually("nothing unfinished is left", SOON, async || {
         stack.invoke("sweeper", &json!({})).await;
-        (stack.files.count_documents(unfinished.clone()).await.unwrap() == 0).then_some(())
+        (stack.count_rows(unfinished.clone()).await == 0).then_some(())
     })
     .await;
 }
@@ -159,7 +159,7 @@ async fn r07_a_function_that_dies_between_row_and_bytes_leaves_nothing() {
     let undo = s3(&stack, json!({ "service": "s3", "operation": "PutObject", "timeout_ms": 60_000 })).await;
     let death = async {
         eventually("the row", SOON, async || {
-            stack.files.find_one(doc! { "name": &name, "state": "pending" }).await.unwrap()
+            stack.files.find_one(with(doc! { "name": &name }, State::Pending.only())).await.unwrap()
         })
         .await;
         kill(&stack, "files");
@@ -179,7 +179,7 @@ async fn r07_the_sweeper_sends_the_job_that_a_killed_function_did_not_send() {
     let bob = stack.user("bob").await;
     // The state after the death: the image is visible, its thumbnails are due, and no job was sent.
     let id = image_without_a_job(&stack, bob.object_id(), jpeg(600, 400), DateTime::now()).await;
-    assert_eq!(row(&stack, &id).await.get_str("thumbnails").unwrap(), "due");
+    assert_eq!(stack.row(&id).await.thumbnails(), "due");
     stack.invoke("sweeper", &json!({})).await;
     for width in [500, 250, 100] {
         thumbnail(&bob, &id, width).await;

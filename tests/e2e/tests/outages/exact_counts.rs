@@ -1,18 +1,15 @@
 //! Exact counts, which other tests in the stack would change.
 
-use e2e::{PASSWORD, Stack, encoded, unique};
-use futures_util::TryStreamExt;
-use mongodb::{
-    Database,
-    bson::{Bson, DateTime, Document, doc, oid::ObjectId},
+use e2e::{
+    PASSWORD, Stack, encoded,
+    ledger::{self, all_of, pending, tombstone, visible, with},
+    unique,
 };
+use futures_util::TryStreamExt;
+use mongodb::bson::{Bson, Document, doc};
 use redis::AsyncCommands;
 
 use crate::alone;
-
-fn database(stack: &Stack) -> Database {
-    stack.files.client().database(&stack.files.namespace().db)
-}
 
 async fn stats(stack: &Stack) -> [u64; 2] {
     let stats = stack.anyone().get("/stats").await.json();
@@ -24,11 +21,11 @@ async fn stats_counts_every_account_and_every_visible_file_without_delay() {
     let (_alone, stack) = alone().await;
     // After a crash, for example in another test, MongoDB's own count is wrong until a validation.
     for collection in ["users", "files"] {
-        database(&stack).run_command(doc! { "validate": collection }).await.unwrap();
+        stack.database.run_command(doc! { "validate": collection }).await.unwrap();
     }
     let [users, files] = stats(&stack).await;
     assert_eq!(users, stack.users.count_documents(doc! {}).await.unwrap());
-    assert_eq!(files, stack.files.count_documents(doc! { "state": { "$exists": false } }).await.unwrap());
+    assert_eq!(files, stack.count_rows(visible()).await);
 
     let bob = stack.user("bob").await;
     assert_eq!(stats(&stack).await, [users + 1, files]);
@@ -37,13 +34,13 @@ async fn stats_counts_every_account_and_every_visible_file_without_delay() {
     let file = bob.upload("notes.txt", b"hi").await;
     assert_eq!(stats(&stack).await, [users + 1, files + 2]);
 
-    let unfinished = doc! { "userId": bob.object_id(), "name": "x", "type": "file", "parentId": 0, "state": "pending",
-    "expiresAt": DateTime::MAX };
+    let unfinished = doc! { "userId": bob.object_id(), "name": "x", "type": "file", "parentId": 0 };
+    let unfinished = with(unfinished, pending());
     stack.files.insert_one(unfinished.clone()).await.unwrap();
     assert_eq!(stats(&stack).await, [users + 1, files + 2]);
     stack.files.delete_many(unfinished).await.unwrap();
     stack.remove(&file).await;
-    stack.files.delete_many(doc! { "userId": bob.object_id() }).await.unwrap();
+    stack.files.delete_many(all_of(bob.object_id())).await.unwrap();
     stack.users.delete_one(doc! { "_id": bob.object_id() }).await.unwrap();
     assert_eq!(stats(&stack).await, [users, files]);
 }
@@ -94,33 +91,18 @@ async fn the_queries_have_their_indexes() {
     let bob = stack.user("bob").await;
     bob.folder("photos").await;
     assert!(stack.users.list_index_names().await.unwrap().contains(&"email_1".to_owned()));
-    let overdue = doc! { "thumbnailsDueAt": { "$lt": DateTime::now() }, "state": null };
-    let expired = doc! { "state": { "$in": ["pending", "deleted"] }, "expiresAt": { "$lte": DateTime::now() } };
-    let listing = doc! { "userId": ObjectId::new(), "parentId": { "$in": [0, "0"] }, "state": null };
-    let stale = doc! { "state": { "$exists": true }, "expiresAt": { "$not": { "$gte": DateTime::now() } } };
-    let claimed = doc! { "$or": [{ "key": "x" }, { "key": "y" }, { "_id": ObjectId::new() }] };
-    for (collection, query) in [
-        ("files", doc! { "find": "files", "filter": listing, "sort": { "_id": 1 } }),
-        ("files", doc! { "find": "files", "filter": overdue, "sort": { "thumbnailsDueAt": 1 } }),
-        ("files", doc! { "find": "files", "filter": expired.clone(), "sort": { "expiresAt": 1 } }),
-        ("files", doc! { "find": "files", "filter": stale }),
-        ("files", doc! { "find": "files", "filter": claimed }),
-        ("users", doc! { "find": "users", "filter": { "email": "x" } }),
-    ] {
+    let email = doc! { "find": "users", "filter": { "email": "x" } };
+    for query in ledger::queries().into_iter().chain([email]) {
         let plan = plan(&stack, &query).await;
-        assert!(plan.contains("IXSCAN") && !plan.contains("COLLSCAN"), "{collection}: {query}: {plan}");
+        assert!(plan.contains("IXSCAN") && !plan.contains("COLLSCAN"), "{query}: {plan}");
     }
     // The whole ledger is read in the order of an index, so that nothing is sorted in memory.
-    for (filter, sort) in [
-        (doc! { "key": { "$gt": "", "$lt": "thumbnails/" } }, doc! { "key": 1 }),
-        (doc! { "key": { "$gt": "thumbnails/" } }, doc! { "key": 1 }),
-        (doc! { "_id": { "$gt": ObjectId::new() } }, doc! { "_id": 1 }),
-    ] {
-        let plan = plan(&stack, &doc! { "find": "files", "filter": filter, "sort": sort }).await;
+    for query in ledger::scans() {
+        let plan = plan(&stack, &query).await;
         assert!(plan.contains("IXSCAN") && !plan.contains("COLLSCAN") && !plan.contains("\"SORT"), "{plan}");
     }
     // The sweeper reads only as many rows as it takes, however many wait.
-    let plan = plan(&stack, &doc! { "find": "files", "filter": expired, "sort": { "expiresAt": 1 } }).await;
+    let plan = plan(&stack, &ledger::sweep()).await;
     assert!(plan.contains("\"SORT_MERGE\"") && !plan.contains("\"SORT\""), "{plan}");
 }
 
@@ -131,14 +113,14 @@ async fn invisible_rows_are_counted_without_being_read() {
     let bob = stack.user("bob").await;
     bob.folder("photos").await;
     let rows = (0..2000).map(|n| {
-        let state = if n % 2 == 0 { "pending" } else { "deleted" };
-        doc! { "userId": bob.object_id(), "parentId": 0, "state": state, "expiresAt": DateTime::MAX }
+        let state = if n % 2 == 0 { pending() } else { tombstone() };
+        with(doc! { "userId": bob.object_id(), "parentId": 0 }, state)
     });
     let before = stats(&stack).await;
     stack.files.insert_many(rows).await.unwrap();
     // A row whose state is null is visible.
-    let visible = doc! { "userId": bob.object_id(), "name": "a", "type": "file", "parentId": 0, "state": Bson::Null };
-    stack.files.insert_one(visible).await.unwrap();
+    let row = doc! { "userId": bob.object_id(), "name": "a", "type": "file", "parentId": 0 };
+    stack.files.insert_one(with(row, visible())).await.unwrap();
     let profiled = profile(&stack, async || assert_eq!(stats(&stack).await, [before[0], before[1] + 1])).await;
     assert!(!profiled.is_empty(), "nothing was counted");
     for operation in profiled {
@@ -146,12 +128,12 @@ async fn invisible_rows_are_counted_without_being_read() {
         assert!(["COUNT_SCAN", "RECORD_STORE_FAST_COUNT"].iter().any(|cheap| plan.starts_with(cheap)), "{operation}");
         assert_eq!(number(&operation, "docsExamined"), 0, "{operation}");
     }
-    stack.files.delete_many(doc! { "userId": bob.object_id() }).await.unwrap();
+    stack.files.delete_many(all_of(bob.object_id())).await.unwrap();
 }
 
 /// The operations of `MongoDB` in the collection `files` during the task.
 async fn profile(stack: &Stack, work: impl AsyncFnOnce()) -> Vec<Document> {
-    let database = database(stack);
+    let database = &stack.database;
     let profile = async |level: i32| database.run_command(doc! { "profile": level }).await.unwrap();
     profile(0).await;
     let profiled = database.collection::<Document>("system.profile");
@@ -174,6 +156,6 @@ fn number(operation: &Document, field: &str) -> i64 {
 /// MongoDB's plan of a query.
 async fn plan(stack: &Stack, query: &Document) -> String {
     let plan = doc! { "explain": query, "verbosity": "queryPlanner" };
-    let plan = database(stack).run_command(plan).await.unwrap();
+    let plan = stack.database.run_command(plan).await.unwrap();
     plan.get_document("queryPlanner").unwrap().get_document("winningPlan").unwrap().to_string()
 }

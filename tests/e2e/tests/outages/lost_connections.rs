@@ -6,6 +6,7 @@ use e2e::{
     Answer, Stack, encoded, eventually,
     fixtures::jpeg,
     instance::{Environment, Instance, deployed, stores_of},
+    ledger::{ready, with},
     tcp_proxy::TcpProxy,
     thumbnails::SOON,
     unique,
@@ -87,11 +88,10 @@ async fn connections_that_were_lost_in_a_pause_cost_a_request_a_second_at_most()
     assert!(took.iter().all(|took| *took < DELAY), "{took:?}");
 
     // No operation was executed twice.
-    let images = stack.files.count_documents(doc! { "name": &name }).await.unwrap();
+    let images = stack.count_rows(doc! { "name": &name }).await;
     assert_eq!(images, 2);
     eventually("thumbnails of both", SOON, async || {
-        let ready = doc! { "name": &name, "thumbnails": "ready" };
-        (stack.files.count_documents(ready).await.unwrap() == 2).then_some(())
+        (stack.count_rows(with(doc! { "name": &name }, ready())).await == 2).then_some(())
     })
     .await;
 }

@@ -6,12 +6,13 @@ use e2e::{
     Times, encoded, eventually,
     faults::{met, s3},
     fixtures::jpeg,
+    ledger::{all_of, resend_never, resendable, resent, thumbnails_due, with},
     record_measurement,
-    thumbnails::{SOON, image_without_a_job, row},
+    thumbnails::{SOON, image_without_a_job},
     worker::messages,
 };
 use futures_util::{StreamExt, stream};
-use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
+use mongodb::bson::{DateTime, doc, oid::ObjectId};
 use serde_json::json;
 
 use crate::alone;
@@ -86,41 +87,36 @@ async fn r10_one_sweep_sends_all_lost_jobs_again_however_many() {
     const LOST: usize = 1205;
     let (_alone, stack) = alone().await;
     // Images of other tests must not be due.
-    stack.files.update_many(doc! { "thumbnailsDueAt": { "$exists": true } }, later()).await.unwrap();
+    stack.files.update_many(resendable(), resend_never()).await.unwrap();
     // The worker fails them quickly, because their bytes are on a disk of the original.
     let owner = ObjectId::new();
     let due_at = DateTime::from_millis(DateTime::now().timestamp_millis() - 1000);
     let lost = (0..LOST).map(|_| {
-        doc! {
+        let row = doc! {
             "_id": ObjectId::new(), "userId": owner, "name": "planted.jpg", "type": "image", "isPublic": false,
-            "parentId": 0, "thumbnails": "due", "thumbnailsDueAt": due_at,
-        }
+            "parentId": 0,
+        };
+        with(row, thumbnails_due(due_at))
     });
     stack.files.insert_many(lost).await.unwrap();
-    let theirs = doc! { "userId": owner };
+    let theirs = all_of(owner);
     let started = Instant::now();
     let swept = stack.invoke("sweeper", &json!({})).await;
     let took = started.elapsed();
     assert_eq!(swept["overdue"], LOST, "{swept}");
-    let sent_once = doc! { "userId": owner, "thumbnailsResent": 1 };
-    assert_eq!(stack.files.count_documents(sent_once).await.unwrap(), LOST as u64);
+    assert_eq!(stack.count_rows(with(theirs.clone(), resent(1))).await, LOST as u64);
     record_measurement(
         "R10",
         "lost jobs",
         format_args!("{LOST} sent again by one sweep in {:.1} s", took.as_secs_f64()),
     );
 
-    stack.files.update_many(theirs.clone(), later()).await.unwrap();
+    stack.files.update_many(theirs.clone(), resend_never()).await.unwrap();
     eventually("the queue is empty", Duration::from_mins(3), async || {
         (messages(&stack, &stack.queue_url).await == 0).then_some(())
     })
     .await;
     stack.files.delete_many(theirs).await.unwrap();
-}
-
-/// A due time that no sweep reaches.
-fn later() -> Document {
-    doc! { "$set": { "thumbnailsDueAt": DateTime::MAX } }
 }
 
 #[tokio::test]
@@ -139,13 +135,13 @@ async fn r10_a_job_that_the_queue_does_not_take_counts_as_not_sent() {
             (met(&stack).await > before).then_some(())
         })
         .await;
-        let row = row(&stack, &id).await;
-        assert_eq!((row.get_str("thumbnails").unwrap(), row.get("thumbnailsResent")), ("due", None), "{row}");
+        let row = stack.row(&id).await;
+        assert_eq!((row.thumbnails(), row.times_resent()), ("due", None), "{row}");
     }
     drop(undo);
     eventually("thumbnails", SOON, async || {
         stack.invoke("sweeper", &json!({})).await;
-        (row(&stack, &id).await.get_str("thumbnails").unwrap() == "ready").then_some(())
+        (stack.row(&id).await.thumbnails() == "ready").then_some(())
     })
     .await;
 }
@@ -160,9 +156,6 @@ async fn r10_all_jobs_of_a_batch_arrive() {
         .await;
     stack.invoke("sweeper", &json!({})).await;
     for id in &images {
-        eventually("thumbnails", SOON, async || {
-            (row(&stack, id).await.get_str("thumbnails").unwrap() == "ready").then_some(())
-        })
-        .await;
+        eventually("thumbnails", SOON, async || (stack.row(id).await.thumbnails() == "ready").then_some(())).await;
     }
 }

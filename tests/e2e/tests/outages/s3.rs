@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use e2e::{Stack, Times, User, encoded, eventually, record_measurement, thumbnails::image_without_a_job, unique};
+use e2e::{
+    Stack, Times, User, encoded, eventually,
+    ledger::{self, State, all_of, expired, invisible, set, with},
+    record_measurement,
+    thumbnails::image_without_a_job,
+    unique,
+};
 use futures_util::future::join_all;
 use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
 use serde_json::{Value, json};
@@ -118,15 +124,14 @@ async fn bytes_that_come_late_into_a_folder_that_went_leave_nothing() {
     let undo = s3(&stack, json!({ "service": "s3", "operation": "PutObject", "latency": late })).await;
     let file = json!({ "name": "a.txt", "type": "file", "parentId": folder, "data": encoded(b"late") });
     let meanwhile = async {
-        let pending = doc! { "userId": bob.object_id(), "state": "pending" };
+        let pending = with(all_of(bob.object_id()), State::Pending.only());
         eventually("the row", Duration::from_secs(5), async || stack.files.find_one(pending.clone()).await.unwrap())
             .await;
         let gone = bob.request("DELETE", &format!("/files/{folder}")).send().await;
         assert_eq!(gone.status, 204, "{gone}");
-        let folder = doc! { "_id": folder.parse::<ObjectId>().unwrap() };
         eventually("the folder is swept", Duration::from_secs(5), async || {
             stack.invoke("sweeper", &json!({})).await;
-            stack.files.find_one(folder.clone()).await.unwrap().is_none().then_some(())
+            stack.find_row(&folder).await.is_none().then_some(())
         })
         .await;
     };
@@ -143,10 +148,9 @@ async fn while_s3_deletes_nothing_the_sweeper_does_all_else() {
     let deleted = bob.upload("notes.txt", b"hi").await;
     let past = DateTime::from_millis(DateTime::now().timestamp_millis() - 120_000);
     let image = image_without_a_job(&stack, bob.object_id(), b"no image".to_vec(), past).await;
-    let (deleted, image) = [deleted, image].map(|id| id.parse::<ObjectId>().unwrap()).into();
     // A user has deleted the account, and a request of this user has stored data after that.
     let (left, late) = (ObjectId::new(), ObjectId::new());
-    let departures = stack.files.client().database(&stack.files.namespace().db).collection::<Document>("departures");
+    let departures = stack.database.collection::<Document>("departures");
     departures.insert_one(doc! { "_id": left, "notedAt": past }).await.unwrap();
     departures.insert_one(doc! { "_id": format!("odd-{left}"), "notedAt": "long ago" }).await.unwrap();
     let row = doc! { "_id": late, "userId": left, "name": "a", "type": "folder", "isPublic": true, "parentId": 0 };
@@ -154,23 +158,22 @@ async fn while_s3_deletes_nothing_the_sweeper_does_all_else() {
     let fault = json!({ "code": "ServiceUnavailable", "status": 503 });
     let undo = s3(&stack, json!({ "service": "s3", "operation": "DeleteObjects", "error": fault })).await;
     assert_eq!(bob.request("DELETE", &format!("/files/{deleted}")).send().await.status, 204);
-    let row = async |id: ObjectId| stack.files.find_one(doc! { "_id": id }).await.unwrap();
 
     let failure = stack.try_invoke("sweeper", &json!({})).await;
     assert!(failure.is_err(), "what was deleted is not gone: {failure:?}");
-    assert!(row(deleted).await.is_some());
+    assert!(stack.find_row(&deleted).await.is_some());
     // The job was sent again, and may be done by now.
-    assert_ne!(row(image).await.unwrap().get_datetime("thumbnailsDueAt").ok(), Some(&past), "the lost job");
-    assert_eq!(row(late).await.unwrap().get_str("state").unwrap(), "deleted", "what came after its account went");
+    assert_ne!(stack.row(&image).await.resend_at(), Some(past), "the lost job");
+    assert!(stack.row(late).await.is_tombstone(), "what came after its account went");
     assert_eq!(departures.find_one(doc! { "_id": left }).await.unwrap(), None);
     drop(undo);
     eventually("all is swept", Duration::from_secs(20), async || {
         let swept = stack.try_invoke("sweeper", &json!({})).await.is_ok();
-        (swept && row(deleted).await.is_none() && row(late).await.is_none()).then_some(())
+        (swept && stack.find_row(&deleted).await.is_none() && stack.find_row(late).await.is_none()).then_some(())
     })
     .await;
     departures.delete_one(doc! { "_id": format!("odd-{left}") }).await.unwrap();
-    stack.remove(&image.to_hex()).await;
+    stack.remove(&image).await;
 }
 
 async fn content_is_unavailable(how: &str, fault: Value) {
@@ -219,19 +222,17 @@ async fn an_upload_is_refused(stack: &Stack, bob: &User) -> Times {
         times.push(answer.took);
     }
     assert_eq!(bob.get("/files").await.documents(), visible);
-    let seen = doc! { "name": name, "state": { "$exists": false } };
-    assert_eq!(stack.files.count_documents(seen).await.unwrap(), 0);
+    assert_eq!(stack.count_rows(with(doc! { "name": name }, ledger::visible())).await, 0);
     times
 }
 
 /// After the grace period and a sweep there is no invisible row, and no new object.
 async fn nothing_is_left(stack: &Stack, bob: &User, before: &[String]) {
-    let unfinished = doc! { "userId": bob.object_id(), "state": { "$exists": true } };
-    let over = DateTime::from_system_time(std::time::SystemTime::now() - Duration::from_secs(1));
-    stack.files.update_many(unfinished.clone(), doc! { "$set": { "expiresAt": over } }).await.unwrap();
+    let unfinished = with(all_of(bob.object_id()), invisible());
+    stack.files.update_many(unfinished.clone(), set(expired())).await.unwrap();
     eventually("nothing is left of what was refused", Duration::from_secs(10), async || {
         stack.invoke("sweeper", &json!({})).await;
-        let rows = stack.files.count_documents(unfinished.clone()).await.unwrap();
+        let rows = stack.count_rows(unfinished.clone()).await;
         let objects = stack.objects("files/").await;
         (rows == 0 && objects == before).then_some(())
     })

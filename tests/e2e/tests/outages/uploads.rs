@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use e2e::{Stack, User, eventually};
+use e2e::{
+    Stack, User, eventually,
+    ledger::{State, all_of, expired, set, with},
+};
 use futures_util::StreamExt;
-use mongodb::bson::{DateTime, doc};
 use serde_json::{Value, json};
 
 use crate::{
@@ -88,17 +90,14 @@ async fn while_s3_fails_no_upload_begins_and_what_did_goes_on_after() {
     is_unavailable("begin", &bob.create(asked).await);
     is_unavailable("complete", &bob.request("POST", &complete).send().await);
     // One row is kept, and the sweeper takes the other.
-    let pending = stack.files.count_documents(doc! { "userId": bob.object_id(), "state": "pending" }).await.unwrap();
-    assert_eq!(pending, 2);
+    assert_eq!(stack.count_rows(with(all_of(bob.object_id()), State::Pending.only())).await, 2);
     drop(undo);
     let answer = works_again(async || bob.request("POST", &complete).send().await).await;
     answer.fails(409, "Parts are missing: send them, then complete");
-    let past = doc! { "$set": { "expiresAt": DateTime::from_millis(0) } };
-    stack.files.update_many(doc! { "userId": bob.object_id() }, past).await.unwrap();
+    stack.files.update_many(all_of(bob.object_id()), set(expired())).await.unwrap();
     eventually("no row", Duration::from_secs(10), async || {
         stack.invoke("sweeper", &json!({})).await;
-        let left = stack.files.count_documents(doc! { "userId": bob.object_id() }).await.unwrap();
-        (left == 0).then_some(())
+        (stack.count_rows(all_of(bob.object_id())).await == 0).then_some(())
     })
     .await;
 }
@@ -162,12 +161,11 @@ async fn forms_that_nobody_posts_are_swept_without_a_look_for_parts() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let companion = companion(&bob, json!({})).await;
-    let theirs = doc! { "userId": bob.object_id() };
+    let theirs = all_of(bob.object_id());
     let sweep = async || {
-        let past = doc! { "$set": { "expiresAt": DateTime::from_millis(0) } };
-        stack.files.update_many(theirs.clone(), past).await.unwrap();
+        stack.files.update_many(theirs.clone(), set(expired())).await.unwrap();
         let swept = stack.try_invoke("sweeper", &json!({})).await;
-        (swept.is_ok(), stack.files.count_documents(theirs.clone()).await.unwrap())
+        (swept.is_ok(), stack.count_rows(theirs.clone()).await)
     };
     for _ in 0..3 {
         assert_eq!(stack.anyone().get(&format!("{companion}/params?filename=a.txt")).await.status, 200);

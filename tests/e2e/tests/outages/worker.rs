@@ -6,12 +6,12 @@ use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use e2e::{
     Stack, User, eventually,
     fixtures::{jpeg, slow},
-    record_measurement,
-    thumbnails::{SOON, failure, image_without_a_job, row},
+    ledger, record_measurement,
+    thumbnails::{SOON, failure, image_without_a_job},
     worker::{job, logged, messages, run_worker, run_worker_at_receive, try_run_worker_at_receive},
 };
 use futures_util::future::join;
-use mongodb::bson::{DateTime, doc, oid::ObjectId};
+use mongodb::bson::{DateTime, oid::ObjectId};
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -36,11 +36,9 @@ fn with(mut rule: Value, key: &str, value: impl Into<Value>) -> Value {
 
 /// Asserts that an image is as before its job: due, and without a death that counts.
 async fn is_still_due(stack: &Stack, id: &str) {
-    let row = row(stack, id).await;
-    assert_eq!(row.get_str("thumbnails").unwrap(), "due");
-    for nothing in ["decodingSince", "decodings", "thumbnailError"] {
-        assert!(!row.contains_key(nothing), "{row}");
-    }
+    let row = stack.row(id).await;
+    assert_eq!(row.thumbnails(), "due");
+    assert_eq!((row.decoding_since(), row.decodings(), row.thumbnail_error()), (None, None, None), "{row}");
 }
 
 #[tokio::test]
@@ -69,11 +67,11 @@ async fn r02_only_what_a_store_failed_comes_again() {
     drop(undo);
     is_still_due(&stack, &unlucky).await;
     failure(&stack, &bob, &truncated).await;
-    assert_eq!(row(&stack, &good).await.get_str("thumbnails").unwrap(), "ready");
+    assert_eq!(stack.row(&good).await.thumbnails(), "ready");
 
     // The failure does not count as a death of the worker, however often the message is received.
     assert_eq!(run_worker_at_receive(&stack, 3, &batch[1..2]).await.0, json!([]));
-    assert_eq!(row(&stack, &unlucky).await.get_str("thumbnails").unwrap(), "ready");
+    assert_eq!(stack.row(&unlucky).await.thumbnails(), "ready");
 }
 
 #[tokio::test]
@@ -88,7 +86,7 @@ async fn r02_a_source_that_cannot_be_read_now_comes_again() {
     drop(undo);
     is_still_due(&stack, &id).await;
     assert_eq!(run_worker_at_receive(&stack, 5, &body).await.0, json!([]));
-    assert_eq!(row(&stack, &id).await.get_str("thumbnails").unwrap(), "ready");
+    assert_eq!(stack.row(&id).await.thumbnails(), "ready");
 }
 
 #[tokio::test]
@@ -145,10 +143,7 @@ async fn r03_a_job_that_a_store_failed_comes_again_within_a_minute() {
     let send = stack.sqs.send_message().queue_url(&stack.queue_url).message_body(job(&bob.id, &id));
     send.send().await.unwrap();
     eventually("S3 has failed it", SOON, async || (met(&stack).await == 1).then_some(())).await;
-    eventually("it is done", SOON, async || {
-        (row(&stack, &id).await.get_str("thumbnails").unwrap() == "ready").then_some(())
-    })
-    .await;
+    eventually("it is done", SOON, async || (stack.row(&id).await.thumbnails() == "ready").then_some(())).await;
     let took = started.elapsed();
     assert!(took < Duration::from_mins(1), "it took {took:?}");
     record_measurement("R3", "a store that failed once", format_args!("thumbnails {} s later", took.as_secs()));
@@ -183,8 +178,7 @@ async fn r03_a_message_in_the_dead_letter_queue_raises_an_alarm() {
 /// Kills the worker while it decodes this image, which it must begin after `before`. Returns the time at which it
 /// began.
 async fn killed_while_decoding(stack: &Stack, id: &str, before: DateTime) -> DateTime {
-    let mark =
-        async || row(stack, id).await.get_datetime("decodingSince").ok().copied().filter(|since| *since > before);
+    let mark = async || stack.row(id).await.decoding_since().filter(|since| *since > before);
     let since = eventually("it is being decoded", SOON, mark).await;
     killed(stack, async || assert_eq!(mark().await, Some(since), "it was decoded before it could be killed")).await;
     since
@@ -265,7 +259,7 @@ async fn r04_three_images_that_kill_the_worker_spare_the_neighbours() {
     let marks = async || {
         let mut marks = Vec::new();
         for id in deadly {
-            marks.push(row(&stack, id).await.get_datetime("decodingSince").ok().copied());
+            marks.push(stack.row(id).await.decoding_since());
         }
         marks
     };
@@ -280,7 +274,7 @@ async fn r04_three_images_that_kill_the_worker_spare_the_neighbours() {
             }
             seen = marked;
         }
-        let is = async |id: &str, thumbnails: &str| row(&stack, id).await.get_str("thumbnails").unwrap() == thumbnails;
+        let is = async |id: &str, thumbnails: &str| stack.row(id).await.thumbnails() == thumbnails;
         if good_after.is_none() && is(good[0], "ready").await && is(good[1], "ready").await {
             good_after = Some(sent.elapsed());
         }
@@ -330,12 +324,12 @@ async fn r04_four_killers_that_always_come_together_spare_the_fifth() {
     }
     // This is the last receive: the worker decodes no image that might kill it.
     assert_eq!(run_worker_at_receive(&stack, 5, &batch).await.0, json!([]));
-    assert_eq!(row(&stack, &images[4]).await.get_str("thumbnails").unwrap(), "ready");
+    assert_eq!(stack.row(&images[4]).await.thumbnails(), "ready");
     for (id, first) in images.iter().zip(firsts) {
-        let row = row(&stack, id).await;
-        assert_eq!(row.get_str("thumbnails").unwrap(), "due");
-        assert_eq!(row.get_i32("decodings").unwrap(), 1);
-        assert_eq!(row.get_datetime("decodingSince").unwrap(), &first);
+        let row = stack.row(id).await;
+        assert_eq!(row.thumbnails(), "due");
+        assert_eq!(row.decodings(), Some(1));
+        assert_eq!(row.decoding_since(), Some(first));
     }
 
     // The sweeper sends the jobs again. The first image has its second attempt, and no third one.
@@ -345,7 +339,7 @@ async fn r04_four_killers_that_always_come_together_spare_the_fifth() {
     assert_eq!(failure(&stack, &bob, &images[0]).await, "the decoder does not survive it");
     // The second image has its second attempt too, and this time its worker is not killed.
     assert_eq!(run_worker(&stack, &batch[1..2]).await.0, json!([]));
-    assert_eq!(row(&stack, &images[1]).await.get_str("thumbnails").unwrap(), "ready");
+    assert_eq!(stack.row(&images[1]).await.thumbnails(), "ready");
 }
 
 #[tokio::test]
@@ -386,7 +380,7 @@ async fn r04_an_image_does_not_fail_because_s3_takes_no_thumbnails() {
     drop(undo);
     assert_eq!(run_worker_at_receive(&stack, 5, &batch).await.0, json!([]));
     for id in &images {
-        assert_eq!(row(&stack, id).await.get_str("thumbnails").unwrap(), "ready");
+        assert_eq!(stack.row(id).await.thumbnails(), "ready");
     }
 }
 
@@ -395,22 +389,20 @@ async fn r01_a_job_that_fails_does_not_undo_what_another_has_made() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let id = plant(&stack, &bob, b"no image".to_vec()).await;
-    let image = doc! { "_id": id.parse::<ObjectId>().unwrap() };
     // The job has read the row and waits for the source.
     let _undo = s3(&stack, json!({ "service": "s3", "operation": "GetObject", "timeout_ms": 3000, "times": 1 })).await;
     let ready = async {
         eventually("S3 is asked", SOON, async || (met(&stack).await == 1).then_some(())).await;
-        let ready = doc! { "$set": { "thumbnails": "ready" }, "$unset": { "thumbnailsDueAt": "" } };
-        stack.files.update_one(image, ready).await.unwrap();
+        stack.files.update_one(ledger::row(&id), ledger::completion()).await.unwrap();
     };
     let body = [job(&bob.id, &id)];
     let since = SystemTime::now() - Duration::from_secs(1);
     let ((failures, messages), ()) = join(run_worker(&stack, &body), ready).await;
     assert_eq!(failures, json!([]));
     assert_eq!(logged(&stack, since, &messages[0]).await["error"], "unsupported format");
-    let row = row(&stack, &id).await;
-    assert_eq!(row.get_str("thumbnails").unwrap(), "ready", "{row}");
-    assert!(!row.contains_key("thumbnailError"), "{row}");
+    let row = stack.row(&id).await;
+    assert_eq!(row.thumbnails(), "ready", "{row}");
+    assert_eq!(row.thumbnail_error(), None, "{row}");
     stack.remove(&id).await;
 }
 
@@ -419,13 +411,13 @@ async fn r20_a_retried_job_removes_the_thumbnails_of_a_deleted_image() {
     let (_alone, stack) = alone().await;
     let bob = stack.user("bob").await;
     let id = plant(&stack, &bob, slow()).await;
-    let key = row(&stack, &id).await.get_str("key").unwrap().to_owned();
+    let key = stack.row(&id).await.key().to_owned();
     let body = [job(&bob.id, &id)];
     let undo = s3(&stack, refused("DeleteObject")).await;
     // The test deletes the row, as the sweeper would, before there is a thumbnail. So only the worker knows of the
     // thumbnails.
     let forgotten = eventually("it is being decoded", SOON, async || {
-        let decoded_now = doc! { "_id": id.parse::<ObjectId>().unwrap(), "decodingSince": { "$exists": true } };
+        let decoded_now = ledger::with(ledger::row(&id), ledger::being_decoded());
         (stack.files.delete_one(decoded_now).await.unwrap().deleted_count == 1).then_some(())
     });
     let ((failures, messages), ()) = join(run_worker(&stack, &body), forgotten).await;

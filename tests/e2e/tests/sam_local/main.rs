@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use e2e::{Stack, eventually, unique};
+use e2e::{
+    Stack, eventually,
+    ledger::{object, thumbnails_due, with},
+    unique,
+};
 use mongodb::bson::{DateTime, doc, oid::ObjectId};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
@@ -45,9 +49,9 @@ async fn sam_local_invoke_makes_thumbnails_in_a_container() {
     let (png, size) = (png(), i64::try_from(png().len()).unwrap());
     sam.stack.put_object(&key, png).await;
     let row = doc! {
-        "_id": file, "userId": user, "name": "photo.png", "type": "image", "isPublic": true, "parentId": 0, "key": key,
-        "size": size, "thumbnails": "due", "thumbnailsDueAt": DateTime::MAX,
+        "_id": file, "userId": user, "name": "photo.png", "type": "image", "isPublic": true, "parentId": 0,
     };
+    let row = with(with(row, object(&key, size)), thumbnails_due(DateTime::MAX));
     sam.stack.files.insert_one(row).await.unwrap();
     let body = json!({ "userId": user.to_hex(), "fileId": file.to_hex() }).to_string();
     let event = json!({ "Records": [{ "messageId": "1", "body": body, "eventSource": "aws:sqs" }] });
