@@ -1,4 +1,4 @@
-"""The AWS emulator: ministack, with three gaps of its AUTH=true closed, and without a wait of each invocation.
+"""The AWS emulator: ministack, with three gaps of its AUTH=true closed, and without two waits of each invocation.
 
 - ministack 1.5 checks ssm:GetParameters against the resource "*" and so refuses a function whose policy names its
   parameters, as AWS wants it. Here every parameter that is asked for must be allowed, as in AWS.
@@ -8,17 +8,21 @@
   know. Here, as in AWS, who may send one message may send many.
 - ministack's Runtime API writes the headers and the body of an event in two packets, and the second waits 40 ms for the
   acknowledgement of the first. Here both are one packet.
+- ministack collects the log of an invocation until there was no line for 5 ms. Here the line "request", which is the last
+  of each request, ends the log, so that a test finds it and no request waits for it.
 
 This file can go, and `python -m ministack` be started instead, when `extract_resource_arn` there knows the field
-`Names`, `extract_iam_action` the batches of SQS, aws:SecureTransport can be set, and that wait is not
+`Names`, `extract_iam_action` the batches of SQS, aws:SecureTransport can be set, and those waits are not
 there.
 """
 
 import json
+import queue
 import socketserver
+import time
 
 from ministack.app import main
-from ministack.core import iam_actions, iam_evaluator
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.core.router import extract_access_key_id
 
 extract_iam_action = iam_actions.extract_iam_action
@@ -47,9 +51,24 @@ def condition_key_with_https(key, context):
     return "true" if key.lower() == "aws:securetransport" else resolve_condition_key(key, context)
 
 
+def log_of_invocation(worker, first_line_wait=0.05, next_line_wait=0.005, longest=0.25):
+    """The lines that the function has written, with waits in seconds."""
+    lines = []
+    end = time.monotonic() + longest
+    wait = first_line_wait
+    while not (lines and '"message":"request"' in lines[-1]):
+        try:
+            lines.append(worker._stderr_queue.get(timeout=max(0, min(wait, end - time.monotonic()))))
+        except queue.Empty:
+            break
+        wait = next_line_wait
+    return "\n".join(lines)
+
+
 iam_actions.extract_iam_action = iam_action_without_batches
 iam_actions.extract_resource_arn = resource_arn_with_parameters
 iam_evaluator._resolve_condition_key = condition_key_with_https
+lambda_runtime.ProvidedWorker._drain_stderr_bounded = log_of_invocation
 socketserver.StreamRequestHandler.wbufsize = -1
 socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 

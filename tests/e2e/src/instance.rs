@@ -23,6 +23,7 @@ use hyper_util::rt::TokioIo;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use stack::Record;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     net::TcpListener,
@@ -46,9 +47,10 @@ pub fn functions() -> Vec<String> {
     folders.map(|folder| folder.file_name().into_string().unwrap()).collect()
 }
 
-/// The program of a function in the output of `sam build`.
+/// The program of a function of the stack.
 pub fn deployed(function: &str) -> PathBuf {
-    project().join(".aws-sam/build").join(function).join("bootstrap")
+    let (_, record) = Record::from_environment().unwrap_or_else(|error| panic!("{error:#}"));
+    record.build.join(function).join("bootstrap")
 }
 
 fn project() -> &'static Path {

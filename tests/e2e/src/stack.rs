@@ -37,6 +37,10 @@ pub struct Stack {
     pub http: reqwest::Client,
     /// The URL of the API, without a slash at the end.
     pub api: String,
+    /// The folder with the template and the functions that are deployed.
+    pub build: PathBuf,
+    /// True if the functions are built as they ship.
+    pub is_release: bool,
     functions: BTreeMap<String, String>,
 }
 
@@ -85,6 +89,8 @@ impl Stack {
                 .build()
                 .expect("an HTTP client"),
             api: of.api.trim_end_matches('/').to_owned(),
+            build: of.build,
+            is_release: of.is_release,
             functions: of.functions,
         }
     }

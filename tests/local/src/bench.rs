@@ -26,10 +26,10 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::build::build;
+use crate::build::{Profile, Scope, build};
 use crate::progress::line;
 use crate::stack::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
-use crate::tools::Tools;
+use crate::tools::Sam;
 use crate::{Project, progress, subprocess};
 
 const RUNS: usize = 20;
@@ -44,11 +44,11 @@ const MAX_START: Duration = Duration::from_millis(15);
 const MAX_START_WITH_SSM: Duration = Duration::from_millis(30);
 
 pub async fn bench(project: &Project) -> Result<ExitCode> {
-    let tools = Tools::install(project).await?;
-    build(project, &tools).await?;
+    build(project, Profile::Release, Scope::Functions).await?;
+    let sam = Sam::install(project).await?;
     let step = "Hello world, to compare with";
     let example = ["--package", "local", "--example", "hello"];
-    let hello = build_program(project, &tools, step, "hello", &example).await?;
+    let hello = build_program(project, &sam, step, "hello", &example).await?;
     let bench = Bench::start().await?;
     let mut broken = Vec::new();
 
@@ -88,11 +88,11 @@ pub async fn bench(project: &Project) -> Result<ExitCode> {
 }
 
 /// Builds a program as the functions are built, and returns its path. `target` is what Cargo builds.
-async fn build_program(project: &Project, tools: &Tools, step: &str, name: &str, target: &[&str]) -> Result<PathBuf> {
+async fn build_program(project: &Project, sam: &Sam, step: &str, name: &str, target: &[&str]) -> Result<PathBuf> {
     progress::step(step, async {
         let mut cargo = subprocess::cargo();
         cargo.args(["lambda", "build", "--release"]).args(target);
-        cargo.current_dir(project.path("")).env("PATH", tools.path());
+        cargo.current_dir(project.path("")).env("PATH", sam.path());
         subprocess::run(&mut cargo, step, &project.local("build.log")).await
     })
     .await?;

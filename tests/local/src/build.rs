@@ -1,15 +1,15 @@
-//! Builds the functions as AWS gets them: cargo-lambda builds all of them at once and uses every core. `sam build` then
-//! finds them fresh and only copies them to `.aws-sam`.
+//! Builds the functions: quickly for this machine, or with cargo-lambda and `sam build` as AWS gets them. Both leave a
+//! folder with `template.yaml` and a folder for each function.
 
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 
-use crate::tools::Tools;
+use crate::tools::Sam;
 use crate::{Project, progress, subprocess};
 
 /// The files that the functions and the layout of the build depend on.
@@ -18,84 +18,195 @@ const SOURCES: [&str; 6] = ["Cargo.toml", "Cargo.lock", "shared", "functions", "
 /// Programs of the tests that are built as functions are. Each is a folder of `tests/`.
 const PROGRAMS: [&str; 2] = ["images", "panics"];
 
-const PROGRAMS_STEP: &str = "Programs of the tests (cargo lambda build)";
+/// The folder of `sam build`, from which `sam deploy` takes the functions.
+const SAM_BUILD: &str = ".aws-sam/build";
+
+/// The folder of a quick build, in `.local`. It is not that of `sam build`, so that `sam deploy` never takes such
+/// functions to AWS.
+const LOCAL_BUILD: &str = "build";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Cargo's `dev`: quick to compile, with debug logs.
+    Local,
+    /// The functions that ship.
+    Release,
+}
+
+/// The part of the project that a command needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Functions,
+    /// The functions, and the programs of the tests.
+    Tests,
+}
 
 /// A finished build. While this value lives no other `cargo local` builds, so that the files that are being deployed do
 /// not change.
 pub struct Build {
-    pub template: PathBuf,
+    pub profile: Profile,
+    /// The folder with the template and the functions.
+    pub folder: PathBuf,
+    /// The programs of the tests, by name.
+    pub programs: [(&'static str, PathBuf); 2],
     /// Changes when a source changes.
     pub fingerprint: String,
+    /// Only what ships is deployed by SAM.
+    pub sam: Option<Sam>,
     _lock: File,
 }
 
-pub async fn build(project: &Project, tools: &Tools) -> Result<Build> {
-    let lock = lock(project).await?;
-    let template = project.path(".aws-sam/build/template.yaml");
-    let stamp = project.local("built");
-    let fingerprint = fingerprint(project)?;
-    if template.exists() && fs::read_to_string(&stamp).is_ok_and(|built| built == fingerprint) {
-        progress::skipped("Functions", "fresh");
-        return Ok(Build { template, fingerprint, _lock: lock });
+impl Build {
+    pub fn template(&self) -> PathBuf {
+        self.folder.join("template.yaml")
     }
-    if !project.path("target/lambda").exists() {
-        progress::line(
-            "  The first build of the functions takes about 10 minutes on 2 cores; later ones take seconds.",
-        );
-    }
-    let log = project.local("build.log");
-    // The log is only of the last build.
-    let _ = fs::remove_file(&log);
-    let step = "Functions (cargo lambda build)";
-    progress::step(step, async {
-        let mut cargo = subprocess::cargo();
-        cargo.args(["lambda", "build", "--release"]).current_dir(project.path("")).env("PATH", tools.path());
-        subprocess::run(&mut cargo, step, &log).await
-    })
-    .await?;
-    let step = "Package (sam build)";
-    progress::step(step, async {
-        let mut sam = Command::new(tools.sam("sam"));
-        subprocess::without_cargos_variables(&mut sam);
-        sam.args(["build"]).current_dir(project.path("")).env("PATH", tools.path()).env("SAM_CLI_TELEMETRY", "0");
-        subprocess::run(&mut sam, step, &log).await
-    })
-    .await?;
-    fs::write(&stamp, &fingerprint).context("cannot write into .local")?;
-    Ok(Build { template, fingerprint, _lock: lock })
 }
 
-/// Builds the programs of the tests while no other `cargo local` builds, and returns their paths.
-pub async fn build_programs(project: &Project, tools: &Tools, build: &Build) -> Result<[PathBuf; 2]> {
-    let programs = PROGRAMS.map(|name| project.path(&format!("target/lambda/{name}/bootstrap")));
+pub async fn build(project: &Project, profile: Profile, scope: Scope) -> Result<Build> {
+    let lock = lock(project).await?;
+    let fingerprint = fingerprint(project, profile)?;
+    let (folder, binaries) = match profile {
+        Profile::Local => (project.local(LOCAL_BUILD), target(project)),
+        Profile::Release => (project.path(SAM_BUILD), project.path("target/lambda")),
+    };
+    let binary = |name: &str| match profile {
+        Profile::Local => binaries.join(name),
+        Profile::Release => binaries.join(name).join("bootstrap"),
+    };
+    let programs = PROGRAMS.map(|name| (name, binary(name)));
+    let sam = match profile {
+        Profile::Local => {
+            compile(project, scope).await?;
+            lay_out(project, &folder, &binaries)?;
+            None
+        }
+        Profile::Release => {
+            let sam = Sam::install(project).await?;
+            build_what_ships(project, &sam, &folder, &fingerprint).await?;
+            if scope == Scope::Tests {
+                build_programs(project, &sam, &fingerprint, &programs).await?;
+            }
+            Some(sam)
+        }
+    };
+    Ok(Build { profile, folder, programs, fingerprint, sam, _lock: lock })
+}
+
+/// Compiles the functions with Cargo's `dev` profile. Cargo itself sees what is fresh.
+async fn compile(project: &Project, scope: Scope) -> Result<()> {
+    let mut cargo = subprocess::cargo();
+    // The dependencies have the features that they have in the whole workspace, so that `cargo test` compiles none of
+    // them again.
+    cargo.args(["build", "--workspace"]);
+    for name in project.functions()? {
+        cargo.args(["--bin", &name]);
+    }
+    if scope == Scope::Tests {
+        cargo.args(PROGRAMS.iter().flat_map(|name| ["--bin", name]));
+    }
+    run(project, &mut cargo, "Functions (cargo build)").await
+}
+
+/// Makes the folder that `sam build` would make: the template, and each function in a folder of its own.
+fn lay_out(project: &Project, folder: &Path, binaries: &Path) -> Result<()> {
+    let functions = project.functions()?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let template = fs::read_to_string(project.path("template.yaml")).context("cannot read template.yaml")?;
+    fs::write(folder.join("template.yaml"), with_code(&template, &functions)?).context("cannot write into .local")?;
+    for name in &functions {
+        let (built, placed) = (binaries.join(name), folder.join(name).join("bootstrap"));
+        fs::create_dir_all(folder.join(name)).context("cannot write into .local")?;
+        if placed.exists() {
+            fs::remove_file(&placed).context("cannot write into .local")?;
+        }
+        fs::hard_link(&built, &placed)
+            .or_else(|_| fs::copy(&built, &placed).map(drop))
+            .with_context(|| format!("cannot copy {}", built.display()))?;
+    }
+    Ok(())
+}
+
+/// The template with the folder of each function as its code.
+fn with_code(template: &str, functions: &[String]) -> Result<String> {
+    functions.iter().try_fold(template.to_owned(), |text, name| {
+        let declared = format!("BuildProperties: {{Binary: {name}}}}}\n    Properties:\n");
+        ensure!(text.matches(&declared).count() == 1, "template.yaml does not declare the function {name} once");
+        Ok(text.replace(&declared, &format!("{declared}      CodeUri: {name}\n")))
+    })
+}
+
+/// Builds the functions for AWS. cargo-lambda builds all of them at once and uses every core; `sam build` then finds
+/// them fresh and only copies them.
+async fn build_what_ships(project: &Project, sam: &Sam, folder: &Path, fingerprint: &str) -> Result<()> {
+    let stamp = project.local("built");
+    if folder.join("template.yaml").exists() && fs::read_to_string(&stamp).is_ok_and(|built| built == fingerprint) {
+        progress::skipped("Functions", "fresh");
+        return Ok(());
+    }
+    let mut cargo = subprocess::cargo();
+    run(
+        project,
+        cargo.args(["lambda", "build", "--release"]).env("PATH", sam.path()),
+        "Functions (cargo lambda build)",
+    )
+    .await?;
+    let mut build = Command::new(sam.program("sam"));
+    subprocess::without_cargos_variables(&mut build);
+    build.arg("build").env("PATH", sam.path()).env("SAM_CLI_TELEMETRY", "0");
+    run(project, &mut build, "Package (sam build)").await?;
+    fs::write(&stamp, fingerprint).context("cannot write into .local")
+}
+
+/// Builds the programs of the tests as the functions that ship are built.
+async fn build_programs(
+    project: &Project,
+    sam: &Sam,
+    functions: &str,
+    programs: &[(&'static str, PathBuf); 2],
+) -> Result<()> {
+    let step = "Programs of the tests (cargo lambda build)";
     let stamp = project.local("built-programs");
-    let mut fingerprint = build.fingerprint.clone();
+    let mut fingerprint = functions.to_owned();
     for name in PROGRAMS {
         add(&project.path(&format!("tests/{name}")), &mut fingerprint)?;
     }
-    if programs.iter().all(|program| program.exists())
+    if programs.iter().all(|(_, program)| program.exists())
         && fs::read_to_string(&stamp).is_ok_and(|built| built == fingerprint)
     {
-        progress::skipped(PROGRAMS_STEP, "fresh");
-        return Ok(programs);
+        progress::skipped(step, "fresh");
+        return Ok(());
     }
-    progress::step(PROGRAMS_STEP, async {
-        let mut cargo = subprocess::cargo();
-        cargo.args(["lambda", "build", "--release"]);
-        // The functions, which are built already, are named too: then the dependencies have the same features as
-        // before, and are not compiled again.
-        for package in project.functions()?.iter().map(String::as_str).chain(PROGRAMS) {
-            cargo.args(["--package", package]);
-        }
-        cargo.current_dir(project.path("")).env("PATH", tools.path());
-        subprocess::run(&mut cargo, PROGRAMS_STEP, &project.local("build.log")).await
-    })
-    .await?;
-    fs::write(&stamp, &fingerprint).context("cannot write into .local")?;
-    Ok(programs)
+    let mut cargo = subprocess::cargo();
+    cargo.args(["lambda", "build", "--release"]).env("PATH", sam.path());
+    // The functions, which are built already, are named too: then the dependencies have the same features as before,
+    // and are not compiled again.
+    for package in project.functions()?.iter().map(String::as_str).chain(PROGRAMS) {
+        cargo.args(["--package", package]);
+    }
+    run(project, &mut cargo, step).await?;
+    fs::write(&stamp, &fingerprint).context("cannot write into .local")
+}
+
+/// Runs a build, whose log is only that of the last one.
+pub async fn run(project: &Project, command: &mut Command, step: &str) -> Result<()> {
+    let log = project.local("build.log");
+    fs::create_dir_all(project.local("")).context("cannot create .local")?;
+    let _ = fs::remove_file(&log);
+    command
+        .current_dir(project.path(""))
+        .env("CARGO_TERM_PROGRESS_WHEN", "always")
+        .env("CARGO_TERM_PROGRESS_WIDTH", "80");
+    progress::step(step, subprocess::run(command, step, &log)).await
+}
+
+/// Cargo's folder of the `dev` profile, where this program is too.
+fn target(project: &Project) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.path("target"), PathBuf::from);
+    target.join("debug")
 }
 
 async fn lock(project: &Project) -> Result<File> {
+    fs::create_dir_all(project.local("")).context("cannot create .local")?;
     let path = project.local("build.lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("cannot open {}", path.display()))?;
@@ -109,9 +220,9 @@ async fn lock(project: &Project) -> Result<File> {
     receiver.await.context("cannot lock the build")?.context("cannot lock the build")
 }
 
-/// The size and the modification time of every source file.
-fn fingerprint(project: &Project) -> Result<String> {
-    let mut text = String::new();
+/// The profile, and the size and the modification time of every source file.
+pub fn fingerprint(project: &Project, profile: Profile) -> Result<String> {
+    let mut text = format!("{profile:?}\n");
     for source in SOURCES {
         add(&project.path(source), &mut text)?;
     }
@@ -129,4 +240,20 @@ fn add(path: &Path, text: &mut String) -> Result<()> {
     let changed = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     writeln!(text, "{} {} {}", path.display(), metadata.len(), changed.as_nanos())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_function_of_the_template_gets_its_code() {
+        let project = Project::here();
+        let template = fs::read_to_string(project.path("template.yaml")).unwrap();
+        let functions = project.functions().unwrap();
+        let text = with_code(&template, &functions).unwrap();
+        assert_eq!(text.matches("      CodeUri: ").count(), functions.len());
+        let error = with_code(&template, &["other".to_owned()]).unwrap_err().to_string();
+        assert_eq!(error, "template.yaml does not declare the function other once");
+    }
 }

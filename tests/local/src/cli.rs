@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use crate::build::Profile;
 use crate::cost::Readme;
 use crate::logs;
 
@@ -15,11 +16,11 @@ pub enum Command {
     Down,
     Fsck,
     Logs(logs::Options),
-    Test { cargo_args: Vec<String> },
-    Chaos { args: Vec<String> },
+    Test(TestOptions),
+    Chaos { profile: Profile, args: Vec<String> },
     Promises,
     OpenApi,
-    Schemathesis { time: Duration },
+    Schemathesis { profile: Profile, time: Duration },
     Lint,
     Cost(Readme),
     Bench,
@@ -32,7 +33,19 @@ pub enum Command {
 pub struct UpOptions {
     pub fresh: bool,
     pub port: u16,
+    pub watch: bool,
+    pub profile: Profile,
 }
+
+#[derive(Debug, PartialEq)]
+pub struct TestOptions {
+    /// The stack runs on after the tests, until Ctrl-C.
+    pub keep: bool,
+    pub profile: Profile,
+    pub cargo_args: Vec<String>,
+}
+
+const RELEASE: (&str, &str) = ("--release", "build the functions as AWS gets them, which takes minutes");
 
 /// The help of one command. `options` has each option with its explanation.
 struct Help {
@@ -45,12 +58,14 @@ struct Help {
 const HELP: [Help; 14] = [
     Help {
         name: "up",
-        arguments: " [--fresh] [--port PORT]",
+        arguments: " [--fresh] [--port PORT] [--watch] [--release]",
         about: "Build, deploy and serve the API until Ctrl-C. Data is kept. The variables MONGODB_URI and REDIS_URL \
                 replace the stores that the stack starts itself.",
         options: &[
             ("--fresh", "delete all data first"),
             ("--port PORT", "the port of the API on localhost; 5000 without this option"),
+            ("--watch", "after an edit, build what changed and deploy it"),
+            RELEASE,
         ],
     },
     Help {
@@ -73,13 +88,16 @@ const HELP: [Help; 14] = [
     },
     Help {
         name: "test",
-        arguments: " [-- ARGS]",
+        arguments: " [--release] [--keep] [-- ARGS]",
         about: "Run all tests on a throw-away stack. `cargo test` gets ARGS.",
-        options: &[],
+        options: &[
+            RELEASE,
+            ("--keep", "then keep the stack until Ctrl-C, as `up --watch` does, and print how one test runs on it"),
+        ],
     },
     Help {
         name: "chaos",
-        arguments: " [--seed N] [--seeds COUNT] [--writes N] [--mutation NAME]",
+        arguments: " [--seed N] [--seeds COUNT] [--writes N] [--mutation NAME] [--release]",
         about: "Run random workloads on a throw-away stack while processes are killed and stopped and S3 fails, then \
                 check that everything that was acknowledged is there.",
         options: &[
@@ -87,6 +105,7 @@ const HELP: [Help; 14] = [
             ("--seeds COUNT", "the number of runs, each with the next seed; 1 without this option"),
             ("--writes N", "the acknowledged writes after which a run ends; 1000 without this option"),
             ("--mutation NAME", "plant this mistake, which the check must find"),
+            RELEASE,
         ],
     },
     Help {
@@ -103,9 +122,9 @@ const HELP: [Help; 14] = [
     },
     Help {
         name: "schemathesis",
-        arguments: " [--minutes N]",
+        arguments: " [--minutes N] [--release]",
         about: "Test a throw-away stack against the description of the API.",
-        options: &[("--minutes N", "the time that the tests take; 2 without this option")],
+        options: &[("--minutes N", "the time that the tests take; 2 without this option"), RELEASE],
     },
     Help {
         name: "lint",
@@ -225,11 +244,13 @@ fn no_arguments(parser: &mut Parser, command: Command) -> Result<Command, Stop> 
 }
 
 fn up(parser: &mut Parser) -> Result<Command, Stop> {
-    let mut options = UpOptions { fresh: false, port: 5000 };
+    let mut options = UpOptions { fresh: false, port: 5000, watch: false, profile: Profile::Local };
     while let Some(arg) = next(parser)? {
         match arg {
             Arg::Long("fresh") => options.fresh = true,
             Arg::Long("port") => options.port = parser.value()?.parse()?,
+            Arg::Long("watch") => options.watch = true,
+            Arg::Long("release") => options.profile = Profile::Release,
             _ => return Err(arg.unexpected().into()),
         }
     }
@@ -250,21 +271,33 @@ fn logs(parser: &mut Parser) -> Result<Command, Stop> {
 
 /// Cargo gets everything after `--`, options too.
 fn test(parser: &mut Parser) -> Result<Command, Stop> {
-    let mut raw = parser.raw_args()?;
-    if raw.peek().is_some_and(|arg| arg == "--") {
-        raw.next();
-        let cargo_args = raw.map(ValueExt::string).collect::<Result<_, _>>()?;
-        return Ok(Command::Test { cargo_args });
+    let mut options = TestOptions { keep: false, profile: Profile::Local, cargo_args: Vec::new() };
+    loop {
+        let mut raw = parser.raw_args()?;
+        if raw.peek().is_some_and(|arg| arg == "--") {
+            raw.next();
+            options.cargo_args = raw.map(ValueExt::string).collect::<Result<_, _>>()?;
+            return Ok(Command::Test(options));
+        }
+        match next(parser)? {
+            None => return Ok(Command::Test(options)),
+            Some(Arg::Long("keep")) => options.keep = true,
+            Some(Arg::Long("release")) => options.profile = Profile::Release,
+            Some(arg) => return Err(arg.unexpected().into()),
+        }
     }
-    no_arguments(parser, Command::Test { cargo_args: Vec::new() })
 }
 
 /// The program of the crate `chaos` reads these options again. They are read here too, so that a wrong one is refused
 /// before minutes of building.
 fn chaos(parser: &mut Parser) -> Result<Command, Stop> {
-    let mut args = Vec::new();
+    let (mut profile, mut args) = (Profile::Local, Vec::new());
     while let Some(arg) = next(parser)? {
         let (name, value) = match arg {
+            Arg::Long("release") => {
+                profile = Profile::Release;
+                continue;
+            }
             Arg::Long(name @ ("seed" | "seeds" | "writes")) => {
                 let name = format!("--{name}");
                 (name, parser.value()?.parse::<u64>()?.to_string())
@@ -274,13 +307,14 @@ fn chaos(parser: &mut Parser) -> Result<Command, Stop> {
         };
         args.extend([name, value]);
     }
-    Ok(Command::Chaos { args })
+    Ok(Command::Chaos { profile, args })
 }
 
 fn schemathesis(parser: &mut Parser) -> Result<Command, Stop> {
-    let mut minutes = 2;
+    let (mut profile, mut minutes) = (Profile::Local, 2);
     while let Some(arg) = next(parser)? {
         match arg {
+            Arg::Long("release") => profile = Profile::Release,
             Arg::Long("minutes") => {
                 minutes = parser.value()?.parse_with(|text| match text.parse() {
                     Ok(0) => Err("it takes at least 1 minute".to_owned()),
@@ -290,7 +324,7 @@ fn schemathesis(parser: &mut Parser) -> Result<Command, Stop> {
             _ => return Err(arg.unexpected().into()),
         }
     }
-    Ok(Command::Schemathesis { time: Duration::from_mins(minutes) })
+    Ok(Command::Schemathesis { profile, time: Duration::from_mins(minutes) })
 }
 
 fn cost(parser: &mut Parser) -> Result<Command, Stop> {
@@ -394,7 +428,7 @@ mod tests {
     }
 
     fn up(fresh: bool, port: u16) -> Command {
-        Command::Up(UpOptions { fresh, port })
+        Command::Up(UpOptions { fresh, port, watch: false, profile: Profile::Local })
     }
 
     #[test]
@@ -402,6 +436,8 @@ mod tests {
         assert_eq!(parsed("up").unwrap(), up(false, 5000));
         assert_eq!(parsed("up --port 5001 --fresh").unwrap(), up(true, 5001));
         assert_eq!(parsed("up --port=5001").unwrap(), up(false, 5001));
+        let watched = UpOptions { fresh: false, port: 5000, watch: true, profile: Profile::Release };
+        assert_eq!(parsed("up --watch --release").unwrap(), Command::Up(watched));
         for wrong in ["up --port", "up --port 70000", "up --frehs", "up --fresh=yes", "up 5001"] {
             assert!(parsed(wrong).is_err(), "{wrong}");
         }
@@ -411,7 +447,7 @@ mod tests {
     fn an_unknown_option_names_the_options_that_there_are() {
         let error = parsed("up --frehs").unwrap_err();
         assert!(error.starts_with("error: invalid option '--frehs'\n"), "{error}");
-        assert!(error.contains("usage: cargo local up [--fresh] [--port PORT]\n"), "{error}");
+        assert!(error.contains("usage: cargo local up [--fresh] [--port PORT] [--watch] [--release]\n"), "{error}");
         let error = parsed("bench --only").unwrap_err();
         assert!(error.contains("\n       cargo local bench thumbnails [--only TEXT]\n"), "{error}");
         let error = parsed("start").unwrap_err();
@@ -453,15 +489,23 @@ mod tests {
 
     #[test]
     fn cargo_gets_all_that_follows_two_hyphens() {
-        let test = |args: &[&str]| Command::Test { cargo_args: args.iter().map(ToString::to_string).collect() };
-        assert_eq!(parsed("test").unwrap(), test(&[]));
-        assert_eq!(parsed("test -- -p e2e -- --help").unwrap(), test(&["-p", "e2e", "--", "--help"]));
+        let test = |keep, profile, args: &[&str]| {
+            Command::Test(TestOptions { keep, profile, cargo_args: args.iter().map(ToString::to_string).collect() })
+        };
+        assert_eq!(parsed("test").unwrap(), test(false, Profile::Local, &[]));
+        assert_eq!(parsed("test --keep --release").unwrap(), test(true, Profile::Release, &[]));
+        let args = ["-p", "e2e", "--", "--help"];
+        assert_eq!(parsed("test -- -p e2e -- --help").unwrap(), test(false, Profile::Local, &args));
+        assert_eq!(parsed("test --keep -- -p e2e -- --help").unwrap(), test(true, Profile::Local, &args));
         assert!(parsed("test name").is_err() && parsed("test --name").is_err());
     }
 
     #[test]
     fn chaos_gets_its_options_one_by_one() {
-        let chaos = |args: &[&str]| Command::Chaos { args: args.iter().map(ToString::to_string).collect() };
+        let chaos = |args: &[&str]| Command::Chaos {
+            profile: Profile::Local,
+            args: args.iter().map(ToString::to_string).collect(),
+        };
         assert_eq!(parsed("chaos").unwrap(), chaos(&[]));
         let options = parsed("chaos --seed=7 --writes 9 --mutation no-flip-check").unwrap();
         assert_eq!(options, chaos(&["--seed", "7", "--writes", "9", "--mutation", "no-flip-check"]));
@@ -472,7 +516,7 @@ mod tests {
 
     #[test]
     fn the_other_commands_understand_their_options() {
-        let minutes = |minutes| Command::Schemathesis { time: Duration::from_mins(minutes) };
+        let minutes = |minutes| Command::Schemathesis { profile: Profile::Local, time: Duration::from_mins(minutes) };
         assert_eq!(parsed("schemathesis").unwrap(), minutes(2));
         assert_eq!(parsed("schemathesis --minutes=5").unwrap(), minutes(5));
         assert_eq!(parsed("cost").unwrap(), Command::Cost(Readme::Compare));

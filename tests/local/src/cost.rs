@@ -16,7 +16,7 @@ use tokio::process::Command;
 use self::idle::Idle;
 use self::requests::{Bench, Measurements, Month};
 use crate::progress::line;
-use crate::tools::Tools;
+use crate::tools::Sam;
 use crate::{Project, subprocess};
 
 const MEASUREMENTS: &str = "tests/local/cost.json";
@@ -38,8 +38,8 @@ pub enum Readme {
 }
 
 pub async fn cost(project: &Project, readme: Readme) -> Result<ExitCode> {
-    let tools = Tools::install(project).await?;
-    let mut expand = Command::new(tools.sam("python"));
+    let sam = Sam::install(project).await?;
+    let mut expand = Command::new(sam.program("python"));
     expand.arg(project.path("tests/local/expand_template.py")).arg(project.path("template.yaml"));
     let template: Value = serde_json::from_str(&subprocess::output(&mut expand).await?)?;
     let measurements = measurements(project, readme)?;

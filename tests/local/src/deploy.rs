@@ -1,5 +1,5 @@
-//! Deploys the product into a running, empty emulator: writes its secrets to SSM, runs `sam deploy` with the template
-//! that AWS gets, and creates the routes of the API.
+//! Deploys the product into a running emulator: writes its secrets to SSM, deploys the template that AWS gets, by
+//! `sam deploy` if the functions are those that ship, and creates the routes of the API.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ pub const ARTIFACTS: &str = "files-manager-artifacts";
 /// This key is no secret, because the loopback of this machine cannot be reached from outside. It is constant so that
 /// tickets outlive a restart.
 const TICKET_KEY: &str = "tickets of cargo local are signed with this";
-pub const STEP: &str = "Deployment (sam deploy)";
+pub const STEP: &str = "Deployment";
 
 /// The result of a deployment. It is kept beside the data, so that the next start needs no deployment.
 #[derive(Serialize, Deserialize)]
@@ -106,18 +106,28 @@ pub async fn deploy(
     let endpoint = stack.record().aws_endpoint;
     let log = stack.log("deploy");
     http::create_bucket(&endpoint, ARTIFACTS).await?;
-    let mut sam = aws(&tools.sam("sam"), &endpoint);
-    sam.args(["deploy", "--stack-name", STACK_NAME, "--no-resolve-s3", "--s3-bucket", ARTIFACTS])
-        .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"])
-        .args(["--capabilities", "CAPABILITY_IAM", "--region", REGION, "--template-file"])
-        .arg(&build.template)
-        .env("SAM_CLI_TELEMETRY", "0")
-        .env("SAM_CLI_POLL_DELAY", "0.2")
-        .current_dir(project.path(""));
-    if !parameters.is_empty() {
-        sam.arg("--parameter-overrides").args(parameters);
-    }
-    subprocess::run(&mut sam, STEP, &log).await?;
+    let mut deploy = match &build.sam {
+        Some(sam) => {
+            let mut deploy = aws(&sam.program("sam"), &endpoint);
+            deploy
+                .args(["deploy", "--stack-name", STACK_NAME, "--no-resolve-s3", "--s3-bucket", ARTIFACTS])
+                .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"])
+                .args(["--capabilities", "CAPABILITY_IAM", "--region", REGION, "--template-file"])
+                .arg(build.template())
+                .env("SAM_CLI_TELEMETRY", "0")
+                .env("SAM_CLI_POLL_DELAY", "0.2");
+            if !parameters.is_empty() {
+                deploy.arg("--parameter-overrides");
+            }
+            deploy
+        }
+        None => {
+            let mut deploy = aws(&tools.python(), &endpoint);
+            deploy.arg(project.path("tests/local/deploy.py")).arg(STACK_NAME).arg(build.template()).arg(ARTIFACTS);
+            deploy
+        }
+    };
+    subprocess::run(deploy.args(parameters).current_dir(project.path("")), STEP, &log).await?;
     let mut routes = aws(&tools.python(), &endpoint);
     subprocess::run(routes.arg(project.path("tests/local/routes.py")).arg(STACK_NAME), STEP, &log).await?;
     let mut describe = aws(&tools.python(), &endpoint);

@@ -9,26 +9,26 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::tools::{Tools, linters};
+use crate::tools::{Sam, linters};
 use crate::{Project, progress, subprocess};
 
 pub async fn lint(project: &Project) -> Result<ExitCode> {
-    let tools = Tools::install(project).await?;
+    let sam = Sam::install(project).await?;
     let linters = linters(project).await?;
     let log = project.local("lint.log");
     fs::write(&log, "").context("cannot write into .local")?;
-    let result = check(project, &tools, &linters, &log).await;
+    let result = check(project, &sam, &linters, &log).await;
     if result.is_err() {
         progress::notice(fs::read_to_string(&log).unwrap_or_default());
     }
     result.map(|()| ExitCode::SUCCESS)
 }
 
-async fn check(project: &Project, tools: &Tools, linters: &Path, log: &Path) -> Result<()> {
+async fn check(project: &Project, sam: &Sam, linters: &Path, log: &Path) -> Result<()> {
     let template = project.path("template.yaml");
     let step = "Template (sam validate --lint)";
     progress::step(step, async {
-        let mut sam = Command::new(tools.sam("sam"));
+        let mut sam = Command::new(sam.program("sam"));
         sam.args(["validate", "--lint", "--region", "us-east-1", "--template-file"]).arg(&template);
         subprocess::run(sam.env("SAM_CLI_TELEMETRY", "0"), step, log).await
     })
@@ -36,11 +36,11 @@ async fn check(project: &Project, tools: &Tools, linters: &Path, log: &Path) -> 
     let expanded = project.local("expanded.json");
     let step = "Expanded template (cfn-lint)";
     progress::step(step, async {
-        let mut expand = Command::new(tools.sam("python"));
+        let mut expand = Command::new(sam.program("python"));
         let output =
             subprocess::output(expand.arg(project.path("tests/local/expand_template.py")).arg(&template)).await?;
         fs::write(&expanded, output).context("cannot write into .local")?;
-        let mut lint = Command::new(tools.sam("cfn-lint"));
+        let mut lint = Command::new(sam.program("cfn-lint"));
         lint.args(["--regions", "us-east-1", "--template"]).arg(&expanded);
         subprocess::run(&mut lint, step, log).await
     })

@@ -25,6 +25,7 @@ mod stack_commands;
 mod subprocess;
 mod test_images;
 mod tools;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -64,11 +65,11 @@ async fn run(command: Command) -> Result<ExitCode> {
             shown = logs::logs(&project, &options) => shown.map(|()| ExitCode::SUCCESS),
             signal = interrupted() => signal.map(|()| ExitCode::SUCCESS),
         },
-        Command::Test { cargo_args } => stack_commands::test(&project, &cargo_args).await,
-        Command::Chaos { args } => stack_commands::chaos(&project, &args).await,
+        Command::Test(options) => stack_commands::test(&project, &options).await,
+        Command::Chaos { profile, args } => stack_commands::chaos(&project, profile, &args).await,
         Command::Promises => promises::promises(&project),
         Command::OpenApi => describe(&project).await,
-        Command::Schemathesis { time } => stack_commands::schemathesis(&project, time).await,
+        Command::Schemathesis { profile, time } => stack_commands::schemathesis(&project, profile, time).await,
         Command::Lint => lint::lint(&project).await,
         Command::Cost(readme) => cost::cost(&project, readme).await,
         Command::Bench => unless_interrupted(bench::bench(&project)).await,

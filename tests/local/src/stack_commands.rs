@@ -1,17 +1,18 @@
 //! The commands that run a stack: `up` keeps one for a person, `test`, `chaos`, `schemathesis` and `bench api` make one
 //! for themselves, `down` ends one.
 
-use std::fs;
+use std::fs::{self, File};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::sleep;
 
-use crate::build::{Build, build, build_programs};
-use crate::cli::UpOptions;
+use crate::build::{self, Build, Profile, Scope, build};
+use crate::cli::{TestOptions, UpOptions};
 use crate::deploy::{self, Deployment};
 use crate::gateway_proxy::GatewayProxy;
 use crate::progress::{line, notice, seconds, step};
@@ -20,8 +21,8 @@ use crate::stack::{
     ACCESS_KEY_ID, Opened, REGION, Record, SECRET_ACCESS_KEY, Stack, free_port, remove_old_test_stacks,
 };
 use crate::subprocess::{self, ProcessGroup};
-use crate::tools::{self, Tools};
-use crate::{Project, bench, bucket_backup, fsck, http, interrupted, promises, schemathesis, test_images};
+use crate::tools::{self, Sam, Tools};
+use crate::{Project, bench, bucket_backup, fsck, http, interrupted, promises, schemathesis, test_images, watch};
 
 /// Short times, so that a test sees the sweeper at work without waiting for minutes. An upload is kept long enough that
 /// the sweep of one test does not take the slow upload of another. A test that needs an expired upload changes the row.
@@ -49,10 +50,10 @@ pub async fn up(project: &Project, options: &UpOptions) -> Result<ExitCode> {
         stack.remove_file(Deployment::FILE)?;
     }
     let result = tokio::select! {
-        result = serve(project, &stack, proxy) => result,
+        result = serve(project, &stack, options, proxy) => result,
         signal = interrupted() => signal,
     };
-    stop(&stack).await?;
+    stop(std::slice::from_ref(&stack)).await?;
     result.map(|()| ExitCode::SUCCESS)
 }
 
@@ -74,22 +75,30 @@ pub async fn down(project: &Project) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub async fn test(project: &Project, args: &[String]) -> Result<ExitCode> {
-    throw_away(project, async |stack| run_tests(project, stack, args).await).await
+pub async fn test(project: &Project, options: &TestOptions) -> Result<ExitCode> {
+    if options.cargo_args.is_empty() {
+        let names = ["", "-outages", "-histories"];
+        throw_away_all(project, names, async |stacks| run_tests(project, stacks, options).await).await
+    } else {
+        throw_away_all(project, [""], async |stacks| run_tests(project, stacks, options).await).await
+    }
 }
 
 /// Runs random workloads with faults: see tests/chaos.
-pub async fn chaos(project: &Project, args: &[String]) -> Result<ExitCode> {
-    throw_away(project, async |stack| run_chaos(project, stack, args).await).await
+pub async fn chaos(project: &Project, profile: Profile, args: &[String]) -> Result<ExitCode> {
+    throw_away(project, async |stack| run_chaos(project, stack, profile, args).await).await
 }
 
 /// Tests for this time whether all answers agree with the description of the API.
-pub async fn schemathesis(project: &Project, time: Duration) -> Result<ExitCode> {
+pub async fn schemathesis(project: &Project, profile: Profile, time: Duration) -> Result<ExitCode> {
     throw_away(project, async |stack| {
-        let tools = Tools::install(project).await?;
-        let programs = tools::schemathesis(project).await?;
-        let build = build(project, &tools).await?;
-        let record = start_for_tests(project, stack, &tools, build).await?;
+        let (tools, programs, build) = tokio::try_join!(
+            Tools::install(project),
+            tools::schemathesis(project),
+            build(project, profile, Scope::Functions)
+        )?;
+        let record = step("Stack", start_for_tests(project, stack, &tools, &build)).await?;
+        drop(build);
         schemathesis::run(project, &programs, stack, &record, time).await
     })
     .await
@@ -100,7 +109,7 @@ pub async fn bench_requests(project: &Project, only: &str) -> Result<ExitCode> {
     throw_away(project, async |stack| {
         let tools = Tools::install(project).await?;
         let modules = tools::express(project).await?;
-        drop(build(project, &tools).await?);
+        drop(build(project, Profile::Release, Scope::Functions).await?);
         let mut record = record(stack, &GatewayProxy::open(0).await?, Purpose::Bench)?;
         start(project, stack, &tools, &mut record, Purpose::Bench).await?;
         "files".clone_into(&mut record.bucket);
@@ -114,32 +123,49 @@ pub async fn bench_requests(project: &Project, only: &str) -> Result<ExitCode> {
 
 /// Runs a task with a stack in a new folder, which is removed if the task succeeds.
 async fn throw_away(project: &Project, task: impl AsyncFnOnce(&Stack) -> Result<ExitCode>) -> Result<ExitCode> {
+    throw_away_all(project, [""], async |[stack]| task(stack).await).await
+}
+
+/// Runs a task with stacks in new folders, which are removed if the task succeeds.
+async fn throw_away_all<const N: usize>(
+    project: &Project,
+    names: [&str; N],
+    task: impl AsyncFnOnce(&[Stack; N]) -> Result<ExitCode>,
+) -> Result<ExitCode> {
     remove_old_test_stacks(project).await?;
-    let folder = format!("test-{}", std::process::id());
-    let Opened::Stack(stack) = Stack::open(project.local(&folder)).await? else {
-        bail!("{folder} is in use by another process");
-    };
+    let mut stacks = Vec::new();
+    for name in names {
+        let folder = format!("test-{}{name}", std::process::id());
+        let Opened::Stack(stack) = Stack::open(project.local(&folder)).await? else {
+            bail!("{folder} is in use by another process");
+        };
+        stacks.push(stack);
+    }
+    let stacks: [Stack; N] = stacks.try_into().ok().context("a stack for each name")?;
     let result = tokio::select! {
-        result = task(&stack) => result,
+        // A task may take the interruption for its end.
+        biased;
+        result = task(&stacks) => result,
         signal = interrupted() => signal.map(|()| ExitCode::from(130)),
     };
-    stop(&stack).await?;
-    match result {
-        Ok(code) if code == ExitCode::SUCCESS => stack.remove().map(|()| code),
-        result => {
+    stop(&stacks).await?;
+    if result.as_ref().is_ok_and(|code| *code == ExitCode::SUCCESS) {
+        stacks.into_iter().try_for_each(Stack::remove)?;
+    } else {
+        for stack in &stacks {
             for rest in ["data", "tmp"] {
                 fs::remove_dir_all(stack.path(rest)).ok();
             }
-            notice(format!("The logs of the stack are in {}.", stack.path("logs").display()));
-            result
+            notice(format!("Logs of a stack are in {}.", stack.path("logs").display()));
         }
     }
+    result
 }
 
-async fn serve(project: &Project, stack: &Stack, proxy: GatewayProxy) -> Result<()> {
+async fn serve(project: &Project, stack: &Stack, options: &UpOptions, proxy: GatewayProxy) -> Result<()> {
     let started = Instant::now();
-    let tools = Tools::install(project).await?;
-    let build = build(project, &tools).await?;
+    let build = build(project, options.profile, Scope::Functions);
+    let (tools, build) = tokio::try_join!(Tools::install(project), build)?;
     let mut record = record(stack, &proxy, Purpose::Use)?;
     record.mongodb_uri = from_environment("MONGODB_URI").unwrap_or(record.mongodb_uri);
     record.redis_url = from_environment("REDIS_URL").unwrap_or(record.redis_url);
@@ -157,38 +183,161 @@ async fn serve(project: &Project, stack: &Stack, proxy: GatewayProxy) -> Result<
     let port = proxy.port();
     open(stack, &mut record, proxy, &deployment)?;
     line(invitation(stack, port, started.elapsed()));
-    watch(stack).await
-}
-
-async fn run_tests(project: &Project, stack: &Stack, args: &[String]) -> Result<ExitCode> {
-    let tools = Tools::install(project).await?;
-    let build = build(project, &tools).await?;
-    let [images, panics] = build_programs(project, &tools, &build).await?;
-    test_images::fetch(project).await?;
-    let browser = tools::browser(project).await?;
-    let record = start_for_tests(project, stack, &tools, build).await?;
-    promises::clear_passed(project);
-    let mut tests = subprocess::cargo();
-    tests.args(["test", "--workspace"]).args(args);
-    tests.env("FILES_MANAGER_IMAGES", images).env("FILES_MANAGER_PANICS", panics);
-    tests.envs(browser.map(|packages| ("FILES_MANAGER_BROWSER", packages)));
-    match run_beside(project, stack, tests).await? {
-        // `fsck` runs only after all tests: some tests alone may leave data that another test removes.
-        0 if args.is_empty() => {
-            let code = fsck::afterwards(&record).await?;
-            if code == ExitCode::SUCCESS {
-                promises::mark_passed(project)?;
-            }
-            Ok(code)
-        }
-        code => Ok(ExitCode::from(code)),
+    if options.watch {
+        line("\nAn edit in functions/, shared/ or template.yaml is built and deployed at once.");
+        tokio::try_join!(report_ended(stack), watch::watch(project, &tools, stack, options.profile, &[])).map(drop)
+    } else {
+        report_ended(stack).await
     }
 }
 
-async fn run_chaos(project: &Project, stack: &Stack, args: &[String]) -> Result<ExitCode> {
-    let tools = Tools::install(project).await?;
-    let build = build(project, &tools).await?;
-    let record = start_for_tests(project, stack, &tools, build).await?;
+/// Test programs that need a stack for themselves. They kill and stop its services, and mostly wait, so they run beside
+/// the other tests.
+const ALONE: [&str; 2] = ["outages", "histories"];
+
+/// Runs the tests of the options on one stack, or all tests on a stack for the programs that need one for themselves and
+/// one for the rest.
+async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], options: &TestOptions) -> Result<ExitCode> {
+    let TestOptions { keep, profile, cargo_args } = options;
+    // The tests of the template and of the deployment use SAM. A build of what ships installs it by itself.
+    let sam = async {
+        match profile {
+            Profile::Local => Sam::install(project).await.map(drop),
+            Profile::Release => Ok(()),
+        }
+    };
+    let (tools, build, (), (), browser) = tokio::try_join!(
+        Tools::install(project),
+        build(project, *profile, Scope::Tests),
+        sam,
+        test_images::fetch(project),
+        tools::browser(project)
+    )?;
+    let mut environment: Vec<_> = build.programs.iter().map(|(name, path)| (variable(name), path.clone())).collect();
+    environment.extend(browser.map(|packages| (variable("browser"), packages)));
+    let start = step("Stacks for the tests", async {
+        let mut records = Vec::new();
+        for stack in stacks {
+            records.push(start_for_tests(project, stack, &tools, &build).await?);
+        }
+        Ok(records)
+    });
+    let (records, ()) = tokio::try_join!(start, compile_tests(project))?;
+    drop(build);
+    promises::clear_passed(project);
+
+    let groups = groups(project, N, cargo_args).await?;
+    let mut codes = Vec::new();
+    if let ([first, outages, histories], [all, alone @ ..]) = (&stacks[..], &groups[..]) {
+        let run = async |stack, args, name| run_group(project, stack, args, &environment, name).await;
+        let (all, outages, histories) = tokio::try_join!(
+            run(first, all, None),
+            run(outages, &alone[0], Some(ALONE[0])),
+            run(histories, &alone[1], Some(ALONE[1]))
+        )?;
+        codes.extend([all, outages, histories]);
+    } else {
+        codes.push(run_group(project, &stacks[0], &groups[0], &environment, None).await?);
+    }
+    let mut code = ExitCode::from(codes.into_iter().find(|code| *code != 0).unwrap_or_default());
+    // `fsck` runs only after all tests: some tests alone may leave data that another test removes.
+    if code == ExitCode::SUCCESS && cargo_args.is_empty() {
+        for record in &records {
+            if fsck::afterwards(record).await? != ExitCode::SUCCESS {
+                code = ExitCode::FAILURE;
+            }
+        }
+        // A promise is shown by what ships.
+        if code == ExitCode::SUCCESS && *profile == Profile::Release {
+            promises::mark_passed(project)?;
+        }
+    }
+    if *keep {
+        keep_until_interrupted(project, &stacks[0], &tools, *profile, &environment).await?;
+    }
+    Ok(code)
+}
+
+/// The arguments of each `cargo test`: those of the user, or a group for all other programs and one for each of [`ALONE`].
+async fn groups(project: &Project, stacks: usize, cargo_args: &[String]) -> Result<Vec<Vec<String>>> {
+    if stacks == 1 {
+        return Ok(vec![cargo_args.to_vec()]);
+    }
+    let mut cargo = subprocess::cargo();
+    cargo.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(project.path(""));
+    let metadata: Value = serde_json::from_str(&subprocess::output(&mut cargo).await?)?;
+    let targets = metadata["packages"].as_array().into_iter().flatten().flat_map(|package| {
+        package["targets"].as_array().into_iter().flatten().filter(|target| target["kind"][0] == "test")
+    });
+    let mut others = ["--no-fail-fast", "--lib", "--bins"].map(str::to_owned).to_vec();
+    for name in targets.filter_map(|target| target["name"].as_str()).filter(|name| !ALONE.contains(name)) {
+        others.extend(["--test".to_owned(), name.to_owned()]);
+    }
+    let alone = ALONE.map(|name| vec!["--test".to_owned(), name.to_owned()]);
+    Ok([others].into_iter().chain(alone).collect())
+}
+
+/// Compiles all tests, so that the groups do not wait for each other's compilation.
+async fn compile_tests(project: &Project) -> Result<()> {
+    let mut cargo = subprocess::cargo();
+    build::run(project, cargo.args(["test", "--workspace", "--no-run"]), "Tests (cargo test --no-run)").await
+}
+
+/// Runs a group of tests on a stack. The output of a group with a name is printed when the group has ended.
+async fn run_group(
+    project: &Project,
+    stack: &Stack,
+    args: &[String],
+    environment: &[(String, PathBuf)],
+    name: Option<&str>,
+) -> Result<u8> {
+    let mut tests = subprocess::cargo();
+    tests.args(["test", "--workspace"]).args(args).envs(environment.iter().map(|(name, path)| (name, path)));
+    let Some(name) = name else { return run_beside(project, stack, tests).await };
+    let log = stack.log(name);
+    let file = File::create(&log).context("cannot open a log")?;
+    tests.stdout(file.try_clone()?).stderr(file);
+    let code = run_beside(project, stack, tests).await?;
+    line(format!("\n{}", fs::read_to_string(&log).unwrap_or_default()));
+    Ok(code)
+}
+
+/// The variable in which the tests find a path.
+fn variable(name: &str) -> String {
+    format!("FILES_MANAGER_{}", name.to_uppercase())
+}
+
+async fn keep_until_interrupted(
+    project: &Project,
+    stack: &Stack,
+    tools: &Tools,
+    profile: Profile,
+    environment: &[(String, PathBuf)],
+) -> Result<()> {
+    let file = stack.path("env");
+    let stack_of_tests = [(variable("stack"), stack.record_path())];
+    let lines: String = environment
+        .iter()
+        .chain(&stack_of_tests)
+        .map(|(name, path)| format!("export {name}='{}'\n", path.display()))
+        .collect();
+    fs::write(&file, lines).context("cannot write into .local")?;
+    line(format!(
+        "\nThe stack runs until Ctrl-C, and edits in functions/ and shared/ are deployed at once. In another terminal:\n\n  \
+         source {}\n  cargo test -p e2e --test contract -- NAME",
+        file.display()
+    ));
+    tokio::select! {
+        ended = report_ended(stack) => ended,
+        watched = watch::watch(project, tools, stack, profile, &TEST_PARAMETERS) => watched,
+        signal = interrupted() => signal,
+    }
+}
+
+async fn run_chaos(project: &Project, stack: &Stack, profile: Profile, args: &[String]) -> Result<ExitCode> {
+    let (tools, build) = tokio::try_join!(Tools::install(project), build(project, profile, Scope::Functions))?;
+    let record = step("Stack", start_for_tests(project, stack, &tools, &build)).await?;
+    drop(build);
     let mut histories = subprocess::cargo();
     histories.args(["run", "--quiet", "--package", "chaos", "--"]).args(args);
     match run_beside(project, stack, histories).await? {
@@ -209,14 +358,15 @@ async fn run_beside(project: &Project, stack: &Stack, mut program: Command) -> R
 }
 
 /// Starts and deploys a stack for the tests.
-async fn start_for_tests(project: &Project, stack: &Stack, tools: &Tools, build: Build) -> Result<Record> {
+async fn start_for_tests(project: &Project, stack: &Stack, tools: &Tools, build: &Build) -> Result<Record> {
     let proxy = GatewayProxy::open(0).await?;
     let mut record = record(stack, &proxy, Purpose::Test)?;
+    record.build.clone_from(&build.folder);
+    record.is_release = build.profile == Profile::Release;
     start(project, stack, tools, &mut record, Purpose::Test).await?;
-    let deploy = deploy::deploy(project, tools, &build, &TEST_PARAMETERS, stack);
-    let (deployment, ()) =
-        step(deploy::STEP, async { tokio::try_join!(deploy, fault_proxy_until_ready(&record)) }).await?;
-    drop(build);
+    let deploy = deploy::deploy(project, tools, build, &TEST_PARAMETERS, stack);
+    let deploy = async { tokio::try_join!(deploy, fault_proxy_until_ready(&record)) };
+    let (deployment, ()) = step_of(Purpose::Test, deploy::STEP, deploy).await?;
     open(stack, &mut record, proxy, &deployment)?;
     Ok(record)
 }
@@ -269,17 +419,22 @@ async fn start(project: &Project, stack: &Stack, tools: &Tools, record: &mut Rec
 
     if let Some(mongodb) = record.processes.get(MONGODB) {
         let port = port(&record.mongodb_uri)?;
-        step("MongoDB", mongodb.until("MongoDB", async || services::mongodb_is_ready(port).await)).await?;
+        step_of(purpose, "MongoDB", mongodb.until("MongoDB", async || services::mongodb_is_ready(port).await)).await?;
     }
     if let Some(redis) = record.processes.get(REDIS) {
         let port = port(&record.redis_url)?;
-        step("Redis", redis.until("Redis", async || services::redis_is_ready(port).await)).await?;
+        step_of(purpose, "Redis", redis.until("Redis", async || services::redis_is_ready(port).await)).await?;
     }
-    step("AWS emulator", async {
+    step_of(purpose, "AWS emulator", async {
         emulator_until_ready(record).await?;
         deploy::put_secrets(record).await
     })
     .await
+}
+
+/// A step of its own, but for the tests, whose stacks start as one step.
+async fn step_of<T>(purpose: Purpose, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    if purpose == Purpose::Test { work.await } else { step(what, work).await }
 }
 
 async fn emulator_until_ready(record: &Record) -> Result<()> {
@@ -329,7 +484,7 @@ fn open(stack: &Stack, record: &mut Record, proxy: GatewayProxy, deployment: &De
 }
 
 /// Reports a service that ends by itself. The other services continue, because the functions must survive that.
-async fn watch(stack: &Stack) -> Result<()> {
+async fn report_ended(stack: &Stack) -> Result<()> {
     let mut ended = Vec::new();
     loop {
         for (name, process) in stack.record().processes {
@@ -346,10 +501,12 @@ async fn watch(stack: &Stack) -> Result<()> {
     }
 }
 
-async fn stop(stack: &Stack) -> Result<()> {
+async fn stop(stacks: &[Stack]) -> Result<()> {
     line("");
     step("Stopping", async {
-        stack.stop().await;
+        for stack in stacks {
+            stack.stop().await;
+        }
         Ok(())
     })
     .await

@@ -10,7 +10,7 @@ use std::process::{ExitStatus, Stdio};
 use ::stack::tail;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 use crate::progress;
@@ -93,18 +93,57 @@ fn reason(log: &Path) -> String {
     error.or(lines.last()).map(|line| line.trim().to_owned()).unwrap_or_default()
 }
 
-async fn copy(from: Option<impl AsyncRead + Unpin>, mut log: &File, step: &str) -> Result<()> {
-    let Some(from) = from else { return Ok(()) };
-    let mut lines = BufReader::new(from).split(b'\n');
-    while let Some(mut line) = lines.next_segment().await.context("cannot read a program's output")? {
-        progress::note(step, &String::from_utf8_lossy(&line));
-        line.push(b'\n');
-        log.write_all(&line).context("cannot write a log")?;
+/// Copies the output of a program into its log, without Cargo's progress bar, which becomes the note of the step.
+async fn copy(from: Option<impl AsyncRead + Unpin>, log: &File, step: &str) -> Result<()> {
+    let Some(mut from) = from else { return Ok(()) };
+    let (mut buffer, mut line) = (vec![0; 16 * 1024], Vec::new());
+    loop {
+        let read = from.read(&mut buffer).await.context("cannot read a program's output")?;
+        for &byte in &buffer[..read] {
+            line.push(byte);
+            if byte == b'\n' || byte == b'\r' {
+                end_of(&mut line, log, step)?;
+            }
+        }
+        if read == 0 {
+            return end_of(&mut line, log, step);
+        }
     }
+}
+
+fn end_of(line: &mut Vec<u8>, mut log: &File, step: &str) -> Result<()> {
+    if let Some((done, all)) = crates(&String::from_utf8_lossy(line)) {
+        progress::note(step, format!("{done}/{all} crates"));
+    } else if line != b"\r" {
+        log.write_all(line).context("cannot write a log")?;
+    }
+    line.clear();
     Ok(())
+}
+
+/// The numbers of finished and of all crates in Cargo's progress bar, such as `Building [==> ] 12/345: serde`.
+fn crates(line: &str) -> Option<(u32, u32)> {
+    let (_, bar) = line.split_once("Building [")?;
+    let (_, numbers) = bar.split_once("] ")?;
+    let (done, rest) = numbers.split_once('/')?;
+    let all = rest.split(|character: char| !character.is_ascii_digit()).next()?;
+    Some((done.parse().ok()?, all.parse().ok()?))
 }
 
 fn program_name(program: &OsStr) -> String {
     let path = PathBuf::from(program);
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::crates;
+
+    #[test]
+    fn the_bar_of_cargo_says_how_many_crates_are_done() {
+        assert_eq!(crates("\u{1b}[K    Building [====>      ] 12/345: serde, syn\r"), Some((12, 345)));
+        assert_eq!(crates("    Building [=========>] 345/345"), Some((345, 345)));
+        assert_eq!(crates("   Compiling serde v1.0.0"), None);
+        assert_eq!(crates("error: Building [a]"), None);
+    }
 }

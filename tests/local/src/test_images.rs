@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use crate::tools::Tools;
+use crate::tools::pillow;
 use crate::{Project, progress, subprocess};
 
 const CORPORA: &str = "Corpora (pip and cargo, the first time only)";
 const FIXTURES: &str = "Fixtures (Pillow, the first time only)";
 
 pub async fn fetch(project: &Project) -> Result<()> {
-    let pillow = Tools::pillow(project).await?;
+    let pillow = pillow(project).await?;
     let pins =
         ["tests/images/corpora/requirements.txt", "tests/images/corpora/Cargo.toml", "tests/images/corpora/Cargo.lock"];
     fill_once(project, "corpora", &pins, CORPORA, async |folder| download(project, &pillow, folder).await).await?;

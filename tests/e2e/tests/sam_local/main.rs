@@ -80,16 +80,20 @@ struct Sam {
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 impl Sam {
-    /// `None`, with a printed note, if there is no Docker.
+    /// `None`, with a printed note, if there is no Docker, or if the functions are linked for this machine alone.
     #[expect(clippy::explicit_write, reason = "the harness hides what a passing test prints with a macro")]
     async fn with_docker() -> Option<Self> {
+        let stack = Stack::running().await;
+        if !stack.is_release {
+            writeln!(io::stderr(), "SKIPPED: SAM local runs what ships, with `cargo local test --release`").unwrap();
+            return None;
+        }
         let Some(network) = docker(&["network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}"]).await else {
             writeln!(io::stderr(), "SKIPPED: there is no Docker here, so SAM local was not tried").unwrap();
             return None;
         };
         let alone = ALONE.lock().await;
         let bridge = gateway(&serde_json::from_str(&network).unwrap());
-        let stack = Stack::running().await;
         let at_bridge = async |url: &str| forward(bridge, url).await;
         let environment = json!({
             "MONGODB_URI": at_bridge(&stack.mongodb_uri).await,
@@ -99,7 +103,7 @@ impl Sam {
             "QUEUE_URL": stack.queue_url,
         });
         let folder = stack.path.with_file_name(unique("sam-local"));
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.aws-sam/build"), &folder);
+        copy(&stack.build, &folder);
         // SAM passes on only variables that the template declares.
         let mut template = fs::read_to_string(folder.join("template.yaml")).unwrap();
         for name in ["MONGODB_URI", "REDIS_URL", "AWS_ENDPOINT_URL"] {

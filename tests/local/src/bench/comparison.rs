@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use super::json_lines::JsonLinesProgram;
 use super::{build_program, median};
-use crate::tools::Tools;
+use crate::tools::Sam;
 use crate::{Project, subprocess};
 
 const MOST_ROUNDS: u32 = 7;
@@ -215,10 +215,10 @@ struct Programs {
 
 impl Programs {
     async fn prepare(project: &Project, modules: PathBuf) -> Result<Self> {
-        let tools = Tools::install(project).await?;
+        let sam = Sam::install(project).await?;
         let step = "Thumbnails (cargo lambda build)";
         Ok(Self {
-            ours: build_program(project, &tools, step, "images", &["--package", "images"]).await?,
+            ours: build_program(project, &sam, step, "images", &["--package", "images"]).await?,
             modules,
             script: project.path("tests/images/bench/sharp/thumbnails.js"),
         })

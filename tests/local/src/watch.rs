@@ -1,0 +1,65 @@
+//! Builds and deploys after an edit, while the stack runs: for `up --watch` and `test --keep`.
+
+use std::time::{Duration, Instant};
+
+use ::stack::tail;
+use anyhow::Result;
+use tokio::time::sleep;
+
+use crate::build::{Profile, Scope, build, fingerprint};
+use crate::progress::{line, notice, seconds};
+use crate::stack::Stack;
+use crate::tools::Tools;
+use crate::{Project, deploy};
+
+/// The interval at which the sources are looked at, and the time for which they must stay the same before a build: an
+/// editor may write several files.
+const POLL: Duration = Duration::from_millis(200);
+
+/// The lines of a failed build that are shown.
+const SHOWN: usize = 60;
+
+pub async fn watch(
+    project: &Project,
+    tools: &Tools,
+    stack: &Stack,
+    profile: Profile,
+    parameters: &[&str],
+) -> Result<()> {
+    let mut deployed = fingerprint(project, profile)?;
+    let mut last = deployed.clone();
+    loop {
+        sleep(POLL).await;
+        // A file that an editor is replacing cannot be read for a moment.
+        let Ok(now) = fingerprint(project, profile) else { continue };
+        let is_still = now == last;
+        last = now;
+        if last == deployed || !is_still {
+            continue;
+        }
+        deployed.clone_from(&last);
+        let started = Instant::now();
+        match deploy_again(project, tools, stack, profile, parameters).await {
+            Ok(()) => line(format!("  Live after {}.", seconds(started.elapsed()))),
+            Err(error) => notice(format!("{}\n{error:#}", output_of_build(project))),
+        }
+    }
+}
+
+async fn deploy_again(
+    project: &Project,
+    tools: &Tools,
+    stack: &Stack,
+    profile: Profile,
+    parameters: &[&str],
+) -> Result<()> {
+    let build = build(project, profile, Scope::Functions).await?;
+    deploy::deploy(project, tools, &build, parameters, stack).await.map(drop)
+}
+
+/// The errors of the compiler.
+fn output_of_build(project: &Project) -> String {
+    let lines = tail(&project.local("build.log"), SHOWN);
+    let lines: Vec<_> = lines.into_iter().filter(|line| !line.trim_start().starts_with("Compiling ")).collect();
+    lines.join("\n")
+}
