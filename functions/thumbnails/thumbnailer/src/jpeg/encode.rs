@@ -1,6 +1,12 @@
 //! Encodes baseline JPEG, which every reader supports, with chroma at half the width and height, and with Huffman tables
-//! optimized for the picture, as libjpeg does on request. One pass over the pixels produces symbols, and one pass over the
+//! optimized for the image, as libjpeg does on request. One pass over the pixels produces symbols, and one pass over the
 //! symbols writes the file.
+//!
+//! The crate `jpeg-encoder` 0.7 does the same. Measured on 2026-11-28 as processor time of a whole job (decode, resize,
+//! encode three widths; medians of 5): with optimized tables its job takes 1.21 of ours for the 0.8-megapixel
+//! `tests/photo.jpg`, 1.04 to 1.10 for photographs of 2 megapixels and 0.98 to 1.04 for those of 6 to 8, and its files have
+//! the same size. With standard tables its job takes 1.00 to 1.04 of ours, but its files are larger: 2 to 4 % at a width
+//! of 500, 3 to 7 % at 250 and 9 to 20 % at 100.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
