@@ -137,8 +137,8 @@ const HELP: [Help; 14] = [
         name: "cost",
         arguments: " [--write]",
         about: "Compute what the stack costs while it is idle and what requests cost. Fails if an idle resource costs \
-                money or README.md has other numbers.",
-        options: &[("--write", "take over what `bench api` measured, and write README.md")],
+                money or a README has other numbers.",
+        options: &[("--write", "take over what `bench api` measured, and write functions/README.md")],
     },
     Help {
         name: "bench",

@@ -1,6 +1,5 @@
 //! `cargo local cost` computes the cost of an idle stack from its template, and the cost of requests from the resources
-//! that they use. The command fails if a resource costs money while the stack is idle, or if the README has other
-//! numbers.
+//! that they use. The command fails if a resource costs money while the stack is idle, or if a README has other numbers.
 
 mod idle;
 mod prices;
@@ -20,20 +19,23 @@ use crate::tools::Sam;
 use crate::{Project, subprocess};
 
 const MEASUREMENTS: &str = "tests/local/cost.json";
-const README: &str = "README.md";
+const README: &str = "functions/README.md";
+
+/// The short README, which has some of the amounts of [`README`].
+const SUMMARY: &str = "README.md";
 
 /// The file that `cargo local bench api` writes.
 const BENCH: &str = "measurements/bench-api.json";
 
-/// The output of the command stands between these lines of README.md.
+/// The output of the command stands between these lines of [`README`].
 const BEGIN: &str = "<!-- `cargo local cost --write` writes this. -->\n";
 const END: &str = "<!-- So far from `cargo local cost`. -->\n";
 
-/// The use of README.md.
+/// The use of [`README`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Readme {
     Compare,
-    /// Takes over the measurements of the last bench, then writes README.md.
+    /// Takes over the measurements of the last bench, then writes the file.
     Write,
 }
 
@@ -54,6 +56,11 @@ pub async fn cost(project: &Project, readme: Readme) -> Result<ExitCode> {
         fs::write(&path, new).with_context(|| format!("cannot write {README}"))?;
     } else {
         ensure!(old == new, "{README} says something else: `cargo local cost --write` writes it anew");
+    }
+    let summary = fs::read_to_string(project.path(SUMMARY)).with_context(|| format!("cannot read {SUMMARY}"))?;
+    let known = amounts(&text);
+    for amount in amounts(&summary) {
+        ensure!(known.contains(&amount), "{SUMMARY} says ${amount}, which is no amount in {README}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -76,7 +83,7 @@ fn measurements(project: &Project, readme: Readme) -> Result<Measurements> {
     Ok(measurements)
 }
 
-/// The text that README.md has.
+/// The text that [`README`] has.
 fn text(template: &Value, idle: &Idle, measurements: &Measurements) -> Result<String> {
     let month = Month::of(template, idle, measurements)?;
     let tables = [idle.table(), month.table(), month.comparison(), Month::assumptions(measurements)];
@@ -90,6 +97,13 @@ fn with(readme: &str, text: &str) -> Result<String> {
     Ok(format!("{before}{BEGIN}\n{text}\n{END}{after}"))
 }
 
+/// The numbers after each dollar sign. The dollar sign of a shell's variable has none.
+fn amounts(text: &str) -> Vec<&str> {
+    let end = |rest: &str| rest.find(|character: char| !character.is_ascii_digit() && character != '.');
+    let amounts = text.split('$').skip(1).map(|rest| rest[..end(rest).unwrap_or(rest.len())].trim_end_matches('.'));
+    amounts.filter(|amount| !amount.is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +115,10 @@ mod tests {
         assert_eq!(new, format!("a\n{BEGIN}\nnew\n{END}b\n"));
         assert_eq!(with(&new, "new").unwrap(), new);
         assert!(with("a\n", "new").is_err());
+    }
+
+    #[test]
+    fn amounts_are_the_numbers_after_dollar_signs() {
+        assert_eq!(amounts("Of $2.42 or $25.00; $TOKEN, $(date), $0. And $7"), ["2.42", "25.00", "0", "7"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Runs the commands of README.md for AWS against the emulator, in an account of its own. Only the URLs of the stores
+//! Runs the commands of the READMEs for AWS against the emulator, in an account of its own. Only the URLs of the stores
 //! are replaced, and the build is left out, because it exists.
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
@@ -29,8 +29,9 @@ const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_stack_that_is_deleted_and_made_again_takes_its_bucket_over() {
-    let readme = fs::read_to_string(project("README.md")).unwrap();
-    let blocks: Vec<&str> = readme.split(RUN).skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let readmes = ["README.md", "functions/README.md"].map(|path| fs::read_to_string(project(path)).unwrap());
+    let blocks = readmes.iter().flat_map(|readme| readme.split(RUN).skip(1));
+    let blocks: Vec<&str> = blocks.map(|rest| rest.split("```").next().unwrap()).collect();
     let [deploy, again, fsck] = blocks[..] else { panic!("{} blocks of commands", blocks.len()) };
     let account = Account::new(Stack::running().await);
 

@@ -389,7 +389,7 @@ impl Month {
         let million = |requests: f64| format!("{:.1} million", requests / 1e6);
         let _ = write!(
             table,
-            "\nFrom {} requests a month on the task of Fargate is cheaper, from {} on Supabase Pro.\n",
+            "\nThe task of Fargate is cheaper from {} requests a month, Supabase Pro from {}.\n",
             million(fargate),
             million(supabase)
         );
@@ -398,17 +398,17 @@ impl Month {
 
     /// The assumptions of the numbers.
     pub fn assumptions(measurements: &Measurements) -> String {
-        let shares: Vec<String> = KINDS.iter().map(|kind| format!("{} {}", kind.share, kind.name)).collect();
+        let shares: Vec<String> = KINDS.iter().map(|kind| format!("{} × {}", kind.share, kind.name)).collect();
         let text = format!(
-            "Prices of us-east-1 and x86-64 of {}, in [prices.rs](tests/local/src/cost/prices.rs) with their sources. A \
-             function is billed for the CPU time that was measured on {} on {}, at the share of a CPU that its memory brings, \
-             and for waiting for the stores, which are assumed to answer in {} ms (MongoDB), {} ms (Redis), {} ms (S3, to read) \
-             and {} ms (S3, to write). A new instance is billed for some 0.1 s once.\n\n\
-             A hundred requests of a month are {}. The free tier is taken off. The task of Fargate has {} \
-             CPU and {} GB, a load balancer and public addresses, and nobody answers while it is replaced; it needs the same S3. \
-             Storage (${} per GB and month), data out (free up to {} GB a month), MongoDB and Redis come to all of this, but \
-             Supabase's price has a database, 100 GB of storage and 250 GB of data out in it. So do CloudWatch's metrics by \
-             route, ${} for each that is sent all month beyond the first {}; `Metrics=off` sends none.",
+            "Prices are those of us-east-1 and x86-64 on {}; [prices.rs](../tests/local/src/cost/prices.rs) has their \
+             sources. Lambda bills a function for its CPU time, which was measured on {} on {}, at the share of a CPU that its \
+             memory brings, and for its waiting for the stores. The stores are assumed to answer in {} ms (MongoDB), {} ms \
+             (Redis), {} ms (S3, to read) and {} ms (S3, to write). The start of a new instance is billed for some 0.1 s.\n\n\
+             A hundred requests of a month are {}. The free tier is subtracted. The task of Fargate has {} CPU and {} GB, a \
+             load balancer and public addresses; it needs the same S3, and nothing answers while it is replaced. Storage \
+             (${} per GB and month), data out (free up to {} GB a month), MongoDB and Redis cost extra, but Supabase's price \
+             contains a database, 100 GB of storage and 250 GB of data out. CloudWatch's metrics by route cost extra, too: ${} \
+             a month for each that is sent all month beyond the first {}; `Metrics=off` sends none.",
             prices::DATE,
             measurements.date,
             measurements.machine,
