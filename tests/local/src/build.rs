@@ -230,6 +230,10 @@ pub fn fingerprint(project: &Project, profile: Profile) -> Result<String> {
 }
 
 fn add(path: &Path, text: &mut String) -> Result<()> {
+    // Nothing is built from a README.
+    if path.extension().is_some_and(|extension| extension == "md") {
+        return Ok(());
+    }
     let metadata = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
     if metadata.is_dir() {
         let entries = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
