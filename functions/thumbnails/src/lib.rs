@@ -249,11 +249,15 @@ impl App {
         let put = if is_form { key.of_form() } else { key.clone() };
         let file = match self.files.find_any(id).await {
             Ok(FileOrUpload::Pending(pending)) if pending.key == key => {
-                if is_form && matches!(self.objects.size(&key).await, Err(Error::NotFound)) {
-                    // If the form's object has another ETag by now, the message about that newer object follows.
-                    self.objects.copy_if_absent(&put, &object.etag, &key).await?;
-                }
                 let size = match self.objects.size(&key).await {
+                    Err(Error::NotFound) if is_form => {
+                        // If the form's object has another ETag by now, the message about that newer object follows.
+                        self.objects.copy_if_absent(&put, &object.etag, &key).await?;
+                        self.objects.size(&key).await
+                    }
+                    size => size,
+                };
+                let size = match size {
                     Err(Error::NotFound) => return Ok(Fetched::Finished(Outcome::Ignored)),
                     size => size?,
                 };

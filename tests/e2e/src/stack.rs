@@ -7,6 +7,8 @@ use aws_credential_types::Credentials;
 use aws_sdk_s3::{config::Region, primitives::ByteStream};
 use mongodb::{Collection, Database, bson::Document};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
+use reqwest::{Response, multipart};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -103,6 +105,17 @@ impl Stack {
     /// A client without a token.
     pub fn anyone(&self) -> Client {
         Client::new(self.http.clone(), self.api.clone())
+    }
+
+    /// Posts a form to S3 as a browser does. `answer` is what the companion's route `params` answered.
+    pub async fn post_form(&self, answer: &Value, bytes: Vec<u8>) -> Response {
+        let mut form = multipart::Form::new();
+        for (name, value) in answer["fields"].as_object().expect("fields") {
+            form = form.text(name.clone(), value.as_str().expect("a text").to_owned());
+        }
+        let form = form.part("file", multipart::Part::bytes(bytes).file_name("blob"));
+        let url = answer["url"].as_str().expect("a url");
+        self.http.post(url).multipart(form).send().await.expect("an answer of S3")
     }
 
     /// The name that a function has in AWS.

@@ -10,7 +10,6 @@ use e2e::{
     thumbnails::thumbnail,
 };
 use mongodb::bson::{DateTime, doc, oid::ObjectId};
-use reqwest::{Response, multipart};
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -84,16 +83,6 @@ impl Holder<'_> {
     }
 }
 
-/// Posts a form as a browser does.
-async fn post(stack: &Stack, answer: &Value, bytes: Vec<u8>) -> Response {
-    let mut form = multipart::Form::new();
-    for (name, value) in answer["fields"].as_object().unwrap() {
-        form = form.text(name.clone(), value.as_str().unwrap().to_owned());
-    }
-    let form = form.part("file", multipart::Part::bytes(bytes).file_name("blob"));
-    stack.http.post(answer["url"].as_str().unwrap()).multipart(form).send().await.unwrap()
-}
-
 fn id_of(answer: &Value) -> String {
     answer["fields"]["key"].as_str().unwrap().split('/').nth(1).unwrap().to_owned()
 }
@@ -124,7 +113,7 @@ async fn a_form_puts_a_file_where_the_ticket_says() {
     assert_eq!(answer.status, 200, "{answer}");
     let answer = answer.json();
     assert_eq!((&answer["method"], &answer["expires"]), (&json!("POST"), &json!(900)));
-    let posted = post(&stack, &answer, b"hello".to_vec()).await;
+    let posted = stack.post_form(&answer, b"hello".to_vec()).await;
     assert_eq!(posted.status(), 201);
 
     let id = id_of(&answer);
@@ -142,7 +131,7 @@ async fn a_form_puts_a_file_where_the_ticket_says() {
     stack.anyone().get(&format!("/files/{id}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
 
     // The form is still valid, but its object now belongs to no file.
-    assert_eq!(post(&stack, &answer, b"other".to_vec()).await.status(), 201);
+    assert_eq!(stack.post_form(&answer, b"other".to_vec()).await.status(), 201);
     eventually("the file alone", SOON, async || (remains(&stack, &id).await == 1).then_some(())).await;
     stack.anyone().get(&format!("/files/{id}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
 }
@@ -158,13 +147,13 @@ async fn s11_a_form_is_good_for_its_key_its_type_and_so_many_bytes() {
     for (field, value) in [("key", other.as_str()), ("content-type", "text/html"), ("success_action_status", "200")] {
         let mut forged = answer.clone();
         forged["fields"][field] = json!(value);
-        assert_eq!(post(&stack, &forged, b"hi".to_vec()).await.status(), 403, "another {field}");
+        assert_eq!(stack.post_form(&forged, b"hi".to_vec()).await.status(), 403, "another {field}");
     }
-    let refused = post(&stack, &answer, vec![0; 1001]).await;
+    let refused = stack.post_form(&answer, vec![0; 1001]).await;
     assert_eq!(refused.status(), 400);
     assert!(refused.text().await.unwrap().contains("EntityTooLarge"));
     assert_eq!(remains(&stack, &id).await, 0);
-    assert_eq!(post(&stack, &answer, vec![0; 1000]).await.status(), 201);
+    assert_eq!(stack.post_form(&answer, vec![0; 1000]).await.status(), 201);
     assert_eq!(visible(&bob, &id).await["size"], 1000);
 }
 
@@ -174,7 +163,7 @@ async fn a_photo_is_an_image() {
     let bob = stack.user("bob").await;
     let holder = holder(&stack, &bob, json!({ "types": ["image/*"] })).await;
     let answer = holder.params("filename=photo.jpg").await.json();
-    assert_eq!(post(&stack, &answer, jpeg(600, 400)).await.status(), 201);
+    assert_eq!(stack.post_form(&answer, jpeg(600, 400)).await.status(), 201);
     let id = id_of(&answer);
     assert_eq!(visible(&bob, &id).await["type"], "image");
     assert_eq!(thumbnail(&bob, &id, 100).await.status, 200);
@@ -296,7 +285,7 @@ async fn an_upload_that_is_cancelled_leaves_nothing_and_does_not_count() {
     let answer = holder.params("filename=a.txt").await;
     assert_eq!(answer.status, 200);
     holder.begin(json!({ "filename": "a.txt" })).await.fails_with_message(409, full);
-    assert_eq!(post(&stack, &answer.json(), b"hi".to_vec()).await.status(), 201);
+    assert_eq!(stack.post_form(&answer.json(), b"hi".to_vec()).await.status(), 201);
     visible(&bob, &id_of(&answer.json())).await;
     holder.params("filename=b.txt").await.fails_with_message(409, full);
 }
@@ -549,7 +538,7 @@ async fn a_page_has_its_own_requests_signed() {
 
     let put = json!({ "method": "PUT", "key": format!("{uuid}-small.txt"), "contentType": "text/plain" });
     let form = sign(&bob, put).await.json();
-    assert_eq!(post(&stack, &form, b"hello".to_vec()).await.status(), 201);
+    assert_eq!(stack.post_form(&form, b"hello".to_vec()).await.status(), 201);
     let id = id_of(&form);
     assert_eq!(visible(&bob, &id).await["name"], "small.txt");
     bob.get(&format!("/files/{id}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
@@ -633,7 +622,7 @@ async fn an_upload_that_comes_to_nothing_gives_its_file_back_once() {
     holder.params("filename=d.txt").await.fails_with_message(409, FULL);
 
     // A deleted file stays counted.
-    assert_eq!(post(&stack, &finished, b"hi".to_vec()).await.status(), 201);
+    assert_eq!(stack.post_form(&finished, b"hi".to_vec()).await.status(), 201);
     let id = id_of(&finished);
     visible(&bob, &id).await;
     assert_eq!(bob.request("DELETE", &format!("/files/{id}")).send().await.status, 204);

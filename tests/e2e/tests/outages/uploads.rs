@@ -189,3 +189,24 @@ async fn forms_that_nobody_posts_are_swept_without_a_look_for_parts() {
     drop(undo);
     eventually("no row", Duration::from_secs(10), async || (sweep().await == (true, 0)).then_some(())).await;
 }
+
+#[tokio::test]
+async fn r01_a_form_arrives_even_if_s3_refuses_the_first_look_for_it() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let companion = companion(&bob, json!({})).await;
+    let form = stack.anyone().get(&format!("{companion}/params?filename=a.txt")).await.json();
+    // No client repeats a request that was refused. Only the worker lists: it asks whether the upload has an object.
+    let refused = json!({ "code": "AccessDenied", "status": 403 });
+    let rule = json!({ "service": "s3", "operation": "ListObjectsV2", "error": refused, "times": 1 });
+    let undo = s3(&stack, rule).await;
+    assert_eq!(stack.post_form(&form, b"hello".to_vec()).await.status(), 201);
+    let id = form["fields"]["key"].as_str().unwrap().split('/').nth(1).unwrap();
+    eventually("the file is visible", Duration::from_mins(1), async || {
+        (bob.get(&format!("/files/{id}")).await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(met(&stack).await, 1);
+    drop(undo);
+    bob.get(&format!("/files/{id}/data")).await.is_content("text/plain; charset=utf-8", b"hello");
+}
