@@ -11,7 +11,7 @@ use std::time::Instant;
 use futures_util::TryStreamExt;
 use mongodb::{
     Collection, Database,
-    bson::{DateTime, RawDocumentBuf, deserialize_from_slice, doc, oid::ObjectId},
+    bson::{RawDocumentBuf, deserialize_from_slice, doc},
 };
 use serde::{Deserialize, Serialize};
 use tokio::{time::timeout, try_join};
@@ -19,10 +19,12 @@ use tokio::{time::timeout, try_join};
 use crate::{
     Config, Result,
     files::Files,
+    ids::UserId,
     limits,
     mongo::{self, run},
     tickets::Grants,
-    users::{UserId, Users},
+    time::Timestamp,
+    users::Users,
 };
 
 #[derive(Serialize, Deserialize)]
@@ -30,8 +32,8 @@ use crate::{
 struct Row {
     /// The id of the user.
     #[serde(rename = "_id")]
-    id: ObjectId,
-    noted_at: DateTime,
+    id: UserId,
+    noted_at: Timestamp,
 }
 
 #[derive(Clone)]
@@ -60,8 +62,8 @@ impl AccountDeletions {
 
     /// Deletes the account, and the data that was stored meanwhile.
     pub async fn delete_account(&self, user: UserId) -> Result<()> {
-        let marker = doc! { "$set": { "notedAt": DateTime::now() } };
-        run(self.rows.update_one(doc! { "_id": user.0 }, marker).upsert(true)).await?;
+        let marker = doc! { "$set": { "notedAt": Timestamp::now() } };
+        run(self.rows.update_one(doc! { "_id": user }, marker).upsert(true)).await?;
         self.users.delete(user).await?;
         // The user cannot send the request again, so the sweeper does what fails or takes too long here.
         if let Ok(Err(error)) = timeout(limits::MONGODB_TIMEOUT, self.delete_data(user)).await {
@@ -101,11 +103,11 @@ impl AccountDeletions {
     }
 
     async fn finish(&self, Row { id, noted_at }: Row) -> Result<()> {
-        let over = DateTime::from_system_time(std::time::SystemTime::now() - limits::IN_FLIGHT_GRACE);
+        let over = Timestamp::now() - limits::IN_FLIGHT_GRACE;
         // If the account deletion failed and the user has not repeated it, the account still exists. Then its data
         // stays, also what was stored since.
-        if self.users.with_id(UserId(id)).await?.is_none() {
-            self.delete_data(UserId(id)).await?;
+        if self.users.with_id(id).await?.is_none() {
+            self.delete_data(id).await?;
         }
         if noted_at < over {
             run(self.rows.delete_one(doc! { "_id": id, "notedAt": noted_at })).await?;

@@ -16,7 +16,7 @@ use axum::extract::{FromRequestParts, Path};
 use futures_util::TryStreamExt;
 use mongodb::{
     Collection, Database, IndexModel,
-    bson::{Bson, DateTime, Document, doc, oid::ObjectId, serialize_to_bson},
+    bson::{Bson, Document, doc, serialize_to_bson},
     options::{IndexOptions, ReturnDocument},
 };
 use serde::{Deserialize, Serialize};
@@ -25,11 +25,12 @@ use tokio::sync::OnceCell;
 use crate::{
     Error, Result,
     body::Scalar,
+    ids::{FileId, TicketId, UserId},
     limits,
     mongo::{is_duplicate, run},
     s3::Key,
     sessions::UnverifiedUser,
-    users::UserId,
+    time::Timestamp,
 };
 
 pub mod adoption;
@@ -44,39 +45,6 @@ use tombstones::Position;
 pub use tombstones::Tombstone;
 pub use tombstones::WithOwner;
 pub use view::{FileView, ParentView};
-
-/// The identity of a file, folder or image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileId(pub ObjectId);
-
-impl FileId {
-    /// A new id, which is unique.
-    pub fn new() -> Self {
-        Self(ObjectId::new())
-    }
-}
-
-impl Default for FileId {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl FromStr for FileId {
-    type Err = Error;
-
-    fn from_str(hex: &str) -> Result<Self> {
-        // Lower case is the only form of an id, as in S3's keys and in the log.
-        if hex.bytes().any(|digit| digit.is_ascii_uppercase()) {
-            return Err(Error::NotFound);
-        }
-        ObjectId::parse_str(hex).map(Self).map_err(|_| Error::NotFound)
-    }
-}
-
-/// The identity of the ticket that permits an upload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TicketId(pub ObjectId);
 
 /// The `{id}` of a route. A malformed id has the same answer as an unknown id.
 impl<S: Send + Sync> FromRequestParts<S> for FileId {
@@ -117,7 +85,7 @@ impl Parent {
     fn matching(self) -> Bson {
         match self {
             Self::Root | Self::LegacyRoot => doc! { "$in": [0, "0"] }.into(),
-            Self::Folder(FileId(id)) => id.into(),
+            Self::Folder(id) => id.into(),
         }
     }
 }
@@ -187,7 +155,7 @@ pub struct ThumbnailFile {
     /// The size, in bytes.
     pub size: u64,
     pub content_type: String,
-    /// The digest of the bytes: see [`crate::s3::digest`].
+    /// The digest of the bytes: see [`crate::digest::digest`].
     pub digest: String,
 }
 
@@ -201,7 +169,7 @@ pub struct File {
     pub parent: Parent,
     pub kind: Kind,
     /// Absent in documents of the original.
-    pub updated_at: Option<DateTime>,
+    pub updated_at: Option<Timestamp>,
 }
 
 impl File {
@@ -339,8 +307,8 @@ fn one() -> u32 {
 #[serde(rename_all = "camelCase")]
 struct Owned {
     #[serde(rename = "_id")]
-    id: ObjectId,
-    user_id: ObjectId,
+    id: FileId,
+    user_id: UserId,
 }
 
 #[derive(Clone)]
@@ -364,12 +332,12 @@ impl Files {
     }
 
     /// A file of any owner, with the owner's account.
-    pub async fn find_with_owner(&self, FileId(id): FileId) -> Result<WithOwner> {
+    pub async fn find_with_owner(&self, id: FileId) -> Result<WithOwner> {
         self.reachable_with_owner(doc! { "_id": id, "state": null }).await?.ok_or(Error::NotFound)
     }
 
     /// A file of any owner.
-    pub async fn find(&self, FileId(id): FileId) -> Result<File> {
+    pub async fn find(&self, id: FileId) -> Result<File> {
         self.reachable(doc! { "_id": id, "state": null }).await?.map(File::from).ok_or(Error::NotFound)
     }
 
@@ -396,12 +364,12 @@ impl Files {
     }
 
     /// The file, or the upload that is to become the file, of any owner.
-    pub async fn find_any(&self, FileId(id): FileId) -> Result<FileOrUpload> {
+    pub async fn find_any(&self, id: FileId) -> Result<FileOrUpload> {
         self.file_or_upload(doc! { "_id": id }).await
     }
 
     /// The owner's file, or the upload that is to become the file.
-    pub async fn find_owned(&self, UserId(owner): UserId, FileId(id): FileId) -> Result<FileOrUpload> {
+    pub async fn find_owned(&self, owner: UserId, id: FileId) -> Result<FileOrUpload> {
         self.file_or_upload(doc! { "_id": id, "userId": owner }).await
     }
 
@@ -413,12 +381,12 @@ impl Files {
         }
         // A folder without a row, which data of the original may have, still has its files. Only a tombstone makes the
         // listing empty.
-        if let Parent::Folder(FileId(id)) = parent
+        if let Parent::Folder(id) = parent
             && self.is_deleted(owner, id).await?
         {
             return Ok(Vec::new());
         }
-        let there = doc! { "userId": owner.0, "parentId": parent.matching(), "state": null };
+        let there = doc! { "userId": owner, "parentId": parent.matching(), "state": null };
         let rows = async {
             let page = self.rows.find(there).sort(doc! { "_id": 1 }).skip(skip).limit(limits::PAGE_SIZE.into()).await?;
             page.try_collect::<Vec<Row>>().await
@@ -450,7 +418,7 @@ impl Files {
         }
         // In two steps like a file: a folder above that is deleted meanwhile has the pending row inside, and takes it
         // along.
-        self.insert(&row.pending_until(from_now(self.upload_grace))).await?;
+        self.insert(&row.pending_until(Timestamp::now() + self.upload_grace)).await?;
         self.check_parent_exists(parent, id).await?;
         let visible = doc! { "$unset": { "state": "", "expiresAt": "" } };
         let update = self.rows.find_one_and_update(still_pending(id), visible).return_document(ReturnDocument::After);
@@ -486,7 +454,7 @@ impl Files {
 
     /// Counts on an index, up to the limit only. Uploads that begin at the same moment may exceed the limit by their
     /// number.
-    async fn has_too_many_incomplete(&self, UserId(owner): UserId) -> Result<bool> {
+    async fn has_too_many_incomplete(&self, owner: UserId) -> Result<bool> {
         self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
         let incomplete = self.rows.count_documents(doc! { "userId": owner, "state": "pending" });
         let most = u64::from(limits::MAX_INCOMPLETE_UPLOADS);
@@ -502,14 +470,14 @@ impl Files {
         grace: Duration,
     ) -> Result<FileOrUpload> {
         let (owner, id) = (new.owner, new.id);
-        let row = Row::pending(new, kind, key, incoming, from_now(grace));
+        let row = Row::pending(new, kind, key, incoming, Timestamp::now() + grace);
         if self.insert(&row).await? {
             return row.try_into();
         }
         // The grace period of the earlier attempt may end before this attempt does. Then the sweeper would take the
         // row, and the bytes would be stored after that. So the grace period begins again.
-        let begun_anew = doc! { "$set": { "expiresAt": from_now(grace) } };
-        run(self.rows.update_one(doc! { "_id": id.0, "userId": owner.0, "state": "pending" }, begun_anew)).await?;
+        let begun_anew = doc! { "$set": { "expiresAt": Timestamp::now() + grace } };
+        run(self.rows.update_one(doc! { "_id": id, "userId": owner, "state": "pending" }, begun_anew)).await?;
         self.find_owned(owner, id).await
     }
 
@@ -538,9 +506,9 @@ impl Files {
     /// # Errors
     /// `Parent not found` if the folder has been deleted meanwhile.
     pub async fn finish(&self, pending: &Pending, size: u64) -> Result<Option<File>> {
-        let mut set = doc! { "updatedAt": DateTime::now(), "size": i64::try_from(size).unwrap_or(i64::MAX) };
+        let mut set = doc! { "updatedAt": Timestamp::now(), "size": i64::try_from(size).unwrap_or(i64::MAX) };
         if let Kind::Image(..) = pending.file.kind {
-            set.extend(doc! { "thumbnails": "due", "thumbnailsDueAt": from_now(self.thumbnail_grace) });
+            set.extend(doc! { "thumbnails": "due", "thumbnailsDueAt": Timestamp::now() + self.thumbnail_grace });
         }
         let unset = doc! { "state": "", "expiresAt": "", "maxBytes": "", "uploadId": "", "ticketId": "" };
         let visible = doc! { "$set": set, "$unset": unset };
@@ -553,7 +521,7 @@ impl Files {
 
     /// Ends the grace period of an upload, so that the next sweep removes it.
     pub async fn expire(&self, pending: &Pending) -> Result<()> {
-        let expired = doc! { "$set": { "expiresAt": DateTime::now() } };
+        let expired = doc! { "$set": { "expiresAt": Timestamp::now() } };
         run(self.rows.update_one(still_pending(pending.file.id), expired)).await?;
         Ok(())
     }
@@ -563,7 +531,7 @@ impl Files {
     pub async fn set_public(&self, unverified: &UnverifiedUser, id: Result<FileId>, is_public: bool) -> Result<File> {
         // A file in a deleted folder does not exist any more, even before the sweeper reaches it.
         let File { owner, id, .. } = self.find_of(unverified, id).await?;
-        let set = doc! { "$set": { "isPublic": is_public, "updatedAt": DateTime::now() } };
+        let set = doc! { "$set": { "isPublic": is_public, "updatedAt": Timestamp::now() } };
         let update = self.rows.find_one_and_update(owned(owner, id), set).return_document(ReturnDocument::After);
         run(update).await?.map(File::from).ok_or(Error::NotFound)
     }
@@ -588,7 +556,7 @@ impl Files {
             0 => markable.insert("decodingSince", Bson::Null),
             some => markable.insert("decodings", doc! { "$not": { "$gt": some } }),
         };
-        let mark = doc! { "$set": { "decodingSince": DateTime::now() }, "$inc": { "decodings": 1 } };
+        let mark = doc! { "$set": { "decodingSince": Timestamp::now() }, "$inc": { "decodings": 1 } };
         if run(self.rows.update_one(markable, mark)).await?.matched_count == 1 {
             return Ok(Decoding::Begins);
         }
@@ -649,29 +617,28 @@ impl Files {
             let some = rows.find(overdue.clone()).sort(doc! { "thumbnailsDueAt": 1 }).limit(limits::SWEEP_BATCH);
             some.projection(doc! { "userId": 1 }).await?.try_collect::<Vec<Owned>>().await
         };
-        let ids: Vec<ObjectId> = run(some).await?.iter().map(|row| row.id).collect();
-        let later = from_now(self.thumbnail_grace);
+        let ids: Vec<FileId> = run(some).await?.iter().map(|row| row.id).collect();
+        let later = Timestamp::now() + self.thumbnail_grace;
         let mut still = overdue;
         still.insert("_id", doc! { "$in": &ids });
         run(self.rows.update_many(still, doc! { "$set": { "thumbnailsDueAt": later } })).await?;
         // Another run may have taken some of the images meanwhile, and the worker may have finished some.
         let taken = doc! { "_id": { "$in": ids }, "thumbnailsDueAt": later };
         let rows = async { rows.find(taken).projection(doc! { "userId": 1 }).await?.try_collect::<Vec<Owned>>().await };
-        Ok(run(rows).await?.into_iter().map(|row| (UserId(row.user_id), FileId(row.id))).collect())
+        Ok(run(rows).await?.into_iter().map(|row| (row.user_id, row.id)).collect())
     }
 
     /// Counts that the jobs of these images have been sent again. The time until the next sending doubles each time.
     pub async fn mark_resent(&self, images: &[FileId]) -> Result<()> {
-        let ids: Vec<ObjectId> = images.iter().map(|id| id.0).collect();
         let grace = i64::try_from(self.thumbnail_grace.as_millis()).unwrap_or(i64::MAX);
         let resent = doc! { "$ifNull": ["$thumbnailsResent", 0] };
         let wait = doc! { "$multiply": [grace, { "$pow": [2, &resent] }] };
         let counted = doc! { "$set": {
             "thumbnailsResent": { "$add": [resent, 1] },
-            "thumbnailsDueAt": { "$add": [DateTime::now(), wait] },
+            "thumbnailsDueAt": { "$add": [Timestamp::now(), wait] },
         } };
         // Images that the worker has finished are left out.
-        let still_due = doc! { "_id": { "$in": ids }, "thumbnailsDueAt": { "$exists": true } };
+        let still_due = doc! { "_id": { "$in": images }, "thumbnailsDueAt": { "$exists": true } };
         run(self.rows.update_many(still_due, vec![counted])).await?;
         Ok(())
     }
@@ -705,26 +672,22 @@ impl Files {
     }
 }
 
-fn still_pending(FileId(id): FileId) -> Document {
+fn still_pending(id: FileId) -> Document {
     doc! { "_id": id, "state": "pending" }
 }
 
-fn owned(UserId(owner): UserId, FileId(id): FileId) -> Document {
+fn owned(owner: UserId, id: FileId) -> Document {
     doc! { "_id": id, "userId": owner, "state": null }
 }
 
 /// The filter for images whose thumbnails were overdue at this moment.
 fn overdue(at: SystemTime) -> Document {
-    doc! { "thumbnailsDueAt": { "$lt": DateTime::from_system_time(at) }, "state": null }
+    doc! { "thumbnailsDueAt": { "$lt": Timestamp::from(at) }, "state": null }
 }
 
 /// The fields to unset when the thumbnails of an image are not due any more.
 fn no_longer_due() -> Document {
     doc! { "thumbnailsDueAt": "", "thumbnailsResent": "" }
-}
-
-fn from_now(period: Duration) -> DateTime {
-    DateTime::from_system_time(SystemTime::now() + period)
 }
 
 #[cfg(test)]
@@ -765,22 +728,6 @@ mod tests {
         assert_eq!(Parent::try_from(Scalar::Text("0".into())).unwrap(), Parent::Root);
         for other in [Scalar::Bool(true), Scalar::Number(1.0), Scalar::Nested, Scalar::Text("00".into())] {
             assert!(Parent::try_from(other).is_err());
-        }
-    }
-
-    #[test]
-    fn an_id_is_24_hex_digits_in_lower_case() {
-        assert!("5f1e7d35c7ba06511e683b21".parse::<FileId>().is_ok());
-        for id in [
-            "",
-            "5f1e7d35c7ba06511e683b2",
-            "5f1e7d35c7ba06511e683b211",
-            "5F1E7D35C7BA06511E683B21",
-            "5f1e7d35c7ba06511e683B21",
-            "zzzzzzzzzzzz",
-            "../../../../../../etc/pa",
-        ] {
-            assert!(id.parse::<FileId>().is_err(), "{id}");
         }
     }
 }

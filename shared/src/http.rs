@@ -99,7 +99,7 @@ async fn respond(mut request: Request, next: Next) -> Response {
         route = route.as_ref().map(MatchedPath::as_str),
         status = response.status().as_u16(),
         duration_ms = started.elapsed().as_secs_f64() * 1000.0,
-        user = seen.0.get().map(|user| user.0.to_hex()),
+        user = seen.0.get().map(ToString::to_string),
         error = response.extensions().get::<Cause>().map(|cause| &*cause.0),
         "request"
     );

@@ -4,21 +4,17 @@
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use mongodb::{
-    Collection, Database, IndexModel,
-    bson::{DateTime, doc, oid::ObjectId},
-    options::IndexOptions,
-};
+use mongodb::{Collection, Database, IndexModel, bson::doc, options::IndexOptions};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use crate::{
     Error, Result,
-    files::FileId,
+    digest::digest,
+    ids::{FileId, UserId},
     limits,
     mongo::{is_duplicate, run},
-    s3::digest,
-    users::UserId,
+    time::Timestamp,
 };
 
 /// The key and the body digest of a request.
@@ -48,11 +44,11 @@ struct Row {
     #[serde(rename = "_id")]
     id: String,
     body: String,
-    file_id: ObjectId,
+    file_id: FileId,
     /// True once the request was answered. Its file may have been deleted since, and must not be created again.
     #[serde(default)]
     is_done: bool,
-    created_at: DateTime,
+    created_at: Timestamp,
 }
 
 /// An attempt at a request, the first or a later one.
@@ -65,7 +61,7 @@ pub struct Attempt {
 
 impl From<Row> for Attempt {
     fn from(row: Row) -> Self {
-        Self { id: row.id, file: FileId(row.file_id), is_done: row.is_done }
+        Self { id: row.id, file: row.file_id, is_done: row.is_done }
     }
 }
 
@@ -87,11 +83,11 @@ impl Idempotency {
     pub async fn begin(&self, owner: UserId, request: IdempotentRequest) -> Result<Attempt> {
         self.indexed.get_or_try_init(|| self.ensure_index()).await?;
         let row = Row {
-            id: digest(format!("{} {}", owner.0.to_hex(), request.key).as_bytes()),
+            id: digest(format!("{owner} {}", request.key).as_bytes()),
             body: request.body,
-            file_id: ObjectId::new(),
+            file_id: FileId::new(),
             is_done: false,
-            created_at: DateTime::now(),
+            created_at: Timestamp::now(),
         };
         match run(self.rows.insert_one(&row)).await {
             Ok(_) => return Ok(row.into()),

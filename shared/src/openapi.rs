@@ -12,18 +12,9 @@ use utoipa::{
 
 use crate::{
     error::{ErrorView, ErrorWithMessage},
+    ids::FileId,
     limits,
 };
-
-/// The id of an account, a file, a session or a ticket.
-#[derive(ToSchema)]
-#[schema(pattern = "^[0-9a-f]{24}$", example = "5f1e7d35c7ba06511e683b21")]
-pub struct Id(pub String);
-
-/// A time in RFC 3339.
-#[derive(ToSchema)]
-#[schema(format = DateTime, example = "2026-11-22T12:00:00.123Z")]
-pub struct Timestamp(pub String);
 
 /// The id of a folder. An absent field, `null`, `""`, `false`, `0` and `"0"` mean the root.
 pub struct ParentId;
@@ -42,7 +33,7 @@ impl PartialSchema for ParentId {
                 "The id of a folder. An absent field, `null`, `\"\"`, `false`, `0` and `\"0\"` mean the root.",
             ))
             .item(root)
-            .item(Id::schema())
+            .item(FileId::schema())
             .into()
     }
 }

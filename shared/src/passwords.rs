@@ -4,10 +4,9 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use sha1::{Digest, Sha1};
-use std::{fmt::Write, str::FromStr};
+use std::str::FromStr;
 
-use crate::{Error, Result, limits};
+use crate::{Error, Result, digest::sha1_hex, limits};
 
 /// A password as it was typed: its exact bytes, at most [`limits::MAX_PASSWORD_BYTES`]. Not `Debug`.
 #[derive(Clone)]
@@ -67,7 +66,7 @@ impl Passwords {
     pub async fn hash(self, password: Password) -> Result<String> {
         on_a_thread(move || match self.0 {
             Scheme::Argon2id => argon2id(&password.0),
-            Scheme::Sha1 => Ok(sha1_hex(&password.0)),
+            Scheme::Sha1 => Ok(sha1_hex(password.0.as_bytes())),
         })
         .await
     }
@@ -82,7 +81,7 @@ impl Passwords {
                 Ok(if verifies(&hash, &password.0) { Verdict::Right } else { Verdict::Wrong })
             }
             Some(Stored::Wrapped(hash)) => {
-                if !verifies(&hash, &sha1_hex(&password.0)) {
+                if !verifies(&hash, &sha1_hex(password.0.as_bytes())) {
                     Ok(Verdict::Wrong)
                 } else if self.0 == Scheme::Sha1 {
                     Ok(Verdict::Right)
@@ -92,7 +91,7 @@ impl Passwords {
             }
             Some(Stored::Sha1(digest)) => {
                 let hash = argon2id(&password.0)?;
-                if !equal(digest, &sha1_hex(&password.0)) {
+                if !equal(digest, &sha1_hex(password.0.as_bytes())) {
                     Ok(Verdict::Wrong)
                 } else if self.0 == Scheme::Sha1 {
                     Ok(Verdict::Right)
@@ -155,15 +154,6 @@ fn argon2id(text: &str) -> Result<String> {
 
 fn verifies(hash: &PasswordHash, text: &str) -> bool {
     Argon2::default().verify_password(text.as_bytes(), hash).is_ok()
-}
-
-fn sha1_hex(text: &str) -> String {
-    let mut hex = String::with_capacity(40);
-    for byte in Sha1::digest(text.as_bytes()) {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
 }
 
 /// Compares without stopping at the first difference; the case of hex digits does not matter.

@@ -8,7 +8,11 @@ use aws_sdk_sqs::{
 };
 use serde_json::json;
 
-use crate::{Config, Error, Result, files::FileId, limits, users::UserId};
+use crate::{
+    Config, Error, Result,
+    ids::{FileId, UserId},
+    limits,
+};
 
 #[derive(Clone)]
 pub struct JobQueue {
@@ -61,8 +65,8 @@ impl JobQueue {
     }
 }
 
-fn job(UserId(user): UserId, FileId(file): FileId) -> String {
-    json!({ "userId": user.to_hex(), "fileId": file.to_hex() }).to_string()
+fn job(user: UserId, file: FileId) -> String {
+    json!({ "userId": user, "fileId": file }).to_string()
 }
 
 /// An error if SQS refused a part of a batch: SQS answers 200 to such a batch.

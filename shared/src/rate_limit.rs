@@ -32,12 +32,15 @@ use std::{
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use lambda_http::{RequestExt, request::RequestContext};
-use mongodb::bson::{DateTime, oid::ObjectId};
+use mongodb::bson::oid::ObjectId;
 use redis::{FromRedisValue, Pipeline, Value, pipe};
 
 use crate::{
-    Config, Error, Result, limits,
-    sessions::{Redis, Token, sha256_hex},
+    Config, Error, Result,
+    digest::sha256_hex,
+    limits,
+    sessions::{Redis, Token},
+    time::Timestamp,
 };
 
 /// The network of a request, as the gateway reports it; a client can put anything into a header. An IPv6 address counts
@@ -185,7 +188,7 @@ impl Counter {
         match self {
             Self::Window { key, .. } => {
                 // With a name of its own, a failure counts once even if the command is sent twice.
-                let (name, now) = (ObjectId::new().to_hex(), DateTime::now().timestamp_millis());
+                let (name, now) = (ObjectId::new().to_hex(), Timestamp::now().millis());
                 commands.zadd(key, name, now).ignore();
                 commands.zrembyscore(key, "-inf", now - window()).ignore();
                 commands.pexpire(key, window()).ignore();
@@ -203,7 +206,7 @@ impl Counter {
         let wait = match self {
             Self::Window { .. } => {
                 let failures: Vec<(String, i64)> = read(answer)?;
-                let since = DateTime::now().timestamp_millis() - window();
+                let since = Timestamp::now().millis() - window();
                 let recent = failures.iter().filter(|(_, at)| *at > since).count();
                 let too_many = match stage {
                     Stage::Before => 1,
@@ -251,12 +254,12 @@ impl Networks {
 
     /// True if the network of this request is in the set, by the answer to [`query`](Self::query).
     fn is_known(answer: Value) -> Result<bool> {
-        let since = DateTime::now().timestamp_millis() - millis(limits::KNOWN_NETWORK_TTL);
+        let since = Timestamp::now().millis() - millis(limits::KNOWN_NETWORK_TTL);
         Ok(read::<Option<i64>>(answer)?.is_some_and(|last_login| last_login > since))
     }
 
     fn remember(&self, commands: &mut Pipeline) {
-        commands.zadd(&self.key, &self.network, DateTime::now().timestamp_millis()).ignore();
+        commands.zadd(&self.key, &self.network, Timestamp::now().millis()).ignore();
         commands.zremrangebyrank(&self.key, 0, -1 - limits::KNOWN_NETWORKS).ignore();
         commands.pexpire(&self.key, millis(limits::KNOWN_NETWORK_TTL)).ignore();
     }

@@ -19,7 +19,8 @@ use utoipa::ToSchema;
 use crate::{
     Config, Error, Result,
     aws::{Aws, Connections, in_quick_attempts},
-    files::FileId,
+    digest::random_text,
+    ids::FileId,
 };
 
 mod direct;
@@ -47,19 +48,19 @@ pub struct Key(String);
 impl Key {
     /// A new key for bytes that come through a function.
     pub fn random() -> Result<Self> {
-        Ok(Self(format!("files/{}", random()?)))
+        Ok(Self(format!("files/{}", random_text::<RANDOM_BYTES>()?)))
     }
 
     /// A new key for bytes that a client sends to S3. The key names the file, so S3's message about the object leads to
     /// the row.
-    pub fn of_upload(FileId(id): FileId) -> Result<Self> {
-        Ok(Self(format!("uploads/{}/{}", id.to_hex(), random()?)))
+    pub fn of_upload(id: FileId) -> Result<Self> {
+        Ok(Self(format!("uploads/{id}/{}", random_text::<RANDOM_BYTES>()?)))
     }
 
     /// The key for the bytes that the original service keeps on its disk for a document. A document always has the same
     /// key.
-    pub fn of_adopted(FileId(id): FileId) -> Self {
-        let digest = Sha256::digest(format!("adopted {}", id.to_hex()));
+    pub fn of_adopted(id: FileId) -> Self {
+        let digest = Sha256::digest(format!("adopted {id}"));
         Self(format!("files/{}", URL_SAFE_NO_PAD.encode(&digest[..24])))
     }
 
@@ -85,8 +86,8 @@ impl Key {
 
     /// The key of a thumbnail. An image and a width always have the same key, so a repeated job overwrites its own
     /// object.
-    pub fn of_thumbnail(FileId(id): FileId, width: u32) -> Self {
-        Self(format!("thumbnails/{}/{width}", id.to_hex()))
+    pub fn of_thumbnail(id: FileId, width: u32) -> Self {
+        Self(format!("thumbnails/{id}/{width}"))
     }
 
     pub fn as_str(&self) -> &str {
@@ -94,17 +95,8 @@ impl Key {
     }
 }
 
-/// A random text of 192 bits, in 32 characters.
-fn random() -> Result<String> {
-    let mut random = [0; 24];
-    getrandom::fill(&mut random).map_err(|error| Error::Internal(anyhow::anyhow!("{error}")))?;
-    Ok(URL_SAFE_NO_PAD.encode(random))
-}
-
-/// A digest that identifies bytes or a key: equal for equal input only.
-pub fn digest(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(&Sha256::digest(bytes)[..16])
-}
+/// The random bytes of a key: 192 bits, in 32 characters.
+const RANDOM_BYTES: usize = 24;
 
 #[derive(Clone)]
 pub struct Objects {

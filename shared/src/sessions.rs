@@ -1,28 +1,26 @@
 //! Sessions: Redis keeps each token by its SHA-256 for a day, and a list of the sessions of each user.
 
-use std::{
-    fmt::Write,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use axum::{
     extract::{FromRef, FromRequestParts, Path},
     http::{HeaderMap, header, request::Parts},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use mongodb::bson::DateTime;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
     RedisResult, TlsCertificates, aio::MultiplexedConnection, pipe,
 };
-use sha2::{Digest, Sha256};
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
-    Config, Error, Result, limits,
+    Config, Error, Result,
+    digest::{random_text, sha256_hex},
+    ids::{SessionId, UserId},
+    limits,
     rate_limit::LoginPermit,
-    users::{User, UserId, Users},
+    time::Timestamp,
+    users::{User, Users},
 };
 
 /// The secret of a session, as the client holds it. Not `Debug`, because it must not reach a log.
@@ -30,9 +28,7 @@ pub struct Token(String);
 
 impl Token {
     fn random() -> Result<Self> {
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(|error| Error::Internal(anyhow::anyhow!("{error}")))?;
-        Ok(Self(URL_SAFE_NO_PAD.encode(secret)))
+        random_text::<32>().map(Self)
     }
 
     /// The token in `X-Token`, or else in `Authorization: Bearer`.
@@ -51,9 +47,8 @@ impl Token {
         sha256_hex(self.0.as_bytes())
     }
 
-    /// The id of the session, as in [`Session::id`].
-    pub(crate) fn session(&self) -> String {
-        id_of(&self.digest()).to_owned()
+    pub(crate) fn session_id(&self) -> SessionId {
+        id_of(&self.digest())
     }
 
     /// The token for the client, sent once.
@@ -78,9 +73,9 @@ impl Sessions {
     pub async fn open(&self, user: UserId, permit: LoginPermit) -> Result<Token> {
         let token = Token::random()?;
         let (digest, index, seconds) = (token.digest(), index(user), limits::SESSION_TTL.as_secs());
-        let now = DateTime::now().timestamp_millis();
+        let now = Timestamp::now().millis();
         let mut commands = pipe();
-        commands.atomic().set_ex(key(&digest), user.0.to_hex(), seconds).ignore();
+        commands.atomic().set_ex(key(&digest), user.to_string(), seconds).ignore();
         commands.zrembyscore(&index, "-inf", now - CLOCK_SKEW_MS).ignore();
         commands.zadd(&index, digest, now + lifetime()).ignore();
         // The list lasts as long as the newest session.
@@ -106,7 +101,7 @@ impl Sessions {
     /// Ends the session with this id. `NotFound` if the user has no such session.
     pub async fn end_by_id(&self, user: UserId, id: &SessionId) -> Result<()> {
         let sessions = self.of(user).await?;
-        let session = sessions.into_iter().find(|session| session.id() == id.0).ok_or(Error::NotFound)?;
+        let session = sessions.into_iter().find(|session| session.id() == *id).ok_or(Error::NotFound)?;
         self.end_some(user, &[session.digest]).await
     }
 
@@ -143,7 +138,7 @@ impl Sessions {
     /// The open sessions of a user, newest first.
     pub async fn of(&self, user: UserId) -> Result<Vec<Session>> {
         let mut commands = pipe();
-        commands.atomic().zrembyscore(index(user), "-inf", DateTime::now().timestamp_millis() - CLOCK_SKEW_MS).ignore();
+        commands.atomic().zrembyscore(index(user), "-inf", Timestamp::now().millis() - CLOCK_SKEW_MS).ignore();
         commands.zrevrange_withscores(index(user), 0, MOST_LISTED);
         let (listed,): (Vec<(String, i64)>,) = self.redis.query_all(&commands).await?;
         if listed.is_empty() {
@@ -152,7 +147,7 @@ impl Sessions {
         // A listed session may be gone: expired by the clock of Redis, or evicted.
         let keys: Vec<String> = listed.iter().map(|(digest, _)| key(digest)).collect();
         let users: Vec<Option<String>> = self.redis.query(Cmd::mget(keys)).await?;
-        let theirs = user.0.to_hex();
+        let theirs = user.to_string();
         let open = listed.into_iter().zip(users).filter(|(_, user)| user.as_ref() == Some(&theirs));
         Ok(open.map(|((digest, expires_at), _)| Session { digest, expires_at }).collect())
     }
@@ -175,18 +170,17 @@ impl Sessions {
         let key = key(&token.digest());
         // A session is never prolonged, so its remaining lifetime tells when it was opened.
         let (id, left): (Option<String>, i64) = self.redis.query_all(pipe().get(&key).pttl(&key)).await?;
-        let id = id.and_then(|hex| hex.parse().ok()).ok_or(Error::Unauthorized)?;
-        let opened_at = DateTime::from_millis(DateTime::now().timestamp_millis() - lifetime() + left);
-        Ok(StoredSession { user: UserId(id), session: token.session(), opened_at })
+        let user = id.and_then(|hex| hex.parse().ok()).ok_or(Error::Unauthorized)?;
+        let opened_at = Timestamp::from_millis(Timestamp::now().millis() - lifetime() + left);
+        Ok(StoredSession { user, session: token.session_id(), opened_at })
     }
 }
 
 /// A session as Redis has it. Only the account tells whether the user still exists and has not ended the session.
 struct StoredSession {
     user: UserId,
-    /// The id, as in [`Session::id`].
-    session: String,
-    opened_at: DateTime,
+    session: SessionId,
+    opened_at: Timestamp,
 }
 
 impl StoredSession {
@@ -204,18 +198,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// The first 24 digits of the digest: as long as any other id, and of no use to find the rest of the digest.
-    pub fn id(&self) -> &str {
+    pub fn id(&self) -> SessionId {
         id_of(&self.digest)
     }
 
-    pub fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> Timestamp {
         // A session is never prolonged.
-        DateTime::from_millis(self.expires_at - lifetime())
+        Timestamp::from_millis(self.expires_at - lifetime())
     }
 
-    pub fn expires_at(&self) -> DateTime {
-        DateTime::from_millis(self.expires_at)
+    pub fn expires_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.expires_at)
     }
 
     pub fn is_of(&self, token: &Token) -> bool {
@@ -223,9 +216,7 @@ impl Session {
     }
 }
 
-/// The id of a session in a route: `{id}`.
-pub struct SessionId(String);
-
+/// The `{id}` of a route.
 impl<S: Send + Sync> FromRequestParts<S> for SessionId {
     type Rejection = Error;
 
@@ -246,8 +237,8 @@ fn lifetime() -> i64 {
     i64::try_from(limits::SESSION_TTL.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn id_of(digest: &str) -> &str {
-    digest.get(..24).unwrap_or_default()
+fn id_of(digest: &str) -> SessionId {
+    SessionId(digest.get(..24).unwrap_or_default().to_owned())
 }
 
 /// The key of a session in Redis. Its value is the user's id.
@@ -256,17 +247,8 @@ fn key(digest: &str) -> String {
 }
 
 /// The key of a user's list of sessions in Redis: a sorted set of digests by expiry.
-fn index(UserId(user): UserId) -> String {
-    format!("sessions_{}", user.to_hex())
-}
-
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+fn index(user: UserId) -> String {
+    format!("sessions_{user}")
 }
 
 /// The connection to Redis, which connects when first used, and again whenever the connection broke.

@@ -14,7 +14,7 @@ use futures_util::TryStreamExt;
 use hmac::{Hmac, KeyInit, Mac};
 use mongodb::{
     Collection, Database, IndexModel,
-    bson::{DateTime, doc, oid::ObjectId},
+    bson::{doc, oid::ObjectId},
     options::IndexOptions,
 };
 use serde::{Deserialize, Serialize};
@@ -24,17 +24,18 @@ use tokio::sync::OnceCell;
 use crate::{
     Config, Error, Result,
     error::WithMessage,
-    files::{FileId, Name, Parent, TicketId},
+    files::{Name, Parent},
+    ids::{FileId, TicketId, UserId},
     limits,
     mongo::run,
     s3::Key,
-    users::UserId,
+    time::Timestamp,
 };
 
 /// A ticket with a valid MAC that has not expired, but may have been revoked.
 #[derive(Clone, Copy)]
 pub struct Ticket {
-    id: ObjectId,
+    id: TicketId,
     /// The expiry, in seconds since 1970.
     expires_at: u32,
 }
@@ -70,11 +71,11 @@ impl Scope {
 #[serde(rename_all = "camelCase")]
 struct Row {
     #[serde(rename = "_id")]
-    id: ObjectId,
-    user_id: ObjectId,
+    id: TicketId,
+    user_id: UserId,
     /// Absent for the root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    parent_id: Option<ObjectId>,
+    parent_id: Option<FileId>,
     is_public: bool,
     max_bytes: i64,
     types: Vec<String>,
@@ -83,15 +84,15 @@ struct Row {
     /// The newest [`limits::MAX_INCOMPLETE_UPLOADS`] of the counted uploads, complete or not. A failed upload gives its
     /// file back if it is in this list, and leaves the list, so that it gives its file back only once.
     #[serde(default)]
-    begun: Vec<ObjectId>,
-    expires_at: DateTime,
+    begun: Vec<FileId>,
+    expires_at: Timestamp,
 }
 
 impl From<Row> for Scope {
     fn from(row: Row) -> Self {
         Self {
-            owner: UserId(row.user_id),
-            parent: row.parent_id.map_or(Parent::Root, |id| Parent::Folder(FileId(id))),
+            owner: row.user_id,
+            parent: row.parent_id.map_or(Parent::Root, Parent::Folder),
             is_public: row.is_public,
             max_bytes: row.max_bytes.try_into().unwrap_or_default(),
             types: row.types,
@@ -102,11 +103,11 @@ impl From<Row> for Scope {
 /// A ticket as its user may see it, without its secret, so nobody can upload with it.
 pub struct Issued {
     /// The id, by which [`Tickets::revoke`] finds the ticket too.
-    pub id: ObjectId,
+    pub id: TicketId,
     pub scope: Scope,
     /// The number of uploads that may still begin; `None` without a limit.
     pub files_left: Option<u32>,
-    pub expires_at: DateTime,
+    pub expires_at: Timestamp,
 }
 
 #[derive(Clone)]
@@ -129,29 +130,26 @@ impl Tickets {
         Ok(Self { rows: database.collection("tickets"), indexed: Arc::default(), keyed })
     }
 
-    /// Issues a ticket for at most `max_files` files. Returns the ticket as its holder sends it, and its expiry in RFC
-    /// 3339.
-    pub async fn issue(&self, scope: Scope, max_files: Option<u32>, lifetime: Duration) -> Result<(String, String)> {
+    /// Issues a ticket for at most `max_files` files. Returns the ticket as its holder sends it, and its expiry.
+    pub async fn issue(&self, scope: Scope, max_files: Option<u32>, lifetime: Duration) -> Result<(String, Timestamp)> {
         self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
-        let expires_at =
-            DateTime::now().timestamp_millis() / 1000 + i64::try_from(lifetime.as_secs()).unwrap_or_default();
+        let expires_at = (Timestamp::now() + lifetime).in_whole_seconds();
         let row = Row {
-            id: ObjectId::new(),
-            user_id: scope.owner.0,
+            id: TicketId::new(),
+            user_id: scope.owner,
             parent_id: match scope.parent {
                 Parent::Root | Parent::LegacyRoot => None,
-                Parent::Folder(FileId(id)) => Some(id),
+                Parent::Folder(id) => Some(id),
             },
             is_public: scope.is_public,
             max_bytes: scope.max_bytes.try_into().unwrap_or(i64::MAX),
             types: scope.types,
             files_left: max_files.map_or(i64::MAX / 2, i64::from),
             begun: Vec::new(),
-            expires_at: DateTime::from_millis(expires_at * 1000),
+            expires_at,
         };
         run(self.rows.insert_one(&row)).await?;
-        let ticket = Ticket { id: row.id, expires_at: expires_at.try_into().unwrap_or(u32::MAX) };
-        let expires_at = row.expires_at.try_to_rfc3339_string().map_err(|error| Error::Internal(error.into()))?;
+        let ticket = Ticket { id: row.id, expires_at: (expires_at.millis() / 1000).try_into().unwrap_or(u32::MAX) };
         Ok((self.encode(ticket), expires_at))
     }
 
@@ -164,8 +162,8 @@ impl Tickets {
     }
 
     /// The valid tickets of a user, newest first, at most [`limits::MAX_TICKETS_LISTED`].
-    pub async fn issued_by(&self, UserId(owner): UserId) -> Result<Vec<Issued>> {
-        let good = doc! { "userId": owner, "expiresAt": { "$gt": DateTime::now() } };
+    pub async fn issued_by(&self, owner: UserId) -> Result<Vec<Issued>> {
+        let good = doc! { "userId": owner, "expiresAt": { "$gt": Timestamp::now() } };
         let rows = async {
             let rows = self.rows.find(good).sort(doc! { "_id": -1 }).limit(limits::MAX_TICKETS_LISTED).await?;
             rows.try_collect::<Vec<Row>>().await
@@ -184,7 +182,7 @@ impl Tickets {
     ///
     /// # Errors
     /// `Conflict` if the ticket has no files left.
-    pub async fn reserve_file(&self, TicketId(ticket): TicketId, FileId(file): FileId) -> Result<()> {
+    pub async fn reserve_file(&self, ticket: TicketId, file: FileId) -> Result<()> {
         let one_left = doc! { "_id": ticket, "filesLeft": { "$gt": 0 } };
         let newest = doc! { "$each": [file], "$slice": -i64::from(limits::MAX_INCOMPLETE_UPLOADS) };
         let counted = doc! { "$inc": { "filesLeft": -1 }, "$push": { "begun": newest } };
@@ -194,9 +192,9 @@ impl Tickets {
 
     /// Revokes a ticket, given the ticket or its id. `NotFound` if this user has issued no such ticket.
     pub async fn revoke(&self, owner: UserId, ticket: &str) -> Result<()> {
-        let by_id = || ObjectId::parse_str(ticket).ok().filter(|id| id.to_hex() == ticket);
+        let by_id = || ticket.parse().ok();
         let id = self.decode(ticket).map(|ticket| ticket.id).or_else(by_id).ok_or(Error::NotFound)?;
-        let done = run(self.rows.delete_one(doc! { "_id": id, "userId": owner.0 })).await?;
+        let done = run(self.rows.delete_one(doc! { "_id": id, "userId": owner })).await?;
         if done.deleted_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
@@ -235,7 +233,7 @@ impl Tickets {
     fn decode(&self, text: &str) -> Option<Ticket> {
         let bytes: [u8; 48] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (id, expires_at) = (bytes[..12].try_into().ok()?, bytes[12..16].try_into().ok()?);
-        let ticket = Ticket { id: ObjectId::from_bytes(id), expires_at: u32::from_be_bytes(expires_at) };
+        let ticket = Ticket { id: ObjectId::from_bytes(id).into(), expires_at: u32::from_be_bytes(expires_at) };
         self.ticket_mac(ticket).verify_slice(&bytes[16..]).ok()?;
         Some(ticket)
     }
@@ -286,8 +284,7 @@ impl FilesLeft {
 
     /// Gives a ticket the files of failed uploads back. An upload that is not counted, or has given its file back
     /// already, changes nothing.
-    pub async fn give_back(&self, TicketId(ticket): TicketId, files: Vec<FileId>) -> Result<()> {
-        let files: Vec<ObjectId> = files.into_iter().map(|FileId(id)| id).collect();
+    pub async fn give_back(&self, ticket: TicketId, files: Vec<FileId>) -> Result<()> {
         let begun = doc! { "$ifNull": ["$begun", []] };
         let counted = doc! { "$setIntersection": [&begun, &files] };
         let others = doc! { "input": &begun, "cond": { "$not": [{ "$in": ["$$this", &files] }] } };
@@ -309,7 +306,7 @@ impl Grants {
         Self(database.collection("tickets"))
     }
 
-    pub async fn revoke_all_of(&self, UserId(owner): UserId) -> Result<()> {
+    pub async fn revoke_all_of(&self, owner: UserId) -> Result<()> {
         run(self.0.delete_many(doc! { "userId": owner })).await?;
         Ok(())
     }
@@ -317,7 +314,7 @@ impl Grants {
 
 impl Ticket {
     pub fn id(self) -> TicketId {
-        TicketId(self.id)
+        self.id
     }
 
     fn bytes(self) -> [u8; 16] {
@@ -340,7 +337,7 @@ where
         let path = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Error::Unauthorized)?;
         let text = path.iter().find(|(name, _)| *name == "ticket").map(|(_, text)| text);
         let ticket = text.and_then(|text| Tickets::from_ref(state).decode(text)).ok_or(Error::Unauthorized)?;
-        let now = DateTime::now().timestamp_millis() / 1000;
+        let now = Timestamp::now().millis() / 1000;
         if now < i64::from(ticket.expires_at) { Ok(ticket) } else { Err(Error::Unauthorized.into()) }
     }
 }

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use mongodb::bson::DateTime;
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -12,12 +11,13 @@ use utoipa::ToSchema;
 use crate::{
     Error, Result,
     error::{INVALID_PARTS, SMALL_PARTS},
-    files::{DeclaredSize, File, FileId, Files, Pending, TicketId, Tombstone},
+    files::{DeclaredSize, File, Files, Pending, Tombstone},
     http::ApiUrl,
+    ids::{FileId, TicketId},
     limits,
-    openapi::Timestamp,
     s3::{Key, Objects, Part, PresignedRequest, part_size},
     tickets::FilesLeft,
+    time::Timestamp,
 };
 
 /// The requests that a client has to send to S3.
@@ -38,8 +38,7 @@ pub struct SinglePut {
     /// Post to this URL when the bytes are at S3. Without it, the upload completes when S3 sends its message.
     complete_url: String,
     /// The expiry of the presigned request.
-    #[schema(value_type = Timestamp)]
-    expires_at: String,
+    expires_at: Timestamp,
 }
 
 /// A request for each part, a hundred requests at a time.
@@ -59,8 +58,7 @@ pub struct MultipartInstructions {
     /// The URL that signs the parts that are still missing after these.
     parts_url: String,
     complete_url: String,
-    #[schema(value_type = Timestamp)]
-    expires_at: String,
+    expires_at: Timestamp,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -131,8 +129,8 @@ impl Uploads {
         Ok(Instructions::SinglePut(SinglePut {
             method: "PUT",
             put: self.objects.presign_put(&pending.key, &pending.file.name.content_type(), size).await?,
-            complete_url: format!("{api}/files/{}/complete", pending.file.id.0.to_hex()),
-            expires_at: presigned_until()?,
+            complete_url: format!("{api}/files/{}/complete", pending.file.id),
+            expires_at: presigned_until(),
         }))
     }
 
@@ -168,7 +166,7 @@ impl Uploads {
             let url = self.objects.presign_upload_part(&pending.key, upload_id, part_number, Some(size)).await?;
             parts.push(SignedPart { part_number, offset, size, url });
         }
-        let id = pending.file.id.0.to_hex();
+        let id = pending.file.id;
         let uploaded = |Part { number, size, etag }| UploadedPart { part_number: number, size, etag };
         Ok(MultipartInstructions {
             method: "PUT",
@@ -178,7 +176,7 @@ impl Uploads {
             parts,
             parts_url: format!("{api}/files/{id}/parts"),
             complete_url: format!("{api}/files/{id}/complete"),
-            expires_at: presigned_until()?,
+            expires_at: presigned_until(),
         })
     }
 
@@ -222,7 +220,11 @@ impl Uploads {
         }
         let ended = timeout(limits::S3_INLINE_TIMEOUT, self.objects.abort_multipart_uploads(&pending.key)).await;
         if let Err(error) = ended.unwrap_or_else(|_| Err(Error::timeout("S3"))) {
-            tracing::warn!(error = error.cause(), file = pending.file.id.0.to_hex(), "other parts were not looked for");
+            tracing::warn!(
+                error = error.cause(),
+                file = pending.file.id.to_string(),
+                "other parts were not looked for"
+            );
         }
     }
 
@@ -281,7 +283,7 @@ impl Uploads {
             self.give_back(&[tombstone]).await
         };
         if let Err(error) = abandoned.await {
-            tracing::warn!(error = error.cause(), file = pending.file.id.0.to_hex(), "an upload was not abandoned");
+            tracing::warn!(error = error.cause(), file = pending.file.id.to_string(), "an upload was not abandoned");
         }
     }
 
@@ -289,7 +291,7 @@ impl Uploads {
     /// this call fails, the sweeper gives the file back.
     pub async fn release_file(&self, ticket: TicketId, file: FileId) {
         if let Err(error) = self.files_left.give_back(ticket, vec![file]).await {
-            tracing::warn!(error = error.cause(), file = file.0.to_hex(), "a ticket has not got its file back");
+            tracing::warn!(error = error.cause(), file = file.to_string(), "a ticket has not got its file back");
         }
     }
 
@@ -318,9 +320,8 @@ impl Uploads {
 }
 
 /// The expiry of requests that are presigned now.
-fn presigned_until() -> Result<String> {
-    let expiry = DateTime::from_system_time(std::time::SystemTime::now() + limits::UPLOAD_URL_TTL);
-    expiry.try_to_rfc3339_string().map_err(|error| Error::Internal(error.into()))
+fn presigned_until() -> Timestamp {
+    Timestamp::now() + limits::UPLOAD_URL_TTL
 }
 
 /// Returns the parts at S3 that a client names, by number and `ETag`.

@@ -5,21 +5,20 @@ use std::{str::FromStr, sync::Arc};
 use anyhow::anyhow;
 use mongodb::{
     Collection, Database, IndexModel,
-    bson::{DateTime, Document, doc, oid::ObjectId},
+    bson::{Document, doc},
     options::IndexOptions,
 };
 use serde::{Deserialize, Serialize};
 use tokio::{join, sync::OnceCell};
 
 use crate::{
-    Error, Result, limits,
+    Error, Result,
+    ids::{SessionId, UserId},
+    limits,
     mongo::{is_duplicate, run},
     sessions::Token,
+    time::Timestamp,
 };
-
-/// The id of a user. Add this as a parameter of a handler to require a valid session: see [`crate::sessions`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UserId(pub ObjectId);
 
 /// The e-mail of a new account: its exact bytes, at most [`limits::MAX_EMAIL_BYTES`]. The e-mail has no colon, because
 /// `Authorization: Basic` ends an e-mail at the first colon, and no control characters. E-mails of existing accounts
@@ -48,7 +47,7 @@ impl FromStr for Email {
 #[serde(rename_all = "camelCase")]
 pub struct User {
     #[serde(rename = "_id")]
-    id: ObjectId,
+    id: UserId,
     /// The e-mail as it was typed; compared byte for byte.
     pub email: String,
     /// The stored password, in one of the forms of [`crate::passwords`].
@@ -57,24 +56,23 @@ pub struct User {
     /// The time at which the user last ended all sessions but one, by changing the password or by request. Redis finds
     /// those sessions by a list. If Redis has evicted the list but not a session, this time ends the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sessions_since: Option<DateTime>,
+    sessions_since: Option<Timestamp>,
     /// The id of the session that stayed: see [`crate::sessions::Session::id`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    session_kept: Option<String>,
+    session_kept: Option<SessionId>,
 }
 
 impl User {
     pub fn id(&self) -> UserId {
-        UserId(self.id)
+        self.id
     }
 
     /// True if the user has ended the session with this id, which was opened at this time. Clocks differ, so a session
     /// that was opened up to [`limits::CLOCK_SKEW`] before the others ended counts as opened after.
-    pub(crate) fn has_ended(&self, session: &str, opened_at: DateTime) -> bool {
+    pub(crate) fn has_ended(&self, session: &SessionId, opened_at: Timestamp) -> bool {
         let Some(since) = self.sessions_since else { return false };
         let clocks = i64::try_from(limits::CLOCK_SKEW.as_millis()).unwrap_or(i64::MAX);
-        opened_at.timestamp_millis().saturating_add(clocks) < since.timestamp_millis()
-            && self.session_kept.as_deref() != Some(session)
+        opened_at.millis().saturating_add(clocks) < since.millis() && self.session_kept.as_ref() != Some(session)
     }
 }
 
@@ -103,7 +101,7 @@ impl Users {
     /// `Already exist` for an e-mail that has an account. A unique index decides, also for concurrent sign-ups.
     pub async fn create(&self, Email(email): Email, password: String) -> Result<User> {
         self.ensure_unique_email().await?;
-        let user = User { id: ObjectId::new(), email, password, sessions_since: None, session_kept: None };
+        let user = User { id: UserId::new(), email, password, sessions_since: None, session_kept: None };
         match run(self.users.insert_one(&user)).await {
             Ok(_) => Ok(user),
             Err(error) if is_duplicate(&error) => Err(Error::Invalid("Already exist")),
@@ -125,7 +123,7 @@ impl Users {
         found
     }
 
-    pub async fn with_id(&self, UserId(id): UserId) -> Result<Option<User>> {
+    pub async fn with_id(&self, id: UserId) -> Result<Option<User>> {
         run(self.users.find_one(doc! { "_id": id })).await
     }
 
@@ -147,13 +145,13 @@ impl Users {
 
     /// Records that all sessions but this one have ended.
     pub async fn sessions_ended(&self, user: UserId, kept: &Token) -> Result<()> {
-        run(self.users.update_one(doc! { "_id": user.0 }, doc! { "$set": since_now(kept) })).await?;
+        run(self.users.update_one(doc! { "_id": user }, doc! { "$set": since_now(kept) })).await?;
         Ok(())
     }
 
     /// Deletes the account: from then on no request can be made in its name. See [`crate::account_deletion`] for the
     /// rest.
-    pub async fn delete(&self, UserId(id): UserId) -> Result<()> {
+    pub async fn delete(&self, id: UserId) -> Result<()> {
         run(self.users.delete_one(doc! { "_id": id })).await?;
         Ok(())
     }
@@ -183,7 +181,7 @@ impl Users {
 }
 
 fn since_now(kept: &Token) -> Document {
-    doc! { "sessionsSince": DateTime::now(), "sessionKept": kept.session() }
+    doc! { "sessionsSince": Timestamp::now(), "sessionKept": kept.session_id().0 }
 }
 
 #[cfg(test)]

@@ -13,12 +13,13 @@ use shared::{
     Config, Error, Result,
     error::ErrorView,
     http::{Json, get_only},
+    ids::UserId,
     mongo,
     openapi::{AuthErrors, PasswordErrors, ServiceErrors},
     passwords::{Password, Passwords, Verdict},
     rate_limit::{Address, RateLimit},
     sessions::{Redis, Sessions, Token},
-    users::{User, UserId, Users},
+    users::{User, Users},
 };
 use utoipa::ToSchema;
 

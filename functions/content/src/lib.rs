@@ -14,9 +14,10 @@ use axum::{
 use shared::{
     Config, Error, Result,
     error::ErrorView,
-    files::{File, FileId, Files},
+    files::{File, Files},
+    ids::FileId,
     limits, mongo,
-    openapi::{Id, ServiceErrors},
+    openapi::ServiceErrors,
     s3::{Objects, ResponseOverrides},
     sessions::{Redis, Sessions, Viewer},
     users::Users,
@@ -69,7 +70,7 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
     path = "/files/{id}/data",
     tag = "Content",
     operation_id = "readContent",
-    params(("id" = Id, Path), openapi::Asked, openapi::Conditions),
+    params(("id" = FileId, Path), openapi::Asked, openapi::Conditions),
     responses(
         (
             status = 200,

@@ -6,8 +6,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use shared::{
     Error, Result,
+    digest::digest,
     files::{Content, File, Kind, ThumbnailFile, Thumbnails},
-    s3::{self, Key},
+    s3::Key,
 };
 
 use crate::value;
@@ -65,7 +66,7 @@ impl Representation {
             Kind::Image(content, thumbnails) => (content, Some(thumbnails)),
         };
         // Stored bytes are never changed, and thumbnails are made of nothing else. So both are as old as the file.
-        let modified = file.id.0.timestamp().to_system_time();
+        let modified = file.id.created_at().into();
         let name = file.name.as_str().to_owned();
         if !size.is_empty() {
             let Some(Thumbnails::Ready(made)) = thumbnails else { return Err(Error::NotFound) };
@@ -77,7 +78,7 @@ impl Representation {
             Content::Stored { key, size } => Ok(Self {
                 size: *size,
                 content_type: file.name.content_type(),
-                digest: s3::digest(key.as_str().as_bytes()),
+                digest: digest(key.as_str().as_bytes()),
                 key: key.clone(),
                 modified,
                 name,

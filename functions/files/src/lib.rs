@@ -11,17 +11,18 @@ use axum::{
 use shared::{
     Config, Error, Result,
     error::ErrorView,
-    files::{ContentKind, File, FileId, FileOrUpload, FileView, Files, Incoming, NewFile},
+    files::{ContentKind, File, FileOrUpload, FileView, Files, Incoming, NewFile},
     http::{ApiUrl, Json},
     idempotency::Idempotency,
+    ids::{FileId, UserId},
     limits, mongo,
-    openapi::{AuthErrors, Id, NotFound},
+    openapi::{AuthErrors, NotFound},
     queue::JobQueue,
     s3::Objects,
     sessions::{Redis, Sessions, UnverifiedUser},
     tickets::FilesLeft,
     uploads::Uploads,
-    users::{UserId, Users},
+    users::Users,
 };
 
 mod create;
@@ -161,7 +162,7 @@ async fn create(
     path = "/files/{id}",
     tag = "Files",
     operation_id = "showFile",
-    params(("id" = Id, Path)),
+    params(("id" = FileId, Path)),
     responses((status = 200, description = "The document", body = FileView), AuthErrors, NotFound),
 )]
 async fn show(unverified: UnverifiedUser, id: Result<FileId>, State(files): State<Files>) -> Result<Json<FileView>> {
@@ -174,7 +175,7 @@ async fn show(unverified: UnverifiedUser, id: Result<FileId>, State(files): Stat
     path = "/files/{id}/publish",
     tag = "Files",
     operation_id = "publishFile",
-    params(("id" = Id, Path)),
+    params(("id" = FileId, Path)),
     responses((status = 200, description = "The document", body = FileView), AuthErrors, NotFound),
 )]
 async fn publish(unverified: UnverifiedUser, id: Result<FileId>, State(files): State<Files>) -> Result<Json<FileView>> {
@@ -187,7 +188,7 @@ async fn publish(unverified: UnverifiedUser, id: Result<FileId>, State(files): S
     path = "/files/{id}/unpublish",
     tag = "Files",
     operation_id = "unpublishFile",
-    params(("id" = Id, Path)),
+    params(("id" = FileId, Path)),
     responses((status = 200, description = "The document", body = FileView), AuthErrors, NotFound),
 )]
 async fn unpublish(
@@ -207,7 +208,7 @@ async fn unpublish(
     path = "/files/{id}",
     tag = "Files",
     operation_id = "deleteFile",
-    params(("id" = Id, Path)),
+    params(("id" = FileId, Path)),
     responses((status = 204, description = "The document is deleted"), AuthErrors, NotFound),
 )]
 async fn delete(owner: UserId, id: FileId, State(app): State<App>) -> Result<StatusCode> {
@@ -258,7 +259,7 @@ impl App {
         if kind == ContentKind::OfImage
             && let Err(error) = self.jobs.send(file.owner, file.id).await
         {
-            tracing::warn!(error = error.cause(), file = file.id.0.to_hex(), "a job was not sent");
+            tracing::warn!(error = error.cause(), file = file.id.to_string(), "a job was not sent");
         }
         Ok(file)
     }

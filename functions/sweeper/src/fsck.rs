@@ -14,6 +14,7 @@ use serde::Serialize;
 use shared::{
     Config, Result,
     files::{Expectation, ExpectedObject, Files},
+    ids::FileId,
     limits,
     s3::{MultipartUpload, ObjectSummary, Objects},
 };
@@ -58,7 +59,7 @@ struct Orphan {
 
 #[derive(Serialize)]
 struct Dangling {
-    id: String,
+    id: FileId,
     key: String,
     /// The size in the row.
     size: Option<u64>,
@@ -68,7 +69,7 @@ struct Dangling {
 
 #[derive(Serialize)]
 struct Stale {
-    id: String,
+    id: FileId,
 }
 
 impl Fsck {
@@ -101,7 +102,7 @@ impl Fsck {
     /// The slowest comparison comes last.
     async fn compare(&self, report: &mut Report) -> Result<()> {
         let (count, first) = self.files.stale().await?;
-        report.stale = Findings { count, first: first.into_iter().map(|id| Stale { id: id.0.to_hex() }).collect() };
+        report.stale = Findings { count, first: first.into_iter().map(|id| Stale { id }).collect() };
 
         let mut uploads = pin!(self.objects.list_multipart_uploads(""));
         while let Some(upload) = uploads.try_next().await? {
@@ -158,7 +159,7 @@ impl Fsck {
         if found.is_some() && found == size || !self.files.is_unchanged(&expected).await? {
             return Ok(None);
         }
-        Ok(Some(Dangling { id: expected.row.0.to_hex(), key: expected.key, size, found }))
+        Ok(Some(Dangling { id: expected.row, key: expected.key, size, found }))
     }
 }
 

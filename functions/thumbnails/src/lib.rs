@@ -15,11 +15,12 @@ use bytes::Bytes;
 use lambda_runtime::LambdaEvent;
 use shared::{
     Config, Error, Result,
-    files::{Content, Decoding, File, FileId, FileOrUpload, Files, Kind, ThumbnailFile, Thumbnails},
+    digest::digest,
+    files::{Content, Decoding, File, FileOrUpload, Files, Kind, ThumbnailFile, Thumbnails},
+    ids::{FileId, UserId},
     limits, mongo,
     queue::JobQueue,
-    s3::{self, Key, Objects},
-    users::UserId,
+    s3::{Key, Objects},
 };
 use thumbnailer::Thumbnail;
 use tokio::time::timeout;
@@ -373,7 +374,7 @@ impl App {
         }
         let mut stored = Vec::with_capacity(thumbnails.len());
         for Thumbnail { width, bytes, content_type } in thumbnails {
-            let (size, digest) = (bytes.len() as u64, s3::digest(&bytes));
+            let (size, digest) = (bytes.len() as u64, digest(&bytes));
             self.objects.put(&Key::of_thumbnail(file.id, width), bytes.into(), content_type).await?;
             stored.push(ThumbnailFile { width, size, content_type: content_type.into(), digest });
         }

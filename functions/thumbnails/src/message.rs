@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use shared::{files::FileId, users::UserId};
+use shared::ids::{FileId, UserId};
 
 #[derive(Debug, PartialEq)]
 pub enum Message {
@@ -82,8 +82,8 @@ impl Message {
         let job: Job = serde_json::from_str(body).map_err(|_| "Invalid JSON")?;
         let file = job.file_id.filter(|id| !id.is_empty()).ok_or("Missing fileId")?;
         let user = job.user_id.filter(|id| !id.is_empty()).ok_or("Missing userId")?;
-        let user: FileId = user.parse().map_err(|_| "File not found")?;
-        Ok(Self::ThumbnailJob(UserId(user.0), file.parse().map_err(|_| "File not found")?))
+        let user = user.parse().map_err(|_| "File not found")?;
+        Ok(Self::ThumbnailJob(user, file.parse().map_err(|_| "File not found")?))
     }
 }
 

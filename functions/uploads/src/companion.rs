@@ -15,8 +15,9 @@ use shared::{
     Error,
     body::{Object, Scalar},
     error::{ErrorWithMessage, WithMessage},
-    files::{ContentKind, FileId, FileOrUpload, Incoming, Name, NewFile, Parent, Pending},
+    files::{ContentKind, FileOrUpload, Incoming, Name, NewFile, Parent, Pending},
     http::{ApiUrl, Json},
+    ids::FileId,
     limits,
     openapi::TicketErrors,
     s3::{Key, PresignedPost, most_parts},
@@ -483,7 +484,7 @@ async fn complete(
         }
         FileOrUpload::Visible(file) => file,
     };
-    let location = format!("{api}/files/{}/data", file.id.0.to_hex());
+    let location = format!("{api}/files/{}/data", file.id);
     Ok(Json(Completed { location, key: upload.key, bucket: app.objects.bucket().to_owned() }))
 }
 

@@ -13,15 +13,16 @@ use shared::{
     Config, Error, Result,
     body::{Fields, Object},
     error::ErrorView,
-    files::{FileId, FileOrUpload, FileView, Files},
+    files::{FileOrUpload, FileView, Files},
     http::{ApiUrl, Json},
+    ids::{FileId, UserId},
     limits, mongo,
-    openapi::{AuthErrors, Id, NotFound, TooLarge},
+    openapi::{AuthErrors, NotFound, TooLarge},
     s3::Objects,
     sessions::{Redis, Sessions},
     tickets::{FilesLeft, Tickets},
     uploads::{MultipartInstructions, Uploads},
-    users::{UserId, Users},
+    users::Users,
 };
 
 mod companion;
@@ -76,7 +77,7 @@ impl App {
     path = "/files/{id}/parts",
     tag = "Uploads",
     operation_id = "missingParts",
-    params(("id" = Id, Path)),
+    params(("id" = FileId, Path)),
     responses(
         (status = 200, description = "The next hundred, signed for 15 minutes", body = MultipartInstructions),
         (status = 409, description = "`The upload is complete`", body = ErrorView),
@@ -98,7 +99,7 @@ async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -
     path = "/files/{id}/complete",
     tag = "Uploads",
     operation_id = "completeUpload",
-    params(("id" = Id, Path)),
+    params(("id" = FileId, Path)),
     responses(
         (status = 200, description = "The file is complete and visible", body = FileView),
         (

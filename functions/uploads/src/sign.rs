@@ -5,10 +5,10 @@ use serde::Serialize;
 use shared::{
     Error, Result,
     body::{Fields, Scalar},
-    files::{ContentKind, FileId, FileOrUpload, Incoming, Name, NewFile, Parent, Pending},
+    files::{ContentKind, FileOrUpload, Incoming, Name, NewFile, Parent, Pending},
+    ids::{FileId, UserId},
     limits,
     s3::{Key, PresignedPost, PresignedRequest},
-    users::UserId,
 };
 use utoipa::ToSchema;
 

@@ -7,10 +7,10 @@ use shared::{
     Error, Result,
     body::Scalar,
     files::{Parent, ParentView},
+    ids::{TicketId, UserId},
     limits,
-    openapi::{Id, Timestamp},
     tickets::{self, Scope},
-    users::UserId,
+    time::Timestamp,
 };
 use utoipa::ToSchema;
 
@@ -83,12 +83,11 @@ pub struct NewTicketView {
     ticket: String,
     /// The value of Uppy's option `companionEndpoint`.
     companion_endpoint: String,
-    #[schema(value_type = Timestamp)]
-    expires_at: String,
+    expires_at: Timestamp,
 }
 
 impl NewTicketView {
-    pub fn new((ticket, expires_at): (String, String), api: &str) -> Self {
+    pub fn new((ticket, expires_at): (String, Timestamp), api: &str) -> Self {
         Self { companion_endpoint: format!("{api}/uploads/{ticket}"), ticket, expires_at }
     }
 }
@@ -98,8 +97,7 @@ impl NewTicketView {
 #[schema(as = IssuedTicket)]
 #[serde(rename_all = "camelCase")]
 pub struct TicketView {
-    #[schema(value_type = Id)]
-    id: String,
+    id: TicketId,
     parent_id: ParentView,
     is_public: bool,
     /// The size limit of each file, in bytes.
@@ -110,24 +108,22 @@ pub struct TicketView {
     files_left: Option<u32>,
     /// Media types, or classes such as `image/*`; empty if any type is allowed.
     types: Vec<String>,
-    #[schema(value_type = Timestamp)]
-    created_at: Option<String>,
-    #[schema(value_type = Timestamp)]
-    expires_at: Option<String>,
+    created_at: Timestamp,
+    expires_at: Timestamp,
 }
 
 impl From<tickets::Issued> for TicketView {
     fn from(ticket: tickets::Issued) -> Self {
         let Scope { owner: _, parent, is_public, max_bytes, types } = ticket.scope;
         Self {
-            id: ticket.id.to_hex(),
+            id: ticket.id,
             parent_id: parent.into(),
             is_public,
             max_bytes,
             files_left: ticket.files_left,
             types,
-            created_at: ticket.id.timestamp().try_to_rfc3339_string().ok(),
-            expires_at: ticket.expires_at.try_to_rfc3339_string().ok(),
+            created_at: ticket.id.created_at(),
+            expires_at: ticket.expires_at,
         }
     }
 }

@@ -14,13 +14,14 @@ use shared::{
     body::Fields,
     error::ErrorView,
     http::Json,
+    ids::{SessionId, UserId},
     limits, mongo,
-    openapi::{AuthErrors, Id, NotFound, PasswordErrors, ServiceErrors, TooLarge},
+    openapi::{AuthErrors, NotFound, PasswordErrors, ServiceErrors, TooLarge},
     passwords::{Password, Passwords, Verdict},
     rate_limit::{Address, RateLimit},
-    sessions::{Redis, SessionId, Sessions, Token},
+    sessions::{Redis, Sessions, Token},
     tickets::Grants,
-    users::{Email, User, UserId, Users},
+    users::{Email, User, Users},
 };
 
 pub mod openapi;
@@ -251,7 +252,7 @@ async fn end_other_sessions(user: UserId, token: Token, State(app): State<App>) 
     path = "/users/me/sessions/{id}",
     tag = "Sessions",
     operation_id = "endSession",
-    params(("id" = Id, Path, description = "The `id` from the list of sessions")),
+    params(("id" = SessionId, Path, description = "The `id` from the list of sessions")),
     responses((status = 204, description = "The token of the session is not valid any more"), AuthErrors, NotFound),
 )]
 async fn end_session(user: UserId, id: SessionId, State(sessions): State<Sessions>) -> Result<StatusCode> {

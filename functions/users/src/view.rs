@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use shared::{
-    openapi::{Id, Timestamp},
+    ids::{SessionId, UserId},
     sessions::{Session, Token},
+    time::Timestamp,
     users::User,
 };
 use utoipa::ToSchema;
@@ -11,14 +12,13 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 #[schema(as = Account)]
 pub struct UserView {
-    #[schema(value_type = Id)]
-    id: String,
+    id: UserId,
     email: String,
 }
 
 impl From<User> for UserView {
     fn from(user: User) -> Self {
-        Self { id: user.id().0.to_hex(), email: user.email }
+        Self { id: user.id(), email: user.email }
     }
 }
 
@@ -26,12 +26,9 @@ impl From<User> for UserView {
 #[schema(as = Session)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionView {
-    #[schema(value_type = Id)]
-    id: String,
-    #[schema(value_type = Timestamp)]
-    created_at: Option<String>,
-    #[schema(value_type = Timestamp)]
-    expires_at: Option<String>,
+    id: SessionId,
+    created_at: Timestamp,
+    expires_at: Timestamp,
     /// True for the session of this request.
     current: bool,
 }
@@ -39,9 +36,9 @@ pub struct SessionView {
 impl SessionView {
     pub fn of(session: &Session, token: &Token) -> Self {
         Self {
-            id: session.id().to_owned(),
-            created_at: session.created_at().try_to_rfc3339_string().ok(),
-            expires_at: session.expires_at().try_to_rfc3339_string().ok(),
+            id: session.id(),
+            created_at: session.created_at(),
+            expires_at: session.expires_at(),
             current: session.is_of(token),
         }
     }

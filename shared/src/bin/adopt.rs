@@ -106,7 +106,7 @@ async fn survey(documents: &Adoption, folder: &Path) -> Result<Survey> {
                     survey.files += 1;
                     survey.bytes += size;
                 }
-                Found::Not(reason) => survey.report.add(reason, &document.id.0.to_hex(), &document.local_path),
+                Found::Not(reason) => survey.report.add(reason, &document.id.to_string(), &document.local_path),
             }
         }
         last = page.last;
@@ -229,7 +229,7 @@ impl Run {
                         bytes += size;
                     }
                     (document, Found::Not(reason)) => {
-                        report.add(reason, &document.id.0.to_hex(), &document.local_path);
+                        report.add(reason, &document.id.to_string(), &document.local_path);
                     }
                 }
                 if printed.elapsed() >= PROGRESS {

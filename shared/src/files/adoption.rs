@@ -9,15 +9,18 @@
 use futures_util::TryStreamExt;
 use mongodb::{
     Collection, Database,
-    bson::{Bson, DateTime, Document, doc, oid::ObjectId},
+    bson::{Bson, Document, doc},
     options::Hint,
 };
 
-use super::{FileId, Name};
+use super::Name;
 use crate::{
-    Result, limits,
+    Result,
+    ids::FileId,
+    limits,
     mongo::{run, run_within},
     s3::Key,
+    time::Timestamp,
 };
 
 /// A document with a `localPath` and without an object. Its fields are read one by one, because the original stored any
@@ -78,7 +81,7 @@ impl Adoption {
             let id = document.remove("_id").unwrap_or(Bson::Null);
             match (&id, document.get_str("localPath")) {
                 (Bson::ObjectId(id), Ok(path)) => documents.push(Unadopted {
-                    id: FileId(*id),
+                    id: (*id).into(),
                     local_path: path.to_owned(),
                     name: document.get_str("name").ok().map(|name| Name(name.to_owned())),
                     is_image: document.get_str("type").is_ok_and(|kind| kind == "image"),
@@ -97,19 +100,19 @@ impl Adoption {
     pub async fn adopt(&self, document: &Unadopted, key: &Key, size: u64) -> Result<Outcome> {
         let mut set = doc! { "key": key.as_str(), "size": i64::try_from(size).unwrap_or(i64::MAX) };
         if document.is_image {
-            set.extend(doc! { "thumbnails": "due", "thumbnailsDueAt": DateTime::now() });
+            set.extend(doc! { "thumbnails": "due", "thumbnailsDueAt": Timestamp::now() });
         }
         let mut unchanged = without_object();
-        unchanged.extend(doc! { "_id": document.id.0, "localPath": &document.local_path });
+        unchanged.extend(doc! { "_id": document.id, "localPath": &document.local_path });
         let done = run(self.0.update_one(unchanged, doc! { "$set": set })).await?;
-        if done.matched_count == 1 || self.has(document.id.0, key).await? {
+        if done.matched_count == 1 || self.has(document.id, key).await? {
             return Ok(Outcome::Adopted);
         }
         Ok(Outcome::Changed)
     }
 
     /// Returns whether a document has this object, visible or not: another attempt may have given it the object.
-    async fn has(&self, id: ObjectId, key: &Key) -> Result<bool> {
+    async fn has(&self, id: FileId, key: &Key) -> Result<bool> {
         Ok(run(self.0.find_one(doc! { "_id": id, "key": key.as_str() })).await?.is_some())
     }
 }

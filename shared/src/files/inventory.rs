@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
+use mongodb::bson::{Bson, Document, doc};
 use serde::Deserialize;
 
 use super::{
-    FileId, Files, ThumbnailFile,
+    Files, ThumbnailFile,
     row::{self, lenient, no_id, whole},
 };
-use crate::{Result, limits, mongo::run, paginate::paginate, s3::Key};
+use crate::{Result, ids::FileId, limits, mongo::run, paginate::paginate, s3::Key, time::Timestamp};
 
 /// The prefixes of the keys of thumbnails and of direct uploads.
 const THUMBNAILS: &str = "thumbnails/";
@@ -42,7 +42,7 @@ pub enum Expectation {
 #[serde(rename_all = "camelCase")]
 struct Entry {
     #[serde(rename = "_id", default = "no_id", deserialize_with = "row::id")]
-    id: ObjectId,
+    id: FileId,
     #[serde(default, deserialize_with = "lenient")]
     key: Option<String>,
     #[serde(default, deserialize_with = "whole")]
@@ -81,7 +81,7 @@ impl Files {
 
     /// Returns whether a row still has the same expectation.
     pub async fn is_unchanged(&self, expected: &ExpectedObject) -> Result<bool> {
-        let entries = self.entries(doc! { "_id": expected.row.0 }, doc! {}).await?;
+        let entries = self.entries(doc! { "_id": expected.row }, doc! {}).await?;
         Ok(entries.iter().flat_map(Entry::expected_objects).any(|now| now == *expected))
     }
 
@@ -94,11 +94,11 @@ impl Files {
     /// The number of rows that wait for the sweeper, and the first of them. A row without an expiry counts too, because
     /// it would wait for ever.
     pub async fn stale(&self) -> Result<(u64, Vec<FileId>)> {
-        let stale = doc! { "state": { "$exists": true }, "expiresAt": { "$not": { "$gte": DateTime::now() } } };
+        let stale = doc! { "state": { "$exists": true }, "expiresAt": { "$not": { "$gte": Timestamp::now() } } };
         let first = async {
             let rows = self.rows.clone_with_type::<Entry>();
             let rows = rows.find(stale.clone()).projection(projection()).limit(limits::FSCK_FINDINGS.into()).await?;
-            rows.map_ok(|row| FileId(row.id)).try_collect::<Vec<_>>().await
+            rows.map_ok(|row| row.id).try_collect::<Vec<_>>().await
         };
         let first = run(first).await?;
         let count = run(self.rows.count_documents(stale)).await?;
@@ -118,8 +118,8 @@ impl Files {
     }
 
     fn by_id(&self) -> impl Stream<Item = Result<Entry>> {
-        paginate(move |after: Option<ObjectId>| async move {
-            let after = after.unwrap_or(ObjectId::from_bytes([0; 12]));
+        paginate(move |after: Option<FileId>| async move {
+            let after = after.unwrap_or_else(no_id);
             let entries = self.entries(doc! { "_id": { "$gt": after } }, doc! { "_id": 1 }).await?;
             let last = entries.last().map(|entry| entry.id);
             Ok((entries, last))
@@ -139,9 +139,9 @@ fn projection() -> Document {
 }
 
 /// The image whose thumbnail would have this key.
-fn thumbnail_of(key: &str) -> Option<ObjectId> {
+fn thumbnail_of(key: &str) -> Option<FileId> {
     let (id, _) = key.strip_prefix(THUMBNAILS)?.split_once('/')?;
-    ObjectId::parse_str(id).ok()
+    id.parse().ok()
 }
 
 impl Entry {
@@ -163,7 +163,7 @@ impl Entry {
         if self.r#type.as_deref() != Some("image") {
             return Vec::new();
         }
-        let key = |width| Key::of_thumbnail(FileId(self.id), width).as_str().to_owned();
+        let key = |width| Key::of_thumbnail(self.id, width).as_str().to_owned();
         let possible = limits::THUMBNAIL_WIDTHS.iter().map(|&width| (key(width), Expectation::Optional));
         let made = self.thumbnail_files.iter().map(|made| (key(made.width), Expectation::Bytes(Some(made.size))));
         let by_key: BTreeMap<_, _> = possible.chain(made).collect();
@@ -172,7 +172,7 @@ impl Entry {
 
     fn expected(&self, key: String, content: Expectation) -> ExpectedObject {
         let content = if self.is_visible() { content } else { Expectation::Optional };
-        ExpectedObject { key, row: FileId(self.id), content }
+        ExpectedObject { key, row: self.id, content }
     }
 
     /// True if the bytes of the row may come by a form or by a multipart upload.
@@ -188,7 +188,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mongodb::bson::deserialize_from_document;
+    use mongodb::bson::{deserialize_from_document, oid::ObjectId};
 
     const ID: &str = "5f1e7d35c7ba06511e683b21";
 
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_thumbnail_names_its_image() {
-        assert_eq!(thumbnail_of(&format!("thumbnails/{ID}/500")).map(ObjectId::to_hex).as_deref(), Some(ID));
+        assert_eq!(thumbnail_of(&format!("thumbnails/{ID}/500")).map(|id| id.to_string()).as_deref(), Some(ID));
         for key in ["thumbnails/x/500", "thumbnails/", &format!("thumbnails/{ID}"), &format!("files/{ID}/500")] {
             assert_eq!(thumbnail_of(key), None, "{key}");
         }

@@ -4,14 +4,20 @@
 //! field of an unexpected form never makes reading a row fail: one row would fail a whole page of a listing, and a
 //! whole run of the sweeper. The comment of each field says how it is read then.
 
-use mongodb::bson::{Bson, DateTime, deserialize_from_bson, oid::ObjectId};
+use mongodb::bson::{Bson, deserialize_from_bson, oid::ObjectId};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::{
-    Content, ContentKind, DeclaredSize, File, FileId, FileOrUpload, Incoming, Kind, Name, NewFile, Parent, Pending,
-    ThumbnailFile, Thumbnails, TicketId,
+    Content, ContentKind, DeclaredSize, File, FileOrUpload, Incoming, Kind, Name, NewFile, Parent, Pending,
+    ThumbnailFile, Thumbnails,
 };
-use crate::{Error, limits, s3::Key, users::UserId};
+use crate::{
+    Error,
+    ids::{FileId, Id, TicketId, UserId},
+    limits,
+    s3::Key,
+    time::Timestamp,
+};
 
 /// The fields up to `parentId` are the original's. The original ignores the other fields.
 #[derive(Serialize, Deserialize)]
@@ -19,10 +25,10 @@ use crate::{Error, limits, s3::Key, users::UserId};
 pub struct Row {
     /// [`NO_ID`] if the value is no `ObjectId`. No request can name such a row.
     #[serde(rename = "_id", default = "no_id", deserialize_with = "id")]
-    pub id: ObjectId,
+    pub id: FileId,
     /// [`NO_ID`] if the value is no `ObjectId`. The row has no owner then.
     #[serde(default = "no_id", deserialize_with = "id")]
-    pub user_id: ObjectId,
+    pub user_id: UserId,
     /// A value that is no string is shown as text.
     #[serde(default, deserialize_with = "text")]
     name: String,
@@ -39,13 +45,13 @@ pub struct Row {
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     size: Option<i64>,
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
-    updated_at: Option<DateTime>,
+    updated_at: Option<Timestamp>,
     /// Absent, or `null`, in a visible row. An unknown state counts as `deleted`, so that nobody sees the row.
     #[serde(default, deserialize_with = "state", skip_serializing_if = "Option::is_none")]
     state: Option<State>,
     /// The time from which the sweeper may take the row. Set where there is a `state`.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
-    expires_at: Option<DateTime>,
+    expires_at: Option<Timestamp>,
     /// True if other attempts may create the row with the same id.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "std::ops::Not::not")]
     pub is_repeatable: bool,
@@ -61,7 +67,7 @@ pub struct Row {
     in_parts: Option<bool>,
     /// The ticket that counts a pending upload.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
-    pub ticket_id: Option<ObjectId>,
+    pub ticket_id: Option<TicketId>,
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     thumbnails: Option<Progress>,
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
@@ -70,10 +76,10 @@ pub struct Row {
     thumbnail_error: Option<String>,
     /// The time at which the sweeper sends the job again. Set while thumbnails are `due`.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
-    pub thumbnails_due_at: Option<DateTime>,
+    pub thumbnails_due_at: Option<Timestamp>,
     /// Set while the worker decodes the image, and left behind by a worker that dies of it.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
-    pub decoding_since: Option<DateTime>,
+    pub decoding_since: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
@@ -108,18 +114,18 @@ enum Progress {
 impl Row {
     pub fn folder(new: NewFile) -> Self {
         Self {
-            id: new.id.0,
-            user_id: new.owner.0,
+            id: new.id,
+            user_id: new.owner,
             name: new.name.0,
             r#type: Type::Folder,
             is_public: new.is_public,
             parent_id: match new.parent {
                 Parent::Root | Parent::LegacyRoot => Bson::Int32(0),
-                Parent::Folder(FileId(id)) => Bson::ObjectId(id),
+                Parent::Folder(id) => id.into(),
             },
             key: None,
             size: None,
-            updated_at: Some(DateTime::now()),
+            updated_at: Some(Timestamp::now()),
             state: None,
             expires_at: None,
             is_repeatable: new.is_repeatable,
@@ -135,7 +141,7 @@ impl Row {
         }
     }
 
-    pub fn pending(new: NewFile, kind: ContentKind, key: Key, incoming: Incoming, expires_at: DateTime) -> Self {
+    pub fn pending(new: NewFile, kind: ContentKind, key: Key, incoming: Incoming, expires_at: Timestamp) -> Self {
         let (size, max_bytes) = match incoming.declared {
             DeclaredSize::Exactly(size) => (Some(size), None),
             DeclaredSize::AtMost(max) => (None, Some(max)),
@@ -146,7 +152,7 @@ impl Row {
                 ContentKind::OfImage => Type::Image,
             },
             in_parts: key.is_of_upload().then_some(incoming.in_parts),
-            ticket_id: incoming.ticket.map(|TicketId(id)| id),
+            ticket_id: incoming.ticket,
             key: Some(key),
             size: size.and_then(|size| size.try_into().ok()),
             max_bytes: max_bytes.and_then(|max| max.try_into().ok()),
@@ -155,7 +161,7 @@ impl Row {
     }
 
     /// The same row, invisible until it is finished.
-    pub fn pending_until(self, expires_at: DateTime) -> Self {
+    pub fn pending_until(self, expires_at: Timestamp) -> Self {
         Self { state: Some(State::Pending), expires_at: Some(expires_at), ..self }
     }
 }
@@ -208,7 +214,7 @@ impl From<Row> for File {
             Bson::String(zero) if zero == "0" => Parent::LegacyRoot,
             // An id as text is shown as it is. No listing of a folder finds the row.
             Bson::String(id) => id.parse().map_or(Parent::Root, Parent::Folder),
-            Bson::ObjectId(id) => Parent::Folder(FileId(id)),
+            Bson::ObjectId(id) => Parent::Folder(id.into()),
             // The root as any number, or a value that is no place.
             _ => Parent::Root,
         };
@@ -230,8 +236,8 @@ impl From<Row> for File {
             ),
         };
         Self {
-            id: FileId(row.id),
-            owner: UserId(row.user_id),
+            id: row.id,
+            owner: row.user_id,
             // The original never checked names, so the stored name is shown.
             name: Name(row.name),
             is_public: row.is_public,
@@ -246,15 +252,15 @@ impl From<Row> for File {
 /// time.
 const NO_ID: ObjectId = ObjectId::from_bytes([0; 12]);
 
-pub(super) fn no_id() -> ObjectId {
-    NO_ID
+pub(super) fn no_id<Of>() -> Id<Of> {
+    NO_ID.into()
 }
 
 /// Far more characters than a key of ours has after its first folder. S3 allows 1024 bytes.
 const LONGEST_KEY: usize = 512;
 
-pub(super) fn id<'de, D: Deserializer<'de>>(field: D) -> Result<ObjectId, D::Error> {
-    Ok(Bson::deserialize(field)?.as_object_id().unwrap_or(NO_ID))
+pub(super) fn id<'de, Of, D: Deserializer<'de>>(field: D) -> Result<Id<Of>, D::Error> {
+    Ok(Bson::deserialize(field)?.as_object_id().unwrap_or(NO_ID).into())
 }
 
 /// A field of an unexpected form counts as absent.
@@ -302,7 +308,7 @@ fn state<'de, D: Deserializer<'de>>(field: D) -> Result<Option<State>, D::Error>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mongodb::bson::{Decimal128, Document, deserialize_from_slice, doc, serialize_to_vec};
+    use mongodb::bson::{DateTime, Decimal128, Document, deserialize_from_slice, doc, serialize_to_vec};
 
     const ID: &str = "5f1e7d35c7ba06511e683b21";
 

@@ -2,17 +2,18 @@
 //! deletes the objects, and after the objects the row.
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{
-    Bson, DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, deserialize_from_slice, doc, oid::ObjectId,
-};
+use mongodb::bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, deserialize_from_slice, doc};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{File, FileId, FileOrUpload, Files, Parent, Pending, Row, TicketId, from_now, owned, still_pending};
+use super::{File, FileOrUpload, Files, Parent, Pending, Row, owned, still_pending};
 use crate::{
-    Error, Result, limits,
+    Error, Result,
+    ids::{FileId, TicketId, UserId},
+    limits,
     mongo::{id, id_to_string, run, run_within},
     s3::Key,
-    users::{User, UserId},
+    time::Timestamp,
+    users::User,
 };
 
 /// A row with a tombstone, and everything that is deleted with it.
@@ -74,10 +75,10 @@ impl Tombstone {
 impl From<Row> for Tombstone {
     fn from(row: Row) -> Self {
         Self {
-            id: FileId(row.id),
-            owner: UserId(row.user_id),
+            id: row.id,
+            owner: row.user_id,
             parts: row.key.clone().filter(|_| row.may_be_in_parts()),
-            ticket: row.ticket_id.map(TicketId),
+            ticket: row.ticket_id,
             is_folder: row.may_be_folder(),
             is_image: row.may_be_image(),
             is_repeatable: row.is_repeatable,
@@ -87,7 +88,7 @@ impl From<Row> for Tombstone {
 }
 
 fn set_tombstone() -> Document {
-    doc! { "$set": { "state": "deleted", "expiresAt": DateTime::now() } }
+    doc! { "$set": { "state": "deleted", "expiresAt": Timestamp::now() } }
 }
 
 /// An update pipeline that sets the tombstone of a row that may be pending. A function may be about to put the bytes of
@@ -99,7 +100,8 @@ fn set_tombstone_of_upload() -> Vec<Document> {
     // "0" is the character after "/". A comparison does not fail for a key that is no string, unlike string functions.
     let comes_through_a_function =
         doc! { "$and": [is_pending, { "$gte": ["$key", "files/"] }, { "$lt": ["$key", "files0"] }] };
-    let expires_at = doc! { "$cond": [comes_through_a_function, from_now(limits::IN_FLIGHT_GRACE), DateTime::now()] };
+    let expires_at =
+        doc! { "$cond": [comes_through_a_function, Timestamp::now() + limits::IN_FLIGHT_GRACE, Timestamp::now()] };
     vec![doc! { "$set": { "state": "deleted", "expiresAt": expires_at } }]
 }
 
@@ -149,7 +151,7 @@ impl Files {
     }
 
     /// Sets a tombstone on every row of a user.
-    pub async fn tombstone_all(&self, UserId(owner): UserId) -> Result<()> {
+    pub async fn tombstone_all(&self, owner: UserId) -> Result<()> {
         let theirs = doc! { "userId": owner, "state": { "$ne": "deleted" } };
         run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.update_many(theirs, set_tombstone_of_upload())).await?;
         Ok(())
@@ -188,7 +190,7 @@ impl Files {
                 }
             }
             if !unreadable.is_empty() {
-                let later = doc! { "$set": { "expiresAt": from_now(limits::UNREADABLE_ROW_DELAY) } };
+                let later = doc! { "$set": { "expiresAt": Timestamp::now() + limits::UNREADABLE_ROW_DELAY } };
                 let unreadable = doc! { "_id": { "$in": unreadable }, "state": "deleted" };
                 run(self.rows.update_many(unreadable, later)).await?;
             }
@@ -203,7 +205,7 @@ impl Files {
     async fn expired(&self) -> Result<Vec<RawDocumentBuf>> {
         let rows = self.rows.clone_with_type::<RawDocumentBuf>();
         // The filter names both states, so that the index returns the rows in the order of their times, without a sort.
-        let expired = doc! { "state": { "$in": ["pending", "deleted"] }, "expiresAt": { "$lte": DateTime::now() } };
+        let expired = doc! { "state": { "$in": ["pending", "deleted"] }, "expiresAt": { "$lte": Timestamp::now() } };
         let find = rows.find(expired.clone()).projection(not_needed()).sort(doc! { "expiresAt": 1 });
         let found: Vec<RawDocumentBuf> =
             run(async { find.limit(limits::SWEEP_BATCH).await?.try_collect().await }).await?;
@@ -227,17 +229,16 @@ impl Files {
     /// are taken again, together with bytes that the late retry may have stored.
     pub async fn purge(&self, tombstones: &[Tombstone]) -> Result<()> {
         for folder in tombstones.iter().filter(|row| row.is_folder) {
-            let inside = doc! { "userId": folder.owner.0, "parentId": folder.id.0, "state": { "$ne": "deleted" } };
+            let inside = doc! { "userId": folder.owner, "parentId": folder.id, "state": { "$ne": "deleted" } };
             run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.update_many(inside, set_tombstone_of_upload())).await?;
         }
         let (kept, gone): (Vec<&Tombstone>, Vec<&Tombstone>) = tombstones.iter().partition(|row| row.is_repeatable);
         let filter = |rows: &[&Tombstone]| {
-            let ids: Vec<ObjectId> = rows.iter().map(|row| row.id.0).collect();
+            let ids: Vec<FileId> = rows.iter().map(|row| row.id).collect();
             doc! { "_id": { "$in": ids }, "state": "deleted" }
         };
         if !kept.is_empty() {
-            let later =
-                doc! { "$set": { "expiresAt": from_now(limits::IN_FLIGHT_GRACE) }, "$unset": { "isRepeatable": "" } };
+            let later = doc! { "$set": { "expiresAt": Timestamp::now() + limits::IN_FLIGHT_GRACE }, "$unset": { "isRepeatable": "" } };
             run(self.rows.update_many(filter(&kept), later)).await?;
         }
         run(self.rows.delete_many(filter(&gone))).await?;
@@ -250,11 +251,11 @@ impl Files {
     /// # Errors
     /// `Parent not found` if the folder was deleted.
     pub(super) async fn check_parent_exists(&self, parent: Parent, id: FileId) -> Result<()> {
-        let Parent::Folder(FileId(folder)) = parent else { return Ok(()) };
+        let Parent::Folder(folder) = parent else { return Ok(()) };
         if self.is_reachable(doc! { "_id": folder }).await? {
             return Ok(());
         }
-        run(self.rows.update_one(doc! { "_id": id.0 }, set_tombstone())).await?;
+        run(self.rows.update_one(doc! { "_id": id }, set_tombstone())).await?;
         Err(Error::Invalid("Parent not found"))
     }
 
@@ -272,7 +273,7 @@ impl Files {
     }
 
     /// Returns whether there is a tombstone of this owner's on a folder or above it.
-    pub(super) async fn is_deleted(&self, UserId(owner): UserId, folder: ObjectId) -> Result<bool> {
+    pub(super) async fn is_deleted(&self, owner: UserId, folder: FileId) -> Result<bool> {
         let folder = doc! { "_id": folder, "userId": owner };
         if self.is_reachable(folder.clone()).await? {
             return Ok(false);

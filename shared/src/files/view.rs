@@ -6,19 +6,20 @@ use utoipa::{
     openapi::{ObjectBuilder, OneOf, RefOr, Schema, schema::Type},
 };
 
-use super::{Content, File, FileId, Kind, Parent, Thumbnails};
-use crate::openapi::{Id, Timestamp};
+use super::{Content, File, Kind, Parent, Thumbnails};
+use crate::{
+    ids::{FileId, UserId},
+    time::Timestamp,
+};
 
 /// The first six keys are the original's, in its order. New keys come after them, never before.
 #[derive(Serialize, ToSchema)]
 #[schema(as = File, description = "A folder, a file or an image.")]
 #[serde(rename_all = "camelCase")]
 pub struct FileView {
-    #[schema(value_type = Id)]
-    id: String,
+    id: FileId,
     /// The id of the owner.
-    #[schema(value_type = Id)]
-    user_id: String,
+    user_id: UserId,
     name: String,
     r#type: TypeView,
     /// True if anybody may read the content.
@@ -32,11 +33,10 @@ pub struct FileView {
     #[schema(value_type = String)]
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
-    #[schema(value_type = Timestamp)]
-    created_at: Option<String>,
+    created_at: Timestamp,
     #[schema(value_type = Timestamp)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    updated_at: Option<String>,
+    updated_at: Option<Timestamp>,
     #[schema(value_type = ThumbnailsView)]
     #[serde(skip_serializing_if = "Option::is_none")]
     thumbnails: Option<ThumbnailsView>,
@@ -70,7 +70,8 @@ enum ThumbnailsView {
 #[serde(untagged)]
 pub enum ParentView {
     Root(u8),
-    Text(String),
+    LegacyRoot(&'static str),
+    Folder(FileId),
 }
 
 impl PartialSchema for ParentView {
@@ -81,7 +82,7 @@ impl PartialSchema for ParentView {
             .description(Some("The id of the folder; `0` for the root, or `\"0\"` in documents of the original."))
             .item(root)
             .item(legacy)
-            .item(Id::schema())
+            .item(FileId::schema())
             .into()
     }
 }
@@ -96,8 +97,8 @@ impl From<Parent> for ParentView {
     fn from(parent: Parent) -> Self {
         match parent {
             Parent::Root => Self::Root(0),
-            Parent::LegacyRoot => Self::Text("0".into()),
-            Parent::Folder(FileId(id)) => Self::Text(id.to_hex()),
+            Parent::LegacyRoot => Self::LegacyRoot("0"),
+            Parent::Folder(id) => Self::Folder(id),
         }
     }
 }
@@ -116,8 +117,8 @@ impl From<File> for FileView {
             Some(Thumbnails::Unknown) | None => (None, None),
         };
         Self {
-            id: file.id.0.to_hex(),
-            user_id: file.owner.0.to_hex(),
+            id: file.id,
+            user_id: file.owner,
             content_type: content.is_some().then(|| file.name.content_type()),
             name: file.name.as_str().to_owned(),
             r#type,
@@ -127,8 +128,9 @@ impl From<File> for FileView {
                 Some(Content::Stored { size, .. }) => Some(size),
                 Some(Content::OnLegacyDisk) | None => None,
             },
-            created_at: file.id.0.timestamp().try_to_rfc3339_string().ok(),
-            updated_at: file.updated_at.and_then(|date| date.try_to_rfc3339_string().ok()),
+            created_at: file.id.created_at(),
+            // A person may have stored a date that has no text.
+            updated_at: file.updated_at.filter(|at| at.to_rfc3339().is_ok()),
             thumbnails,
             thumbnail_error,
         }

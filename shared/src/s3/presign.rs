@@ -2,7 +2,7 @@
 //! overwrite: `PUT` and `CompleteMultipartUpload` carry `If-None-Match: *`. Forms cannot carry it, so a form writes to
 //! `<key>/form` and the worker copies that object once.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use aws_credential_types::Credentials;
@@ -16,14 +16,13 @@ use aws_sigv4::{
 };
 use axum::http::Request;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use mongodb::bson::DateTime;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Key, Objects};
-use crate::{Error, Result, limits};
+use crate::{Error, Result, limits, time::Timestamp};
 
 /// The headers that S3 sends with an object when it answers a presigned request.
 pub struct ResponseOverrides<'a> {
@@ -122,7 +121,7 @@ impl Objects {
 
     /// Signs a form that puts an object of this type and of at most `max_bytes`, for [`limits::UPLOAD_URL_TTL`].
     pub async fn presign_post(&self, key: &Key, content_type: &str, max_bytes: u64) -> Result<PresignedPost> {
-        self.signer.form(key, content_type, max_bytes, SystemTime::now()).await
+        self.signer.form(key, content_type, max_bytes, Timestamp::now()).await
     }
 }
 
@@ -185,7 +184,7 @@ impl Signer {
             .identity(&identity)
             .region(&self.region)
             .name("s3")
-            .time(SystemTime::now())
+            .time(Timestamp::now().into())
             .settings(settings)
             .build()
             .map_err(|error| Error::Internal(error.into()))?;
@@ -197,9 +196,9 @@ impl Signer {
         Ok(request.uri().to_string())
     }
 
-    async fn form(&self, key: &Key, content_type: &str, max_bytes: u64, now: SystemTime) -> Result<PresignedPost> {
-        let expiration = rfc3339(now + limits::UPLOAD_URL_TTL)?;
-        let date: String = rfc3339(now)?.chars().filter(char::is_ascii_alphanumeric).collect();
+    async fn form(&self, key: &Key, content_type: &str, max_bytes: u64, now: Timestamp) -> Result<PresignedPost> {
+        let expiration = (now + limits::UPLOAD_URL_TTL).in_whole_seconds().to_rfc3339()?;
+        let date: String = now.in_whole_seconds().to_rfc3339()?.chars().filter(char::is_ascii_alphanumeric).collect();
         let scope = format!("{}/{}/s3/aws4_request", &date[..8], self.region);
 
         let mut fields = vec![
@@ -223,25 +222,19 @@ impl Signer {
     }
 }
 
-/// A time in RFC 3339, in whole seconds.
-fn rfc3339(time: SystemTime) -> Result<String> {
-    let seconds = DateTime::from_system_time(time).timestamp_millis() / 1000;
-    DateTime::from_millis(seconds * 1000).try_to_rfc3339_string().map_err(|error| Error::Internal(error.into()))
-}
-
 /// The signature of a form's policy, which is base64. See "Authenticating Requests: Browser-Based Uploads Using POST"
 /// of Amazon S3's API reference.
-fn sign_policy(policy: &str, credentials: &Credentials, region: &str, time: SystemTime) -> String {
-    let key = v4::generate_signing_key(credentials.secret_access_key(), time, region, "s3");
+fn sign_policy(policy: &str, credentials: &Credentials, region: &str, time: Timestamp) -> String {
+    let key = v4::generate_signing_key(credentials.secret_access_key(), time.into(), region, "s3");
     v4::calculate_signature(key, policy.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
-    use mongodb::bson::oid::ObjectId;
+    use mongodb::bson::DateTime;
 
     use super::*;
-    use crate::files::FileId;
+    use crate::ids::FileId;
 
     /// The example of Amazon S3's API reference, "Browser-Based Upload using HTTP POST (Using AWS Signature Version
     /// 4)".
@@ -266,7 +259,7 @@ mod tests {
             "}",
         ];
         let policy = STANDARD.encode(policy.join("\r\n"));
-        let day = DateTime::parse_rfc3339_str("2015-12-29T00:00:00Z").unwrap().to_system_time();
+        let day = DateTime::parse_rfc3339_str("2015-12-29T00:00:00Z").unwrap().into();
         assert_eq!(
             sign_policy(&policy, &example(), "us-east-1", day),
             "8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e"
@@ -277,8 +270,8 @@ mod tests {
     async fn a_policy_names_every_field_of_its_form() {
         let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", Some("session".into()), None, "test");
         let signer = Signer::new(&credentials, "eu-west-3", None, "bucket");
-        let day = DateTime::parse_rfc3339_str("2015-12-29T12:34:56.789Z").unwrap().to_system_time();
-        let key = Key::of_upload(FileId(ObjectId::new())).unwrap().of_form();
+        let day = DateTime::parse_rfc3339_str("2015-12-29T12:34:56.789Z").unwrap().into();
+        let key = Key::of_upload(FileId::new()).unwrap().of_form();
         let form = signer.form(&key, "text/plain; charset=utf-8", 1000, day).await.unwrap();
         assert_eq!(form.url, "https://bucket.s3.eu-west-3.amazonaws.com");
 
@@ -302,7 +295,7 @@ mod tests {
     #[tokio::test]
     async fn a_url_is_signed_for_its_method_key_query_and_headers() {
         let signer = Signer::new(&example(), "us-east-1", None, "examplebucket");
-        let key = Key::of_upload(FileId(ObjectId::new())).unwrap();
+        let key = Key::of_upload(FileId::new()).unwrap();
         let url = signer.url("PUT", &key, &[("uploadId", "a/b +")], &[("Content-Length", "7")], limits::UPLOAD_URL_TTL);
         let url = url.await.unwrap();
         let place = format!("https://examplebucket.s3.us-east-1.amazonaws.com/{}?uploadId=a%2Fb%20%2B&", key.as_str());
