@@ -18,13 +18,13 @@ use tokio::{time::timeout, try_join};
 
 use crate::{
     Config, Result,
+    accounts::users::Users,
     files::Files,
     ids::UserId,
     limits,
-    mongo::{self, run},
-    tickets::Grants,
+    stores::mongo::{self, run},
     time::Timestamp,
-    users::Users,
+    uploads::tickets::Grants,
 };
 
 #[derive(Serialize, Deserialize)]

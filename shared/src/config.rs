@@ -1,27 +1,19 @@
 //! The configuration, read completely, once, at a cold start. Nothing else reads the environment.
 
-use std::{env, path::Path, time::Duration};
+use std::{env, path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use aws_credential_types::Credentials;
 use tracing::level_filters::LevelFilter;
 
-use crate::{
-    aws::{Aws, Settings},
-    certificates::Authorities,
-    limits,
-    mongo::Mongodb,
-    passwords::Scheme,
-};
+use crate::limits;
 
 /// The configuration of a function. Not `Debug`, because it holds secrets.
 pub struct Config {
-    /// `MongoDB`, by its connection string: `MONGODB_URI`, or the SSM parameter that `MONGODB_URI_PARAMETER` names.
-    pub mongodb: Mongodb,
+    /// The connection string of `MongoDB`: `MONGODB_URI`, or the SSM parameter that `MONGODB_URI_PARAMETER` names.
+    pub mongodb_uri: String,
     /// Redis URL: `REDIS_URL`, or the SSM parameter that `REDIS_URL_PARAMETER` names.
     pub redis_url: String,
-    /// The certificate authorities of `MongoDB` and Redis, if they are not public ones: the PEM file `TLS_CA_FILE`.
-    pub authorities: Option<Authorities>,
     /// Name of the S3 bucket: `BUCKET`.
     pub bucket: String,
     /// URL of the job queue: `QUEUE_URL`.
@@ -52,24 +44,22 @@ pub struct Config {
     /// The key that signs tickets, for the function that issues and accepts them: `TICKET_KEY`, or the SSM parameter
     /// that `TICKET_KEY_PARAMETER` names.
     pub ticket_key: Option<String>,
-    /// The clients of the AWS services.
-    pub aws: Aws,
 }
 
 impl Config {
-    /// Reads the environment and, if it names SSM parameters, these parameters, with one call.
+    /// Reads the environment and, if it names SSM parameters, these parameters: `parameters` returns their names and
+    /// values, and is called once at most.
     ///
     /// # Errors
     /// Names the variable that is missing or malformed, or says why SSM did not answer.
-    pub async fn load() -> Result<Self> {
-        let authorities = authorities()?;
-        let aws = aws(authorities.as_ref())?;
+    pub(crate) async fn load(
+        parameters: impl AsyncFnOnce(Vec<String>) -> Result<Vec<(String, String)>>,
+    ) -> Result<Self> {
         let secrets = [Source::of("MONGODB_URI")?, Source::of("REDIS_URL")?, Source::find("TICKET_KEY")];
-        let [mongodb_uri, redis_url, ticket_key] = read(secrets, &aws).await?;
+        let [mongodb_uri, redis_url, ticket_key] = read(secrets, parameters).await?;
         Ok(Self {
-            mongodb: Mongodb::new(mongodb_uri, authorities.as_ref()),
+            mongodb_uri,
             redis_url,
-            authorities,
             bucket: required("BUCKET")?,
             queue_url: required("QUEUE_URL")?,
             password_hash: parsed("PASSWORD_HASH", Scheme::Argon2id)?,
@@ -82,7 +72,6 @@ impl Config {
             thumbnail_grace: seconds("THUMBNAIL_GRACE", 900)?,
             job_retry: seconds("JOB_RETRY", 40)?,
             ticket_key: Some(ticket_key).filter(|key| !key.is_empty()),
-            aws,
         })
     }
 }
@@ -95,18 +84,35 @@ pub fn mongodb_uri() -> Result<String> {
     required("MONGODB_URI")
 }
 
-/// The settings of the program that brings the files of the original into the bucket: `MONGODB_URI`, `BUCKET` and the
-/// standard variables of AWS.
+/// Reads only `BUCKET`.
 ///
 /// # Errors
-/// Names the variable that is missing.
-pub fn for_adoption() -> Result<(String, String, Aws)> {
-    Ok((mongodb_uri()?, required("BUCKET")?, aws(authorities()?.as_ref())?))
+/// The variable is not set.
+pub fn bucket() -> Result<String> {
+    required("BUCKET")
 }
 
-/// The clients of AWS, configured by the standard variables.
-fn aws(authorities: Option<&Authorities>) -> Result<Aws> {
-    let settings = Settings {
+/// The PEM file with the certificate authorities of the stores in addition to the public ones: `TLS_CA_FILE`.
+pub fn tls_ca_file() -> Option<PathBuf> {
+    optional("TLS_CA_FILE").map(PathBuf::from)
+}
+
+/// The standard variables of AWS's SDKs.
+pub struct AwsSettings {
+    /// `AWS_REGION`.
+    pub region: String,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`: fixed for the life of an instance.
+    pub credentials: Credentials,
+    /// `AWS_ENDPOINT_URL`, and its variants for one service, which take precedence.
+    pub endpoint: Option<String>,
+    pub s3_endpoint: Option<String>,
+    pub sqs_endpoint: Option<String>,
+}
+
+/// # Errors
+/// Names the variable that is missing.
+pub fn aws_settings() -> Result<AwsSettings> {
+    Ok(AwsSettings {
         region: required("AWS_REGION")?,
         credentials: Credentials::new(
             required("AWS_ACCESS_KEY_ID")?,
@@ -118,14 +124,28 @@ fn aws(authorities: Option<&Authorities>) -> Result<Aws> {
         endpoint: optional("AWS_ENDPOINT_URL"),
         s3_endpoint: optional("AWS_ENDPOINT_URL_S3"),
         sqs_endpoint: optional("AWS_ENDPOINT_URL_SQS"),
-    };
-    Aws::new(settings, authorities)
+    })
 }
 
-/// The certificate authorities of the stores in addition to the public ones: `TLS_CA_FILE`.
-fn authorities() -> Result<Option<Authorities>> {
-    let authorities = optional("TLS_CA_FILE").map(|path| Authorities::read(Path::new(&path)));
-    authorities.transpose().context("TLS_CA_FILE")
+/// The form in which new passwords are stored.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Scheme {
+    /// A PHC string, with the least parameters that OWASP's Password Storage Cheat Sheet names for `p=1`, `t=3`.
+    Argon2id,
+    /// Bare hex as the original writes it, for a database that the original still reads.
+    Sha1,
+}
+
+impl FromStr for Scheme {
+    type Err = ();
+
+    fn from_str(name: &str) -> std::result::Result<Self, ()> {
+        match name {
+            "argon2id" => Ok(Self::Argon2id),
+            "sha1" => Ok(Self::Sha1),
+            _ => Err(()),
+        }
+    }
 }
 
 /// The source of a secret: the environment itself, or a parameter in SSM.
@@ -153,7 +173,10 @@ impl Source {
     }
 }
 
-async fn read<const N: usize>(sources: [Source; N], aws: &Aws) -> Result<[String; N]> {
+async fn read<const N: usize>(
+    sources: [Source; N],
+    parameters: impl AsyncFnOnce(Vec<String>) -> Result<Vec<(String, String)>>,
+) -> Result<[String; N]> {
     let names: Vec<String> = sources
         .iter()
         .filter_map(|source| match source {
@@ -161,7 +184,7 @@ async fn read<const N: usize>(sources: [Source; N], aws: &Aws) -> Result<[String
             Source::Value(_) => None,
         })
         .collect();
-    let mut found = if names.is_empty() { Vec::new() } else { parameters(names, aws).await? };
+    let mut found = if names.is_empty() { Vec::new() } else { parameters(names).await? };
     let mut values = Vec::with_capacity(N);
     for source in sources {
         values.push(match source {
@@ -176,20 +199,6 @@ async fn read<const N: usize>(sources: [Source; N], aws: &Aws) -> Result<[String
     values.try_into().map_err(|_| anyhow!("as many values as sources"))
 }
 
-async fn parameters(names: Vec<String>, aws: &Aws) -> Result<Vec<(String, String)>> {
-    let answer = aws
-        .ssm()
-        .get_parameters()
-        .set_names(Some(names))
-        .with_decryption(true)
-        .send()
-        .await
-        .map_err(|error| anyhow::Error::new(error.into_service_error()))
-        .context("reading the URLs of MongoDB and Redis from SSM")?;
-    let pairs = answer.parameters.unwrap_or_default().into_iter();
-    Ok(pairs.filter_map(|parameter| Some((parameter.name?, parameter.value?))).collect())
-}
-
 fn optional(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -198,7 +207,7 @@ fn required(name: &str) -> Result<String> {
     optional(name).with_context(|| format!("the environment variable {name} is not set"))
 }
 
-fn parsed<T: std::str::FromStr>(name: &str, default: T) -> Result<T> {
+fn parsed<T: FromStr>(name: &str, default: T) -> Result<T> {
     match optional(name) {
         None => Ok(default),
         Some(value) => value.parse().map_err(|_| anyhow!("{name} has no meaning as {value:?}")),

@@ -1,17 +1,7 @@
-//! The errors, and the only place where an error becomes an HTTP response.
-
-use std::sync::Arc;
+//! The errors. [`crate::http::error`] turns an error into an HTTP response.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use axum::{
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
 use mongodb::error::ErrorKind;
-use serde::Serialize;
-use utoipa::ToSchema;
-
-use crate::http::Json;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -51,54 +41,17 @@ pub enum Error {
 }
 
 impl Error {
-    pub fn status(&self) -> StatusCode {
-        match self {
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
-            Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooManyFailures { .. } | Self::TooManySignUps { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-
     /// The error text of the store, for the log. `None` if the client is told everything.
     pub fn cause(&self) -> Option<String> {
         match self {
             Self::Unavailable(cause) | Self::Internal(cause) => Some(format!("{cause:#}")),
-            Self::Unauthorized
-            | Self::NotFound
-            | Self::MethodNotAllowed
-            | Self::Invalid(_)
-            | Self::TooLarge(_)
-            | Self::Conflict(_)
-            | Self::PreconditionFailed
-            | Self::Unprocessable(_)
-            | Self::TooManyFailures { .. }
-            | Self::TooManySignUps { .. } => None,
+            _ => None,
         }
     }
 
-    /// Seconds after which the same request may succeed.
-    fn retry_after(&self) -> Option<u64> {
-        match self {
-            Self::Unavailable(_) => Some(1),
-            Self::TooManyFailures { seconds } | Self::TooManySignUps { seconds } => Some(*seconds),
-            Self::Unauthorized
-            | Self::NotFound
-            | Self::MethodNotAllowed
-            | Self::Invalid(_)
-            | Self::TooLarge(_)
-            | Self::Conflict(_)
-            | Self::PreconditionFailed
-            | Self::Unprocessable(_)
-            | Self::Internal(_) => None,
-        }
+    /// True if a store failed, and not the request.
+    pub fn is_store_fault(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Internal(_))
     }
 
     /// The error for a store that did not answer in time.
@@ -110,65 +63,6 @@ impl Error {
 /// The error texts for parts that S3 refuses, or would refuse, to complete an upload with.
 pub const INVALID_PARTS: &str = "Invalid parts";
 pub const SMALL_PARTS: &str = "Invalid parts: all but the last must have 5 MiB or more";
-
-/// The cause of an error, carried in the extensions of the response to the log line of the request.
-#[derive(Clone)]
-pub struct Cause(pub Arc<str>);
-
-/// An error.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Error)]
-#[serde(deny_unknown_fields)]
-pub struct ErrorView {
-    error: String,
-}
-
-/// An error.
-#[derive(Serialize, ToSchema)]
-#[schema(as = CompanionError)]
-#[serde(deny_unknown_fields)]
-pub struct ErrorWithMessage {
-    error: String,
-    /// The same text, for clients that show it. Absent if no route matched the request.
-    #[schema(required = false)]
-    message: String,
-}
-
-impl Error {
-    fn to_response(&self, body: impl Serialize) -> Response {
-        let mut response = (self.status(), Json(body)).into_response();
-        if let Some(seconds) = self.retry_after() {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if let Some(cause) = self.cause() {
-            response.extensions_mut().insert(Cause(cause.into()));
-        }
-        response
-    }
-}
-
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        self.to_response(ErrorView { error: self.to_string() })
-    }
-}
-
-/// An error for clients of Uppy's companion, which show `message` to their users.
-#[derive(Debug)]
-pub struct WithMessage(Error);
-
-impl From<Error> for WithMessage {
-    fn from(error: Error) -> Self {
-        Self(error)
-    }
-}
-
-impl IntoResponse for WithMessage {
-    fn into_response(self) -> Response {
-        let Self(error) = self;
-        error.to_response(ErrorWithMessage { error: error.to_string(), message: error.to_string() })
-    }
-}
 
 impl From<mongodb::error::Error> for Error {
     fn from(error: mongodb::error::Error) -> Self {

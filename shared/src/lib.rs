@@ -1,37 +1,30 @@
-//! The code that all functions share: configuration, errors, the domain and the four stores behind it.
+//! The code that all functions share, in layers. A module uses only the modules of the layers below its own:
 //!
-//! MongoDB is the ledger of every object in the bucket: [`files`] holds the rows, and the protocol that keeps the
-//! ledger and the bucket consistent. [`uploads`] has the protocol for bytes that clients send to S3 themselves, [`s3`]
-//! the bytes, [`queue`] the jobs for the thumbnail worker, and [`sessions`] the tokens in Redis.
+//! 1. [`http`]: requests and responses, the only module with axum.
+//! 2. [`account_deletion`]: what all parts of an account need to go.
+//! 3. [`uploads`]: the protocol for bytes that clients send to S3 themselves, and tickets.
+//! 4. [`files`]: the ledger, which has a row for each object in the bucket; and beside it [`accounts`]: users, sessions
+//!    and passwords.
+//! 5. [`stores`]: the clients of `MongoDB`, Redis, S3 and SQS.
+//! 6. The ground: configuration, errors, ids, limits, log, times and digests.
 
 #![forbid(unsafe_code)]
 
 pub mod account_deletion;
-pub mod aws;
-pub mod body;
-pub mod certificates;
+pub mod accounts;
+#[cfg(test)]
+mod architecture;
 pub mod config;
 pub mod digest;
 pub mod error;
 pub mod files;
 pub mod http;
-pub mod idempotency;
 pub mod ids;
 pub mod limits;
 pub mod logging;
-pub mod mongo;
-pub mod openapi;
-mod paginate;
-pub mod passwords;
-pub mod queue;
-pub mod rate_limit;
-pub mod reconnect;
-pub mod s3;
-pub mod sessions;
-pub mod tickets;
+pub mod stores;
 pub mod time;
 pub mod uploads;
-pub mod users;
 
 pub use config::Config;
 pub use error::{Error, Result};

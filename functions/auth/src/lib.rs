@@ -10,16 +10,22 @@ use axum::{
 use base64::{Engine, engine::DecodePaddingMode, engine::general_purpose::GeneralPurpose};
 use serde::Serialize;
 use shared::{
-    Config, Error, Result,
-    error::ErrorView,
-    http::{Json, get_only},
+    Error, Result,
+    accounts::{
+        passwords::{Password, Passwords, Verdict},
+        rate_limit::{Address, RateLimit},
+        sessions::Sessions,
+        token::Token,
+        users::{User, Users},
+    },
+    http::{
+        Json,
+        error::ErrorView,
+        get_only,
+        openapi::{AuthErrors, PasswordErrors, ServiceErrors},
+    },
     ids::UserId,
-    mongo,
-    openapi::{AuthErrors, PasswordErrors, ServiceErrors},
-    passwords::{Password, Passwords, Verdict},
-    rate_limit::{Address, RateLimit},
-    sessions::{Redis, Sessions, Token},
-    users::{User, Users},
+    stores::{Stores, redis::Redis},
 };
 use utoipa::ToSchema;
 
@@ -38,14 +44,14 @@ pub fn router(app: App) -> Router {
 }
 
 impl App {
-    pub async fn new(config: &Config) -> anyhow::Result<Self> {
-        let users = Users::of(&mongo::connect(config).await?);
-        let redis = Redis::connect(config)?;
+    pub async fn new(stores: &Stores) -> anyhow::Result<Self> {
+        let users = Users::of(&stores.mongodb.connect().await?);
+        let redis = Redis::connect(stores)?;
         Ok(Self {
             sessions: Sessions::new(redis.clone(), users.clone()),
             users,
-            passwords: Passwords::new(config.password_hash),
-            rate_limit: RateLimit::new(redis, config),
+            passwords: Passwords::new(stores.config.password_hash),
+            rate_limit: RateLimit::new(redis, &stores.config),
         })
     }
 }

@@ -12,15 +12,17 @@ use axum::{
     routing::get,
 };
 use shared::{
-    Config, Error, Result,
-    error::ErrorView,
+    Error, Result,
+    accounts::{sessions::Sessions, users::Users},
     files::{File, Files},
+    http::{auth::Viewer, error::ErrorView, openapi::ServiceErrors},
     ids::FileId,
-    limits, mongo,
-    openapi::ServiceErrors,
-    s3::{Objects, ResponseOverrides},
-    sessions::{Redis, Sessions, Viewer},
-    users::Users,
+    limits,
+    stores::{
+        Stores,
+        redis::Redis,
+        s3::{Objects, ResponseOverrides},
+    },
 };
 
 pub mod openapi;
@@ -40,12 +42,12 @@ pub fn router(app: App) -> Router {
 }
 
 impl App {
-    pub async fn new(config: &Config) -> anyhow::Result<Self> {
-        let database = mongo::connect(config).await?;
+    pub async fn new(stores: &Stores) -> anyhow::Result<Self> {
+        let database = stores.mongodb.connect().await?;
         Ok(Self {
-            files: Files::of(&database, config),
-            objects: Objects::connect(config, limits::S3_INLINE_TIMEOUT),
-            sessions: Sessions::new(Redis::connect(config)?, Users::of(&database)),
+            files: Files::of(&database, &stores.config),
+            objects: Objects::connect(stores, limits::S3_INLINE_TIMEOUT),
+            sessions: Sessions::new(Redis::connect(stores)?, Users::of(&database)),
         })
     }
 }
@@ -168,7 +170,7 @@ async fn data(
 /// for the session. So neither the time of the answer nor an outage of Redis tells the two apart. The owner's account
 /// comes with the file. Only the owner may see a private file, so no other account is read.
 async fn find(files: &Files, id: FileId, viewer: Viewer) -> Result<File> {
-    let found = match files.find_with_owner(id).await {
+    let found = match files.file_with_account(id).await {
         Ok(found) if found.file.is_public => return Ok(found.file),
         Ok(found) => Some(found),
         Err(Error::NotFound) => None,
@@ -179,7 +181,7 @@ async fn find(files: &Files, id: FileId, viewer: Viewer) -> Result<File> {
     if unverified.id() != found.file.owner {
         return Err(Error::NotFound);
     }
-    match unverified.verify(found.owner()?) {
+    match unverified.verify(found.account()?) {
         Ok(()) => Ok(found.file),
         Err(Error::Unauthorized) => Err(Error::NotFound),
         Err(error) => Err(error),

@@ -2,11 +2,11 @@
 
 use content::{App, router};
 use lambda_http::Error;
-use shared::{Config, http, logging};
+use shared::{http, logging, stores::Stores};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let config = Config::load().await?;
-    logging::init("content", &config);
-    http::serve(&config, async |config| Ok(router(App::new(config).await?))).await
+    let stores = Stores::load().await?;
+    logging::init("content", &stores.config);
+    http::serve(&stores, async |stores| Ok(router(App::new(stores).await?))).await
 }

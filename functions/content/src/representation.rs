@@ -8,7 +8,7 @@ use shared::{
     Error, Result,
     digest::digest,
     files::{Content, File, Kind, ThumbnailFile, Thumbnails},
-    s3::Key,
+    stores::s3::Key,
 };
 
 use crate::value;

@@ -8,9 +8,8 @@ use base64::{
 };
 use shared::{
     Error, Result,
-    body::{Fields, Scalar},
-    files::{ContentKind, Name, Parent},
-    idempotency::IdempotentRequest,
+    files::{ContentKind, Name, Parent, idempotency::IdempotentRequest},
+    http::body::{Fields, Scalar},
     limits,
 };
 
@@ -26,7 +25,9 @@ impl<S: Send + Sync> FromRequest<S> for Create {
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         let (parts, body) = request.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.map_err(|error| Error::Internal(error.into()))?;
-        let idempotent = IdempotentRequest::of(&parts.headers, &bytes)?;
+        // A key that is no text is as invalid as an empty one.
+        let key = parts.headers.get("idempotency-key").map(|key| key.to_str().unwrap_or_default());
+        let idempotent = key.map(|key| IdempotentRequest::new(key, &bytes)).transpose()?;
         let fields = Fields::from_request(Request::from_parts(parts, bytes.into()), state).await?;
         Ok(Self { fields, idempotent })
     }

@@ -9,20 +9,19 @@ use axum::{
     routing::{get, put},
 };
 use shared::{
-    Config, Error, Result,
-    error::ErrorView,
-    files::{ContentKind, File, FileOrUpload, FileView, Files, Incoming, NewFile},
-    http::{ApiUrl, Json},
-    idempotency::Idempotency,
+    Error, Result,
+    accounts::{sessions::Sessions, users::Users},
+    files::{ContentKind, File, FileOrUpload, Files, Incoming, NewFile, idempotency::Idempotency},
+    http::{
+        ApiUrl, FileView, Json,
+        auth::OwnedFile,
+        error::ErrorView,
+        openapi::{AuthErrors, NotFound},
+    },
     ids::{FileId, UserId},
-    limits, mongo,
-    openapi::{AuthErrors, NotFound},
-    queue::JobQueue,
-    s3::Objects,
-    sessions::{Redis, Sessions, UnverifiedUser},
-    tickets::FilesLeft,
-    uploads::Uploads,
-    users::Users,
+    limits,
+    stores::{Stores, queue::JobQueue, redis::Redis, s3::Objects},
+    uploads::{Uploads, tickets::FilesLeft},
 };
 
 mod create;
@@ -54,17 +53,17 @@ pub fn router(app: App) -> Router {
 }
 
 impl App {
-    pub async fn new(config: &Config) -> anyhow::Result<Self> {
-        let database = mongo::connect(config).await?;
-        let files = Files::of(&database, config);
-        let objects = Objects::connect(config, limits::S3_INLINE_TIMEOUT);
+    pub async fn new(stores: &Stores) -> anyhow::Result<Self> {
+        let database = stores.mongodb.connect().await?;
+        let files = Files::of(&database, &stores.config);
+        let objects = Objects::connect(stores, limits::S3_INLINE_TIMEOUT);
         Ok(Self {
             uploads: Uploads::new(files.clone(), objects.clone(), FilesLeft::of(&database)),
             files,
             objects,
             idempotency: Idempotency::of(&database),
-            jobs: JobQueue::connect(config),
-            sessions: Sessions::new(Redis::connect(config)?, Users::of(&database)),
+            jobs: JobQueue::connect(stores),
+            sessions: Sessions::new(Redis::connect(stores)?, Users::of(&database)),
         })
     }
 }
@@ -126,7 +125,7 @@ async fn list(
 )]
 async fn create(
     owner: UserId,
-    api: ApiUrl,
+    ApiUrl(api): ApiUrl,
     State(app): State<App>,
     Create { fields, idempotent }: Create,
 ) -> Result<(StatusCode, Json<Created>)> {
@@ -137,7 +136,7 @@ async fn create(
         None => None,
     };
     let made = match &attempt {
-        Some(attempt) if attempt.is_done => app.files.find_owned(owner, attempt.file).await,
+        Some(attempt) if attempt.is_done => app.files.file_or_upload_of(owner, attempt.file).await,
         attempt => app.make(owner, attempt.as_ref().map(|attempt| attempt.file), upload).await,
     };
     let created = match made.map_err(|error| match error {
@@ -165,8 +164,8 @@ async fn create(
     params(("id" = FileId, Path)),
     responses((status = 200, description = "The document", body = FileView), AuthErrors, NotFound),
 )]
-async fn show(unverified: UnverifiedUser, id: Result<FileId>, State(files): State<Files>) -> Result<Json<FileView>> {
-    Ok(Json(files.find_of(&unverified, id).await?.into()))
+async fn show(OwnedFile(file): OwnedFile) -> Json<FileView> {
+    Json(file.into())
 }
 
 /// Makes the content public
@@ -178,8 +177,8 @@ async fn show(unverified: UnverifiedUser, id: Result<FileId>, State(files): Stat
     params(("id" = FileId, Path)),
     responses((status = 200, description = "The document", body = FileView), AuthErrors, NotFound),
 )]
-async fn publish(unverified: UnverifiedUser, id: Result<FileId>, State(files): State<Files>) -> Result<Json<FileView>> {
-    Ok(Json(files.set_public(&unverified, id, true).await?.into()))
+async fn publish(OwnedFile(file): OwnedFile, State(files): State<Files>) -> Result<Json<FileView>> {
+    Ok(Json(files.set_public(&file, true).await?.into()))
 }
 
 /// Makes the content private
@@ -191,12 +190,8 @@ async fn publish(unverified: UnverifiedUser, id: Result<FileId>, State(files): S
     params(("id" = FileId, Path)),
     responses((status = 200, description = "The document", body = FileView), AuthErrors, NotFound),
 )]
-async fn unpublish(
-    unverified: UnverifiedUser,
-    id: Result<FileId>,
-    State(files): State<Files>,
-) -> Result<Json<FileView>> {
-    Ok(Json(files.set_public(&unverified, id, false).await?.into()))
+async fn unpublish(OwnedFile(file): OwnedFile, State(files): State<Files>) -> Result<Json<FileView>> {
+    Ok(Json(files.set_public(&file, false).await?.into()))
 }
 
 /// Deletes a folder, a file or an image
@@ -212,7 +207,7 @@ async fn unpublish(
     responses((status = 204, description = "The document is deleted"), AuthErrors, NotFound),
 )]
 async fn delete(owner: UserId, id: FileId, State(app): State<App>) -> Result<StatusCode> {
-    match app.files.find_owned(owner, id).await? {
+    match app.files.file_or_upload_of(owner, id).await? {
         FileOrUpload::Pending(pending) if app.uploads.cancel(&pending).await? => {}
         // The file is visible, or has become visible just now.
         FileOrUpload::Visible(_) | FileOrUpload::Pending(_) => app.files.delete(owner, id).await?,
@@ -250,7 +245,7 @@ impl App {
         let file = match self.files.finish(&pending, size).await? {
             Some(file) => file,
             // Another attempt at the same request, or the sweeper, was faster.
-            None => self.files.find(pending.file.id).await.map_err(|error| match error {
+            None => self.files.file(pending.file.id).await.map_err(|error| match error {
                 Error::NotFound => Error::Unavailable(anyhow::anyhow!("the upload took longer than its grace period")),
                 other => other,
             })?,

@@ -1,10 +1,7 @@
 //! The answer to `POST /files`, and the query of `GET /files`.
 
 use serde::{Deserialize, Serialize};
-use shared::{
-    files::{FileView, Parent},
-    uploads::Instructions,
-};
+use shared::{files::Parent, http::FileView, uploads::Instructions};
 use utoipa::ToSchema;
 
 /// The new document. For an upload that the client sends to S3, also the requests to send; the file is invisible until

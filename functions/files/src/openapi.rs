@@ -1,8 +1,8 @@
 //! The `OpenAPI` description of this function's routes, and of the body that the handler reads field by field.
 
 use shared::{
+    http::openapi::{FileName, ParentId, file_size, lenient_bool, missing},
     limits,
-    openapi::{FileName, ParentId, file_size, lenient_bool, missing},
 };
 use utoipa::{
     IntoParams, OpenApi, ToSchema,

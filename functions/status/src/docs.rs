@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use shared::{Error, Result, openapi::NotFound};
+use shared::{Error, Result, http::openapi::NotFound};
 
 /// Generated from the types and routes of all functions by tests/openapi.
 const DESCRIPTION: &[u8] = include_bytes!("openapi.json");

@@ -5,7 +5,13 @@
 use axum::{Router, extract::State, routing::get};
 use mongodb::Database;
 use serde::Serialize;
-use shared::{Config, Result, files::Files, http::Json, mongo, openapi::ServiceErrors, sessions::Redis, users::Users};
+use shared::{
+    Result,
+    accounts::users::Users,
+    files::Files,
+    http::{Json, openapi::ServiceErrors},
+    stores::{Stores, mongo, redis::Redis},
+};
 use utoipa::ToSchema;
 
 mod docs;
@@ -30,12 +36,12 @@ pub fn router(app: App) -> Router {
 }
 
 impl App {
-    pub async fn new(config: &Config) -> anyhow::Result<Self> {
-        let database = mongo::connect(config).await?;
+    pub async fn new(stores: &Stores) -> anyhow::Result<Self> {
+        let database = stores.mongodb.connect().await?;
         Ok(Self {
-            redis: Redis::connect(config)?,
+            redis: Redis::connect(stores)?,
             users: Users::of(&database),
-            files: Files::of(&database, config),
+            files: Files::of(&database, &stores.config),
             database,
         })
     }

@@ -12,11 +12,14 @@ use std::{
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use shared::{
-    Config, Result,
+    Result,
     files::{Expectation, ExpectedObject, Files},
     ids::FileId,
     limits,
-    s3::{MultipartUpload, ObjectSummary, Objects},
+    stores::{
+        Stores,
+        s3::{Key, MultipartUpload, ObjectSummary, Objects},
+    },
 };
 use tokio::time::timeout;
 
@@ -60,7 +63,7 @@ struct Orphan {
 #[derive(Serialize)]
 struct Dangling {
     id: FileId,
-    key: String,
+    key: Key,
     /// The size in the row.
     size: Option<u64>,
     /// The size of the object; `None` without an object.
@@ -73,8 +76,8 @@ struct Stale {
 }
 
 impl Fsck {
-    pub fn new(files: Files, config: &Config) -> Self {
-        Self { files, objects: Objects::connect(config, limits::S3_LISTING) }
+    pub fn new(files: Files, stores: &Stores) -> Self {
+        Self { files, objects: Objects::connect(stores, limits::S3_LISTING) }
     }
 
     /// Compares everything, or as much as there is time for before the deadline.
@@ -111,7 +114,7 @@ impl Fsck {
             }
         }
 
-        let by_key = |object: &ObjectSummary, expected: &ExpectedObject| object.key.cmp(&expected.key);
+        let by_key = |object: &ObjectSummary, expected: &ExpectedObject| object.key.as_str().cmp(expected.key.as_str());
         let expected_objects = self.files.expected_objects().await?;
         merge(self.objects.list_objects(), expected_objects, by_key, async |merged| {
             match merged {
@@ -155,7 +158,7 @@ impl Fsck {
     /// tombstone before.
     async fn dangling(&self, expected: ExpectedObject) -> Result<Option<Dangling>> {
         let Expectation::Bytes(size) = expected.content else { return Ok(None) };
-        let found = self.objects.summary(&expected.key).await?.map(|object| object.size);
+        let found = self.objects.summary(expected.key.as_str()).await?.map(|object| object.size);
         if found.is_some() && found == size || !self.files.is_unchanged(&expected).await? {
             return Ok(None);
         }

@@ -7,8 +7,12 @@ use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
 use shared::{
-    Config, Result, account_deletion::AccountDeletions, files::Files, limits, mongo, queue::JobQueue, s3::Objects,
-    sessions::Redis, tickets::FilesLeft, uploads::Uploads,
+    Result,
+    account_deletion::AccountDeletions,
+    files::Files,
+    limits,
+    stores::{Stores, queue::JobQueue, redis::Redis, s3::Objects},
+    uploads::{Uploads, tickets::FilesLeft},
 };
 
 pub mod fsck;
@@ -34,17 +38,17 @@ pub struct Swept {
 }
 
 impl App {
-    pub async fn new(config: &Config) -> anyhow::Result<Self> {
-        let database = mongo::connect(config).await?;
-        let files = Files::of(&database, config);
-        let objects = Objects::connect(config, limits::S3_INLINE_TIMEOUT);
+    pub async fn new(stores: &Stores) -> anyhow::Result<Self> {
+        let database = stores.mongodb.connect().await?;
+        let files = Files::of(&database, &stores.config);
+        let objects = Objects::connect(stores, limits::S3_INLINE_TIMEOUT);
         Ok(Self {
             uploads: Uploads::new(files.clone(), objects, FilesLeft::of(&database)),
-            fsck: Fsck::new(files.clone(), config),
+            fsck: Fsck::new(files.clone(), stores),
             files,
-            jobs: JobQueue::connect(config),
-            account_deletions: AccountDeletions::of(&database, config),
-            redis: Redis::connect(config)?,
+            jobs: JobQueue::connect(stores),
+            account_deletions: AccountDeletions::of(&database, &stores.config),
+            redis: Redis::connect(stores)?,
         })
     }
 

@@ -3,7 +3,10 @@
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde::Serialize;
 use serde_json::Value;
-use shared::{Config, logging, reconnect::Reconnecting};
+use shared::{
+    logging,
+    stores::{Stores, reconnect::Reconnecting},
+};
 use sweeper::{App, Swept, fsck::Report};
 
 #[derive(Serialize)]
@@ -15,9 +18,9 @@ enum Done {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let config = Config::load().await?;
-    logging::init("sweeper", &config);
-    let app = Reconnecting::new(&config, App::new).await?;
+    let stores = Stores::load().await?;
+    logging::init("sweeper", &stores.config);
+    let app = Reconnecting::new(&stores, App::new).await?;
     run(service_fn(async |LambdaEvent { payload, context }: LambdaEvent<Value>| -> Result<Done, Error> {
         let app = app.get().await;
         // Any other event is from the schedule.

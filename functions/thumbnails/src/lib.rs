@@ -14,13 +14,16 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use bytes::Bytes;
 use lambda_runtime::LambdaEvent;
 use shared::{
-    Config, Error, Result,
+    Error, Result,
     digest::digest,
     files::{Content, Decoding, File, FileOrUpload, Files, Kind, ThumbnailFile, Thumbnails},
     ids::{FileId, UserId},
-    limits, mongo,
-    queue::JobQueue,
-    s3::{Key, Objects},
+    limits,
+    stores::{
+        Stores,
+        queue::JobQueue,
+        s3::{Key, Objects, key::UploadKey},
+    },
 };
 use thumbnailer::Thumbnail;
 use tokio::time::timeout;
@@ -47,7 +50,7 @@ pub struct App {
     files: Files,
     objects: Objects,
     jobs: JobQueue,
-    /// See [`Config::job_retry`].
+    /// See [`shared::Config::job_retry`].
     retry_delay: Duration,
 }
 
@@ -96,19 +99,7 @@ enum Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        match error {
-            Error::Unavailable(_) | Error::Internal(_) => Self::Transient(error),
-            Error::Unauthorized
-            | Error::NotFound
-            | Error::MethodNotAllowed
-            | Error::Invalid(_)
-            | Error::TooLarge(_)
-            | Error::Conflict(_)
-            | Error::PreconditionFailed
-            | Error::Unprocessable(_)
-            | Error::TooManyFailures { .. }
-            | Error::TooManySignUps { .. } => Self::Permanent(error.to_string()),
-        }
+        if error.is_store_fault() { Self::Transient(error) } else { Self::Permanent(error.to_string()) }
     }
 }
 
@@ -134,12 +125,12 @@ struct Delivery<'a> {
 }
 
 impl App {
-    pub async fn new(config: &Config) -> anyhow::Result<Self> {
+    pub async fn new(stores: &Stores) -> anyhow::Result<Self> {
         Ok(Self {
-            files: Files::of(&mongo::connect(config).await?, config),
-            objects: Objects::connect(config, limits::S3_WORKER_TIMEOUT),
-            jobs: JobQueue::connect(config),
-            retry_delay: config.job_retry,
+            files: Files::of(&stores.mongodb.connect().await?, &stores.config),
+            objects: Objects::connect(stores, limits::S3_WORKER_TIMEOUT),
+            jobs: JobQueue::connect(stores),
+            retry_delay: stores.config.job_retry,
         })
     }
 
@@ -231,7 +222,7 @@ impl App {
 
     /// Fetches the source of the image that a job names.
     async fn thumbnail_job(&self, owner: UserId, id: FileId, delivery: Delivery<'_>) -> Result<Fetched, Failure> {
-        match self.files.owned_by(owner, id).await {
+        match self.files.file_of(owner, id).await {
             Ok(file) => self.fetch_source(file, delivery).await,
             Err(Error::NotFound) => {
                 self.delete_thumbnails_of_deleted(id).await?;
@@ -244,11 +235,11 @@ impl App {
     /// Handles S3's report of a new object: finishes the upload that the object belongs to. The report may be late or
     /// repeated. An object that no row refers to is deleted.
     async fn object_created(&self, object: &CreatedObject, delivery: Delivery<'_>) -> Result<Fetched, Failure> {
-        let Some((id, key, is_form)) = Key::parse_upload(&object.key) else {
+        let Some(UploadKey { file: id, key, is_form }) = Key::parse_upload(&object.key) else {
             return Err(Failure::Permanent("an object that is no upload".into()));
         };
         let put = if is_form { key.of_form() } else { key.clone() };
-        let file = match self.files.find_any(id).await {
+        let file = match self.files.file_or_upload(id).await {
             Ok(FileOrUpload::Pending(pending)) if pending.key == key => {
                 let size = match self.objects.size(&key).await {
                     Err(Error::NotFound) if is_form => {
@@ -270,7 +261,7 @@ impl App {
                 }
                 match self.files.finish(&pending, size).await? {
                     Some(file) => file,
-                    None => self.files.find(id).await?,
+                    None => self.files.file(id).await?,
                 }
             }
             Ok(FileOrUpload::Visible(file)) if file.has_key(&key) => file,
@@ -327,7 +318,7 @@ impl App {
     /// Deletes the thumbnails of an image whose row no longer exists. This attempt or an earlier one may have put them
     /// into S3 after the sweeper deleted the row.
     async fn delete_thumbnails_of_deleted(&self, id: FileId) -> Result<(), Error> {
-        match self.files.find(id).await {
+        match self.files.file(id).await {
             Err(Error::NotFound) => {
                 for width in limits::THUMBNAIL_WIDTHS {
                     self.objects.delete(&Key::of_thumbnail(id, width)).await?;

@@ -1,8 +1,10 @@
 //! The messages of the queue: thumbnail jobs of our own, and S3's event notifications.
 
-use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use shared::ids::{FileId, UserId};
+use shared::{
+    ids::{FileId, UserId},
+    stores::s3::key,
+};
 
 #[derive(Debug, PartialEq)]
 pub enum Message {
@@ -73,7 +75,7 @@ impl Message {
             }
             if let Some(records) = records {
                 let object = |EventRecord { s3: S3Record { object } }| CreatedObject {
-                    key: percent_decode_str(&object.key.replace('+', " ")).decode_utf8_lossy().into_owned(),
+                    key: key::decode(&object.key),
                     etag: object.etag,
                 };
                 return Ok(Self::ObjectsCreated(records.into_iter().map(object).collect()));

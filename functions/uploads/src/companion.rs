@@ -13,18 +13,21 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use shared::{
     Error,
-    body::{Object, Scalar},
-    error::{ErrorWithMessage, WithMessage},
     files::{ContentKind, FileOrUpload, Incoming, Name, NewFile, Parent, Pending},
-    http::{ApiUrl, Json},
+    http::{
+        ApiUrl, Json,
+        body::{Object, Scalar},
+        error::{ErrorWithMessage, WithMessage},
+        openapi::TicketErrors,
+    },
     ids::FileId,
     limits,
-    openapi::TicketErrors,
-    s3::{Key, PresignedPost, most_parts},
-    tickets::{Scope, SignedUploadId, Ticket},
-    uploads::{NamedPart, TOO_LARGE},
+    stores::s3::{Key, PresignedPost, key::UploadKey, most_parts},
+    uploads::{
+        NamedPart, TOO_LARGE,
+        tickets::{Scope, SignedUploadId, Ticket},
+    },
 };
-
 use utoipa::{OpenApi, ToSchema};
 
 use crate::{
@@ -227,7 +230,7 @@ impl App {
 
 /// A multipart upload as its client names it: our id in the path, the key in the query. Both must belong together.
 struct UploadRef {
-    id: FileId,
+    file: FileId,
     key: Key,
     /// S3's upload id.
     upload_id: String,
@@ -260,9 +263,11 @@ impl From<Vec<(String, String)>> for UploadQuery {
 
 impl UploadRef {
     fn read(app: &App, ticket: Ticket, upload: &str, by: &UploadQuery) -> Result<Self, Error> {
-        let Some((id, key, false)) = Key::parse_upload(&by.key) else { return Err(Error::NotFound) };
+        let Some(UploadKey { file, key, is_form: false }) = Key::parse_upload(&by.key) else {
+            return Err(Error::NotFound);
+        };
         let SignedUploadId { upload_id, max_bytes } = app.tickets.verify_upload_id(ticket, &key, upload)?;
-        Ok(Self { id, key, upload_id, max_bytes })
+        Ok(Self { file, key, upload_id, max_bytes })
     }
 
     /// The number of a part, if a file of the ticket can have that many parts.
@@ -477,7 +482,7 @@ async fn complete(
     let Object(Parts { parts }) = body?;
     let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
     app.scope(ticket).await?;
-    let file = match app.files.find_any(upload.id).await? {
+    let file = match app.files.file_or_upload(upload.file).await? {
         FileOrUpload::Pending(pending) => {
             let parts: Vec<NamedPart> = parts.into_iter().map(|part| (part.part_number, part.etag)).collect();
             app.uploads.complete(&pending, Some(&parts)).await?
@@ -510,7 +515,7 @@ async fn cancel(
     State(app): State<App>,
 ) -> Result<Json<Nothing>> {
     let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
-    match app.files.find_any(upload.id).await {
+    match app.files.file_or_upload(upload.file).await {
         Ok(FileOrUpload::Pending(pending)) => drop(app.uploads.cancel(&pending).await?),
         Ok(FileOrUpload::Visible(_)) | Err(Error::NotFound) => {}
         Err(error) => return Err(error.into()),

@@ -10,19 +10,22 @@ use axum::{
     routing::{delete, get, post},
 };
 use shared::{
-    Config, Error, Result,
-    body::{Fields, Object},
-    error::ErrorView,
-    files::{FileOrUpload, FileView, Files},
-    http::{ApiUrl, Json},
+    Error, Result,
+    accounts::{sessions::Sessions, users::Users},
+    files::{FileOrUpload, Files},
+    http::{
+        ApiUrl, FileView, Json,
+        body::{Fields, Object},
+        error::ErrorView,
+        openapi::{AuthErrors, NotFound, TooLarge},
+    },
     ids::{FileId, UserId},
-    limits, mongo,
-    openapi::{AuthErrors, NotFound, TooLarge},
-    s3::Objects,
-    sessions::{Redis, Sessions},
-    tickets::{FilesLeft, Tickets},
-    uploads::{MultipartInstructions, Uploads},
-    users::Users,
+    limits,
+    stores::{Stores, redis::Redis, s3::Objects},
+    uploads::{
+        MultipartInstructions, Uploads,
+        tickets::{FilesLeft, Tickets},
+    },
 };
 
 mod companion;
@@ -56,16 +59,16 @@ pub fn router(app: App) -> Router {
 }
 
 impl App {
-    pub async fn new(config: &Config) -> anyhow::Result<Self> {
-        let database = mongo::connect(config).await?;
-        let (files, users) = (Files::of(&database, config), Users::of(&database));
-        let objects = Objects::connect(config, limits::S3_INLINE_TIMEOUT);
+    pub async fn new(stores: &Stores) -> anyhow::Result<Self> {
+        let database = stores.mongodb.connect().await?;
+        let (files, users) = (Files::of(&database, &stores.config), Users::of(&database));
+        let objects = Objects::connect(stores, limits::S3_INLINE_TIMEOUT);
         Ok(Self {
             uploads: Uploads::new(files.clone(), objects.clone(), FilesLeft::of(&database)),
             files,
             objects,
-            tickets: Tickets::of(&database, config)?,
-            sessions: Sessions::new(Redis::connect(config)?, users.clone()),
+            tickets: Tickets::of(&database, &stores.config)?,
+            sessions: Sessions::new(Redis::connect(stores)?, users.clone()),
             users,
         })
     }
@@ -85,8 +88,13 @@ impl App {
         NotFound,
     ),
 )]
-async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -> Result<Json<MultipartInstructions>> {
-    let pending = app.files.find_owned(owner, id).await?.pending()?;
+async fn parts(
+    owner: UserId,
+    id: FileId,
+    ApiUrl(api): ApiUrl,
+    State(app): State<App>,
+) -> Result<Json<MultipartInstructions>> {
+    let pending = app.files.file_or_upload_of(owner, id).await?.pending()?;
     Ok(Json(app.uploads.missing_parts(&pending, &api).await?))
 }
 
@@ -120,7 +128,7 @@ async fn parts(owner: UserId, id: FileId, api: ApiUrl, State(app): State<App>) -
     ),
 )]
 async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<Json<FileView>> {
-    let file = match app.files.find_owned(owner, id).await? {
+    let file = match app.files.file_or_upload_of(owner, id).await? {
         FileOrUpload::Pending(pending) => app.uploads.complete(&pending, None).await?,
         FileOrUpload::Visible(file) => file,
     };

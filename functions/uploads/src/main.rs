@@ -1,12 +1,12 @@
 #![forbid(unsafe_code)]
 
 use lambda_http::Error;
-use shared::{Config, http, logging};
+use shared::{http, logging, stores::Stores};
 use uploads::{App, router};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let config = Config::load().await?;
-    logging::init("uploads", &config);
-    http::serve(&config, async |config| Ok(router(App::new(config).await?))).await
+    let stores = Stores::load().await?;
+    logging::init("uploads", &stores.config);
+    http::serve(&stores, async |stores| Ok(router(App::new(stores).await?))).await
 }

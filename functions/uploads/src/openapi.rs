@@ -1,10 +1,12 @@
 //! The `OpenAPI` description of this function's routes, and of the bodies that handlers read field by field.
 
 use shared::{
-    error::ErrorWithMessage,
+    http::{
+        error::ErrorWithMessage,
+        openapi::{FileName, ParentId, file_size, lenient_bool, missing},
+    },
     limits,
-    openapi::{FileName, ParentId, file_size, lenient_bool, missing},
-    s3::Key,
+    stores::s3::Key,
 };
 use utoipa::{
     IntoParams, IntoResponses, OpenApi, PartialSchema, ToSchema,

@@ -4,11 +4,11 @@
 use serde::Serialize;
 use shared::{
     Error, Result,
-    body::{Fields, Scalar},
     files::{ContentKind, FileOrUpload, Incoming, Name, NewFile, Parent, Pending},
+    http::body::{Fields, Scalar},
     ids::{FileId, UserId},
     limits,
-    s3::{Key, PresignedPost, PresignedRequest},
+    stores::s3::{Key, PresignedPost, PresignedRequest, key::UploadKey},
 };
 use utoipa::ToSchema;
 
@@ -155,8 +155,8 @@ impl App {
 
     /// The pending upload of this user under that key.
     async fn find_upload(&self, owner: UserId, key: &str) -> Result<Pending> {
-        let Some((id, key, false)) = Key::parse_upload(key) else { return Err(Error::NotFound) };
-        match self.files.find_owned(owner, id).await? {
+        let Some(UploadKey { file, key, is_form: false }) = Key::parse_upload(key) else { return Err(Error::NotFound) };
+        match self.files.file_or_upload_of(owner, file).await? {
             FileOrUpload::Pending(pending) if pending.key == key => Ok(pending),
             FileOrUpload::Pending(_) | FileOrUpload::Visible(_) => Err(Error::NotFound),
         }

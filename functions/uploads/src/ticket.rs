@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shared::{
     Error, Result,
-    body::Scalar,
-    files::{Parent, ParentView},
+    files::Parent,
+    http::{ParentView, body::Scalar},
     ids::{TicketId, UserId},
     limits,
-    tickets::{self, Scope},
     time::Timestamp,
+    uploads::tickets::{self, Scope},
 };
 use utoipa::ToSchema;
 

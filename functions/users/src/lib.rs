@@ -9,19 +9,25 @@ use axum::{
     routing::{delete, get, post, put},
 };
 use shared::{
-    Config, Error, Result,
+    Error, Result,
     account_deletion::AccountDeletions,
-    body::Fields,
-    error::ErrorView,
-    http::Json,
+    accounts::{
+        passwords::{Password, Passwords, Verdict},
+        rate_limit::{Address, RateLimit},
+        sessions::Sessions,
+        token::Token,
+        users::{Email, User, Users},
+    },
+    http::{
+        Json,
+        body::Fields,
+        error::ErrorView,
+        openapi::{AuthErrors, NotFound, PasswordErrors, ServiceErrors, TooLarge},
+    },
     ids::{SessionId, UserId},
-    limits, mongo,
-    openapi::{AuthErrors, NotFound, PasswordErrors, ServiceErrors, TooLarge},
-    passwords::{Password, Passwords, Verdict},
-    rate_limit::{Address, RateLimit},
-    sessions::{Redis, Sessions, Token},
-    tickets::Grants,
-    users::{Email, User, Users},
+    limits,
+    stores::{Stores, redis::Redis},
+    uploads::tickets::Grants,
 };
 
 pub mod openapi;
@@ -51,17 +57,17 @@ pub fn router(app: App) -> Router {
 }
 
 impl App {
-    pub async fn new(config: &Config) -> anyhow::Result<Self> {
-        let database = mongo::connect(config).await?;
+    pub async fn new(stores: &Stores) -> anyhow::Result<Self> {
+        let database = stores.mongodb.connect().await?;
         let users = Users::of(&database);
-        let redis = Redis::connect(config)?;
+        let redis = Redis::connect(stores)?;
         Ok(Self {
             sessions: Sessions::new(redis.clone(), users.clone()),
             users,
-            passwords: Passwords::new(config.password_hash),
-            rate_limit: RateLimit::new(redis, config),
+            passwords: Passwords::new(stores.config.password_hash),
+            rate_limit: RateLimit::new(redis, &stores.config),
             grants: Grants::of(&database),
-            account_deletions: AccountDeletions::of(&database, config),
+            account_deletions: AccountDeletions::of(&database, &stores.config),
         })
     }
 }

@@ -1,6 +1,9 @@
 //! The `OpenAPI` description of this function's routes, and of the bodies that handlers read field by field.
 
-use shared::{error::ErrorView, limits, openapi::new_password};
+use shared::{
+    http::{error::ErrorView, openapi::new_password},
+    limits,
+};
 use utoipa::{
     IntoResponses, OpenApi, ToSchema,
     openapi::{Object, ObjectBuilder, schema::Type},

@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 use shared::{
+    accounts::{sessions::Session, token::Token, users::User},
     ids::{SessionId, UserId},
-    sessions::{Session, Token},
     time::Timestamp,
-    users::User,
 };
 use utoipa::ToSchema;
 

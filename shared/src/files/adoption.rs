@@ -18,8 +18,10 @@ use crate::{
     Result,
     ids::FileId,
     limits,
-    mongo::{run, run_within},
-    s3::Key,
+    stores::{
+        mongo::{run, run_within},
+        s3::Key,
+    },
     time::Timestamp,
 };
 

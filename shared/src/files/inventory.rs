@@ -8,22 +8,26 @@ use mongodb::bson::{Bson, Document, doc};
 use serde::Deserialize;
 
 use super::{
-    Files, ThumbnailFile,
+    ThumbnailFile,
+    ledger::Files,
     row::{self, lenient, no_id, whole},
 };
-use crate::{Result, ids::FileId, limits, mongo::run, paginate::paginate, s3::Key, time::Timestamp};
-
-/// The prefixes of the keys of thumbnails and of direct uploads.
-const THUMBNAILS: &str = "thumbnails/";
-const UPLOADS: &str = "uploads/";
-
-/// The suffix of the key that a form puts the bytes at, beside the upload's own key.
-const FORM: &str = "/form";
+use crate::{
+    Result,
+    ids::FileId,
+    limits,
+    stores::{
+        mongo::run,
+        paginate::paginate,
+        s3::{Key, key::ParsedKey},
+    },
+    time::Timestamp,
+};
 
 /// An object that a row accounts for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExpectedObject {
-    pub key: String,
+    pub key: Key,
     pub row: FileId,
     pub content: Expectation,
 }
@@ -44,7 +48,7 @@ struct Entry {
     #[serde(rename = "_id", default = "no_id", deserialize_with = "row::id")]
     id: FileId,
     #[serde(default, deserialize_with = "lenient")]
-    key: Option<String>,
+    key: Option<Key>,
     #[serde(default, deserialize_with = "whole")]
     size: Option<i64>,
     /// The state, of any type: only a row without a state is visible.
@@ -59,24 +63,26 @@ struct Entry {
 impl Files {
     /// Every object that a row accounts for, in the byte order of the keys, which is `MongoDB`'s order too.
     pub async fn expected_objects(&self) -> Result<impl Stream<Item = Result<ExpectedObject>>> {
-        self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
+        self.ensure_indexes().await?;
         let bytes = |entry: Entry| stream::iter(entry.bytes().into_iter().map(Ok));
         let thumbnails = |entry: Entry| stream::iter(entry.thumbnails().into_iter().map(Ok));
         Ok(self
-            .by_key("", Some(THUMBNAILS))
+            .by_key("", Some(Key::THUMBNAILS))
             .map_ok(bytes)
             .try_flatten()
             .chain(self.by_id().map_ok(thumbnails).try_flatten())
-            .chain(self.by_key(THUMBNAILS, None).map_ok(bytes).try_flatten()))
+            .chain(self.by_key(Key::THUMBNAILS, None).map_ok(bytes).try_flatten()))
     }
 
     /// Returns whether a row accounts for an object with this key now.
     pub async fn is_referenced(&self, key: &str) -> Result<bool> {
         let mut rows = vec![doc! { "key": key }];
-        rows.extend(key.strip_suffix(FORM).map(|upload| doc! { "key": upload }));
-        rows.extend(thumbnail_of(key).map(|id| doc! { "_id": id }));
+        rows.extend(Key::without_form(key).map(|upload| doc! { "key": upload }));
+        if let Some(ParsedKey::Thumbnail(image)) = Key::parse(key) {
+            rows.push(doc! { "_id": image });
+        }
         let entries = self.entries(doc! { "$or": rows }, doc! {}).await?;
-        Ok(entries.iter().flat_map(Entry::expected_objects).any(|expected| expected.key == key))
+        Ok(entries.iter().flat_map(Entry::expected_objects).any(|expected| expected.key.as_str() == key))
     }
 
     /// Returns whether a row still has the same expectation.
@@ -108,8 +114,8 @@ impl Files {
 
     /// Rows with a key after `from` and, if `to` is given, before `to`.
     fn by_key(&self, from: &'static str, to: Option<&'static str>) -> impl Stream<Item = Result<Entry>> {
-        paginate(move |after: Option<String>| async move {
-            let mut between = doc! { "$gt": after.as_deref().unwrap_or(from) };
+        paginate(move |after: Option<Key>| async move {
+            let mut between = doc! { "$gt": after.as_ref().map_or(from, Key::as_str) };
             between.extend(to.map(|to| ("$lt".to_owned(), to.into())));
             let entries = self.entries(doc! { "key": between }, doc! { "key": 1 }).await?;
             let last = entries.last().and_then(|entry| entry.key.clone());
@@ -138,12 +144,6 @@ fn projection() -> Document {
     doc! { "key": 1, "size": 1, "state": 1, "type": 1, "thumbnailFiles": 1 }
 }
 
-/// The image whose thumbnail would have this key.
-fn thumbnail_of(key: &str) -> Option<FileId> {
-    let (id, _) = key.strip_prefix(THUMBNAILS)?.split_once('/')?;
-    id.parse().ok()
-}
-
 impl Entry {
     fn expected_objects(&self) -> impl Iterator<Item = ExpectedObject> {
         self.bytes().into_iter().chain(self.thumbnails())
@@ -154,7 +154,7 @@ impl Entry {
         let size = self.size.and_then(|size| u64::try_from(size).ok());
         let mut expected_objects = vec![self.expected(key.clone(), Expectation::Bytes(size))];
         if self.expects_multipart() {
-            expected_objects.push(self.expected(format!("{key}{FORM}"), Expectation::Optional));
+            expected_objects.push(self.expected(key.of_form(), Expectation::Optional));
         }
         expected_objects
     }
@@ -163,21 +163,21 @@ impl Entry {
         if self.r#type.as_deref() != Some("image") {
             return Vec::new();
         }
-        let key = |width| Key::of_thumbnail(self.id, width).as_str().to_owned();
+        let key = |width| Key::of_thumbnail(self.id, width);
         let possible = limits::THUMBNAIL_WIDTHS.iter().map(|&width| (key(width), Expectation::Optional));
         let made = self.thumbnail_files.iter().map(|made| (key(made.width), Expectation::Bytes(Some(made.size))));
         let by_key: BTreeMap<_, _> = possible.chain(made).collect();
         by_key.into_iter().map(|(key, content)| self.expected(key, content)).collect()
     }
 
-    fn expected(&self, key: String, content: Expectation) -> ExpectedObject {
+    fn expected(&self, key: Key, content: Expectation) -> ExpectedObject {
         let content = if self.is_visible() { content } else { Expectation::Optional };
         ExpectedObject { key, row: self.id, content }
     }
 
     /// True if the bytes of the row may come by a form or by a multipart upload.
     fn expects_multipart(&self) -> bool {
-        !self.is_visible() && self.key.as_ref().is_some_and(|key| key.starts_with(UPLOADS))
+        !self.is_visible() && self.key.as_ref().is_some_and(Key::is_of_upload)
     }
 
     fn is_visible(&self) -> bool {
@@ -196,7 +196,7 @@ mod tests {
         let mut whole = doc! { "_id": ObjectId::parse_str(ID).unwrap() };
         whole.extend(row);
         let entry: Entry = deserialize_from_document(whole).unwrap();
-        entry.expected_objects().map(|expected| (expected.key, expected.content)).collect()
+        entry.expected_objects().map(|expected| (expected.key.as_str().to_owned(), expected.content)).collect()
     }
 
     fn objects(expected: &[(&str, Expectation)]) -> Vec<(String, Expectation)> {
@@ -251,14 +251,6 @@ mod tests {
             ),
         ] {
             assert_eq!(expected_objects(row.clone()), objects(expected), "{row}");
-        }
-    }
-
-    #[test]
-    fn a_thumbnail_names_its_image() {
-        assert_eq!(thumbnail_of(&format!("thumbnails/{ID}/500")).map(|id| id.to_string()).as_deref(), Some(ID));
-        for key in ["thumbnails/x/500", "thumbnails/", &format!("thumbnails/{ID}"), &format!("files/{ID}/500")] {
-            assert_eq!(thumbnail_of(key), None, "{key}");
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     Error,
     ids::{FileId, Id, TicketId, UserId},
     limits,
-    s3::Key,
+    stores::s3::Key,
     time::Timestamp,
 };
 
@@ -256,9 +256,6 @@ pub(super) fn no_id<Of>() -> Id<Of> {
     NO_ID.into()
 }
 
-/// Far more characters than a key of ours has after its first folder. S3 allows 1024 bytes.
-const LONGEST_KEY: usize = 512;
-
 pub(super) fn id<'de, Of, D: Deserializer<'de>>(field: D) -> Result<Id<Of>, D::Error> {
     Ok(Bson::deserialize(field)?.as_object_id().unwrap_or(NO_ID).into())
 }
@@ -280,13 +277,9 @@ pub(super) fn whole<'de, D: Deserializer<'de>>(field: D) -> Result<Option<i64>, 
     })
 }
 
-/// A key of a foreign form counts as absent. S3 has no object there, and such a key would make S3 refuse a whole batch.
+/// A key of a foreign form counts as absent.
 fn key<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Key>, D::Error> {
-    Ok(lenient::<Option<Key>, D>(field)?.filter(|key| {
-        let random = key.as_str().strip_prefix("files/").or_else(|| key.as_str().strip_prefix("uploads/"));
-        let is_random = |b: u8| b.is_ascii_alphanumeric() || b"-_/".contains(&b);
-        random.is_some_and(|random| !random.is_empty() && random.len() <= LONGEST_KEY && random.bytes().all(is_random))
-    }))
+    Ok(lenient::<Option<Key>, D>(field)?.filter(Key::is_of_row))
 }
 
 fn text<'de, D: Deserializer<'de>>(field: D) -> Result<String, D::Error> {

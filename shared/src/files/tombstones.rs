@@ -1,19 +1,25 @@
 //! Deletion of rows and of their objects. A tombstone hides a row, and everything below it, at once. The sweeper then
 //! deletes the objects, and after the objects the row.
 
+use std::ops::Range;
+
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, deserialize_from_slice, doc};
-use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{File, FileOrUpload, Files, Parent, Pending, Row, owned, still_pending};
+use super::{
+    Parent, Pending,
+    ledger::{Files, owned, still_pending},
+    row::Row,
+};
 use crate::{
     Error, Result,
     ids::{FileId, TicketId, UserId},
     limits,
-    mongo::{id, id_to_string, run, run_within},
-    s3::Key,
+    stores::{
+        mongo::{id, id_to_string, run, run_within},
+        s3::Key,
+    },
     time::Timestamp,
-    users::User,
 };
 
 /// A row with a tombstone, and everything that is deleted with it.
@@ -97,44 +103,12 @@ fn set_tombstone() -> Document {
 /// objects without a row.
 fn set_tombstone_of_upload() -> Vec<Document> {
     let is_pending = doc! { "$eq": ["$state", "pending"] };
-    // "0" is the character after "/". A comparison does not fail for a key that is no string, unlike string functions.
-    let comes_through_a_function =
-        doc! { "$and": [is_pending, { "$gte": ["$key", "files/"] }, { "$lt": ["$key", "files0"] }] };
+    // A comparison does not fail for a key that is no string, unlike string functions.
+    let Range { start, end } = Key::THROUGH_A_FUNCTION;
+    let comes_through_a_function = doc! { "$and": [is_pending, { "$gte": ["$key", start] }, { "$lt": ["$key", end] }] };
     let expires_at =
         doc! { "$cond": [comes_through_a_function, Timestamp::now() + limits::IN_FLIGHT_GRACE, Timestamp::now()] };
     vec![doc! { "$set": { "state": "deleted", "expiresAt": expires_at } }]
-}
-
-/// A file and the account of its owner, both read at the same moment.
-pub struct WithOwner {
-    pub file: File,
-    /// The file's row, with the account in it.
-    row: RawDocumentBuf,
-}
-
-impl WithOwner {
-    /// The account without its password; `None` if the account does not exist any more. The account is parsed only
-    /// here, so that an account that cannot be read does not hide a public file.
-    pub fn owner(&self) -> Result<Option<User>> {
-        #[derive(Deserialize)]
-        struct Owner {
-            owner: Vec<User>,
-        }
-        Ok(read::<Owner>(&self.row)?.owner.pop())
-    }
-}
-
-fn read<T: DeserializeOwned>(row: &RawDocument) -> Result<T> {
-    deserialize_from_slice(row.as_bytes()).map_err(|error| Error::Internal(error.into()))
-}
-
-/// The level of a row, and whether it is a folder.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Position {
-    pub is_folder: bool,
-    /// The level: 1 in the root, one more for each folder above, never more than [`limits::MAX_FOLDER_DEPTH`].
-    pub level: u32,
 }
 
 impl Files {
@@ -257,91 +231,6 @@ impl Files {
         }
         run(self.rows.update_one(doc! { "_id": id }, set_tombstone())).await?;
         Err(Error::Invalid("Parent not found"))
-    }
-
-    /// Returns whether the folder exists, without a tombstone on it or above it.
-    async fn is_reachable(&self, folder: Document) -> Result<bool> {
-        Ok(self.position(folder).await?.is_some())
-    }
-
-    /// The position of the matching row, unless there is a tombstone on it or above it.
-    pub(super) async fn position(&self, matching: Document) -> Result<Option<Position>> {
-        let position = doc! {
-            "_id": 0, "isFolder": { "$eq": ["$type", "folder"] }, "level": { "$add": [{ "$size": "$folders" }, 1] },
-        };
-        self.find_reachable(matching, [doc! { "$project": position }]).await
-    }
-
-    /// Returns whether there is a tombstone of this owner's on a folder or above it.
-    pub(super) async fn is_deleted(&self, owner: UserId, folder: FileId) -> Result<bool> {
-        let folder = doc! { "_id": folder, "userId": owner };
-        if self.is_reachable(folder.clone()).await? {
-            return Ok(false);
-        }
-        Ok(run(self.rows.find_one(folder)).await?.is_some())
-    }
-
-    /// The matching row, unless there is a tombstone on it or above it.
-    pub(super) async fn reachable(&self, matching: Document) -> Result<Option<Row>> {
-        self.find_reachable(matching, [doc! { "$unset": "folders" }]).await
-    }
-
-    /// The matching file with the account of its owner, unless there is a tombstone on it or above it.
-    pub(super) async fn reachable_with_owner(&self, matching: Document) -> Result<Option<WithOwner>> {
-        let owner = doc! { "from": "users", "localField": "userId", "foreignField": "_id", "as": "owner" };
-        let unset = doc! { "$unset": ["folders", "owner.password"] };
-        let Some(row) = self.find_reachable::<RawDocumentBuf>(matching, [doc! { "$lookup": owner }, unset]).await?
-        else {
-            return Ok(None);
-        };
-        let file: Row = read(&row)?;
-        Ok(Some(WithOwner { file: file.into(), row }))
-    }
-
-    /// The matching file or upload, unless there is a tombstone on it or above it.
-    pub(super) async fn file_or_upload(&self, matching: Document) -> Result<FileOrUpload> {
-        self.reachable(matching).await?.ok_or(Error::NotFound)?.try_into()
-    }
-
-    /// The first matching row, with the folders above it, after the `last` steps of the pipeline; `None` if there is a
-    /// tombstone on the row or above it.
-    ///
-    /// A folder of another user, which the original allowed as a parent, ends the walk up: its content is not deleted
-    /// with this folder, nor with one above it. Nothing can be created below [`limits::MAX_FOLDER_DEPTH`] levels. Older
-    /// rows may be deeper; for these the walk ends after as many levels, so that no read takes long. A row that is so
-    /// deep can be read and deleted like any other. But a tombstone further up hides the row only when the sweeper,
-    /// which goes down level by level, has come near enough.
-    async fn find_reachable<T>(&self, matching: Document, last: impl IntoIterator<Item = Document>) -> Result<Option<T>>
-    where
-        T: DeserializeOwned + Send + Sync + Unpin,
-    {
-        // A row in the root has no folders above it: the lookup starts with an empty list and finds nothing.
-        let folder = doc! { "$cond": [{ "$eq": [{ "$type": "$parentId" }, "objectId"] }, "$parentId", []] };
-        // The lowest folder for which the condition holds, in levels above the row.
-        let lowest = |are: Document| {
-            let levels = doc! { "$filter": { "input": "$folders", "as": "folder", "cond": are } };
-            let levels = doc! { "$map": { "input": levels, "as": "folder", "in": "$$folder.above" } };
-            doc! { "$ifNull": [{ "$min": levels }, limits::MAX_FOLDER_DEPTH] }
-        };
-        let tombstoned = lowest(doc! { "$eq": ["$$folder.state", "deleted"] });
-        let of_others = lowest(doc! { "$ne": ["$$folder.userId", "$userId"] });
-        let steps = [
-            doc! { "$match": matching },
-            doc! { "$match": { "state": { "$ne": "deleted" } } },
-            doc! { "$graphLookup": {
-                "from": self.rows.name(),
-                "startWith": folder,
-                "connectFromField": "parentId",
-                "connectToField": "_id",
-                // The depth counts from 0, the folder of the row, so a row at the last level sees all folders above it.
-                "maxDepth": limits::MAX_FOLDER_DEPTH - 2,
-                "depthField": "above",
-                "as": "folders",
-            } },
-            doc! { "$match": { "$expr": { "$gte": [tombstoned, of_others] } } },
-        ];
-        let steps = steps.into_iter().chain(last);
-        run(async { self.rows.aggregate(steps).with_type::<T>().await?.try_next().await }).await
     }
 }
 

@@ -15,6 +15,8 @@ use base64::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::json::is_json;
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayResponse {
@@ -34,7 +36,7 @@ impl GatewayResponse {
         let (head, body) = answer.into_parts();
         let bytes = to_bytes(body, usize::MAX).await?;
         // JSON is sent as text, which is easier to read in a log of the gateway.
-        let is_text = bytes.is_empty() || super::is_json(&head.headers);
+        let is_text = bytes.is_empty() || is_json(&head.headers);
         let text = std::str::from_utf8(&bytes).ok().filter(|_| is_text);
         Ok(Self {
             status_code: head.status.as_u16(),

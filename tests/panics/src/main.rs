@@ -5,18 +5,18 @@
 
 use axum::routing::get;
 use lambda_http::Error;
-use shared::{Config, http, logging};
+use shared::{http, logging, stores::Stores};
 use status::{App, router};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let config = Config::load().await?;
-    logging::init("panics", &config);
-    let routes = async |config| {
-        let routes = router(App::new(config).await?);
+    let stores = Stores::load().await?;
+    logging::init("panics", &stores.config);
+    let routes = async |stores| {
+        let routes = router(App::new(stores).await?);
         Ok(routes.route("/panic", get(panics)).route("/panic/elsewhere", get(a_thread_panics)))
     };
-    http::serve(&config, routes).await
+    http::serve(&stores, routes).await
 }
 
 async fn panics() {

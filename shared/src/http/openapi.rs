@@ -10,11 +10,8 @@ use utoipa::{
     },
 };
 
-use crate::{
-    error::{ErrorView, ErrorWithMessage},
-    ids::FileId,
-    limits,
-};
+use super::error::{ErrorView, ErrorWithMessage};
+use crate::{ids::FileId, limits};
 
 /// The id of a folder. An absent field, `null`, `""`, `false`, `0` and `"0"` mean the root.
 pub struct ParentId;

@@ -9,8 +9,8 @@ use aws_smithy_runtime_api::client::{
     http::HttpConnector,
     orchestrator::{HttpRequest, HttpResponse},
 };
-use axum::body::Bytes;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 

@@ -14,7 +14,7 @@ use mongodb::{
     bson::{Bson, doc},
 };
 use serde::Deserialize;
-use shared::{config, mongo, passwords};
+use shared::{accounts::passwords, config, stores::mongo};
 
 /// Accounts that MongoDB returns at once. MongoDB keeps the cursor for ten minutes between two batches.
 const BATCH: u32 = 500;

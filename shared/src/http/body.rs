@@ -12,10 +12,9 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-
 use serde_json::{Map, Value};
 
-use crate::{Error, Result};
+use crate::{Error, Result, files::Parent};
 
 /// The fields of a JSON object. There are none if the body is empty, is not an object, or has another content type.
 #[derive(Default)]
@@ -97,6 +96,20 @@ impl Scalar {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "both are ruled out before")]
             Self::Number(number) if (0.0..=EXACT).contains(&number) && number.fract() == 0.0 => Some(number as u64),
             _ => None,
+        }
+    }
+}
+
+/// A `parentId` as a client sends it. The root has six forms; the sixth is an absent field.
+impl TryFrom<Scalar> for Parent {
+    type Error = Error;
+
+    fn try_from(field: Scalar) -> Result<Self> {
+        match field {
+            Scalar::Null | Scalar::Bool(false) | Scalar::Number(0.0) => Ok(Self::Root),
+            Scalar::Text(text) if text.is_empty() || text == "0" => Ok(Self::Root),
+            Scalar::Text(text) => text.parse().map(Self::Folder).map_err(|_| Error::Invalid("Parent not found")),
+            Scalar::Bool(true) | Scalar::Number(_) | Scalar::Nested => Err(Error::Invalid("Parent not found")),
         }
     }
 }
@@ -258,6 +271,17 @@ mod tests {
     fn the_last_of_two_equal_keys_wins() {
         let twice = r#"{"name":"x","type":1,"n\u0061me":"y"}"#;
         assert_eq!(fields(twice).text("name").as_deref(), Some("y"));
+    }
+
+    #[test]
+    fn the_root_has_six_forms() {
+        for root in [Scalar::Null, Scalar::Text(String::new()), Scalar::Bool(false), Scalar::Number(0.0)] {
+            assert_eq!(Parent::try_from(root).unwrap(), Parent::Root);
+        }
+        assert_eq!(Parent::try_from(Scalar::Text("0".into())).unwrap(), Parent::Root);
+        for other in [Scalar::Bool(true), Scalar::Number(1.0), Scalar::Nested, Scalar::Text("00".into())] {
+            assert!(Parent::try_from(other).is_err());
+        }
     }
 
     #[test]

@@ -11,11 +11,12 @@ use std::{
 
 use tokio::sync::Mutex;
 
-use crate::{Config, limits};
+use super::Stores;
+use crate::limits;
 
 /// A value with connections to the stores, which is created again if these connections were lost.
 pub struct Reconnecting<'a, T, F> {
-    config: &'a Config,
+    stores: &'a Stores,
     connect: F,
     current: Mutex<Current<T>>,
 }
@@ -28,14 +29,14 @@ struct Current<T> {
 
 impl<'a, T, F, Connecting> Reconnecting<'a, T, F>
 where
-    F: Fn(&'a Config) -> Connecting,
+    F: Fn(&'a Stores) -> Connecting,
     Connecting: Future<Output = anyhow::Result<T>>,
 {
     /// # Errors
     /// The errors of `connect`.
-    pub async fn new(config: &'a Config, connect: F) -> anyhow::Result<Self> {
-        let value = Arc::new(connect(config).await?);
-        Ok(Self { config, connect, current: Mutex::new(Current { value, used: Clocks::now() }) })
+    pub async fn new(stores: &'a Stores, connect: F) -> anyhow::Result<Self> {
+        let value = Arc::new(connect(stores).await?);
+        Ok(Self { stores, connect, current: Mutex::new(Current { value, used: Clocks::now() }) })
     }
 
     /// Returns the value, with working connections. Call this once for each event, before anything else.
@@ -43,10 +44,10 @@ where
         let mut current = self.current.lock().await;
         let silence = Clocks::now().since(&current.used);
         if silence >= limits::IDLE_BEFORE_PROBE {
-            self.config.aws.forget_connections();
-            if !self.config.mongodb.is_connected().await {
+            self.stores.aws.forget_connections();
+            if !self.stores.mongodb.is_connected().await {
                 tracing::warn!(silence_s = silence.as_secs(), "MongoDB is silent: everything is connected anew");
-                match (self.connect)(self.config).await {
+                match (self.connect)(self.stores).await {
                     Ok(value) => current.value = Arc::new(value),
                     Err(error) => tracing::error!(error = format!("{error:#}"), "the old connections are kept"),
                 }

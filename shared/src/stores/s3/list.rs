@@ -2,10 +2,9 @@
 
 use aws_sdk_s3::types::{EncodingType, Object};
 use futures_util::Stream;
-use percent_encoding::percent_decode_str;
 
-use super::Objects;
-use crate::{Result, paginate::paginate};
+use super::{Objects, key::decode};
+use crate::{Result, stores::paginate::paginate};
 
 /// An object in a listing of the bucket. Its key may be any text, because anybody with the permission may have put the
 /// object there.
@@ -75,7 +74,7 @@ fn summary_of(object: Object, encoding: Option<&EncodingType>) -> Option<ObjectS
 /// Decodes a listed key. S3 is asked to encode keys, because XML cannot hold every character.
 fn plain(key: String, encoding: Option<&EncodingType>) -> String {
     match encoding {
-        Some(EncodingType::Url) => percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned(),
+        Some(EncodingType::Url) => decode(&key),
         _ => key,
     }
 }

@@ -6,7 +6,7 @@ use argon2::{
 };
 use std::str::FromStr;
 
-use crate::{Error, Result, digest::sha1_hex, limits};
+use crate::{Error, Result, config::Scheme, digest::sha1_hex, limits};
 
 /// A password as it was typed: its exact bytes, at most [`limits::MAX_PASSWORD_BYTES`]. Not `Debug`.
 #[derive(Clone)]
@@ -20,27 +20,6 @@ impl FromStr for Password {
             return Err(Error::Invalid("Invalid password"));
         }
         Ok(Self(text.to_owned()))
-    }
-}
-
-/// The form in which new passwords are stored.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Scheme {
-    /// A PHC string, with the least parameters that OWASP's Password Storage Cheat Sheet names for `p=1`, `t=3`.
-    Argon2id,
-    /// Bare hex as the original writes it, for a database that the original still reads.
-    Sha1,
-}
-
-impl FromStr for Scheme {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        match name {
-            "argon2id" => Ok(Self::Argon2id),
-            "sha1" => Ok(Self::Sha1),
-            _ => Err(()),
-        }
     }
 }
 

@@ -5,10 +5,6 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
-use axum::{
-    extract::{FromRef, FromRequestParts, RawPathParams},
-    http::request::Parts,
-};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::TryStreamExt;
 use hmac::{Hmac, KeyInit, Mac};
@@ -23,12 +19,10 @@ use tokio::sync::OnceCell;
 
 use crate::{
     Config, Error, Result,
-    error::WithMessage,
     files::{Name, Parent},
     ids::{FileId, TicketId, UserId},
     limits,
-    mongo::run,
-    s3::Key,
+    stores::{mongo::run, s3::Key},
     time::Timestamp,
 };
 
@@ -229,6 +223,16 @@ impl Tickets {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
+    /// The ticket in a text that a client sends.
+    ///
+    /// # Errors
+    /// `Unauthorized` if its MAC is not valid, or it has expired.
+    pub fn verify(&self, text: &str) -> Result<Ticket> {
+        let ticket = self.decode(text).ok_or(Error::Unauthorized)?;
+        let now = Timestamp::now().millis() / 1000;
+        if now < i64::from(ticket.expires_at) { Ok(ticket) } else { Err(Error::Unauthorized) }
+    }
+
     /// The ticket in a text, expired or not, if its MAC is valid.
     fn decode(&self, text: &str) -> Option<Ticket> {
         let bytes: [u8; 48] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
@@ -322,22 +326,5 @@ impl Ticket {
         bytes[..12].copy_from_slice(&self.id.bytes());
         bytes[12..].copy_from_slice(&self.expires_at.to_be_bytes());
         bytes
-    }
-}
-
-/// The `{ticket}` of a route.
-impl<S> FromRequestParts<S> for Ticket
-where
-    Tickets: FromRef<S>,
-    S: Send + Sync,
-{
-    type Rejection = WithMessage;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WithMessage> {
-        let path = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Error::Unauthorized)?;
-        let text = path.iter().find(|(name, _)| *name == "ticket").map(|(_, text)| text);
-        let ticket = text.and_then(|text| Tickets::from_ref(state).decode(text)).ok_or(Error::Unauthorized)?;
-        let now = Timestamp::now().millis() / 1000;
-        if now < i64::from(ticket.expires_at) { Ok(ticket) } else { Err(Error::Unauthorized.into()) }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
 use mongodb::{Collection, Database, IndexModel, bson::doc, options::IndexOptions};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
@@ -13,7 +12,7 @@ use crate::{
     digest::digest,
     ids::{FileId, UserId},
     limits,
-    mongo::{is_duplicate, run},
+    stores::mongo::{is_duplicate, run},
     time::Timestamp,
 };
 
@@ -25,15 +24,13 @@ pub struct IdempotentRequest {
 }
 
 impl IdempotentRequest {
-    /// `None` for a request without a key.
-    ///
     /// # Errors
-    /// `Invalid` for a key that is empty, too long or no text.
-    pub fn of(headers: &HeaderMap, body: &[u8]) -> Result<Option<Self>> {
-        let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-        let key = key.to_str().ok().filter(|key| (1..=limits::IDEMPOTENCY_KEY_BYTES).contains(&key.len()));
-        let key = key.ok_or(Error::Invalid("Invalid Idempotency-Key: 1 to 255 characters of ASCII"))?;
-        Ok(Some(Self { key: key.to_owned(), body: digest(body) }))
+    /// `Invalid` for a key that is empty or too long.
+    pub fn new(key: &str, body: &[u8]) -> Result<Self> {
+        if !(1..=limits::IDEMPOTENCY_KEY_BYTES).contains(&key.len()) {
+            return Err(Error::Invalid("Invalid Idempotency-Key: 1 to 255 characters of ASCII"));
+        }
+        Ok(Self { key: key.to_owned(), body: digest(body) })
     }
 }
 

@@ -1,6 +1,5 @@
-//! Presigned requests, which clients send to S3 themselves. Each is valid for one key and for a short time, and cannot
-//! overwrite: `PUT` and `CompleteMultipartUpload` carry `If-None-Match: *`. Forms cannot carry it, so a form writes to
-//! `<key>/form` and the worker copies that object once.
+//! Signatures of requests to S3, by AWS Signature Version 4. The SDK presigns only six operations (`aws-sdk-s3` 1.157),
+//! and neither a form nor the creation, completion or listing of a multipart upload.
 
 use std::time::Duration;
 
@@ -14,119 +13,18 @@ use aws_sigv4::{
     },
     sign::v4,
 };
-use axum::http::Request;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, json};
-use utoipa::ToSchema;
 
-use super::{Key, Objects};
+use super::key::Key;
 use crate::{Error, Result, limits, time::Timestamp};
-
-/// The headers that S3 sends with an object when it answers a presigned request.
-pub struct ResponseOverrides<'a> {
-    pub content_type: &'a str,
-    pub disposition: &'a str,
-    pub caching: &'a str,
-}
-
-/// A presigned request.
-#[derive(Serialize, ToSchema)]
-#[schema(as = SignedRequest)]
-pub struct PresignedRequest {
-    pub url: String,
-    /// The signed headers, to send with the request.
-    #[schema(value_type = HashMap<String, String>)]
-    #[serde(serialize_with = "in_order")]
-    pub headers: Vec<(&'static str, String)>,
-}
-
-/// Without this header a request could be sent again, and change content that others have seen.
-const ONLY_NEW: (&str, &str) = ("If-None-Match", "*");
-
-/// A form that puts an object. A browser posts it, with the bytes in a field `file` after the other fields.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PresignedPost {
-    pub url: String,
-    #[schema(value_type = HashMap<String, String>)]
-    #[serde(serialize_with = "in_order")]
-    pub fields: Vec<(&'static str, String)>,
-}
-
-fn in_order<S: Serializer>(fields: &[(&'static str, String)], serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(fields.len()))?;
-    for (name, value) in fields {
-        map.serialize_entry(name, value)?;
-    }
-    map.end()
-}
-
-impl Objects {
-    /// Presigns a URL with which anybody can read an object for [`limits::DOWNLOAD_URL_TTL`].
-    pub async fn presign_get(&self, key: &Key, overrides: ResponseOverrides<'_>) -> Result<String> {
-        let query = [
-            ("response-cache-control", overrides.caching),
-            ("response-content-disposition", overrides.disposition),
-            ("response-content-type", overrides.content_type),
-        ];
-        self.signer.url("GET", key, &query, &[], limits::DOWNLOAD_URL_TTL).await
-    }
-
-    /// Presigns a `PUT` of an object of this type and size, for [`limits::UPLOAD_URL_TTL`].
-    pub async fn presign_put(&self, key: &Key, content_type: &str, size: u64) -> Result<PresignedRequest> {
-        let headers = vec![("Content-Type", content_type.to_owned()), (ONLY_NEW.0, ONLY_NEW.1.to_owned())];
-        let size = size.to_string();
-        let signed = headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let signed: Vec<_> = signed.chain([("Content-Length", size.as_str())]).collect();
-        let url = self.signer.url("PUT", key, &[], &signed, limits::UPLOAD_URL_TTL).await?;
-        Ok(PresignedRequest { url, headers })
-    }
-
-    /// Presigns `UploadPart`, for a part of this size if the size is given.
-    pub async fn presign_upload_part(
-        &self,
-        key: &Key,
-        upload_id: &str,
-        number: u16,
-        size: Option<u64>,
-    ) -> Result<String> {
-        let query = [("partNumber", number.to_string()), ("uploadId", upload_id.to_owned())];
-        let query = query.each_ref().map(|(name, value)| (*name, value.as_str()));
-        let size = size.map(|size| size.to_string());
-        let signed: Vec<_> = size.as_deref().map(|size| ("Content-Length", size)).into_iter().collect();
-        self.signer.url("PUT", key, &query, &signed, limits::UPLOAD_URL_TTL).await
-    }
-
-    /// Presigns `CreateMultipartUpload` for an object of this type.
-    pub async fn presign_create_multipart_upload(&self, key: &Key, content_type: &str) -> Result<PresignedRequest> {
-        let headers = vec![("Content-Type", content_type.to_owned())];
-        let signed = [("Content-Type", content_type)];
-        let url = self.signer.url("POST", key, &[("uploads", "")], &signed, limits::UPLOAD_URL_TTL).await?;
-        Ok(PresignedRequest { url, headers })
-    }
-
-    /// Presigns `CompleteMultipartUpload`, which succeeds only where there is no object.
-    pub async fn presign_complete_multipart_upload(&self, key: &Key, upload_id: &str) -> Result<PresignedRequest> {
-        let query = [("uploadId", upload_id)];
-        let url = self.signer.url("POST", key, &query, &[ONLY_NEW], limits::UPLOAD_URL_TTL).await?;
-        Ok(PresignedRequest { url, headers: vec![(ONLY_NEW.0, ONLY_NEW.1.to_owned())] })
-    }
-
-    /// Presigns `ListParts` (`GET`) or `AbortMultipartUpload` (`DELETE`).
-    pub async fn presign_multipart_upload(&self, method: &str, key: &Key, upload_id: &str) -> Result<PresignedRequest> {
-        let url = self.signer.url(method, key, &[("uploadId", upload_id)], &[], limits::UPLOAD_URL_TTL).await?;
-        Ok(PresignedRequest { url, headers: Vec::new() })
-    }
-
-    /// Signs a form that puts an object of this type and of at most `max_bytes`, for [`limits::UPLOAD_URL_TTL`].
-    pub async fn presign_post(&self, key: &Key, content_type: &str, max_bytes: u64) -> Result<PresignedPost> {
-        self.signer.form(key, content_type, max_bytes, Timestamp::now()).await
-    }
-}
 
 /// Every character that a signed query must escape.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The URL of a form, and its fields in order.
+type Form = (String, Vec<(&'static str, String)>);
 
 /// Signs requests for one bucket with the credentials of the function. A signature expires with these credentials.
 pub struct Signer {
@@ -168,10 +66,8 @@ impl Signer {
         lifetime: Duration,
     ) -> Result<String> {
         let mut url = format!("{}/{}", self.bucket_url().await?, key.as_str());
-        for (at, (name, value)) in query.iter().enumerate() {
-            let separator = if at == 0 { '?' } else { '&' };
-            url.extend([separator].into_iter().chain(name.chars()).chain(['=']));
-            url.extend(utf8_percent_encode(value, UNRESERVED));
+        for (name, value) in query {
+            add_query(&mut url, name, value);
         }
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
@@ -191,12 +87,15 @@ impl Signer {
         let request = SignableRequest::new(method, &url, headers.iter().copied(), SignableBody::UnsignedPayload)
             .map_err(|error| Error::Internal(error.into()))?;
         let signed = sign(request, &params.into()).map_err(|error| Error::Internal(error.into()))?;
-        let mut request = Request::get(url).body(()).map_err(|error| Error::Internal(error.into()))?;
-        signed.into_parts().0.apply_to_request_http1x(&mut request);
-        Ok(request.uri().to_string())
+        let (_, signature) = signed.into_parts().0.into_parts();
+        for (name, value) in &signature {
+            add_query(&mut url, name, value);
+        }
+        Ok(url)
     }
 
-    async fn form(&self, key: &Key, content_type: &str, max_bytes: u64, now: Timestamp) -> Result<PresignedPost> {
+    /// The URL and the fields of a form that puts an object of this type and of at most `max_bytes`.
+    pub(super) async fn form(&self, key: &Key, content_type: &str, max_bytes: u64, now: Timestamp) -> Result<Form> {
         let expiration = (now + limits::UPLOAD_URL_TTL).in_whole_seconds().to_rfc3339()?;
         let date: String = now.in_whole_seconds().to_rfc3339()?.chars().filter(char::is_ascii_alphanumeric).collect();
         let scope = format!("{}/{}/s3/aws4_request", &date[..8], self.region);
@@ -218,8 +117,16 @@ impl Signer {
         let policy = STANDARD.encode(policy.to_string());
         let signature = sign_policy(&policy, &self.credentials, &self.region, now);
         fields.extend([("policy", policy), ("x-amz-signature", signature)]);
-        Ok(PresignedPost { url: self.bucket_url().await?, fields })
+        Ok((self.bucket_url().await?, fields))
     }
+}
+
+/// Adds a parameter to the query of a URL.
+fn add_query(url: &mut String, name: &str, value: &str) {
+    url.push(if url.contains('?') { '&' } else { '?' });
+    url.push_str(name);
+    url.push('=');
+    url.extend(utf8_percent_encode(value, UNRESERVED));
 }
 
 /// The signature of a form's policy, which is base64. See "Authenticating Requests: Browser-Based Uploads Using POST"
@@ -272,10 +179,10 @@ mod tests {
         let signer = Signer::new(&credentials, "eu-west-3", None, "bucket");
         let day = DateTime::parse_rfc3339_str("2015-12-29T12:34:56.789Z").unwrap().into();
         let key = Key::of_upload(FileId::new()).unwrap().of_form();
-        let form = signer.form(&key, "text/plain; charset=utf-8", 1000, day).await.unwrap();
-        assert_eq!(form.url, "https://bucket.s3.eu-west-3.amazonaws.com");
+        let (url, fields) = signer.form(&key, "text/plain; charset=utf-8", 1000, day).await.unwrap();
+        assert_eq!(url, "https://bucket.s3.eu-west-3.amazonaws.com");
 
-        let field = |name: &str| form.fields.iter().find(|(field, _)| *field == name).unwrap().1.as_str();
+        let field = |name: &str| fields.iter().find(|(field, _)| *field == name).unwrap().1.as_str();
         assert_eq!(field("x-amz-credential"), "AKIAIOSFODNN7EXAMPLE/20151229/eu-west-3/s3/aws4_request");
         let policy: Value = serde_json::from_slice(&STANDARD.decode(field("policy")).unwrap()).unwrap();
         assert_eq!(policy["expiration"], "2015-12-29T12:49:56Z");
@@ -283,7 +190,7 @@ mod tests {
         assert_eq!(conditions[..2], [json!({ "bucket": "bucket" }), json!(["content-length-range", 0, 1000])]);
         let mut named: Vec<_> =
             conditions[2..].iter().map(|one| one.as_object().unwrap().iter().next().unwrap()).collect();
-        for (name, value) in &form.fields {
+        for (name, value) in &fields {
             if !["policy", "x-amz-signature"].contains(name) {
                 let at = named.iter().position(|(key, allowed)| key == name && *allowed == value);
                 named.remove(at.unwrap_or_else(|| panic!("{name} is not in the policy")));

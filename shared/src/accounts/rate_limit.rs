@@ -30,43 +30,24 @@ use std::{
     time::Duration,
 };
 
-use axum::{extract::FromRequestParts, http::request::Parts};
-use lambda_http::{RequestExt, request::RequestContext};
 use mongodb::bson::oid::ObjectId;
 use redis::{FromRedisValue, Pipeline, Value, pipe};
 
-use crate::{
-    Config, Error, Result,
-    digest::sha256_hex,
-    limits,
-    sessions::{Redis, Token},
-    time::Timestamp,
-};
+use super::token::Token;
+use crate::{Config, Error, Result, digest::sha256_hex, limits, stores::redis::Redis, time::Timestamp};
 
 /// The network of a request, as the gateway reports it; a client can put anything into a header. An IPv6 address counts
 /// by its first 64 bits, because its owner can choose the other 64.
 pub struct Address(String);
 
 impl Address {
-    fn of(source_ip: &str) -> Self {
+    pub fn of(source_ip: &str) -> Self {
         const NETWORK: u128 = !0 << 64;
         Self(match source_ip.parse().map(|address: IpAddr| address.to_canonical()) {
             Ok(IpAddr::V6(address)) => format!("{}/64", Ipv6Addr::from_bits(address.to_bits() & NETWORK)),
             Ok(IpAddr::V4(address)) => address.to_string(),
             Err(_) => source_ip.to_owned(),
         })
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Address {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let source_ip = match parts.extensions.request_context_ref() {
-            Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
-            _ => None,
-        };
-        Ok(Self::of(source_ip.unwrap_or_default()))
     }
 }
 

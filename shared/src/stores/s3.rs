@@ -9,94 +9,26 @@ use aws_sdk_s3::{
     primitives::{ByteStream, Length},
     types::{AnnotationDirective, Delete, ObjectIdentifier},
 };
-use axum::body::Bytes;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use bytes::BytesMut;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use utoipa::ToSchema;
+use bytes::{Bytes, BytesMut};
 
-use crate::{
-    Config, Error, Result,
+use super::{
+    Stores,
     aws::{Aws, Connections, in_quick_attempts},
-    digest::random_text,
-    ids::FileId,
 };
+use crate::{Error, Result};
 
 mod direct;
+pub mod key;
+mod list;
 mod multipart;
 mod presign;
+mod sign;
 
-pub use multipart::{Part, most_parts, part_size};
-pub(crate) use presign::Signer;
-pub use presign::{PresignedPost, PresignedRequest, ResponseOverrides};
-
-mod list;
-
+pub use key::Key;
 pub use list::{MultipartUpload, ObjectSummary};
-
-/// The key of an object, made of random bytes or of ids, never of text from a client.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[schema(
-    as = ObjectKey,
-    pattern = "^uploads/[0-9a-f]{24}/[A-Za-z0-9_-]{32}$",
-    description = "The key of an object in S3. It names an upload in the requests that follow."
-)]
-#[serde(transparent)]
-pub struct Key(String);
-
-impl Key {
-    /// A new key for bytes that come through a function.
-    pub fn random() -> Result<Self> {
-        Ok(Self(format!("files/{}", random_text::<RANDOM_BYTES>()?)))
-    }
-
-    /// A new key for bytes that a client sends to S3. The key names the file, so S3's message about the object leads to
-    /// the row.
-    pub fn of_upload(id: FileId) -> Result<Self> {
-        Ok(Self(format!("uploads/{id}/{}", random_text::<RANDOM_BYTES>()?)))
-    }
-
-    /// The key for the bytes that the original service keeps on its disk for a document. A document always has the same
-    /// key.
-    pub fn of_adopted(id: FileId) -> Self {
-        let digest = Sha256::digest(format!("adopted {id}"));
-        Self(format!("files/{}", URL_SAFE_NO_PAD.encode(&digest[..24])))
-    }
-
-    /// The key that a form puts the bytes of an upload at. A form can be posted again as long as it is valid. So its
-    /// object becomes the content of the file only by being copied, once, to the file's own key.
-    #[must_use]
-    pub fn of_form(&self) -> Self {
-        Self(format!("{}/form", self.0))
-    }
-
-    /// True if a client sends the object to S3 itself.
-    pub fn is_of_upload(&self) -> bool {
-        self.0.starts_with("uploads/")
-    }
-
-    /// Parses the key of an upload's object: the file, the file's key, and whether a form put the object there.
-    pub fn parse_upload(key: &str) -> Option<(FileId, Self, bool)> {
-        let (own, is_form) = key.strip_suffix("/form").map_or((key, false), |own| (own, true));
-        let (id, random) = own.strip_prefix("uploads/")?.split_once('/')?;
-        let is_random = random.len() == 32 && random.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-        is_random.then_some((id.parse().ok()?, Self(own.to_owned()), is_form))
-    }
-
-    /// The key of a thumbnail. An image and a width always have the same key, so a repeated job overwrites its own
-    /// object.
-    pub fn of_thumbnail(id: FileId, width: u32) -> Self {
-        Self(format!("thumbnails/{id}/{width}"))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The random bytes of a key: 192 bits, in 32 characters.
-const RANDOM_BYTES: usize = 24;
+pub use multipart::{Part, most_parts, part_size};
+pub use presign::{PresignedPost, PresignedRequest, ResponseOverrides};
+use sign::Signer;
 
 #[derive(Clone)]
 pub struct Objects {
@@ -109,8 +41,8 @@ pub struct Objects {
 
 impl Objects {
     /// `timeout` limits one operation, all attempts together.
-    pub fn connect(config: &Config, timeout: Duration) -> Self {
-        Self::of(&config.aws, config.bucket.clone(), timeout)
+    pub fn connect(stores: &Stores, timeout: Duration) -> Self {
+        Self::of(&stores.aws, stores.config.bucket.clone(), timeout)
     }
 
     /// The client for a program that needs no other configuration.
@@ -118,7 +50,7 @@ impl Objects {
         Self {
             s3: aws.s3(timeout),
             connections: aws.connections(),
-            signer: Arc::new(aws.signer(&bucket)),
+            signer: Arc::new(Signer::new(&aws.credentials, &aws.region, aws.s3_endpoint.as_deref(), &bucket)),
             bucket,
             timeout,
         }

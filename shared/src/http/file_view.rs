@@ -6,8 +6,8 @@ use utoipa::{
     openapi::{ObjectBuilder, OneOf, RefOr, Schema, schema::Type},
 };
 
-use super::{Content, File, Kind, Parent, Thumbnails};
 use crate::{
+    files::{Content, File, Kind, Parent, Thumbnails},
     ids::{FileId, UserId},
     time::Timestamp,
 };

@@ -14,7 +14,8 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Config, Error, certificates::Authorities, limits};
+use super::certificates::Authorities;
+use crate::{Error, limits};
 
 /// The settings of the connection to `MongoDB`. Not `Debug`, because they hold a password.
 pub struct Mongodb {
@@ -36,7 +37,11 @@ impl Mongodb {
         }
     }
 
-    async fn connect(&self) -> Result<Database> {
+    /// The database of the connection string, or `files_manager`, by a new client, which connects when first used.
+    ///
+    /// # Errors
+    /// The connection string is malformed, or (for `mongodb+srv`) its name does not resolve.
+    pub async fn connect(&self) -> Result<Database> {
         // The name is resolved once, so that a reconnect does not wait for DNS.
         let options = self.options.get_or_try_init(|| options(&self.uri, self.authorities.as_ref())).await?;
         let client = Client::with_options(options.clone()).context("MONGODB_URI")?;
@@ -47,18 +52,10 @@ impl Mongodb {
 
     /// Returns whether the newest client has a working connection, or can make one, within [`limits::PROBE_TIMEOUT`]. A
     /// connection that does not answer in time is closed.
-    pub(crate) async fn is_connected(&self) -> bool {
+    pub(super) async fn is_connected(&self) -> bool {
         let Some(client) = self.client.lock().await.clone() else { return true };
         ping_within(limits::PROBE_TIMEOUT, &client.database("admin")).await
     }
-}
-
-/// The database of the URI's path, or `files_manager`. The client connects when first used.
-///
-/// # Errors
-/// The connection string is malformed, or (for `mongodb+srv`) its name does not resolve.
-pub async fn connect(config: &Config) -> Result<Database> {
-    config.mongodb.connect().await
 }
 
 /// The database for a program that needs no other configuration.

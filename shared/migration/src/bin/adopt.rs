@@ -20,8 +20,8 @@ use mongodb::bson::Bson;
 use shared::{
     Error, config,
     files::adoption::{Adoption, Outcome, Unadopted},
-    limits, mongo,
-    s3::Objects,
+    limits,
+    stores::{aws::Aws, mongo, s3::Objects},
 };
 
 const USAGE: &str = "\
@@ -64,7 +64,7 @@ async fn main() -> Result<ExitCode> {
         return Ok(ExitCode::from(2));
     };
     ensure!(folder.is_dir(), "{} is no folder: give the original's FOLDER_PATH", folder.display());
-    let (uri, bucket, aws) = config::for_adoption()?;
+    let (uri, bucket, aws) = (config::mongodb_uri()?, config::bucket()?, Aws::from_environment()?);
     let documents = Adoption::of(&mongo::connect_to(&uri).await?);
     let objects = Objects::of(&aws, bucket, limits::ADOPTION_PUT_TIMEOUT);
 

@@ -8,8 +8,9 @@ use aws_sdk_sqs::{
 };
 use serde_json::json;
 
+use super::Stores;
 use crate::{
-    Config, Error, Result,
+    Error, Result,
     ids::{FileId, UserId},
     limits,
 };
@@ -21,8 +22,8 @@ pub struct JobQueue {
 }
 
 impl JobQueue {
-    pub fn connect(config: &Config) -> Self {
-        Self { sqs: config.aws.sqs(), queue_url: config.queue_url.clone() }
+    pub fn connect(stores: &Stores) -> Self {
+        Self { sqs: stores.aws.sqs(), queue_url: stores.config.queue_url.clone() }
     }
 
     /// Sends the thumbnail job of an image.

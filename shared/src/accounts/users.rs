@@ -11,12 +11,12 @@ use mongodb::{
 use serde::{Deserialize, Serialize};
 use tokio::{join, sync::OnceCell};
 
+use super::token::Token;
 use crate::{
     Error, Result,
     ids::{SessionId, UserId},
     limits,
-    mongo::{is_duplicate, run},
-    sessions::Token,
+    stores::mongo::{is_duplicate, run},
     time::Timestamp,
 };
 
@@ -50,7 +50,7 @@ pub struct User {
     id: UserId,
     /// The e-mail as it was typed; compared byte for byte.
     pub email: String,
-    /// The stored password, in one of the forms of [`crate::passwords`].
+    /// The stored password, in one of the forms of [`super::passwords`].
     #[serde(default)]
     pub password: String,
     /// The time at which the user last ended all sessions but one, by changing the password or by request. Redis finds

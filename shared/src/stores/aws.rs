@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context;
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_s3::{
     config::{
@@ -28,32 +29,33 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_types::{SdkConfig, region::Region};
 
-use crate::{certificates::Authorities, limits, s3::Signer};
-
-/// The settings of the SDKs' standard variables, as [`crate::Config`] reads them.
-pub struct Settings {
-    /// `AWS_REGION`.
-    pub region: String,
-    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`: fixed for the life of an instance.
-    pub credentials: Credentials,
-    /// `AWS_ENDPOINT_URL`, and its variants for one service, which take precedence.
-    pub endpoint: Option<String>,
-    pub s3_endpoint: Option<String>,
-    pub sqs_endpoint: Option<String>,
-}
+use super::certificates::Authorities;
+use crate::{
+    config::{self, AwsSettings},
+    limits,
+};
 
 pub struct Aws {
     connections: Connections,
     shared: SdkConfig,
-    region: String,
-    credentials: Credentials,
-    s3_endpoint: Option<String>,
+    pub(super) region: String,
+    pub(super) credentials: Credentials,
+    pub(super) s3_endpoint: Option<String>,
     sqs_endpoint: Option<String>,
 }
 
 impl Aws {
+    /// The clients for a program that needs no other configuration.
+    ///
+    /// # Errors
+    /// Names the variable that is missing or malformed.
+    pub fn from_environment() -> anyhow::Result<Self> {
+        let authorities = Authorities::from_environment()?;
+        Self::new(config::aws_settings()?, authorities.as_ref())
+    }
+
     /// The clients trust these authorities in addition to those of the system.
-    pub fn new(settings: Settings, authorities: Option<&Authorities>) -> anyhow::Result<Self> {
+    pub(super) fn new(settings: AwsSettings, authorities: Option<&Authorities>) -> anyhow::Result<Self> {
         let connections = Connections::new(authorities)?;
         // Retries are quick, to fit into a request. The timeout of each client's operations ends them.
         let retries = RetryConfig::standard()
@@ -90,11 +92,6 @@ impl Aws {
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
-    /// The signer of presigned requests.
-    pub fn signer(&self, bucket: &str) -> Signer {
-        Signer::new(&self.credentials, &self.region, self.s3_endpoint.as_deref(), bucket)
-    }
-
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         let timeouts =
             within(limits::SQS_TIMEOUT).to_builder().operation_attempt_timeout(limits::AWS_ATTEMPT_TIMEOUT).build();
@@ -103,8 +100,23 @@ impl Aws {
         aws_sdk_sqs::Client::from_conf(config.build())
     }
 
+    /// The names and the values of the parameters that SSM has of these.
+    pub(super) async fn parameters(&self, names: Vec<String>) -> anyhow::Result<Vec<(String, String)>> {
+        let answer = self
+            .ssm()
+            .get_parameters()
+            .set_names(Some(names))
+            .with_decryption(true)
+            .send()
+            .await
+            .map_err(|error| anyhow::Error::new(error.into_service_error()))
+            .context("reading the URLs of MongoDB and Redis from SSM")?;
+        let pairs = answer.parameters.unwrap_or_default().into_iter();
+        Ok(pairs.filter_map(|parameter| Some((parameter.name?, parameter.value?))).collect())
+    }
+
     /// This client retries for longer than the others, because an instance without its secrets cannot start.
-    pub fn ssm(&self) -> aws_sdk_ssm::Client {
+    fn ssm(&self) -> aws_sdk_ssm::Client {
         let (first, longest) = limits::SSM_BACKOFF;
         let retries = RetryConfig::standard()
             .with_max_attempts(limits::SSM_ATTEMPTS)
@@ -117,19 +129,19 @@ impl Aws {
     }
 
     /// The connections of the SDKs, for requests that are sent without an SDK.
-    pub(crate) fn connections(&self) -> Connections {
+    pub(super) fn connections(&self) -> Connections {
         self.connections.clone()
     }
 
     /// Drops all connections, so that the next request of each client is sent on a new connection.
-    pub(crate) fn forget_connections(&self) {
+    pub(super) fn forget_connections(&self) {
         self.connections.forget();
     }
 }
 
 /// The configuration of one small operation of S3: an attempt that takes longer than [`limits::AWS_ATTEMPT_TIMEOUT`] is
 /// repeated.
-pub(crate) fn in_quick_attempts() -> aws_sdk_s3::config::Builder {
+pub(super) fn in_quick_attempts() -> aws_sdk_s3::config::Builder {
     let attempts = TimeoutConfig::builder().operation_attempt_timeout(limits::AWS_ATTEMPT_TIMEOUT).build();
     aws_sdk_s3::Config::builder().timeout_config(attempts)
 }
@@ -168,7 +180,7 @@ fn is_refusal(error: &(dyn Error + 'static)) -> bool {
 /// The HTTP client of all SDK clients, and of the requests to S3 that are sent without an SDK. The client owns their
 /// connections, and can drop them.
 #[derive(Clone, Debug)]
-pub(crate) struct Connections {
+pub(super) struct Connections {
     trusted: TlsContext,
     /// The connector, created for the first client because it loads the system's authorities: a function without a
     /// client does not wait for these.
@@ -189,7 +201,7 @@ impl Connections {
     }
 
     /// The current connector. Call this for each request, so that no request is sent on a dropped connection.
-    pub(crate) fn connector(&self) -> SharedHttpConnector {
+    pub(super) fn connector(&self) -> SharedHttpConnector {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current.get_or_insert_with(|| connector(&self.trusted)).clone()
     }

@@ -1,0 +1,212 @@
+//! Authentication: every extractor that tells who sends a request. Add one as a parameter of a handler to require it.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::{
+    extract::{FromRef, FromRequestParts, RawPathParams},
+    http::{HeaderMap, header, request::Parts},
+};
+use lambda_http::{RequestExt, request::RequestContext};
+
+use super::error::WithMessage;
+use crate::{
+    Error, Result,
+    accounts::{
+        rate_limit::Address,
+        sessions::{Sessions, StoredSession},
+        token::Token,
+        users::User,
+    },
+    files::{File, Files},
+    ids::{FileId, UserId},
+    uploads::tickets::{Ticket, Tickets},
+};
+
+/// The user of a request, for its log line.
+#[derive(Clone, Default)]
+pub(super) struct LogUser(Arc<OnceLock<UserId>>);
+
+impl LogUser {
+    /// The slot of this request.
+    fn of(parts: &Parts) -> Self {
+        parts.extensions.get().cloned().unwrap_or_default()
+    }
+
+    fn note_user(&self, user: UserId) {
+        self.0.get_or_init(|| user);
+    }
+
+    pub(super) fn get(&self) -> Option<UserId> {
+        self.0.get().copied()
+    }
+}
+
+/// The token in `X-Token`, or else in `Authorization: Bearer`.
+fn sent_token(headers: &HeaderMap) -> Option<Token> {
+    let bearer = || {
+        let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    };
+    // Some clients always send the header. A header without a value counts as absent.
+    let token = headers.get("x-token").and_then(|token| token.to_str().ok()).filter(|token| !token.is_empty());
+    token.or_else(bearer).filter(|token| !token.is_empty()).map(|token| Token::sent(token.to_owned()))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Token {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        sent_token(&parts.headers).ok_or(Error::Unauthorized)
+    }
+}
+
+/// Requires a valid session.
+impl<S> FromRequestParts<S> for User
+where
+    Sessions: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let token = Token::from_request_parts(parts, state).await?;
+        let user = Sessions::from_ref(state).user(&token).await?;
+        LogUser::of(parts).note_user(user.id());
+        Ok(user)
+    }
+}
+
+/// Requires a valid session.
+impl<S> FromRequestParts<S> for UserId
+where
+    Sessions: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        Ok(User::from_request_parts(parts, state).await?.id())
+    }
+}
+
+/// The file of the `{id}` of a route, which belongs to the user of the session. The owner's account is read together
+/// with the file, and verifies the session: one query to `MongoDB` and not two.
+///
+/// Without a valid session the error is `Unauthorized`, whether or not the file exists.
+pub struct OwnedFile(pub File);
+
+impl<S> FromRequestParts<S> for OwnedFile
+where
+    Files: FromRef<S>,
+    Sessions: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let viewer = Viewer::from_request_parts(parts, state).await?;
+        let unverified = viewer.unverified().await?.ok_or(Error::Unauthorized)?;
+        let found = match FileId::from_request_parts(parts, state).await {
+            Ok(id) => Files::from_ref(state).file_of_with_account(unverified.id(), id).await?,
+            Err(_) => None,
+        };
+        let Some(found) = found else {
+            unverified.verify_by_lookup().await?;
+            return Err(Error::NotFound);
+        };
+        unverified.verify(found.account()?)?;
+        Ok(Self(found.file))
+    }
+}
+
+/// A user whose session is in Redis, but whose account has not been checked. A handler that reads the account together
+/// with something else saves a query to `MongoDB`.
+pub struct UnverifiedUser {
+    stored: StoredSession,
+    sessions: Sessions,
+    log: LogUser,
+}
+
+impl UnverifiedUser {
+    /// The id of the user, if the session is valid.
+    pub fn id(&self) -> UserId {
+        self.stored.user
+    }
+
+    /// Checks the session against the account that [`Self::id`] has now.
+    ///
+    /// # Errors
+    /// `Unauthorized` if the account does not exist, or its user has ended the session.
+    pub fn verify(&self, account: Option<User>) -> Result<()> {
+        self.log.note_user(self.stored.verify(account)?.id());
+        Ok(())
+    }
+
+    /// Reads the account and checks the session against it.
+    ///
+    /// # Errors
+    /// The errors of [`Self::verify`].
+    async fn verify_by_lookup(&self) -> Result<()> {
+        self.log.note_user(self.sessions.verify(&self.stored).await?.id());
+        Ok(())
+    }
+}
+
+/// A user who may be anonymous. Redis is asked only where the user matters.
+pub struct Viewer {
+    token: Option<Token>,
+    sessions: Sessions,
+    log: LogUser,
+}
+
+impl Viewer {
+    /// The user of the viewer's token, not verified; `None` without a token, or if Redis does not know the token.
+    pub async fn unverified(self) -> Result<Option<UnverifiedUser>> {
+        let Self { token: Some(token), sessions, log } = self else { return Ok(None) };
+        match sessions.stored(&token).await {
+            Ok(stored) => Ok(Some(UnverifiedUser { stored, sessions, log })),
+            Err(Error::Unauthorized) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl<S> FromRequestParts<S> for Viewer
+where
+    Sessions: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        Ok(Self { token: sent_token(&parts.headers), sessions: Sessions::from_ref(state), log: LogUser::of(parts) })
+    }
+}
+
+/// The network of a request, as the gateway reports it; a client can put anything into a header.
+impl<S: Send + Sync> FromRequestParts<S> for Address {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let source_ip = match parts.extensions.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
+            _ => None,
+        };
+        Ok(Self::of(source_ip.unwrap_or_default()))
+    }
+}
+
+/// The `{ticket}` of a route.
+impl<S> FromRequestParts<S> for Ticket
+where
+    Tickets: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = WithMessage;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WithMessage> {
+        let path = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Error::Unauthorized)?;
+        let text = path.iter().find(|(name, _)| *name == "ticket").map(|(_, text)| text);
+        Ok(Tickets::from_ref(state).verify(text.unwrap_or_default())?)
+    }
+}

@@ -1,0 +1,40 @@
+//! The four stores: `MongoDB`, Redis, S3 and SQS.
+
+pub mod aws;
+pub mod certificates;
+pub mod mongo;
+pub(crate) mod paginate;
+pub mod queue;
+pub mod reconnect;
+pub mod redis;
+pub mod s3;
+
+use anyhow::Result;
+
+use crate::config::{self, Config};
+use aws::Aws;
+use certificates::Authorities;
+use mongo::Mongodb;
+
+/// The configuration, and the clients that live as long as the instance. Not `Debug`, because it holds secrets.
+pub struct Stores {
+    pub config: Config,
+    pub mongodb: Mongodb,
+    aws: Aws,
+    /// The certificate authorities of the stores, if they are not public ones.
+    authorities: Option<Authorities>,
+}
+
+impl Stores {
+    /// Reads the configuration. The clients connect when first used.
+    ///
+    /// # Errors
+    /// Names the variable that is missing or malformed, or says why SSM did not answer.
+    pub async fn load() -> Result<Self> {
+        let authorities = Authorities::from_environment()?;
+        let aws = Aws::new(config::aws_settings()?, authorities.as_ref())?;
+        let config = Config::load(async |names| aws.parameters(names).await).await?;
+        let mongodb = Mongodb::new(config.mongodb_uri.clone(), authorities.as_ref());
+        Ok(Self { config, mongodb, aws, authorities })
+    }
+}
