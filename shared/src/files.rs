@@ -201,6 +201,10 @@ impl Incoming {
         Self { declared: DeclaredSize::AtMost(max_bytes), in_parts: true, ticket: None }
     }
 
+    pub fn ticket(&self) -> Option<TicketId> {
+        self.ticket
+    }
+
     #[must_use]
     pub fn for_ticket(self, ticket: TicketId) -> Self {
         Self { ticket: Some(ticket), ..self }

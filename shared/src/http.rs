@@ -12,5 +12,5 @@ mod serve;
 
 pub use file_view::{FileView, ParentView};
 pub use json::Json;
-pub use params::ApiUrl;
+pub use params::{ApiUrl, Params};
 pub use serve::{get_only, serve};

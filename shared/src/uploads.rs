@@ -9,10 +9,12 @@ use tokio::time::timeout;
 use crate::{
     Error, Result,
     error::{INVALID_PARTS, SMALL_PARTS},
-    files::{DeclaredSize, File, Files, Pending, Tombstone},
-    ids::{FileId, TicketId},
+    files::{
+        ContentKind, DeclaredSize, File, FileOrUpload, Files, Incoming, Name, NewFile, Parent, Pending, Tombstone,
+    },
+    ids::{FileId, TicketId, UserId},
     limits,
-    stores::s3::{Key, Objects, Part, part_size},
+    stores::s3::{Key, Objects, Part, key::UploadKey, part_size},
 };
 
 mod instructions;
@@ -27,6 +29,28 @@ pub const TOO_LARGE: &str = "The upload is larger than it may be: begin again wi
 /// A part as a client names it after S3's answer: its number and its `ETag`, with or without quotes.
 pub type NamedPart = (u16, String);
 
+/// A new file that a client wants to upload.
+pub struct NewUpload {
+    pub name: Name,
+    pub is_public: bool,
+    pub parent: Parent,
+    pub incoming: Incoming,
+}
+
+/// The result of S3's report of a new object.
+pub enum Arrival {
+    /// The file is complete, now or since an earlier report.
+    Complete(File),
+    /// The object has been deleted meanwhile.
+    Gone,
+    /// No row refers to the object, so it was deleted.
+    Unexpected,
+    /// The object has another size than was declared, so it was deleted, and the upload canceled.
+    WrongSize,
+    /// The key is of no upload.
+    NoUpload,
+}
+
 #[derive(Clone)]
 pub struct Uploads {
     files: Files,
@@ -37,6 +61,80 @@ pub struct Uploads {
 impl Uploads {
     pub fn new(files: Files, objects: Objects, files_left: FilesLeft) -> Self {
         Self { files, objects, files_left }
+    }
+
+    /// Begins an upload that the client sends to S3. A ticket counts the file, and gets it back if the upload does not
+    /// begin.
+    ///
+    /// # Errors
+    /// The errors of [`Files::check_parent`] and [`Files::begin_direct`]; `Conflict` if the ticket has no files left.
+    pub async fn begin(&self, owner: UserId, new: NewUpload) -> Result<Pending> {
+        let NewUpload { name, is_public, parent, incoming } = new;
+        self.files.check_parent(owner, parent).await?;
+        let (id, kind, ticket) = (FileId::new(), ContentKind::of(&name), incoming.ticket());
+        let new = NewFile { id, owner, name, is_public, parent, is_repeatable: false };
+        let begun = async {
+            if let Some(ticket) = ticket {
+                self.files_left.reserve(ticket, id).await?;
+            }
+            self.files.begin_direct(new, kind, incoming).await?.pending()
+        };
+        let begun = begun.await;
+        if let (Err(_), Some(ticket)) = (&begun, ticket) {
+            self.release_file(ticket, id).await;
+        }
+        begun
+    }
+
+    /// Handles S3's report of a new object: finishes the upload that the object belongs to. The report may be late or
+    /// repeated. An object that no row refers to is deleted. `etag` is the object's `ETag`, without quotes.
+    ///
+    /// # Errors
+    /// A store failed, or the folder of the file has been deleted. The report may be handled again.
+    pub async fn object_created(&self, object: &str, etag: &str) -> Result<Arrival> {
+        let Some(UploadKey { file: id, key, is_form }) = Key::parse_upload(object) else {
+            return Ok(Arrival::NoUpload);
+        };
+        let put = if is_form { key.of_form() } else { key.clone() };
+        let file = match self.files.file_or_upload(id).await {
+            Ok(FileOrUpload::Pending(pending)) if pending.key == key => {
+                let size = match self.objects.size(&key).await {
+                    Err(Error::NotFound) if is_form => {
+                        // If the form's object has another ETag by now, the message about that newer object follows.
+                        self.objects.copy_if_absent(&put, etag, &key).await?;
+                        self.objects.size(&key).await
+                    }
+                    size => size,
+                };
+                let size = match size {
+                    Err(Error::NotFound) => return Ok(Arrival::Gone),
+                    size => size?,
+                };
+                if !pending.declared.admits(size) {
+                    // The sweeper deletes the row.
+                    self.files.tombstone(&pending).await?;
+                    self.objects.delete_all(&[put, key]).await?;
+                    return Ok(Arrival::WrongSize);
+                }
+                self.files.finish(&pending, size).await?
+            }
+            Ok(FileOrUpload::Visible(file)) if file.has_key(&key) => file,
+            Ok(_) | Err(Error::NotFound) => {
+                self.objects.delete(&put).await?;
+                return Ok(Arrival::Unexpected);
+            }
+            Err(error) => return Err(error),
+        };
+        if is_form {
+            self.objects.delete(&put).await?;
+        }
+        // Other multipart uploads may be open under the key: a client that lost the answer to its first request to create
+        // one creates another. The `ETag` of an object that a multipart upload made ends with a dash and the number of
+        // parts; other `ETag`s contain no dash.
+        if etag.contains('-') {
+            self.objects.abort_multipart_uploads(&key).await?;
+        }
+        Ok(Arrival::Complete(file))
     }
 
     /// Creates the multipart upload at S3. Concurrent attempts at the same request all get the upload of the first
@@ -79,11 +177,7 @@ impl Uploads {
         if !pending.declared.admits(size) {
             return Err(self.reject_size(pending).await?);
         }
-        let file = match self.files.finish(pending, size).await? {
-            Some(file) => file,
-            // The worker, on S3's message, was faster, or the sweeper.
-            None => self.files.file(pending.file.id).await?,
-        };
+        let file = self.files.finish(pending, size).await?;
         self.end_others(pending).await;
         Ok(file)
     }
@@ -165,7 +259,7 @@ impl Uploads {
 
     /// Gives a ticket its file back for an upload that may have been counted and may have a row. If it has a row and
     /// this call fails, the sweeper gives the file back.
-    pub async fn release_file(&self, ticket: TicketId, file: FileId) {
+    async fn release_file(&self, ticket: TicketId, file: FileId) {
         if let Err(error) = self.files_left.give_back(ticket, vec![file]).await {
             tracing::warn!(error = error.cause(), file = file.to_string(), "a ticket has not got its file back");
         }

@@ -6,7 +6,7 @@
 use axum::{
     Router,
     body::Body,
-    extract::{FromRef, Query, State},
+    extract::{FromRef, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -15,7 +15,7 @@ use shared::{
     Error, Result,
     accounts::{sessions::Sessions, users::Users},
     files::{File, Files},
-    http::{auth::Viewer, error::ErrorView, openapi::ServiceErrors},
+    http::{Params, auth::Viewer, error::ErrorView, openapi::ServiceErrors},
     ids::FileId,
     limits,
     stores::{
@@ -116,14 +116,13 @@ async fn data(
     viewer: Viewer,
     method: Method,
     asked: HeaderMap,
-    Query(query): Query<Vec<(String, String)>>,
+    params: Params,
     State(files): State<Files>,
     State(objects): State<Objects>,
 ) -> Result<Response> {
     let file = find(&files, id, viewer).await?;
-    let given = |name: &str| query.iter().rfind(|(key, _)| key == name).map_or("", |(_, value)| value);
-    let representation = Representation::of(&file, given("size"))?;
-    let disposition = if given("download") == "1" { Disposition::Attachment } else { Disposition::Inline };
+    let representation = Representation::of(&file, params.get("size").unwrap_or_default())?;
+    let disposition = if params.get("download") == Some("1") { Disposition::Attachment } else { Disposition::Inline };
     let (caching, policy) =
         if file.is_public { ("public, max-age=60", "cross-origin") } else { ("private, no-store", "same-origin") };
 

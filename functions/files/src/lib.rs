@@ -4,7 +4,7 @@
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, FromRef, Query, State},
+    extract::{DefaultBodyLimit, FromRef, State},
     http::StatusCode,
     routing::{get, put},
 };
@@ -13,7 +13,7 @@ use shared::{
     accounts::{sessions::Sessions, users::Users},
     files::{ContentKind, File, FileOrUpload, Files, Incoming, NewFile, idempotency::Idempotency},
     http::{
-        ApiUrl, FileView, Json,
+        ApiUrl, FileView, Json, Params,
         auth::OwnedFile,
         error::ErrorView,
         openapi::{AuthErrors, NotFound},
@@ -77,11 +77,8 @@ impl App {
     params(openapi::Listing),
     responses((status = 200, description = "Twenty a page, oldest first", body = Vec<FileView>), AuthErrors),
 )]
-async fn list(
-    owner: UserId,
-    Query(listing): Query<Listing>,
-    State(files): State<Files>,
-) -> Result<Json<Vec<FileView>>> {
+async fn list(owner: UserId, params: Params, State(files): State<Files>) -> Result<Json<Vec<FileView>>> {
+    let listing = Listing(params);
     let Some(parent) = listing.parent() else { return Ok(Json(Vec::new())) };
     let page = files.page(owner, parent, listing.page()).await?;
     Ok(Json(page.into_iter().map(FileView::from).collect()))
@@ -242,14 +239,11 @@ impl App {
             FileOrUpload::Visible(file) => return Ok(file),
         };
         self.objects.put(&pending.key, data.into(), &content_type).await?;
-        let file = match self.files.finish(&pending, size).await? {
-            Some(file) => file,
-            // Another attempt at the same request, or the sweeper, was faster.
-            None => self.files.file(pending.file.id).await.map_err(|error| match error {
-                Error::NotFound => Error::Unavailable(anyhow::anyhow!("the upload took longer than its grace period")),
-                other => other,
-            })?,
-        };
+        let file = self.files.finish(&pending, size).await.map_err(|error| match error {
+            // The sweeper was faster.
+            Error::NotFound => Error::Unavailable(anyhow::anyhow!("the upload took longer than its grace period")),
+            other => other,
+        })?;
         // The row says that thumbnails are due, so the sweeper sends a job that cannot be sent now.
         if kind == ContentKind::OfImage
             && let Err(error) = self.jobs.send(file.owner, file.id).await

@@ -16,14 +16,15 @@ use lambda_runtime::LambdaEvent;
 use shared::{
     Error, Result,
     digest::digest,
-    files::{Content, Decoding, File, FileOrUpload, Files, Kind, ThumbnailFile, Thumbnails},
+    files::{Content, Decoding, File, Files, Kind, ThumbnailFile, Thumbnails},
     ids::{FileId, UserId},
     limits,
     stores::{
         Stores,
         queue::JobQueue,
-        s3::{Key, Objects, key::UploadKey},
+        s3::{Key, Objects},
     },
+    uploads::{Arrival, Uploads, tickets::FilesLeft},
 };
 use thumbnailer::Thumbnail;
 use tokio::time::timeout;
@@ -49,6 +50,7 @@ const JOB: Duration = limits::JOB_FETCH
 pub struct App {
     files: Files,
     objects: Objects,
+    uploads: Uploads,
     jobs: JobQueue,
     /// See [`shared::Config::job_retry`].
     retry_delay: Duration,
@@ -126,9 +128,13 @@ struct Delivery<'a> {
 
 impl App {
     pub async fn new(stores: &Stores) -> anyhow::Result<Self> {
+        let database = stores.mongodb.connect().await?;
+        let files = Files::of(&database, &stores.config);
+        let objects = Objects::connect(stores, limits::S3_WORKER_TIMEOUT);
         Ok(Self {
-            files: Files::of(&stores.mongodb.connect().await?, &stores.config),
-            objects: Objects::connect(stores, limits::S3_WORKER_TIMEOUT),
+            uploads: Uploads::new(files.clone(), objects.clone(), FilesLeft::of(&database)),
+            files,
+            objects,
             jobs: JobQueue::connect(stores),
             retry_delay: stores.config.job_retry,
         })
@@ -232,56 +238,17 @@ impl App {
         }
     }
 
-    /// Handles S3's report of a new object: finishes the upload that the object belongs to. The report may be late or
-    /// repeated. An object that no row refers to is deleted.
+    /// Handles S3's report of a new object. An image that has become complete is decoded.
     async fn object_created(&self, object: &CreatedObject, delivery: Delivery<'_>) -> Result<Fetched, Failure> {
-        let Some(UploadKey { file: id, key, is_form }) = Key::parse_upload(&object.key) else {
-            return Err(Failure::Permanent("an object that is no upload".into()));
-        };
-        let put = if is_form { key.of_form() } else { key.clone() };
-        let file = match self.files.file_or_upload(id).await {
-            Ok(FileOrUpload::Pending(pending)) if pending.key == key => {
-                let size = match self.objects.size(&key).await {
-                    Err(Error::NotFound) if is_form => {
-                        // If the form's object has another ETag by now, the message about that newer object follows.
-                        self.objects.copy_if_absent(&put, &object.etag, &key).await?;
-                        self.objects.size(&key).await
-                    }
-                    size => size,
-                };
-                let size = match size {
-                    Err(Error::NotFound) => return Ok(Fetched::Finished(Outcome::Ignored)),
-                    size => size?,
-                };
-                if !pending.declared.admits(size) {
-                    // The sweeper deletes the row.
-                    self.files.tombstone(&pending).await?;
-                    self.objects.delete_all(&[put, key]).await?;
-                    return Err(Failure::Permanent("another size than announced".into()));
-                }
-                match self.files.finish(&pending, size).await? {
-                    Some(file) => file,
-                    None => self.files.file(id).await?,
-                }
+        match self.uploads.object_created(&object.key, &object.etag).await? {
+            Arrival::Complete(file) if matches!(file.kind, Kind::Image(_, Thumbnails::Due)) => {
+                self.fetch_source(file, delivery).await
             }
-            Ok(FileOrUpload::Visible(file)) if file.has_key(&key) => file,
-            Ok(_) | Err(Error::NotFound) => {
-                self.objects.delete(&put).await?;
-                return Ok(Fetched::Finished(Outcome::Deleted));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if is_form {
-            self.objects.delete(&put).await?;
-        }
-        // Other multipart uploads may be open under the key: a client that lost the answer to its first request to create
-        // one creates another.
-        if object.is_multipart() {
-            self.objects.abort_multipart_uploads(&key).await?;
-        }
-        match file.kind {
-            Kind::Image(_, Thumbnails::Due) => self.fetch_source(file, delivery).await,
-            Kind::Image(..) | Kind::File(_) | Kind::Folder => Ok(Fetched::Finished(Outcome::Arrived)),
+            Arrival::Complete(_) => Ok(Fetched::Finished(Outcome::Arrived)),
+            Arrival::Gone => Ok(Fetched::Finished(Outcome::Ignored)),
+            Arrival::Unexpected => Ok(Fetched::Finished(Outcome::Deleted)),
+            Arrival::WrongSize => Err(Failure::Permanent("another size than announced".into())),
+            Arrival::NoUpload => Err(Failure::Permanent("an object that is no upload".into())),
         }
     }
 

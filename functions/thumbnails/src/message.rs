@@ -23,14 +23,6 @@ pub struct CreatedObject {
     pub etag: String,
 }
 
-impl CreatedObject {
-    /// Returns whether a multipart upload made the object. The `ETag` of such an object ends with a dash and the number of parts;
-    /// other `ETag`s contain no dash.
-    pub fn is_multipart(&self) -> bool {
-        self.etag.contains('-')
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Job {

@@ -5,17 +5,17 @@ use std::collections::HashMap;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Path, Query, State},
-    http::header,
+    extract::{DefaultBodyLimit, FromRequestParts, Path, RawPathParams, State},
+    http::{header, request::Parts as RequestParts},
     response::IntoResponse,
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
 use shared::{
     Error,
-    files::{ContentKind, FileOrUpload, Incoming, Name, NewFile, Parent, Pending},
+    files::{FileOrUpload, Incoming, Name, Parent, Pending},
     http::{
-        ApiUrl, Json,
+        ApiUrl, Json, Params,
         body::{Object, Scalar},
         error::{ErrorWithMessage, WithMessage},
         openapi::TicketErrors,
@@ -24,7 +24,7 @@ use shared::{
     limits,
     stores::s3::{Key, PresignedPost, key::UploadKey, most_parts},
     uploads::{
-        NamedPart, TOO_LARGE,
+        NamedPart, NewUpload, TOO_LARGE,
         tickets::{Scope, SignedUploadId, Ticket},
     },
 };
@@ -106,13 +106,9 @@ struct FormAnswer {
     ),
     security(()),
 )]
-async fn params(
-    ticket: Ticket,
-    Query(query): Query<Vec<(String, String)>>,
-    State(app): State<App>,
-) -> Result<Json<FormAnswer>> {
+async fn params(ticket: Ticket, params: Params, State(app): State<App>) -> Result<Json<FormAnswer>> {
     let mut file = Described::default();
-    for (name, value) in query {
+    for (name, value) in params {
         let metadata = name.strip_prefix("metadata[").and_then(|name| name.strip_suffix(']'));
         match (name.as_str(), metadata) {
             ("filename", _) => file.filename = Scalar::Text(value),
@@ -202,22 +198,9 @@ impl App {
         if !scope.admits(&name) {
             return Err(Error::Invalid("Files of this type are not allowed here"));
         }
-        self.files.check_parent(scope.owner, scope.parent).await?;
-        let (id, owner, parent) = (FileId::new(), scope.owner, scope.parent);
-        let kind = ContentKind::of(&name);
-        let new = NewFile { id, owner, name, is_public: scope.is_public, parent, is_repeatable: false };
         let incoming = incoming(scope.max_bytes).for_ticket(ticket.id());
-        let begun = async {
-            self.tickets.reserve_file(ticket.id(), id).await?;
-            self.files.begin_direct(new, kind, incoming).await?.pending()
-        };
-        match begun.await {
-            Ok(pending) => Ok((pending, scope)),
-            Err(error) => {
-                self.uploads.release_file(ticket.id(), id).await;
-                Err(error)
-            }
-        }
+        let new = NewUpload { name, is_public: scope.is_public, parent: scope.parent, incoming };
+        Ok((self.uploads.begin(scope.owner, new).await?, scope))
     }
 
     /// The scope of a ticket, if it has not been revoked and its user still has an account.
@@ -228,8 +211,10 @@ impl App {
     }
 }
 
-/// A multipart upload as its client names it: our id in the path, the key in the query. Both must belong together.
+/// A multipart upload as its client names it: its signed id in the path, and its key in the query. Both must belong
+/// together, and to the ticket of the path.
 struct UploadRef {
+    ticket: Ticket,
     file: FileId,
     key: Key,
     /// S3's upload id.
@@ -238,38 +223,22 @@ struct UploadRef {
     max_bytes: u64,
 }
 
-/// `?key=&partNumbers=&size=`. If a parameter is there twice, the last one counts.
-#[derive(Deserialize)]
-#[serde(from = "Vec<(String, String)>")]
-struct UploadQuery {
-    key: String,
-    part_numbers: String,
-    size: Option<String>,
-}
+impl FromRequestParts<App> for UploadRef {
+    type Rejection = WithMessage;
 
-impl From<Vec<(String, String)>> for UploadQuery {
-    fn from(mut query: Vec<(String, String)>) -> Self {
-        let mut take = |name| {
-            let at = query.iter().rposition(|(key, _)| key == name);
-            at.map(|at| query.remove(at).1)
-        };
-        Self {
-            key: take("key").unwrap_or_default(),
-            part_numbers: take("partNumbers").unwrap_or_default(),
-            size: take("size"),
-        }
+    async fn from_request_parts(parts: &mut RequestParts, app: &App) -> Result<Self> {
+        let ticket = Ticket::from_request_parts(parts, app).await?;
+        let path = RawPathParams::from_request_parts(parts, app).await.map_err(|_| Error::NotFound)?;
+        let upload = path.iter().find(|(name, _)| *name == "upload").map_or("", |(_, upload)| upload);
+        let params = Params::from_request_parts(parts, app).await?;
+        let key = Key::parse_upload(params.get("key").unwrap_or_default());
+        let Some(UploadKey { file, key, is_form: false }) = key else { return Err(Error::NotFound.into()) };
+        let SignedUploadId { upload_id, max_bytes } = app.tickets.verify_upload_id(ticket, &key, upload)?;
+        Ok(Self { ticket, file, key, upload_id, max_bytes })
     }
 }
 
 impl UploadRef {
-    fn read(app: &App, ticket: Ticket, upload: &str, by: &UploadQuery) -> Result<Self, Error> {
-        let Some(UploadKey { file, key, is_form: false }) = Key::parse_upload(&by.key) else {
-            return Err(Error::NotFound);
-        };
-        let SignedUploadId { upload_id, max_bytes } = app.tickets.verify_upload_id(ticket, &key, upload)?;
-        Ok(Self { file, key, upload_id, max_bytes })
-    }
-
     /// The number of a part, if a file of the ticket can have that many parts.
     ///
     /// A presigned request can fix the size of a part, but not limit it. So a part without a given size may have up to
@@ -306,16 +275,15 @@ struct ListedPart {
     responses((status = 200, description = "All uploaded parts", body = Vec<ListedPart>), NoUpload, TicketErrors),
     security(()),
 )]
-async fn list(
-    ticket: Ticket,
-    Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<UploadQuery>,
-    State(app): State<App>,
-) -> Result<Json<Vec<ListedPart>>> {
-    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
+async fn list(upload: UploadRef, State(app): State<App>) -> Result<Json<Vec<ListedPart>>> {
     let parts = app.objects.list_parts(&upload.key, &upload.upload_id).await?.into_iter();
     let listed = parts.map(|part| ListedPart { part_number: part.number, etag: part.etag, size: part.size });
     Ok(Json(listed.collect()))
+}
+
+#[derive(Deserialize)]
+struct OfPart {
+    part: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -351,14 +319,13 @@ struct PartAnswer {
     security(()),
 )]
 async fn sign_part(
-    ticket: Ticket,
-    Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<UploadQuery>,
+    upload: UploadRef,
+    Path(OfPart { part }): Path<OfPart>,
+    params: Params,
     State(app): State<App>,
 ) -> Result<Json<PartAnswer>> {
-    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
-    let number = upload.part_number(&path["part"])?;
-    let size = by.size.as_deref().map(part_size).transpose()?;
+    let number = upload.part_number(&part)?;
+    let size = params.get("size").map(part_size).transpose()?;
     if size.is_some_and(|size| size > upload.max_bytes) {
         return Err(Error::TooLarge(TOO_LARGE).into());
     }
@@ -394,15 +361,9 @@ struct PartsAnswer {
     ),
     security(()),
 )]
-async fn sign_parts(
-    ticket: Ticket,
-    Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<UploadQuery>,
-    State(app): State<App>,
-) -> Result<Json<PartsAnswer>> {
-    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
+async fn sign_parts(upload: UploadRef, params: Params, State(app): State<App>) -> Result<Json<PartsAnswer>> {
     let mut presigned_urls = HashMap::new();
-    for number in by.part_numbers.split(',').take(limits::SIGNED_PARTS_PER_REQUEST) {
+    for number in params.get("partNumbers").unwrap_or_default().split(',').take(limits::SIGNED_PARTS_PER_REQUEST) {
         let number = upload.part_number(number)?;
         presigned_urls
             .insert(number, app.objects.presign_upload_part(&upload.key, &upload.upload_id, number, None).await?);
@@ -472,16 +433,16 @@ struct Completed {
     security(()),
 )]
 async fn complete(
-    ticket: Ticket,
-    Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<UploadQuery>,
+    _: Ticket,
+    upload: Result<UploadRef>,
     ApiUrl(api): ApiUrl,
     State(app): State<App>,
     body: Result<Object<Parts>, Error>,
 ) -> Result<Json<Completed>> {
+    // A body that cannot be read is told before an upload that is unknown.
     let Object(Parts { parts }) = body?;
-    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
-    app.scope(ticket).await?;
+    let upload = upload?;
+    app.scope(upload.ticket).await?;
     let file = match app.files.file_or_upload(upload.file).await? {
         FileOrUpload::Pending(pending) => {
             let parts: Vec<NamedPart> = parts.into_iter().map(|part| (part.part_number, part.etag)).collect();
@@ -508,13 +469,7 @@ struct Nothing {}
     responses((status = 200, description = "The upload is canceled", body = Nothing), NoUpload, TicketErrors),
     security(()),
 )]
-async fn cancel(
-    ticket: Ticket,
-    Path(path): Path<HashMap<String, String>>,
-    Query(by): Query<UploadQuery>,
-    State(app): State<App>,
-) -> Result<Json<Nothing>> {
-    let upload = UploadRef::read(&app, ticket, &path["upload"], &by)?;
+async fn cancel(upload: UploadRef, State(app): State<App>) -> Result<Json<Nothing>> {
     match app.files.file_or_upload(upload.file).await {
         Ok(FileOrUpload::Pending(pending)) => drop(app.uploads.cancel(&pending).await?),
         Ok(FileOrUpload::Visible(_)) | Err(Error::NotFound) => {}

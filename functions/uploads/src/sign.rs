@@ -4,11 +4,12 @@
 use serde::Serialize;
 use shared::{
     Error, Result,
-    files::{ContentKind, FileOrUpload, Incoming, Name, NewFile, Parent, Pending},
+    files::{FileOrUpload, Incoming, Parent, Pending},
     http::body::{Fields, Scalar},
-    ids::{FileId, UserId},
+    ids::UserId,
     limits,
     stores::s3::{Key, PresignedPost, PresignedRequest, key::UploadKey},
+    uploads::NewUpload,
 };
 use utoipa::ToSchema;
 
@@ -39,13 +40,6 @@ pub enum SignRequest {
     },
 }
 
-/// The file that the page wants to upload.
-pub struct NewUpload {
-    name: Name,
-    is_public: bool,
-    parent: Parent,
-}
-
 impl TryFrom<Fields> for SignRequest {
     type Error = Error;
 
@@ -57,8 +51,10 @@ impl TryFrom<Fields> for SignRequest {
         let number = number.filter(|number| (1..=limits::MAX_PARTS).contains(number));
         match (method.as_str(), upload_id, number) {
             ("PUT", Some(upload_id), Some(number)) => Ok(Self::Part { key, upload_id, number }),
-            ("PUT", None, None) => Ok(Self::Put(NewUpload::of(&key, fields)?)),
-            ("POST", None, _) => Ok(Self::Begin(NewUpload::of(&key, fields)?)),
+            ("PUT", None, None) => {
+                Ok(Self::Put(new_upload(&key, fields, Incoming::by_form(limits::MAX_SINGLE_PUT_BYTES))?))
+            }
+            ("POST", None, _) => Ok(Self::Begin(new_upload(&key, fields, Incoming::in_parts(limits::MAX_FILE_BYTES))?)),
             ("POST", Some(upload_id), _) => Ok(Self::Join { key, upload_id }),
             ("GET", Some(upload_id), _) => Ok(Self::List { key, upload_id }),
             ("DELETE", Some(upload_id), _) => Ok(Self::Abort { key, upload_id }),
@@ -69,16 +65,15 @@ impl TryFrom<Fields> for SignRequest {
     }
 }
 
-impl NewUpload {
-    /// A page may add `name`, `parentId` and `isPublic` to the fields of Uppy.
-    fn of(key: &str, mut fields: Fields) -> Result<Self> {
-        let name = fields.text("name");
-        Ok(Self {
-            name: name.as_deref().unwrap_or_else(|| name_in(key)).parse()?,
-            is_public: fields.take("isPublic") == Scalar::Bool(true),
-            parent: Parent::try_from(fields.take("parentId"))?,
-        })
-    }
+/// A page may add `name`, `parentId` and `isPublic` to the fields of Uppy.
+fn new_upload(key: &str, mut fields: Fields, incoming: Incoming) -> Result<NewUpload> {
+    let name = fields.text("name");
+    Ok(NewUpload {
+        name: name.as_deref().unwrap_or_else(|| name_in(key)).parse()?,
+        is_public: fields.take("isPublic") == Scalar::Bool(true),
+        parent: Parent::try_from(fields.take("parentId"))?,
+        incoming,
+    })
 }
 
 /// The name in a key of Uppy, which consists of a UUID, a dash and the name.
@@ -109,7 +104,7 @@ impl App {
     pub async fn sign(&self, owner: UserId, request: SignRequest) -> Result<SignedRequest> {
         let (signed, key) = match request {
             SignRequest::Put(upload) => {
-                let pending = self.begin_upload(owner, upload, Incoming::by_form(limits::MAX_SINGLE_PUT_BYTES)).await?;
+                let pending = self.uploads.begin(owner, upload).await?;
                 let content_type = pending.file.name.content_type();
                 let form = self
                     .objects
@@ -118,7 +113,7 @@ impl App {
                 return Ok(SignedRequest::PresignedPost(form));
             }
             SignRequest::Begin(upload) => {
-                let pending = self.begin_upload(owner, upload, Incoming::in_parts(limits::MAX_FILE_BYTES)).await?;
+                let pending = self.uploads.begin(owner, upload).await?;
                 let content_type = pending.file.name.content_type();
                 (self.objects.presign_create_multipart_upload(&pending.key, &content_type).await?, pending.key)
             }
@@ -143,14 +138,6 @@ impl App {
             }
         };
         Ok(SignedRequest::Url { signed, key })
-    }
-
-    async fn begin_upload(&self, owner: UserId, upload: NewUpload, incoming: Incoming) -> Result<Pending> {
-        let NewUpload { name, is_public, parent } = upload;
-        self.files.check_parent(owner, parent).await?;
-        let kind = ContentKind::of(&name);
-        let new = NewFile { id: FileId::new(), owner, name, is_public, parent, is_repeatable: false };
-        self.files.begin_direct(new, kind, incoming).await?.pending()
     }
 
     /// The pending upload of this user under that key.

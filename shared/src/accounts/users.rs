@@ -4,7 +4,7 @@ use std::{str::FromStr, sync::Arc};
 
 use anyhow::anyhow;
 use mongodb::{
-    Collection, Database, IndexModel,
+    Database, IndexModel,
     bson::{Document, doc},
     options::IndexOptions,
 };
@@ -16,7 +16,7 @@ use crate::{
     Error, Result,
     ids::{SessionId, UserId},
     limits,
-    stores::mongo::{is_duplicate, run},
+    stores::mongo::{Indexed, is_duplicate, run},
     time::Timestamp,
 };
 
@@ -78,21 +78,14 @@ impl User {
 
 #[derive(Clone)]
 pub struct Users {
-    users: Collection<User>,
-    unique_email: Arc<UniqueEmail>,
-}
-
-/// The state of the unique index of e-mails in this instance.
-#[derive(Default)]
-struct UniqueEmail {
-    is_there: OnceCell<()>,
+    users: Indexed<User>,
     /// Set once [`Users::with_email`] has tried to create the index, whether or not it succeeded.
-    tried: OnceCell<()>,
+    tried_index: Arc<OnceCell<()>>,
 }
 
 impl Users {
     pub fn of(database: &Database) -> Self {
-        Self { users: database.collection("users"), unique_email: Arc::default() }
+        Self { users: Indexed::new(database.collection("users"), indexes), tried_index: Arc::default() }
     }
 
     /// Opens an account.
@@ -112,7 +105,7 @@ impl Users {
     /// Finds an account. A database of the original has no index for this, so the first call of an instance creates it.
     /// If MongoDB cannot create the index, that is logged, and the account is found without an index.
     pub async fn with_email(&self, email: &str) -> Result<Option<User>> {
-        let indexed = self.unique_email.tried.get_or_init(async || {
+        let indexed = self.tried_index.get_or_init(async || {
             if let Err(error) = self.ensure_unique_email().await {
                 tracing::warn!(error = error.cause(), "users.email has no index");
             }
@@ -161,15 +154,8 @@ impl Users {
         run(self.users.estimated_document_count()).await
     }
 
-    /// Creates the index, once for each instance. `MongoDB` ignores an index that exists.
     async fn ensure_unique_email(&self) -> Result<()> {
-        self.unique_email.is_there.get_or_try_init(|| self.make_email_unique()).await.copied()
-    }
-
-    async fn make_email_unique(&self) -> Result<()> {
-        let options = IndexOptions::builder().unique(true).build();
-        let index = IndexModel::builder().keys(doc! { "email": 1 }).options(options).build();
-        match run(self.users.create_index(index)).await {
+        match self.users.indexed().await {
             // MongoDB's error message contains the e-mail, which must not reach a log.
             Err(error) if is_duplicate(&error) => {
                 Err(Error::Internal(anyhow!("users.email cannot be made unique: there are two accounts of one e-mail")))
@@ -178,6 +164,11 @@ impl Users {
             made => made.map(drop),
         }
     }
+}
+
+fn indexes() -> Vec<IndexModel> {
+    let unique = IndexOptions::builder().unique(true).build();
+    vec![IndexModel::builder().keys(doc! { "email": 1 }).options(unique).build()]
 }
 
 fn since_now(kept: &Token) -> Document {

@@ -1,18 +1,15 @@
 //! Requests with an `Idempotency-Key`: a retry after a lost answer creates nothing new. Collection `requests` has one
 //! document for each key, kept for a day.
 
-use std::sync::Arc;
-
-use mongodb::{Collection, Database, IndexModel, bson::doc, options::IndexOptions};
+use mongodb::{Database, IndexModel, bson::doc, options::IndexOptions};
 use serde::{Deserialize, Serialize};
-use tokio::sync::OnceCell;
 
 use crate::{
     Error, Result,
     digest::digest,
     ids::{FileId, UserId},
     limits,
-    stores::mongo::{is_duplicate, run},
+    stores::mongo::{Indexed, is_duplicate, run},
     time::Timestamp,
 };
 
@@ -64,13 +61,12 @@ impl From<Row> for Attempt {
 
 #[derive(Clone)]
 pub struct Idempotency {
-    rows: Collection<Row>,
-    indexed: Arc<OnceCell<()>>,
+    rows: Indexed<Row>,
 }
 
 impl Idempotency {
     pub fn of(database: &Database) -> Self {
-        Self { rows: database.collection("requests"), indexed: Arc::default() }
+        Self { rows: Indexed::new(database.collection("requests"), indexes) }
     }
 
     /// Stores a request. Every attempt at it creates the file under the same id.
@@ -78,7 +74,6 @@ impl Idempotency {
     /// # Errors
     /// `Unprocessable` if the key was used before with another body.
     pub async fn begin(&self, owner: UserId, request: IdempotentRequest) -> Result<Attempt> {
-        self.indexed.get_or_try_init(|| self.ensure_index()).await?;
         let row = Row {
             id: digest(format!("{owner} {}", request.key).as_bytes()),
             body: request.body,
@@ -86,7 +81,7 @@ impl Idempotency {
             is_done: false,
             created_at: Timestamp::now(),
         };
-        match run(self.rows.insert_one(&row)).await {
+        match run(self.rows.indexed().await?.insert_one(&row)).await {
             Ok(_) => return Ok(row.into()),
             Err(error) if is_duplicate(&error) => {}
             Err(error) => return Err(error),
@@ -106,11 +101,9 @@ impl Idempotency {
         run(self.rows.update_one(doc! { "_id": &attempt.id }, doc! { "$set": { "isDone": true } })).await?;
         Ok(())
     }
+}
 
-    async fn ensure_index(&self) -> Result<()> {
-        let expiry = IndexOptions::builder().expire_after(limits::IDEMPOTENCY_TTL).build();
-        let age = IndexModel::builder().keys(doc! { "createdAt": 1 }).options(expiry).build();
-        run(self.rows.create_index(age)).await?;
-        Ok(())
-    }
+fn indexes() -> Vec<IndexModel> {
+    let expiry = IndexOptions::builder().expire_after(limits::IDEMPOTENCY_TTL).build();
+    vec![IndexModel::builder().keys(doc! { "createdAt": 1 }).options(expiry).build()]
 }

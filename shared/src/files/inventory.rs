@@ -63,7 +63,7 @@ struct Entry {
 impl Files {
     /// Every object that a row accounts for, in the byte order of the keys, which is `MongoDB`'s order too.
     pub async fn expected_objects(&self) -> Result<impl Stream<Item = Result<ExpectedObject>>> {
-        self.ensure_indexes().await?;
+        self.rows.indexed().await?;
         let bytes = |entry: Entry| stream::iter(entry.bytes().into_iter().map(Ok));
         let thumbnails = |entry: Entry| stream::iter(entry.thumbnails().into_iter().map(Ok));
         Ok(self

@@ -1,13 +1,12 @@
 //! The collection `files`, and the protocol of uploads in it.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use mongodb::{
-    Collection, Database, IndexModel,
+    Database, IndexModel,
     bson::{Document, doc},
     options::{IndexOptions, ReturnDocument},
 };
-use tokio::sync::OnceCell;
 
 use super::{ContentKind, File, FileOrUpload, Incoming, Kind, NewFile, Parent, Pending, row::Row};
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     ids::{FileId, UserId},
     limits,
     stores::{
-        mongo::{is_duplicate, run},
+        mongo::{Indexed, is_duplicate, run},
         s3::Key,
     },
     time::Timestamp,
@@ -23,8 +22,7 @@ use crate::{
 
 #[derive(Clone)]
 pub struct Files {
-    pub(super) rows: Collection<Row>,
-    indexed: Arc<OnceCell<()>>,
+    pub(super) rows: Indexed<Row>,
     upload_grace: Duration,
     direct_upload_grace: Duration,
     pub(super) thumbnail_grace: Duration,
@@ -33,8 +31,7 @@ pub struct Files {
 impl Files {
     pub fn of(database: &Database, config: &Config) -> Self {
         Self {
-            rows: database.collection("files"),
-            indexed: Arc::default(),
+            rows: Indexed::new(database.collection("files"), indexes),
             upload_grace: config.upload_grace,
             direct_upload_grace: config.direct_upload_grace,
             thumbnail_grace: config.thumbnail_grace,
@@ -86,8 +83,7 @@ impl Files {
     /// Counts on an index, up to the limit only. Uploads that begin at the same moment may exceed the limit by their
     /// number.
     async fn has_too_many_incomplete(&self, owner: UserId) -> Result<bool> {
-        self.ensure_indexes().await?;
-        let incomplete = self.rows.count_documents(doc! { "userId": owner, "state": "pending" });
+        let incomplete = self.rows.indexed().await?.count_documents(doc! { "userId": owner, "state": "pending" });
         let most = u64::from(limits::MAX_INCOMPLETE_UPLOADS);
         Ok(run(incomplete.limit(most)).await? >= most)
     }
@@ -114,8 +110,7 @@ impl Files {
 
     /// `false` if a row with this id exists.
     async fn insert(&self, row: &Row) -> Result<bool> {
-        self.ensure_indexes().await?;
-        match run(self.rows.insert_one(row)).await {
+        match run(self.rows.indexed().await?.insert_one(row)).await {
             Ok(_) => Ok(true),
             Err(error) if is_duplicate(&error) => Ok(false),
             Err(error) => Err(error),
@@ -131,12 +126,13 @@ impl Files {
         Ok(done.matched_count == 1)
     }
 
-    /// Step 3 of an upload: all bytes are stored, and the row becomes visible. An image's thumbnails become due. `None`
-    /// if the row is not pending any more.
+    /// Step 3 of an upload: all bytes are stored, and the row becomes visible. An image's thumbnails become due. Returns
+    /// the file, whoever has finished it: another attempt at the request, the worker, or this call.
     ///
     /// # Errors
-    /// `Parent not found` if the folder has been deleted meanwhile.
-    pub async fn finish(&self, pending: &Pending, size: u64) -> Result<Option<File>> {
+    /// `Parent not found` if the folder has been deleted meanwhile. `NotFound` if the upload has been deleted, by a
+    /// request or by the sweeper.
+    pub async fn finish(&self, pending: &Pending, size: u64) -> Result<File> {
         let mut set = doc! { "updatedAt": Timestamp::now(), "size": i64::try_from(size).unwrap_or(i64::MAX) };
         if let Kind::Image(..) = pending.file.kind {
             set.extend(doc! { "thumbnails": "due", "thumbnailsDueAt": Timestamp::now() + self.thumbnail_grace });
@@ -147,7 +143,10 @@ impl Files {
         let update = self.rows.find_one_and_update(still_pending, visible).return_document(ReturnDocument::After);
         // A folder that is deleted after this check has the pending row inside, and takes it along.
         self.check_parent_exists(pending.file.parent, pending.file.id).await?;
-        Ok(run(update).await?.map(File::from))
+        match run(update).await? {
+            Some(row) => Ok(row.into()),
+            None => self.file(pending.file.id).await,
+        }
     }
 
     /// Ends the grace period of an upload, so that the next sweep removes it.
@@ -174,31 +173,6 @@ impl Files {
         let invisible = run(self.rows.count_documents(doc! { "state": { "$gte": "" } })).await?;
         Ok(all.saturating_sub(invisible))
     }
-
-    /// Creates the indexes, once for each instance before its first upload.
-    pub(super) async fn ensure_indexes(&self) -> Result<()> {
-        self.indexed.get_or_try_init(|| self.create_indexes()).await.copied()
-    }
-
-    /// `MongoDB` ignores an index that exists.
-    async fn create_indexes(&self) -> Result<()> {
-        let only_where = |field: &str| {
-            let partial = doc! { field: { "$exists": true } };
-            IndexOptions::builder().partial_filter_expression(partial).build()
-        };
-        let listing = IndexModel::builder().keys(doc! { "userId": 1, "parentId": 1, "_id": 1 }).build();
-        let invisible =
-            IndexModel::builder().keys(doc! { "state": 1, "expiresAt": 1 }).options(only_where("state")).build();
-        let incomplete =
-            IndexModel::builder().keys(doc! { "userId": 1, "state": 1 }).options(only_where("state")).build();
-        let overdue =
-            IndexModel::builder().keys(doc! { "thumbnailsDueAt": 1 }).options(only_where("thumbnailsDueAt")).build();
-        let mut unique = only_where("key");
-        unique.unique = Some(true);
-        let objects = IndexModel::builder().keys(doc! { "key": 1 }).options(unique).build();
-        run(self.rows.create_indexes([listing, invisible, incomplete, overdue, objects])).await?;
-        Ok(())
-    }
 }
 
 pub(super) fn still_pending(id: FileId) -> Document {
@@ -207,4 +181,21 @@ pub(super) fn still_pending(id: FileId) -> Document {
 
 pub(super) fn owned(owner: UserId, id: FileId) -> Document {
     doc! { "_id": id, "userId": owner, "state": null }
+}
+
+fn indexes() -> Vec<IndexModel> {
+    let only_where = |field: &str| {
+        let partial = doc! { field: { "$exists": true } };
+        IndexOptions::builder().partial_filter_expression(partial).build()
+    };
+    let listing = IndexModel::builder().keys(doc! { "userId": 1, "parentId": 1, "_id": 1 }).build();
+    let invisible =
+        IndexModel::builder().keys(doc! { "state": 1, "expiresAt": 1 }).options(only_where("state")).build();
+    let incomplete = IndexModel::builder().keys(doc! { "userId": 1, "state": 1 }).options(only_where("state")).build();
+    let overdue =
+        IndexModel::builder().keys(doc! { "thumbnailsDueAt": 1 }).options(only_where("thumbnailsDueAt")).build();
+    let mut unique = only_where("key");
+    unique.unique = Some(true);
+    let objects = IndexModel::builder().keys(doc! { "key": 1 }).options(unique).build();
+    vec![listing, invisible, incomplete, overdue, objects]
 }

@@ -1,10 +1,10 @@
 //! The connection to `MongoDB`.
 
-use std::{future::IntoFuture, path::PathBuf, time::Duration};
+use std::{future::IntoFuture, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use mongodb::{
-    Client, Database,
+    Client, Collection, Database, IndexModel,
     bson::{Bson, RawDocument, doc, oid::ObjectId},
     error::{ErrorKind, WriteFailure},
     options::{Acknowledgment, ClientOptions, Tls, WriteConcern},
@@ -83,6 +83,42 @@ async fn options(uri: &str, authorities: Option<&PathBuf>) -> Result<ClientOptio
 
 fn database_of(client: &Client) -> Database {
     client.default_database().unwrap_or_else(|| client.database("files_manager"))
+}
+
+/// A collection with indexes, which are created once for each instance.
+pub struct Indexed<T: Send + Sync> {
+    collection: Collection<T>,
+    indexes: fn() -> Vec<IndexModel>,
+    created: Arc<OnceCell<()>>,
+}
+
+impl<T: Send + Sync> Indexed<T> {
+    pub fn new(collection: Collection<T>, indexes: fn() -> Vec<IndexModel>) -> Self {
+        Self { collection, indexes, created: Arc::default() }
+    }
+
+    /// The collection, after its indexes have been created. `MongoDB` ignores an index that exists.
+    pub async fn indexed(&self) -> Result<&Collection<T>, Error> {
+        let create = async || run(self.collection.create_indexes((self.indexes)())).await.map(drop);
+        self.created.get_or_try_init(create).await?;
+        Ok(&self.collection)
+    }
+}
+
+impl<T: Send + Sync> Clone for Indexed<T> {
+    fn clone(&self) -> Self {
+        let Self { collection, indexes, created } = self;
+        Self { collection: collection.clone(), indexes: *indexes, created: created.clone() }
+    }
+}
+
+/// The collection, for operations that need no index.
+impl<T: Send + Sync> Deref for Indexed<T> {
+    type Target = Collection<T>;
+
+    fn deref(&self) -> &Collection<T> {
+        &self.collection
+    }
 }
 
 /// Runs one operation. An answer later than [`limits::MONGODB_TIMEOUT`] counts as none.

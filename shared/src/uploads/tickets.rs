@@ -2,7 +2,7 @@
 //! header. Id, expiry and MAC are in the token, so signing a part needs no database read. Collection `tickets` holds
 //! the limits of each ticket; a ticket is revoked by deleting its document.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -15,14 +15,16 @@ use mongodb::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
-use tokio::sync::OnceCell;
 
 use crate::{
     Config, Error, Result,
     files::{Name, Parent},
     ids::{FileId, TicketId, UserId},
     limits,
-    stores::{mongo::run, s3::Key},
+    stores::{
+        mongo::{Indexed, run},
+        s3::Key,
+    },
     time::Timestamp,
 };
 
@@ -106,8 +108,7 @@ pub struct Issued {
 
 #[derive(Clone)]
 pub struct Tickets {
-    rows: Collection<Row>,
-    indexed: Arc<OnceCell<()>>,
+    rows: Indexed<Row>,
     /// The MAC function with its key.
     keyed: Hmac<Sha256>,
 }
@@ -121,12 +122,11 @@ impl Tickets {
             key.context("set TICKET_KEY, or TICKET_KEY_PARAMETER to the name of an SSM parameter that holds it")?;
         ensure!(key.len() >= 32, "TICKET_KEY is shorter than 32 characters: make one with `openssl rand -base64 32`");
         let keyed = Hmac::new_from_slice(key.as_bytes()).context("TICKET_KEY")?;
-        Ok(Self { rows: database.collection("tickets"), indexed: Arc::default(), keyed })
+        Ok(Self { rows: Indexed::new(database.collection("tickets"), indexes), keyed })
     }
 
     /// Issues a ticket for at most `max_files` files. Returns the ticket as its holder sends it, and its expiry.
     pub async fn issue(&self, scope: Scope, max_files: Option<u32>, lifetime: Duration) -> Result<(String, Timestamp)> {
-        self.indexed.get_or_try_init(|| self.ensure_indexes()).await?;
         let expires_at = (Timestamp::now() + lifetime).in_whole_seconds();
         let row = Row {
             id: TicketId::new(),
@@ -142,7 +142,7 @@ impl Tickets {
             begun: Vec::new(),
             expires_at,
         };
-        run(self.rows.insert_one(&row)).await?;
+        run(self.rows.indexed().await?.insert_one(&row)).await?;
         let ticket = Ticket { id: row.id, expires_at: (expires_at.millis() / 1000).try_into().unwrap_or(u32::MAX) };
         Ok((self.encode(ticket), expires_at))
     }
@@ -170,18 +170,6 @@ impl Tickets {
             scope: row.into(),
         });
         Ok(issued.collect())
-    }
-
-    /// Counts an upload that begins. [`FilesLeft`] gives the file back if the upload fails.
-    ///
-    /// # Errors
-    /// `Conflict` if the ticket has no files left.
-    pub async fn reserve_file(&self, ticket: TicketId, file: FileId) -> Result<()> {
-        let one_left = doc! { "_id": ticket, "filesLeft": { "$gt": 0 } };
-        let newest = doc! { "$each": [file], "$slice": -i64::from(limits::MAX_INCOMPLETE_UPLOADS) };
-        let counted = doc! { "$inc": { "filesLeft": -1 }, "$push": { "begun": newest } };
-        let done = run(self.rows.update_one(one_left, counted)).await?;
-        if done.matched_count == 0 { Err(Error::Conflict("This ticket is good for no more files")) } else { Ok(()) }
     }
 
     /// Revokes a ticket, given the ticket or its id. `NotFound` if this user has issued no such ticket.
@@ -259,14 +247,13 @@ impl Tickets {
         }
         mac
     }
+}
 
-    async fn ensure_indexes(&self) -> Result<()> {
-        let once_expired = IndexOptions::builder().expire_after(Duration::ZERO).build();
-        let expiry = IndexModel::builder().keys(doc! { "expiresAt": 1 }).options(once_expired).build();
-        let owner = IndexModel::builder().keys(doc! { "userId": 1, "_id": 1 }).build();
-        run(self.rows.create_indexes([expiry, owner])).await?;
-        Ok(())
-    }
+fn indexes() -> Vec<IndexModel> {
+    let once_expired = IndexOptions::builder().expire_after(Duration::ZERO).build();
+    let expiry = IndexModel::builder().keys(doc! { "expiresAt": 1 }).options(once_expired).build();
+    let owner = IndexModel::builder().keys(doc! { "userId": 1, "_id": 1 }).build();
+    vec![expiry, owner]
 }
 
 /// A multipart upload that was begun with a ticket.
@@ -286,9 +273,21 @@ impl FilesLeft {
         Self(database.collection("tickets"))
     }
 
+    /// Counts an upload that begins. [`give_back`](Self::give_back) undoes it if the upload fails.
+    ///
+    /// # Errors
+    /// `Conflict` if the ticket has no files left.
+    pub(super) async fn reserve(&self, ticket: TicketId, file: FileId) -> Result<()> {
+        let one_left = doc! { "_id": ticket, "filesLeft": { "$gt": 0 } };
+        let newest = doc! { "$each": [file], "$slice": -i64::from(limits::MAX_INCOMPLETE_UPLOADS) };
+        let counted = doc! { "$inc": { "filesLeft": -1 }, "$push": { "begun": newest } };
+        let done = run(self.0.update_one(one_left, counted)).await?;
+        if done.matched_count == 0 { Err(Error::Conflict("This ticket is good for no more files")) } else { Ok(()) }
+    }
+
     /// Gives a ticket the files of failed uploads back. An upload that is not counted, or has given its file back
     /// already, changes nothing.
-    pub async fn give_back(&self, ticket: TicketId, files: Vec<FileId>) -> Result<()> {
+    pub(super) async fn give_back(&self, ticket: TicketId, files: Vec<FileId>) -> Result<()> {
         let begun = doc! { "$ifNull": ["$begun", []] };
         let counted = doc! { "$setIntersection": [&begun, &files] };
         let others = doc! { "input": &begun, "cond": { "$not": [{ "$in": ["$$this", &files] }] } };
