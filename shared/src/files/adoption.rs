@@ -9,11 +9,14 @@
 use futures_util::TryStreamExt;
 use mongodb::{
     Collection, Database,
-    bson::{Bson, Document, doc},
+    bson::{Bson, Document},
     options::Hint,
 };
 
-use super::Name;
+use super::{
+    Name,
+    row::{self, filter, update},
+};
 use crate::{
     Result,
     ids::FileId,
@@ -22,7 +25,6 @@ use crate::{
         mongo::{run, run_within},
         s3::Key,
     },
-    time::Timestamp,
 };
 
 /// A document with a `localPath` and without an object. Its fields are read one by one, because the original stored any
@@ -58,7 +60,7 @@ pub struct Adoption(Collection<Document>);
 
 impl Adoption {
     pub fn of(database: &Database) -> Self {
-        Self(database.collection("files"))
+        Self(database.collection(row::COLLECTION))
     }
 
     /// The next documents that lack an object, at most [`limits::ADOPTION_ROWS`]. The search walks `_id`, because a
@@ -67,28 +69,21 @@ impl Adoption {
     /// # Errors
     /// `Unavailable` if `MongoDB` does not answer in time.
     pub async fn after(&self, last: Option<Bson>) -> Result<Page> {
-        let mut filter = without_object();
-        if let Some(last) = last {
-            filter.insert("_id", doc! { "$gt": last });
-        }
+        let mut after = filter::not_adopted();
+        after.extend(last.map(filter::after_id).into_iter().flatten());
         let found = async {
-            let projection = doc! { "name": 1, "type": 1, "localPath": 1 };
-            let find = self.0.find(filter).sort(doc! { "_id": 1 }).limit(limits::ADOPTION_ROWS);
-            find.projection(projection).hint(Hint::Keys(doc! { "_id": 1 })).await?.try_collect().await
+            let find = self.0.find(after).sort(filter::by_id()).limit(limits::ADOPTION_ROWS);
+            find.projection(filter::for_adoption()).hint(Hint::Keys(filter::by_id())).await?.try_collect().await
         };
         let found: Vec<Document> = run_within(limits::MONGODB_BULK_TIMEOUT, found).await?;
-        let last = found.last().and_then(|document| document.get("_id")).cloned();
+        let last = found.last().map(row::id_of);
         let (mut documents, mut unreadable) = (Vec::with_capacity(found.len()), Vec::new());
-        for mut document in found {
-            let id = document.remove("_id").unwrap_or(Bson::Null);
-            match (&id, document.get_str("localPath")) {
-                (Bson::ObjectId(id), Ok(path)) => documents.push(Unadopted {
-                    id: (*id).into(),
-                    local_path: path.to_owned(),
-                    name: document.get_str("name").ok().map(|name| Name(name.to_owned())),
-                    is_image: document.get_str("type").is_ok_and(|kind| kind == "image"),
-                }),
-                _ => unreadable.push(id),
+        for document in found {
+            match row::Original::try_from(&document) {
+                Ok(row::Original { id, local_path, name, is_image }) => {
+                    documents.push(Unadopted { id, local_path, name: name.map(Name), is_image });
+                }
+                Err(id) => unreadable.push(id),
             }
         }
         Ok(Page { documents, unreadable, last })
@@ -100,13 +95,8 @@ impl Adoption {
     /// # Errors
     /// `Unavailable` if `MongoDB` does not answer in time. Then it is not known whether the document has the object.
     pub async fn adopt(&self, document: &Unadopted, key: &Key, size: u64) -> Result<Outcome> {
-        let mut set = doc! { "key": key.as_str(), "size": i64::try_from(size).unwrap_or(i64::MAX) };
-        if document.is_image {
-            set.extend(doc! { "thumbnails": "due", "thumbnailsDueAt": Timestamp::now() });
-        }
-        let mut unchanged = without_object();
-        unchanged.extend(doc! { "_id": document.id, "localPath": &document.local_path });
-        let done = run(self.0.update_one(unchanged, doc! { "$set": set })).await?;
+        let unchanged = filter::not_adopted_from(document.id, &document.local_path);
+        let done = run(self.0.update_one(unchanged, update::adopt(key, size, document.is_image))).await?;
         if done.matched_count == 1 || self.has(document.id, key).await? {
             return Ok(Outcome::Adopted);
         }
@@ -115,7 +105,7 @@ impl Adoption {
 
     /// Returns whether a document has this object, visible or not: another attempt may have given it the object.
     async fn has(&self, id: FileId, key: &Key) -> Result<bool> {
-        Ok(run(self.0.find_one(doc! { "_id": id, "key": key.as_str() })).await?.is_some())
+        Ok(run(self.0.find_one(filter::adopted(id, key))).await?.is_some())
     }
 }
 
@@ -128,15 +118,5 @@ impl Unadopted {
     /// The key of the bytes, the same at every attempt.
     pub fn key(&self) -> Key {
         Key::of_adopted(self.id)
-    }
-}
-
-/// The filter for documents without an object. A folder has no bytes, whatever its fields say.
-fn without_object() -> Document {
-    doc! {
-        "localPath": { "$exists": true },
-        "key": { "$exists": false },
-        "state": null,
-        "type": { "$ne": "folder" },
     }
 }

@@ -4,13 +4,11 @@
 use std::collections::BTreeMap;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use mongodb::bson::{Bson, Document, doc};
-use serde::Deserialize;
+use mongodb::bson::{Bson, Document};
 
 use super::{
-    ThumbnailFile,
     ledger::Files,
-    row::{self, lenient, no_id, whole},
+    row::{self, Entry, filter},
 };
 use crate::{
     Result,
@@ -21,7 +19,6 @@ use crate::{
         paginate::paginate,
         s3::{Key, key::ParsedKey},
     },
-    time::Timestamp,
 };
 
 /// An object that a row accounts for.
@@ -41,25 +38,6 @@ pub enum Expectation {
     Bytes(Option<u64>),
 }
 
-/// The fields of a row that concern the bucket. Like a `Row`, it can be read whatever the fields hold.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Entry {
-    #[serde(rename = "_id", default = "no_id", deserialize_with = "row::id")]
-    id: FileId,
-    #[serde(default, deserialize_with = "lenient")]
-    key: Option<Key>,
-    #[serde(default, deserialize_with = "whole")]
-    size: Option<i64>,
-    /// The state, of any type: only a row without a state is visible.
-    #[serde(default)]
-    state: Bson,
-    #[serde(default, deserialize_with = "lenient")]
-    r#type: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    thumbnail_files: Vec<ThumbnailFile>,
-}
-
 impl Files {
     /// Every object that a row accounts for, in the byte order of the keys, which is `MongoDB`'s order too.
     pub async fn expected_objects(&self) -> Result<impl Stream<Item = Result<ExpectedObject>>> {
@@ -76,34 +54,34 @@ impl Files {
 
     /// Returns whether a row accounts for an object with this key now.
     pub async fn is_referenced(&self, key: &str) -> Result<bool> {
-        let mut rows = vec![doc! { "key": key }];
-        rows.extend(Key::without_form(key).map(|upload| doc! { "key": upload }));
-        if let Some(ParsedKey::Thumbnail(image)) = Key::parse(key) {
-            rows.push(doc! { "_id": image });
-        }
-        let entries = self.entries(doc! { "$or": rows }, doc! {}).await?;
+        let image = match Key::parse(key) {
+            Some(ParsedKey::Thumbnail(image)) => Some(image),
+            Some(ParsedKey::Upload(_)) | None => None,
+        };
+        let entries = self.entries(filter::may_account_for(key, image), Document::new()).await?;
         Ok(entries.iter().flat_map(Entry::expected_objects).any(|expected| expected.key.as_str() == key))
     }
 
     /// Returns whether a row still has the same expectation.
     pub async fn is_unchanged(&self, expected: &ExpectedObject) -> Result<bool> {
-        let entries = self.entries(doc! { "_id": expected.row }, doc! {}).await?;
+        let entries = self.entries(filter::row(expected.row), Document::new()).await?;
         Ok(entries.iter().flat_map(Entry::expected_objects).any(|now| now == *expected))
     }
 
     /// Returns whether a row accounts for multipart uploads to `key` now.
     pub async fn expects_multipart(&self, key: &str) -> Result<bool> {
-        let entries = self.entries(doc! { "key": key }, doc! {}).await?;
+        let entries = self.entries(filter::with_key(key), Document::new()).await?;
         Ok(entries.iter().any(Entry::expects_multipart))
     }
 
     /// The number of rows that wait for the sweeper, and the first of them. A row without an expiry counts too, because
     /// it would wait for ever.
     pub async fn stale(&self) -> Result<(u64, Vec<FileId>)> {
-        let stale = doc! { "state": { "$exists": true }, "expiresAt": { "$not": { "$gte": Timestamp::now() } } };
+        let stale = filter::stale();
         let first = async {
             let rows = self.rows.clone_with_type::<Entry>();
-            let rows = rows.find(stale.clone()).projection(projection()).limit(limits::FSCK_FINDINGS.into()).await?;
+            let rows =
+                rows.find(stale.clone()).projection(filter::only_entry()).limit(limits::FSCK_FINDINGS.into()).await?;
             rows.map_ok(|row| row.id).try_collect::<Vec<_>>().await
         };
         let first = run(first).await?;
@@ -115,9 +93,8 @@ impl Files {
     /// Rows with a key after `from` and, if `to` is given, before `to`.
     fn by_key(&self, from: &'static str, to: Option<&'static str>) -> impl Stream<Item = Result<Entry>> {
         paginate(move |after: Option<Key>| async move {
-            let mut between = doc! { "$gt": after.as_ref().map_or(from, Key::as_str) };
-            between.extend(to.map(|to| ("$lt".to_owned(), to.into())));
-            let entries = self.entries(doc! { "key": between }, doc! { "key": 1 }).await?;
+            let between = filter::with_key_between(after.as_ref().map_or(from, Key::as_str), to);
+            let entries = self.entries(between, filter::by_key()).await?;
             let last = entries.last().and_then(|entry| entry.key.clone());
             Ok((entries, last))
         })
@@ -125,8 +102,8 @@ impl Files {
 
     fn by_id(&self) -> impl Stream<Item = Result<Entry>> {
         paginate(move |after: Option<FileId>| async move {
-            let after = after.unwrap_or_else(no_id);
-            let entries = self.entries(doc! { "_id": { "$gt": after } }, doc! { "_id": 1 }).await?;
+            let after = after.map_or(Bson::ObjectId(row::NO_ID), Bson::from);
+            let entries = self.entries(filter::after_id(after), filter::by_id()).await?;
             let last = entries.last().map(|entry| entry.id);
             Ok((entries, last))
         })
@@ -134,14 +111,10 @@ impl Files {
 
     async fn entries(&self, filter: Document, order: Document) -> Result<Vec<Entry>> {
         let rows = self.rows.clone_with_type::<Entry>();
-        let find = rows.find(filter).projection(projection()).sort(order);
+        let find = rows.find(filter).projection(filter::only_entry()).sort(order);
         let find = find.limit(limits::FSCK_ROWS.into()).batch_size(limits::FSCK_ROWS);
         run(async { find.await?.try_collect().await }).await
     }
-}
-
-fn projection() -> Document {
-    doc! { "key": 1, "size": 1, "state": 1, "type": 1, "thumbnailFiles": 1 }
 }
 
 impl Entry {
@@ -188,7 +161,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mongodb::bson::{deserialize_from_document, oid::ObjectId};
+    use mongodb::bson::{deserialize_from_document, doc, oid::ObjectId};
 
     const ID: &str = "5f1e7d35c7ba06511e683b21";
 

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use mongodb::{
-    Database, IndexModel,
-    bson::{Document, doc},
-    options::{IndexOptions, ReturnDocument},
-};
+use mongodb::{Database, options::ReturnDocument};
 
-use super::{ContentKind, File, FileOrUpload, Incoming, Kind, NewFile, Parent, Pending, row::Row};
+use super::{
+    ContentKind, File, FileOrUpload, Incoming, Kind, NewFile, Parent, Pending,
+    row::{self, Row, filter, update},
+};
 use crate::{
     Config, Error, Result,
-    ids::{FileId, UserId},
+    ids::UserId,
     limits,
     stores::{
         mongo::{Indexed, is_duplicate, run},
@@ -31,7 +30,7 @@ pub struct Files {
 impl Files {
     pub fn of(database: &Database, config: &Config) -> Self {
         Self {
-            rows: Indexed::new(database.collection("files"), indexes),
+            rows: Indexed::new(database.collection(row::COLLECTION), filter::indexes),
             upload_grace: config.upload_grace,
             direct_upload_grace: config.direct_upload_grace,
             thumbnail_grace: config.thumbnail_grace,
@@ -48,8 +47,8 @@ impl Files {
         // along.
         self.insert(&row.pending_until(Timestamp::now() + self.upload_grace)).await?;
         self.check_parent_exists(parent, id).await?;
-        let visible = doc! { "$unset": { "state": "", "expiresAt": "" } };
-        let update = self.rows.find_one_and_update(still_pending(id), visible).return_document(ReturnDocument::After);
+        let update = self.rows.find_one_and_update(filter::pending(id), update::show_folder());
+        let update = update.return_document(ReturnDocument::After);
         match run(update).await? {
             Some(row) => Ok(row.into()),
             None => self.file(id).await,
@@ -83,7 +82,7 @@ impl Files {
     /// Counts on an index, up to the limit only. Uploads that begin at the same moment may exceed the limit by their
     /// number.
     async fn has_too_many_incomplete(&self, owner: UserId) -> Result<bool> {
-        let incomplete = self.rows.indexed().await?.count_documents(doc! { "userId": owner, "state": "pending" });
+        let incomplete = self.rows.indexed().await?.count_documents(filter::all_pending_of(owner));
         let most = u64::from(limits::MAX_INCOMPLETE_UPLOADS);
         Ok(run(incomplete.limit(most)).await? >= most)
     }
@@ -103,8 +102,8 @@ impl Files {
         }
         // The grace period of the earlier attempt may end before this attempt does. Then the sweeper would take the
         // row, and the bytes would be stored after that. So the grace period begins again.
-        let begun_anew = doc! { "$set": { "expiresAt": Timestamp::now() + grace } };
-        run(self.rows.update_one(doc! { "_id": id, "userId": owner, "state": "pending" }, begun_anew)).await?;
+        let begun_anew = update::expire(Timestamp::now() + grace);
+        run(self.rows.update_one(filter::pending_of(owner, id), begun_anew)).await?;
         self.file_or_upload_of(owner, id).await
     }
 
@@ -120,27 +119,22 @@ impl Files {
     /// Stores S3's id of a multipart upload. `false` if the row has the id of another attempt already, or is not
     /// pending any more.
     pub async fn set_upload_id(&self, pending: &Pending, upload_id: &str) -> Result<bool> {
-        let mut first = still_pending(pending.file.id);
-        first.insert("uploadId", doc! { "$exists": false });
-        let done = run(self.rows.update_one(first, doc! { "$set": { "uploadId": upload_id } })).await?;
+        let first = filter::pending_without_upload_id(pending.file.id);
+        let done = run(self.rows.update_one(first, update::set_upload_id(upload_id))).await?;
         Ok(done.matched_count == 1)
     }
 
-    /// Step 3 of an upload: all bytes are stored, and the row becomes visible. An image's thumbnails become due. Returns
-    /// the file, whoever has finished it: another attempt at the request, the worker, or this call.
+    /// Step 3 of an upload: all bytes are stored, and the row becomes visible. An image's thumbnails become due.
+    /// Returns the file, whoever has finished it: another attempt at the request, the worker, or this call.
     ///
     /// # Errors
     /// `Parent not found` if the folder has been deleted meanwhile. `NotFound` if the upload has been deleted, by a
     /// request or by the sweeper.
     pub async fn finish(&self, pending: &Pending, size: u64) -> Result<File> {
-        let mut set = doc! { "updatedAt": Timestamp::now(), "size": i64::try_from(size).unwrap_or(i64::MAX) };
-        if let Kind::Image(..) = pending.file.kind {
-            set.extend(doc! { "thumbnails": "due", "thumbnailsDueAt": Timestamp::now() + self.thumbnail_grace });
-        }
-        let unset = doc! { "state": "", "expiresAt": "", "maxBytes": "", "uploadId": "", "ticketId": "" };
-        let visible = doc! { "$set": set, "$unset": unset };
-        let still_pending = still_pending(pending.file.id);
-        let update = self.rows.find_one_and_update(still_pending, visible).return_document(ReturnDocument::After);
+        let is_image = matches!(pending.file.kind, Kind::Image(..));
+        let due_at = is_image.then(|| Timestamp::now() + self.thumbnail_grace);
+        let update = self.rows.find_one_and_update(filter::pending(pending.file.id), update::show_upload(size, due_at));
+        let update = update.return_document(ReturnDocument::After);
         // A folder that is deleted after this check has the pending row inside, and takes it along.
         self.check_parent_exists(pending.file.parent, pending.file.id).await?;
         match run(update).await? {
@@ -151,51 +145,23 @@ impl Files {
 
     /// Ends the grace period of an upload, so that the next sweep removes it.
     pub async fn expire(&self, pending: &Pending) -> Result<()> {
-        let expired = doc! { "$set": { "expiresAt": Timestamp::now() } };
-        run(self.rows.update_one(still_pending(pending.file.id), expired)).await?;
+        run(self.rows.update_one(filter::pending(pending.file.id), update::expire(Timestamp::now()))).await?;
         Ok(())
     }
 
     /// Publishes a file, or makes it private. `file` was just read: a file in a deleted folder does not exist any more,
     /// even before the sweeper reaches it.
     pub async fn set_public(&self, file: &File, is_public: bool) -> Result<File> {
-        let set = doc! { "$set": { "isPublic": is_public, "updatedAt": Timestamp::now() } };
-        let this = owned(file.owner, file.id);
-        let update = self.rows.find_one_and_update(this, set).return_document(ReturnDocument::After);
-        run(update).await?.map(File::from).ok_or(Error::NotFound)
+        let this = filter::visible_of(file.owner, file.id);
+        let update = self.rows.find_one_and_update(this, update::set_public(is_public));
+        run(update.return_document(ReturnDocument::After)).await?.map(File::from).ok_or(Error::NotFound)
     }
 
-    /// The number of visible documents, without counting these. Only invisible documents are counted, by their index:
-    /// the filter is a string comparison, because MongoDB reads each document for `$exists`. Documents in a deleted
-    /// folder count until the sweeper reaches them.
+    /// The number of visible documents, without counting these. Only invisible documents are counted, by their index.
+    /// Documents in a deleted folder count until the sweeper reaches them.
     pub async fn count(&self) -> Result<u64> {
         let all = run(self.rows.estimated_document_count()).await?;
-        let invisible = run(self.rows.count_documents(doc! { "state": { "$gte": "" } })).await?;
+        let invisible = run(self.rows.count_documents(filter::invisible())).await?;
         Ok(all.saturating_sub(invisible))
     }
-}
-
-pub(super) fn still_pending(id: FileId) -> Document {
-    doc! { "_id": id, "state": "pending" }
-}
-
-pub(super) fn owned(owner: UserId, id: FileId) -> Document {
-    doc! { "_id": id, "userId": owner, "state": null }
-}
-
-fn indexes() -> Vec<IndexModel> {
-    let only_where = |field: &str| {
-        let partial = doc! { field: { "$exists": true } };
-        IndexOptions::builder().partial_filter_expression(partial).build()
-    };
-    let listing = IndexModel::builder().keys(doc! { "userId": 1, "parentId": 1, "_id": 1 }).build();
-    let invisible =
-        IndexModel::builder().keys(doc! { "state": 1, "expiresAt": 1 }).options(only_where("state")).build();
-    let incomplete = IndexModel::builder().keys(doc! { "userId": 1, "state": 1 }).options(only_where("state")).build();
-    let overdue =
-        IndexModel::builder().keys(doc! { "thumbnailsDueAt": 1 }).options(only_where("thumbnailsDueAt")).build();
-    let mut unique = only_where("key");
-    unique.unique = Some(true);
-    let objects = IndexModel::builder().keys(doc! { "key": 1 }).options(unique).build();
-    vec![listing, invisible, incomplete, overdue, objects]
 }

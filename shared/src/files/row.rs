@@ -1,10 +1,13 @@
-//! A document as it is stored: flat, in every form that a version of the original or a crash may have left.
+//! A document as it is stored: flat, in every form that a version of the original or a crash may have left. This module
+//! and its children are the only ones that know the names of the fields.
 //!
 //! The original stores what it is sent (`isPublic: "yes"`, `name: 5`), and a person may edit a document by hand. So a
 //! field of an unexpected form never makes reading a row fail: one row would fail a whole page of a listing, and a
 //! whole run of the sweeper. The comment of each field says how it is read then.
 
-use mongodb::bson::{Bson, deserialize_from_bson, oid::ObjectId};
+use mongodb::bson::{
+    Bson, Document, RawBsonRef, RawDocument, deserialize_from_bson, deserialize_from_slice, oid::ObjectId,
+};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::{
@@ -18,6 +21,12 @@ use crate::{
     stores::s3::Key,
     time::Timestamp,
 };
+
+pub mod filter;
+pub mod update;
+
+/// The collection of the rows.
+pub const COLLECTION: &str = "files";
 
 /// The fields up to `parentId` are the original's. The original ignores the other fields.
 #[derive(Serialize, Deserialize)]
@@ -184,6 +193,110 @@ impl Row {
     }
 }
 
+impl Row {
+    /// Reads a row to delete it, or returns why it cannot be read.
+    ///
+    /// # Errors
+    /// The row has a form that only a person can have stored. Its objects are not known, so the row must not be
+    /// deleted.
+    pub fn to_delete(stored: &RawDocument) -> Result<Self, &'static str> {
+        let field = |name| stored.get(name).ok().flatten().unwrap_or(RawBsonRef::Null);
+        if !matches!(field("_id"), RawBsonRef::ObjectId(_)) {
+            return Err("its _id is no ObjectId");
+        }
+        let row: Self = deserialize_from_slice(stored.as_bytes()).map_err(|_| "it is no document of ours")?;
+        if row.key.is_none() && field("key") != RawBsonRef::Null {
+            return Err("its key is none of ours");
+        }
+        Ok(row)
+    }
+
+    /// True if a stored row has a tombstone.
+    pub fn is_deleted(stored: &RawDocument) -> bool {
+        matches!(stored.get("state"), Ok(Some(RawBsonRef::String("deleted"))))
+    }
+}
+
+/// The marks of decodings that have begun and not ended.
+#[derive(Deserialize)]
+pub struct Marks {
+    /// The number of decodings. A row that an earlier version marked lacks the number.
+    #[serde(default = "one")]
+    pub decodings: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// The fields of a row that its job needs.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Owned {
+    #[serde(rename = "_id")]
+    pub id: FileId,
+    pub user_id: UserId,
+}
+
+/// The level of a row, and whether it is a folder.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Position {
+    pub is_folder: bool,
+    /// The level: 1 in the root, one more for each folder above, never more than [`limits::MAX_FOLDER_DEPTH`].
+    pub level: u32,
+}
+
+/// The fields of a row that concern the bucket. Like a `Row`, it can be read whatever the fields hold.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    #[serde(rename = "_id", default = "no_id", deserialize_with = "id")]
+    pub id: FileId,
+    #[serde(default, deserialize_with = "lenient")]
+    pub key: Option<Key>,
+    #[serde(default, deserialize_with = "whole")]
+    pub size: Option<i64>,
+    /// The state, of any type: only a row without a state is visible.
+    #[serde(default)]
+    pub state: Bson,
+    #[serde(default, deserialize_with = "lenient")]
+    pub r#type: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub thumbnail_files: Vec<ThumbnailFile>,
+}
+
+/// A document of the original with a path on the original's disk.
+pub struct Original {
+    pub id: FileId,
+    pub local_path: String,
+    pub name: Option<String>,
+    pub is_image: bool,
+}
+
+/// The fields are read one by one, because the original stored any value that it was sent. The error is the `_id` of a
+/// document whose `_id` or path has another type than the original writes.
+impl TryFrom<&Document> for Original {
+    type Error = Bson;
+
+    fn try_from(stored: &Document) -> Result<Self, Bson> {
+        let (Ok(id), Ok(path)) = (stored.get_object_id("_id"), stored.get_str("localPath")) else {
+            return Err(id_of(stored));
+        };
+        Ok(Self {
+            id: id.into(),
+            local_path: path.to_owned(),
+            name: stored.get_str("name").ok().map(str::to_owned),
+            is_image: stored.get_str("type").is_ok_and(|kind| kind == "image"),
+        })
+    }
+}
+
+/// The `_id` of a document, of any type.
+pub fn id_of(stored: &Document) -> Bson {
+    stored.get("_id").cloned().unwrap_or(Bson::Null)
+}
+
 impl TryFrom<Row> for FileOrUpload {
     type Error = Error;
 
@@ -250,23 +363,23 @@ impl From<Row> for File {
 
 /// The value for an id that cannot be read. No account and no document has this id, because an `ObjectId` begins with a
 /// time.
-const NO_ID: ObjectId = ObjectId::from_bytes([0; 12]);
+pub const NO_ID: ObjectId = ObjectId::from_bytes([0; 12]);
 
-pub(super) fn no_id<Of>() -> Id<Of> {
+fn no_id<Of>() -> Id<Of> {
     NO_ID.into()
 }
 
-pub(super) fn id<'de, Of, D: Deserializer<'de>>(field: D) -> Result<Id<Of>, D::Error> {
+fn id<'de, Of, D: Deserializer<'de>>(field: D) -> Result<Id<Of>, D::Error> {
     Ok(Bson::deserialize(field)?.as_object_id().unwrap_or(NO_ID).into())
 }
 
 /// A field of an unexpected form counts as absent.
-pub(super) fn lenient<'de, T: DeserializeOwned + Default, D: Deserializer<'de>>(field: D) -> Result<T, D::Error> {
+fn lenient<'de, T: DeserializeOwned + Default, D: Deserializer<'de>>(field: D) -> Result<T, D::Error> {
     Ok(deserialize_from_bson(Bson::deserialize(field)?).unwrap_or_default())
 }
 
 /// A whole number in any of `MongoDB`'s forms. MongoDB's shell writes a double for a number above 32 bits.
-pub(super) fn whole<'de, D: Deserializer<'de>>(field: D) -> Result<Option<i64>, D::Error> {
+fn whole<'de, D: Deserializer<'de>>(field: D) -> Result<Option<i64>, D::Error> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     Ok(match Bson::deserialize(field)? {
         Bson::Int32(number) => Some(number.into()),
@@ -301,7 +414,7 @@ fn state<'de, D: Deserializer<'de>>(field: D) -> Result<Option<State>, D::Error>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mongodb::bson::{DateTime, Decimal128, Document, deserialize_from_slice, doc, serialize_to_vec};
+    use mongodb::bson::{DateTime, Decimal128, doc, serialize_to_vec};
 
     const ID: &str = "5f1e7d35c7ba06511e683b21";
 

@@ -1,15 +1,13 @@
 //! Deletion of rows and of their objects. A tombstone hides a row, and everything below it, at once. The sweeper then
 //! deletes the objects, and after the objects the row.
 
-use std::ops::Range;
-
 use futures_util::TryStreamExt;
-use mongodb::bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, deserialize_from_slice, doc};
+use mongodb::bson::{Bson, RawDocumentBuf};
 
 use super::{
     Parent, Pending,
-    ledger::{Files, owned, still_pending},
-    row::Row,
+    ledger::Files,
+    row::{Row, filter, update},
 };
 use crate::{
     Error, Result,
@@ -59,25 +57,6 @@ impl Tombstone {
     }
 }
 
-impl Tombstone {
-    /// Reads a row with a tombstone, or returns why it cannot be read.
-    ///
-    /// # Errors
-    /// The row has a form that only a person can have stored. Its objects are not known, so the row must not be
-    /// deleted.
-    fn read(row: &RawDocument) -> Result<Self, &'static str> {
-        let field = |name| row.get(name).ok().flatten().unwrap_or(RawBsonRef::Null);
-        if !matches!(field("_id"), RawBsonRef::ObjectId(_)) {
-            return Err("its _id is no ObjectId");
-        }
-        let row: Row = deserialize_from_slice(row.as_bytes()).map_err(|_| "it is no document of ours")?;
-        if row.key.is_none() && field("key") != RawBsonRef::Null {
-            return Err("its key is none of ours");
-        }
-        Ok(row.into())
-    }
-}
-
 impl From<Row> for Tombstone {
     fn from(row: Row) -> Self {
         Self {
@@ -93,24 +72,6 @@ impl From<Row> for Tombstone {
     }
 }
 
-fn set_tombstone() -> Document {
-    doc! { "$set": { "state": "deleted", "expiresAt": Timestamp::now() } }
-}
-
-/// An update pipeline that sets the tombstone of a row that may be pending. A function may be about to put the bytes of
-/// a pending row under `files/`, and S3 sends no message about objects there. So such a row stays until its bytes are
-/// stored, and is deleted with them. For objects under `uploads/` S3 sends a message to the worker, which deletes
-/// objects without a row.
-fn set_tombstone_of_upload() -> Vec<Document> {
-    let is_pending = doc! { "$eq": ["$state", "pending"] };
-    // A comparison does not fail for a key that is no string, unlike string functions.
-    let Range { start, end } = Key::THROUGH_A_FUNCTION;
-    let comes_through_a_function = doc! { "$and": [is_pending, { "$gte": ["$key", start] }, { "$lt": ["$key", end] }] };
-    let expires_at =
-        doc! { "$cond": [comes_through_a_function, Timestamp::now() + limits::IN_FLIGHT_GRACE, Timestamp::now()] };
-    vec![doc! { "$set": { "state": "deleted", "expiresAt": expires_at } }]
-}
-
 impl Files {
     /// Deletes a file, an image, or a folder with everything in it.
     ///
@@ -120,22 +81,22 @@ impl Files {
     /// # Errors
     /// `NotFound` if this owner has no such visible row.
     pub async fn delete(&self, owner: UserId, id: FileId) -> Result<()> {
-        let done = run(self.rows.update_one(owned(owner, id), set_tombstone())).await?;
+        let done = run(self.rows.update_one(filter::visible_of(owner, id), update::delete())).await?;
         if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
     /// Sets a tombstone on every row of a user.
     pub async fn tombstone_all(&self, owner: UserId) -> Result<()> {
-        let theirs = doc! { "userId": owner, "state": { "$ne": "deleted" } };
-        run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.update_many(theirs, set_tombstone_of_upload())).await?;
+        let theirs = filter::not_deleted_of(owner);
+        run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.update_many(theirs, update::delete_upload())).await?;
         Ok(())
     }
 
     /// Sets the tombstone of a pending upload, which then never becomes visible. `None` if the upload is visible
     /// already, or deleted.
     pub async fn tombstone(&self, pending: &Pending) -> Result<Option<Tombstone>> {
-        let done =
-            run(self.rows.find_one_and_update(still_pending(pending.file.id), set_tombstone_of_upload())).await?;
+        let still_pending = filter::pending(pending.file.id);
+        let done = run(self.rows.find_one_and_update(still_pending, update::delete_upload())).await?;
         // A row that was never visible has no thumbnails.
         Ok(done.map(|row| Tombstone { is_image: false, ..row.into() }))
     }
@@ -153,8 +114,8 @@ impl Files {
             }
             let (mut tombstones, mut unreadable) = (Vec::new(), Vec::new());
             for row in found {
-                match Tombstone::read(&row) {
-                    Ok(row) => tombstones.push(row),
+                match Row::to_delete(&row) {
+                    Ok(row) => tombstones.push(row.into()),
                     Err(reason) => {
                         let id = id(&row);
                         let row = id_to_string(&id);
@@ -164,9 +125,8 @@ impl Files {
                 }
             }
             if !unreadable.is_empty() {
-                let later = doc! { "$set": { "expiresAt": Timestamp::now() + limits::UNREADABLE_ROW_DELAY } };
-                let unreadable = doc! { "_id": { "$in": unreadable }, "state": "deleted" };
-                run(self.rows.update_many(unreadable, later)).await?;
+                let later = update::expire(Timestamp::now() + limits::UNREADABLE_ROW_DELAY);
+                run(self.rows.update_many(filter::deleted(&unreadable), later)).await?;
             }
             if !tombstones.is_empty() {
                 return Ok(tombstones);
@@ -177,25 +137,20 @@ impl Files {
     /// Stored rows with a tombstone whose time is over, and uploads past their grace period, which get their tombstone
     /// here.
     async fn expired(&self) -> Result<Vec<RawDocumentBuf>> {
-        let rows = self.rows.clone_with_type::<RawDocumentBuf>();
-        // The filter names both states, so that the index returns the rows in the order of their times, without a sort.
-        let expired = doc! { "state": { "$in": ["pending", "deleted"] }, "expiresAt": { "$lte": Timestamp::now() } };
-        let find = rows.find(expired.clone()).projection(not_needed()).sort(doc! { "expiresAt": 1 });
+        let (now, rows) = (Timestamp::now(), self.rows.clone_with_type::<RawDocumentBuf>());
+        let find = rows.find(filter::expired(now)).projection(filter::for_sweep()).sort(filter::by_expiry());
         let found: Vec<RawDocumentBuf> =
             run(async { find.limit(limits::SWEEP_BATCH).await?.try_collect().await }).await?;
-        if found.iter().all(|row| matches!(row.get("state"), Ok(Some(RawBsonRef::String("deleted"))))) {
+        if found.iter().all(|row| Row::is_deleted(row)) {
             return Ok(found);
         }
         // After this update none of these uploads can finish. No attempt at one is running: it would have started the
         // grace period again.
         let ids: Vec<Bson> = found.iter().map(|row| id(row)).collect();
-        let mut still = expired;
-        still.extend(doc! { "_id": { "$in": &ids }, "state": "pending" });
-        let tombstoned = doc! { "$set": { "state": "deleted" }, "$unset": { "isRepeatable": "" } };
-        run(self.rows.update_many(still, tombstoned)).await?;
+        run(self.rows.update_many(filter::expired_uploads(now, &ids), update::delete_expired_upload())).await?;
         // One of the uploads may have finished before the update.
-        let tombstoned = doc! { "_id": { "$in": ids }, "state": "deleted" };
-        run(async { rows.find(tombstoned).projection(not_needed()).await?.try_collect().await }).await
+        let tombstoned = rows.find(filter::deleted(&ids)).projection(filter::for_sweep());
+        run(async { tombstoned.await?.try_collect().await }).await
     }
 
     /// Deletes rows whose objects are gone, after tombstoning a folder's children. Rows of idempotent requests keep
@@ -203,19 +158,18 @@ impl Files {
     /// are taken again, together with bytes that the late retry may have stored.
     pub async fn purge(&self, tombstones: &[Tombstone]) -> Result<()> {
         for folder in tombstones.iter().filter(|row| row.is_folder) {
-            let inside = doc! { "userId": folder.owner, "parentId": folder.id, "state": { "$ne": "deleted" } };
-            run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.update_many(inside, set_tombstone_of_upload())).await?;
+            let inside = filter::not_deleted_inside(folder.owner, folder.id);
+            run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.update_many(inside, update::delete_upload())).await?;
         }
         let (kept, gone): (Vec<&Tombstone>, Vec<&Tombstone>) = tombstones.iter().partition(|row| row.is_repeatable);
-        let filter = |rows: &[&Tombstone]| {
+        let of = |rows: &[&Tombstone]| {
             let ids: Vec<FileId> = rows.iter().map(|row| row.id).collect();
-            doc! { "_id": { "$in": ids }, "state": "deleted" }
+            filter::deleted(&ids)
         };
         if !kept.is_empty() {
-            let later = doc! { "$set": { "expiresAt": Timestamp::now() + limits::IN_FLIGHT_GRACE }, "$unset": { "isRepeatable": "" } };
-            run(self.rows.update_many(filter(&kept), later)).await?;
+            run(self.rows.update_many(of(&kept), update::keep_tombstone(limits::IN_FLIGHT_GRACE))).await?;
         }
-        run(self.rows.delete_many(filter(&gone))).await?;
+        run(self.rows.delete_many(of(&gone))).await?;
         Ok(())
     }
 
@@ -226,15 +180,10 @@ impl Files {
     /// `Parent not found` if the folder was deleted.
     pub(super) async fn check_parent_exists(&self, parent: Parent, id: FileId) -> Result<()> {
         let Parent::Folder(folder) = parent else { return Ok(()) };
-        if self.is_reachable(doc! { "_id": folder }).await? {
+        if self.is_reachable(filter::row(folder)).await? {
             return Ok(());
         }
-        run(self.rows.update_one(doc! { "_id": id }, set_tombstone())).await?;
+        run(self.rows.update_one(filter::row(id), update::delete())).await?;
         Err(Error::Invalid("Parent not found"))
     }
-}
-
-/// Fields that a sweep does not need, and that may be long.
-fn not_needed() -> Document {
-    doc! { "name": 0, "thumbnailFiles": 0, "thumbnailError": 0 }
 }
