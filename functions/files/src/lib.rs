@@ -106,7 +106,7 @@ async fn list(owner: UserId, params: Params, State(files): State<Files>) -> Resu
         ),
         (
             status = 409,
-            description = "`What this request made is there no more`, \
+            description = "`The file this request created was deleted`, \
                            `1000 uploads are not complete: complete or delete some, or wait until they expire`",
             body = ErrorView
         ),
@@ -137,7 +137,7 @@ async fn create(
         attempt => app.make(owner, attempt.as_ref().map(|attempt| attempt.file), upload).await,
     };
     let created = match made.map_err(|error| match error {
-        Error::NotFound => Error::Conflict("What this request made is there no more"),
+        Error::NotFound => Error::Conflict("The file this request created was deleted"),
         other => other,
     })? {
         FileOrUpload::Visible(file) => Created { file: file.into(), upload: None },

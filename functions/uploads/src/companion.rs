@@ -98,7 +98,7 @@ struct FormAnswer {
         ),
         (
             status = 409,
-            description = "`This ticket is good for no more files`, `1000 uploads are not complete: complete or delete \
+            description = "`This ticket's file limit is reached`, `1000 uploads are not complete: complete or delete \
                            some, or wait until they expire`: uploads of the owner",
             body = ErrorWithMessage
         ),
@@ -149,7 +149,7 @@ struct Begun {
         ),
         (
             status = 409,
-            description = "`This ticket is good for no more files`, `1000 uploads are not complete: complete or delete \
+            description = "`This ticket's file limit is reached`, `1000 uploads are not complete: complete or delete \
                            some, or wait until they expire`: uploads of the owner",
             body = ErrorWithMessage
         ),

@@ -282,7 +282,7 @@ impl FilesLeft {
         let newest = doc! { "$each": [file], "$slice": -i64::from(limits::MAX_INCOMPLETE_UPLOADS) };
         let counted = doc! { "$inc": { "filesLeft": -1 }, "$push": { "begun": newest } };
         let done = run(self.0.update_one(one_left, counted)).await?;
-        if done.matched_count == 0 { Err(Error::Conflict("This ticket is good for no more files")) } else { Ok(()) }
+        if done.matched_count == 0 { Err(Error::Conflict("This ticket's file limit is reached")) } else { Ok(()) }
     }
 
     /// Gives a ticket the files of failed uploads back. An upload that is not counted, or has given its file back

@@ -104,7 +104,7 @@ async fn r11_a_retry_restores_no_deleted_file() {
     let (key, file) = (unique("key"), json!({ "name": "a.txt", "type": "file", "data": encoded(b"hello") }));
     let first = id(&create(&bob, &key, &file).await);
     assert_eq!(bob.request("DELETE", &format!("/files/{first}")).send().await.status, 204);
-    let gone = "What this request made is there no more";
+    let gone = "The file this request created was deleted";
     create(&bob, &key, &file).await.fails(409, gone);
     stack.invoke("sweeper", &json!({})).await;
     create(&bob, &key, &file).await.fails(409, gone);
@@ -119,7 +119,7 @@ async fn r11_a_retry_restores_no_file_that_was_deleted_before_its_answer() {
     // The state after the function died before it answered, and a client deleted the file that it found in a listing.
     stack.forget_answer(&first).await;
     stack.set_row(&first, tombstone()).await;
-    create(&bob, &key, &file).await.fails(409, "What this request made is there no more");
+    create(&bob, &key, &file).await.fails(409, "The file this request created was deleted");
     stack.set_row(&first, due_tombstone()).await;
 }
 
@@ -135,7 +135,7 @@ async fn r11_a_late_attempt_restores_no_deleted_file() {
         stack.invoke("sweeper", &json!({})).await;
         // One attempt read the state before the other was complete, and one was about to store the bytes.
         stack.forget_answer(&first).await;
-        create(&bob, &key, &file).await.fails(409, "What this request made is there no more");
+        create(&bob, &key, &file).await.fails(409, "The file this request created was deleted");
         if let Some(object) = &object {
             stack.put_object(object, b"hello".to_vec()).await;
         }

@@ -273,7 +273,7 @@ async fn an_upload_that_is_cancelled_leaves_nothing_and_does_not_count() {
     let holder = holder(&stack, &bob, json!({ "maxFiles": 1 })).await;
     let parts = holder.parts("big.bin").await;
     holder.send(&parts, 1, vec![0; PART]).await;
-    let full = "This ticket is good for no more files";
+    let full = "This ticket's file limit is reached";
     holder.params("filename=a.txt").await.fails_with_message(409, full);
     for _ in 0..2 {
         holder.of("DELETE", &parts, "", Value::Null).await.is(200, json!({}));
@@ -601,7 +601,7 @@ async fn is_swept(stack: &Stack, id: &str) {
     .await;
 }
 
-const FULL: &str = "This ticket is good for no more files";
+const FULL: &str = "This ticket's file limit is reached";
 
 #[tokio::test]
 async fn an_upload_that_comes_to_nothing_gives_its_file_back_once() {

@@ -122,7 +122,7 @@ async fn a_beginning_that_fails_uses_up_no_file_of_its_ticket() {
     assert!(met(&stack).await > 0);
     drop(undo);
     assert_eq!(works_again(begin).await.status, 200);
-    begin().await.fails_with_message(409, "This ticket is good for no more files");
+    begin().await.fails_with_message(409, "This ticket's file limit is reached");
 }
 
 #[tokio::test]
