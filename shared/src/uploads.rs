@@ -98,15 +98,7 @@ impl Uploads {
         let put = if is_form { key.of_form() } else { key.clone() };
         let file = match self.files.file_or_upload(id).await {
             Ok(FileOrUpload::Pending(pending)) if pending.key == key => {
-                let size = match self.objects.size(&key).await {
-                    Err(Error::NotFound) if is_form => {
-                        // If the form's object has another ETag by now, the message about that newer object follows.
-                        self.objects.copy_if_absent(&put, etag, &key).await?;
-                        self.objects.size(&key).await
-                    }
-                    size => size,
-                };
-                let size = match size {
+                let size = match self.arrived_size(&key, is_form.then_some((&put, etag))).await {
                     Err(Error::NotFound) => return Ok(Arrival::Gone),
                     size => size?,
                 };
@@ -128,13 +120,26 @@ impl Uploads {
         if is_form {
             self.objects.delete(&put).await?;
         }
-        // Other multipart uploads may be open under the key: a client that lost the answer to its first request to create
-        // one creates another. The `ETag` of an object that a multipart upload made ends with a dash and the number of
-        // parts; other `ETag`s contain no dash.
+        // Other multipart uploads may be open under the key: a client that lost the answer to its first request to
+        // create one creates another. The `ETag` of an object that a multipart upload made ends with a dash and the
+        // number of parts; other `ETag`s contain no dash.
         if etag.contains('-') {
             self.objects.abort_multipart_uploads(&key).await?;
         }
         Ok(Arrival::Complete(file))
+    }
+
+    /// The size of an upload's object. The object of a form, with its `ETag`, is copied first, unless an earlier one has
+    /// become the file's.
+    async fn arrived_size(&self, key: &Key, form: Option<(&Key, &str)>) -> Result<u64> {
+        match (self.objects.size(key).await, form) {
+            (Err(Error::NotFound), Some((form, etag))) => {
+                // If the form's object has another `ETag` by now, the message about that newer object follows.
+                self.objects.copy_if_absent(form, etag, key).await?;
+                self.objects.size(key).await
+            }
+            (size, _) => size,
+        }
     }
 
     /// Creates the multipart upload at S3. Concurrent attempts at the same request all get the upload of the first

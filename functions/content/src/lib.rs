@@ -129,21 +129,11 @@ async fn data(
     match representation.precondition(&asked) {
         Precondition::Holds => {}
         Precondition::Failed => return Err(Error::PreconditionFailed),
-        Precondition::NotModified => {
-            let mut response = StatusCode::NOT_MODIFIED.into_response();
-            response.headers_mut().extend(representation.validators()?);
-            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
-            return Ok(response);
-        }
+        Precondition::NotModified => return not_modified(&representation, caching),
     }
     let too_large = representation.size > limits::MAX_INLINE_BYTES as u64;
     if method != Method::HEAD && (too_large || wants_range(&asked)) {
-        let disposition = representation.s3_disposition(disposition);
-        let overrides =
-            ResponseOverrides { content_type: &representation.content_type, disposition: &disposition, caching };
-        let url = objects.presign_get(&representation.key, overrides).await?;
-        // The redirect must not be cached, even for a public file: its URL expires earlier.
-        return Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response());
+        return redirect(&objects, &representation, disposition, caching).await;
     }
     let body = if method == Method::HEAD {
         Body::empty()
@@ -163,6 +153,27 @@ async fn data(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static(policy));
     Ok(response)
+}
+
+fn not_modified(representation: &Representation, caching: &'static str) -> Result<Response> {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    response.headers_mut().extend(representation.validators()?);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+    Ok(response)
+}
+
+/// Sends the client to S3. The redirect must not be cached, even for a public file: its URL expires earlier.
+async fn redirect(
+    objects: &Objects,
+    representation: &Representation,
+    disposition: Disposition,
+    caching: &str,
+) -> Result<Response> {
+    let disposition = representation.s3_disposition(disposition);
+    let overrides =
+        ResponseOverrides { content_type: &representation.content_type, disposition: &disposition, caching };
+    let url = objects.presign_get(&representation.key, overrides).await?;
+    Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response())
 }
 
 /// A file that is public, or that belongs to the viewer. For a private file and for an unknown id alike, Redis is asked

@@ -137,51 +137,53 @@ struct Name(Option<&'static str>);
 
 impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields;
+        deserializer.deserialize_any(FieldsVisitor)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("JSON")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Fields, A::Error> {
-                let mut fields: Vec<(&'static str, Scalar)> = Vec::new();
-                while let Some(Name(name)) = map.next_key()? {
-                    let Some(name) = name else {
-                        map.next_value::<IgnoredAny>()?;
-                        continue;
-                    };
-                    match fields.iter_mut().find(|(key, _)| *key == name) {
-                        Some((_, value)) => *value = map.next_value()?,
-                        None => fields.push((name, map.next_value()?)),
-                    }
-                }
-                Ok(Fields(fields))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Fields, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Fields::default())
-            }
-            fn visit_unit<E>(self) -> std::result::Result<Fields, E> {
-                Ok(Fields::default())
-            }
-            fn visit_bool<E>(self, _: bool) -> std::result::Result<Fields, E> {
-                Ok(Fields::default())
-            }
-            fn visit_i64<E>(self, _: i64) -> std::result::Result<Fields, E> {
-                Ok(Fields::default())
-            }
-            fn visit_u64<E>(self, _: u64) -> std::result::Result<Fields, E> {
-                Ok(Fields::default())
-            }
-            fn visit_f64<E>(self, _: f64) -> std::result::Result<Fields, E> {
-                Ok(Fields::default())
-            }
-            fn visit_str<E>(self, _: &str) -> std::result::Result<Fields, E> {
-                Ok(Fields::default())
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("JSON")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Fields, A::Error> {
+        let mut fields: Vec<(&'static str, Scalar)> = Vec::new();
+        while let Some(Name(name)) = map.next_key()? {
+            let Some(name) = name else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            match fields.iter_mut().find(|(key, _)| *key == name) {
+                Some((_, value)) => *value = map.next_value()?,
+                None => fields.push((name, map.next_value()?)),
             }
         }
-        deserializer.deserialize_any(Object)
+        Ok(Fields(fields))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Fields, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Fields::default())
+    }
+    fn visit_unit<E>(self) -> std::result::Result<Fields, E> {
+        Ok(Fields::default())
+    }
+    fn visit_bool<E>(self, _: bool) -> std::result::Result<Fields, E> {
+        Ok(Fields::default())
+    }
+    fn visit_i64<E>(self, _: i64) -> std::result::Result<Fields, E> {
+        Ok(Fields::default())
+    }
+    fn visit_u64<E>(self, _: u64) -> std::result::Result<Fields, E> {
+        Ok(Fields::default())
+    }
+    fn visit_f64<E>(self, _: f64) -> std::result::Result<Fields, E> {
+        Ok(Fields::default())
+    }
+    fn visit_str<E>(self, _: &str) -> std::result::Result<Fields, E> {
+        Ok(Fields::default())
     }
 }
 
@@ -194,46 +196,48 @@ impl<'de> Deserialize<'de> for Name {
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Scalar;
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("JSON")
-            }
-            fn visit_unit<E>(self) -> std::result::Result<Scalar, E> {
-                Ok(Scalar::Null)
-            }
-            fn visit_bool<E>(self, value: bool) -> std::result::Result<Scalar, E> {
-                Ok(Scalar::Bool(value))
-            }
-            #[expect(clippy::cast_precision_loss, reason = "only zero has a meaning")]
-            fn visit_i64<E>(self, value: i64) -> std::result::Result<Scalar, E> {
-                Ok(Scalar::Number(value as f64))
-            }
-            #[expect(clippy::cast_precision_loss, reason = "only zero has a meaning")]
-            fn visit_u64<E>(self, value: u64) -> std::result::Result<Scalar, E> {
-                Ok(Scalar::Number(value as f64))
-            }
-            fn visit_f64<E>(self, value: f64) -> std::result::Result<Scalar, E> {
-                Ok(Scalar::Number(value))
-            }
-            fn visit_str<E>(self, value: &str) -> std::result::Result<Scalar, E> {
-                Ok(Scalar::Text(value.to_owned()))
-            }
-            fn visit_string<E>(self, value: String) -> std::result::Result<Scalar, E> {
-                Ok(Scalar::Text(value))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Scalar, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Scalar::Nested)
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Scalar, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Scalar::Nested)
-            }
-        }
-        deserializer.deserialize_any(Any)
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("JSON")
+    }
+    fn visit_unit<E>(self) -> std::result::Result<Scalar, E> {
+        Ok(Scalar::Null)
+    }
+    fn visit_bool<E>(self, value: bool) -> std::result::Result<Scalar, E> {
+        Ok(Scalar::Bool(value))
+    }
+    #[expect(clippy::cast_precision_loss, reason = "only zero has a meaning")]
+    fn visit_i64<E>(self, value: i64) -> std::result::Result<Scalar, E> {
+        Ok(Scalar::Number(value as f64))
+    }
+    #[expect(clippy::cast_precision_loss, reason = "only zero has a meaning")]
+    fn visit_u64<E>(self, value: u64) -> std::result::Result<Scalar, E> {
+        Ok(Scalar::Number(value as f64))
+    }
+    fn visit_f64<E>(self, value: f64) -> std::result::Result<Scalar, E> {
+        Ok(Scalar::Number(value))
+    }
+    fn visit_str<E>(self, value: &str) -> std::result::Result<Scalar, E> {
+        Ok(Scalar::Text(value.to_owned()))
+    }
+    fn visit_string<E>(self, value: String) -> std::result::Result<Scalar, E> {
+        Ok(Scalar::Text(value))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Scalar, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Nested)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Scalar, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Nested)
     }
 }
 

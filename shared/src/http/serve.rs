@@ -1,8 +1,12 @@
 //! The HTTP server of every function: errors as the contract's JSON, one log line for each request, and no panic that
 //! escapes.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant, SystemTime},
+};
 
+use anyhow::anyhow;
 use axum::{
     Router,
     extract::{MatchedPath, Request},
@@ -53,41 +57,21 @@ fn with_defaults(routes: Router) -> Router {
 
 async fn respond(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let seen = LogUser::default();
-    request.extensions_mut().insert(seen.clone());
-    let context = request.lambda_context_ref();
-    let request_id = context.map(|context| context.request_id.clone());
-    // Each call to a store has its own timeout. If many calls together take too long, the client gets our answer and
-    // not the platform's.
-    let time = context.map_or(Duration::MAX, |context| {
-        context.deadline().duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(limits::DEADLINE_MARGIN)
-    });
+    let user = LogUser::default();
+    request.extensions_mut().insert(user.clone());
+    let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
     let method = request.method().clone();
     // The log has the route and not the path, because a path is user input.
     let route = request.extensions().get::<MatchedPath>().cloned();
 
-    // CORS preflight: for `ANY` routes the gateway forwards OPTIONS and adds the CORS headers to our 2xx.
-    let is_preflight =
-        method == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-
-    let answer = if is_preflight {
-        Ok(StatusCode::NO_CONTENT.into_response())
-    } else {
-        timeout(time, std::panic::AssertUnwindSafe(next.run(request)).catch_unwind()).await.unwrap_or_else(|_| {
-            Ok(Error::Unavailable(anyhow::anyhow!("the stores took too long, all together")).into_response())
-        })
-    };
-    let mut response = answer.unwrap_or_else(|panic| {
-        let panic = panic.downcast_ref::<&str>().copied().unwrap_or("a panic");
-        Error::Internal(anyhow::anyhow!("{panic}")).into_response()
-    });
+    let mut response =
+        if is_preflight(&request) { StatusCode::NO_CONTENT.into_response() } else { run(request, next).await };
     if response.status().is_client_error() && !is_json(response.headers()) {
         // axum rejects a path or a query that it cannot parse, with a text of its own.
         response = Error::Invalid("Invalid request").into_response();
     }
     // Private answers must not be cached, nor 404s: the file may be published a moment later.
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
-
     if let Some(Ok(id)) = request_id.as_deref().map(HeaderValue::from_str) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -98,11 +82,31 @@ async fn respond(mut request: Request, next: Next) -> Response {
         route = route.as_ref().map(MatchedPath::as_str),
         status = response.status().as_u16(),
         duration_ms = started.elapsed().as_secs_f64() * 1000.0,
-        user = seen.get().map(|user| user.to_string()),
+        user = user.get().map(|user| user.to_string()),
         error = response.extensions().get::<Cause>().map(|cause| &*cause.0),
         "request"
     );
     response
+}
+
+/// CORS preflight: for `ANY` routes the gateway forwards OPTIONS and adds the CORS headers to our 2xx.
+fn is_preflight(request: &Request) -> bool {
+    request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Runs the handler. A panic is answered, and a handler that takes too long.
+async fn run(request: Request, next: Next) -> Response {
+    // Each call to a store has its own timeout. If many calls together take too long, the client gets our answer and
+    // not the platform's.
+    let time = request.lambda_context_ref().map_or(Duration::MAX, |context| {
+        context.deadline().duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(limits::DEADLINE_MARGIN)
+    });
+    let error = match timeout(time, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+        Ok(Ok(response)) => return response,
+        Ok(Err(panic)) => Error::Internal(anyhow!("{}", panic.downcast_ref::<&str>().unwrap_or(&"a panic"))),
+        Err(_) => Error::Unavailable(anyhow!("the stores took too long, all together")),
+    };
+    error.into_response()
 }
 
 /// A route for a `GET` that changes something. Elsewhere axum answers `HEAD` as `GET`. Here `HEAD` is a 405, because
