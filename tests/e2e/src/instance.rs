@@ -49,8 +49,8 @@ pub fn functions() -> Vec<String> {
 
 /// The program of a function of the stack.
 pub fn deployed(function: &str) -> PathBuf {
-    let (_, record) = Record::from_environment().unwrap_or_else(|error| panic!("{error:#}"));
-    record.build.join(function).join("bootstrap")
+    let (_, mut record) = Record::from_environment().unwrap_or_else(|error| panic!("{error:#}"));
+    record.programs.remove(function).unwrap_or_else(|| panic!("stack.json has no program {function}"))
 }
 
 fn project() -> &'static Path {

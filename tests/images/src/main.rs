@@ -28,6 +28,8 @@ struct Job {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
+    /// True if the codec is built as it ships.
+    is_release: bool,
     /// User and system time of all threads.
     cpu_ms: f64,
     wall_ms: f64,
@@ -69,7 +71,15 @@ fn run(job: &Job) -> Result<Report> {
         }
     }
     let bytes = thumbnails.iter().map(|thumbnail| thumbnail.bytes.len()).collect();
-    Ok(Report { cpu_ms, wall_ms, peak_kb: memory("VmHWM:")?, idle_kb, error, bytes })
+    Ok(Report {
+        is_release: !cfg!(debug_assertions),
+        cpu_ms,
+        wall_ms,
+        peak_kb: memory("VmHWM:")?,
+        idle_kb,
+        error,
+        bytes,
+    })
 }
 
 fn once() -> u32 {

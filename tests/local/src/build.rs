@@ -1,8 +1,10 @@
 //! Builds the functions: quickly for this machine, or with cargo-lambda and `sam build` as AWS gets them. Both leave a
 //! folder with `template.yaml` and a folder for each function.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -24,6 +26,9 @@ const SAM_BUILD: &str = ".aws-sam/build";
 /// The folder of a quick build, in `.local`. It is not that of `sam build`, so that `sam deploy` never takes such
 /// functions to AWS.
 const LOCAL_BUILD: &str = "build";
+
+/// The folder of the functions that [`LOCAL_BUILD`] starts, in `.local`.
+const LOCAL_PROGRAMS: &str = "programs";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
@@ -47,6 +52,8 @@ pub struct Build {
     pub profile: Profile,
     /// The folder with the template and the functions.
     pub folder: PathBuf,
+    /// The program of each function.
+    pub functions: BTreeMap<String, PathBuf>,
     /// The programs of the tests, by name.
     pub programs: [(&'static str, PathBuf); 2],
     /// Changes when a source changes.
@@ -74,10 +81,19 @@ pub async fn build(project: &Project, profile: Profile, scope: Scope) -> Result<
         Profile::Release => binaries.join(name).join("bootstrap"),
     };
     let programs = PROGRAMS.map(|name| (name, binary(name)));
+    let built = match profile {
+        Profile::Local => project.local(LOCAL_PROGRAMS),
+        Profile::Release => folder.clone(),
+    };
+    let functions = project.functions()?.into_iter().map(|name| {
+        let program = if profile == Profile::Local { built.join(&name) } else { built.join(&name).join("bootstrap") };
+        (name, program)
+    });
+    let functions = functions.collect();
     let sam = match profile {
         Profile::Local => {
             compile(project, scope).await?;
-            lay_out(project, &folder, &binaries)?;
+            lay_out(project, &folder, &binaries, &functions)?;
             None
         }
         Profile::Release => {
@@ -89,7 +105,7 @@ pub async fn build(project: &Project, profile: Profile, scope: Scope) -> Result<
             Some(sam)
         }
     };
-    Ok(Build { profile, folder, programs, fingerprint, sam, _lock: lock })
+    Ok(Build { profile, folder, functions, programs, fingerprint, sam, _lock: lock })
 }
 
 /// Compiles the functions with Cargo's `dev` profile. Cargo itself sees what is fresh.
@@ -107,28 +123,46 @@ async fn compile(project: &Project, scope: Scope) -> Result<()> {
     run(project, &mut cargo, "Functions (cargo build)").await
 }
 
-/// Makes the folder that `sam build` would make: the template, and each function in a folder of its own.
-fn lay_out(project: &Project, folder: &Path, binaries: &Path) -> Result<()> {
-    let functions = project.functions()?;
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+/// Makes the folder that `sam build` would make: the template, and each function in a folder of its own. There the
+/// function is a script that starts the program, because a program of this profile has 70 MB, of which each deployment
+/// would store another copy.
+fn lay_out(project: &Project, folder: &Path, binaries: &Path, functions: &BTreeMap<String, PathBuf>) -> Result<()> {
     let template = fs::read_to_string(project.path("template.yaml")).context("cannot read template.yaml")?;
-    fs::write(folder.join("template.yaml"), with_code(&template, &functions)?).context("cannot write into .local")?;
-    for name in &functions {
-        let (built, placed) = (binaries.join(name), folder.join(name).join("bootstrap"));
-        fs::create_dir_all(folder.join(name)).context("cannot write into .local")?;
-        if placed.exists() {
-            fs::remove_file(&placed).context("cannot write into .local")?;
+    let template = with_code(&template, functions.keys().map(String::as_str))?;
+    for (name, program) in functions {
+        for file in [program, &folder.join(name).join("bootstrap")] {
+            fs::create_dir_all(file.parent().context("no folder")?).context("cannot write into .local")?;
         }
-        fs::hard_link(&built, &placed)
-            .or_else(|_| fs::copy(&built, &placed).map(drop))
-            .with_context(|| format!("cannot copy {}", built.display()))?;
+        // A running function keeps the file that it was started from.
+        if program.exists() {
+            fs::remove_file(program).context("cannot write into .local")?;
+        }
+        let compiled = binaries.join(name);
+        fs::hard_link(&compiled, program)
+            .or_else(|_| fs::copy(&compiled, program).map(drop))
+            .with_context(|| format!("cannot copy {}", compiled.display()))?;
+        let script = format!("#!/bin/sh\n# {}\nexec '{}'\n", version(&compiled)?, program.display());
+        write_program(&folder.join(name).join("bootstrap"), &script)?;
     }
-    Ok(())
+    fs::write(folder.join("template.yaml"), template).context("cannot write into .local")
+}
+
+/// A text that is another for each compilation of a program, so that the program is deployed again.
+fn version(program: &Path) -> Result<String> {
+    let mut text = String::new();
+    add(program, &mut text)?;
+    Ok(text.trim().to_owned())
+}
+
+fn write_program(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text)
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o755)))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The template with the folder of each function as its code.
-fn with_code(template: &str, functions: &[String]) -> Result<String> {
-    functions.iter().try_fold(template.to_owned(), |text, name| {
+fn with_code<'a>(template: &str, mut functions: impl Iterator<Item = &'a str>) -> Result<String> {
+    functions.try_fold(template.to_owned(), |text, name| {
         let declared = format!("BuildProperties: {{Binary: {name}}}}}\n    Properties:\n");
         ensure!(text.matches(&declared).count() == 1, "template.yaml does not declare the function {name} once");
         Ok(text.replace(&declared, &format!("{declared}      CodeUri: {name}\n")))
@@ -255,9 +289,9 @@ mod tests {
         let project = Project::here();
         let template = fs::read_to_string(project.path("template.yaml")).unwrap();
         let functions = project.functions().unwrap();
-        let text = with_code(&template, &functions).unwrap();
+        let text = with_code(&template, functions.iter().map(String::as_str)).unwrap();
         assert_eq!(text.matches("      CodeUri: ").count(), functions.len());
-        let error = with_code(&template, &["other".to_owned()]).unwrap_err().to_string();
+        let error = with_code(&template, ["other"].into_iter()).unwrap_err().to_string();
         assert_eq!(error, "template.yaml does not declare the function other once");
     }
 }

@@ -111,7 +111,7 @@ const HELP: [Help; 14] = [
     Help {
         name: "promises",
         arguments: "",
-        about: "Write the measurements of the last `test` and the last `chaos` into tests/PROMISES.md.",
+        about: "Write the measurements of the last `test --release` and the last `chaos` into tests/PROMISES.md.",
         options: &[],
     },
     Help {

@@ -106,26 +106,23 @@ pub async fn deploy(
     let endpoint = stack.record().aws_endpoint;
     let log = stack.log("deploy");
     http::create_bucket(&endpoint, ARTIFACTS).await?;
-    let mut deploy = match &build.sam {
-        Some(sam) => {
-            let mut deploy = aws(&sam.program("sam"), &endpoint);
-            deploy
-                .args(["deploy", "--stack-name", STACK_NAME, "--no-resolve-s3", "--s3-bucket", ARTIFACTS])
-                .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"])
-                .args(["--capabilities", "CAPABILITY_IAM", "--region", REGION, "--template-file"])
-                .arg(build.template())
-                .env("SAM_CLI_TELEMETRY", "0")
-                .env("SAM_CLI_POLL_DELAY", "0.2");
-            if !parameters.is_empty() {
-                deploy.arg("--parameter-overrides");
-            }
-            deploy
+    let mut deploy = if let Some(sam) = &build.sam {
+        let mut deploy = aws(&sam.program("sam"), &endpoint);
+        deploy
+            .args(["deploy", "--stack-name", STACK_NAME, "--no-resolve-s3", "--s3-bucket", ARTIFACTS])
+            .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"])
+            .args(["--capabilities", "CAPABILITY_IAM", "--region", REGION, "--template-file"])
+            .arg(build.template())
+            .env("SAM_CLI_TELEMETRY", "0")
+            .env("SAM_CLI_POLL_DELAY", "0.2");
+        if !parameters.is_empty() {
+            deploy.arg("--parameter-overrides");
         }
-        None => {
-            let mut deploy = aws(&tools.python(), &endpoint);
-            deploy.arg(project.path("tests/local/deploy.py")).arg(STACK_NAME).arg(build.template()).arg(ARTIFACTS);
-            deploy
-        }
+        deploy
+    } else {
+        let mut deploy = aws(&tools.python(), &endpoint);
+        deploy.arg(project.path("tests/local/deploy.py")).arg(STACK_NAME).arg(build.template()).arg(ARTIFACTS);
+        deploy
     };
     subprocess::run(deploy.args(parameters).current_dir(project.path("")), STEP, &log).await?;
     let mut routes = aws(&tools.python(), &endpoint);

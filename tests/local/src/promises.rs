@@ -16,10 +16,13 @@ const TABLE: &str = "tests/PROMISES.md";
 /// A file with this name is written beside the measurements when every test has passed.
 const PASSED: &str = "passed";
 
-/// Writes the measurements of the last `cargo local test` and of the last `cargo local chaos` into the table.
+/// Writes the measurements of the last `cargo local test --release` and of the last `cargo local chaos` into the table.
 pub fn promises(project: &Project) -> Result<ExitCode> {
     let measurements = project.local("measurements");
-    ensure!(measurements.join(PASSED).exists(), "it is not known that every test passes: run `cargo local test` first");
+    ensure!(
+        measurements.join(PASSED).exists(),
+        "it is not known that what ships passes every test: run `cargo local test --release` first"
+    );
     let path = project.path(TABLE);
     let table = fs::read_to_string(&path).with_context(|| format!("cannot read {TABLE}"))?;
     fs::write(&path, with(&table, &tests(project)?, Some(&measurements_in(&measurements)?))?)?;

@@ -1,6 +1,7 @@
 //! The commands that run a stack: `up` keeps one for a person, `test`, `chaos`, `schemathesis` and `bench api` make one
 //! for themselves, `down` ends one.
 
+use std::fmt::Write;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,15 +79,15 @@ pub async fn down(project: &Project) -> Result<ExitCode> {
 pub async fn test(project: &Project, options: &TestOptions) -> Result<ExitCode> {
     if options.cargo_args.is_empty() {
         let names = ["", "-outages", "-histories"];
-        throw_away_all(project, names, async |stacks| run_tests(project, stacks, options).await).await
+        throw_away_all(project, names, async |stacks| Box::pin(run_tests(project, stacks, options)).await).await
     } else {
-        throw_away_all(project, [""], async |stacks| run_tests(project, stacks, options).await).await
+        throw_away_all(project, [""], async |stacks| Box::pin(run_tests(project, stacks, options)).await).await
     }
 }
 
 /// Runs random workloads with faults: see tests/chaos.
 pub async fn chaos(project: &Project, profile: Profile, args: &[String]) -> Result<ExitCode> {
-    throw_away(project, async |stack| run_chaos(project, stack, profile, args).await).await
+    throw_away(project, async |stack| Box::pin(run_chaos(project, stack, profile, args)).await).await
 }
 
 /// Tests for this time whether all answers agree with the description of the API.
@@ -266,12 +267,17 @@ async fn groups(project: &Project, stacks: usize, cargo_args: &[String]) -> Resu
     let mut cargo = subprocess::cargo();
     cargo.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(project.path(""));
     let metadata: Value = serde_json::from_str(&subprocess::output(&mut cargo).await?)?;
-    let targets = metadata["packages"].as_array().into_iter().flatten().flat_map(|package| {
-        package["targets"].as_array().into_iter().flatten().filter(|target| target["kind"][0] == "test")
-    });
-    let mut others = ["--no-fail-fast", "--lib", "--bins"].map(str::to_owned).to_vec();
-    for name in targets.filter_map(|target| target["name"].as_str()).filter(|name| !ALONE.contains(name)) {
-        others.extend(["--test".to_owned(), name.to_owned()]);
+    let targets = metadata["packages"].as_array().into_iter().flatten();
+    let targets = targets.flat_map(|package| package["targets"].as_array().into_iter().flatten());
+    let mut others = ["--no-fail-fast", "--lib"].map(str::to_owned).to_vec();
+    for target in targets.filter(|target| target["test"] == true) {
+        let name = target["name"].as_str().unwrap_or_default();
+        match target["kind"][0].as_str() {
+            Some(kind @ ("bin" | "test")) if !ALONE.contains(&name) => {
+                others.extend([format!("--{kind}"), name.to_owned()]);
+            }
+            _ => {}
+        }
     }
     let alone = ALONE.map(|name| vec!["--test".to_owned(), name.to_owned()]);
     Ok([others].into_iter().chain(alone).collect())
@@ -316,11 +322,10 @@ async fn keep_until_interrupted(
 ) -> Result<()> {
     let file = stack.path("env");
     let stack_of_tests = [(variable("stack"), stack.record_path())];
-    let lines: String = environment
-        .iter()
-        .chain(&stack_of_tests)
-        .map(|(name, path)| format!("export {name}='{}'\n", path.display()))
-        .collect();
+    let mut lines = String::new();
+    for (name, path) in environment.iter().chain(&stack_of_tests) {
+        writeln!(lines, "export {name}='{}'", path.display())?;
+    }
     fs::write(&file, lines).context("cannot write into .local")?;
     line(format!(
         "\nThe stack runs until Ctrl-C, and edits in functions/ and shared/ are deployed at once. In another terminal:\n\n  \
@@ -362,9 +367,11 @@ async fn start_for_tests(project: &Project, stack: &Stack, tools: &Tools, build:
     let proxy = GatewayProxy::open(0).await?;
     let mut record = record(stack, &proxy, Purpose::Test)?;
     record.build.clone_from(&build.folder);
+    record.programs.clone_from(&build.functions);
     record.is_release = build.profile == Profile::Release;
     start(project, stack, tools, &mut record, Purpose::Test).await?;
-    let deploy = deploy::deploy(project, tools, build, &TEST_PARAMETERS, stack);
+    // The futures of programs that run to their end are large.
+    let deploy = Box::pin(deploy::deploy(project, tools, build, &TEST_PARAMETERS, stack));
     let deploy = async { tokio::try_join!(deploy, fault_proxy_until_ready(&record)) };
     let (deployment, ()) = step_of(Purpose::Test, deploy::STEP, deploy).await?;
     open(stack, &mut record, proxy, &deployment)?;

@@ -42,6 +42,8 @@ pub struct Record {
     pub functions: BTreeMap<String, String>,
     /// The folder with the template and the functions that are deployed.
     pub build: PathBuf,
+    /// The program of each function, by the name of its folder.
+    pub programs: BTreeMap<String, PathBuf>,
     /// True if the functions are built as they ship.
     pub is_release: bool,
     pub processes: BTreeMap<String, ServiceProcess>,

@@ -101,8 +101,9 @@ impl Account {
     /// The commands without the build: they deploy what `cargo local test` has built.
     fn built(&self, commands: &str) -> String {
         assert!(commands.contains("sam build && sam deploy"), "{commands}");
-        let template = self.stack.build.join("template.yaml");
-        commands.replace("sam build && sam deploy", &format!("sam deploy --template-file {}", template.display()))
+        let (template, config) = (self.stack.build.join("template.yaml"), project("samconfig.toml"));
+        let deploy = format!("sam deploy --template-file {} --config-file {}", template.display(), config.display());
+        commands.replace("sam build && sam deploy", &deploy)
     }
 
     /// The commands with the URLs of this stack's stores in place of the examples.

@@ -26,6 +26,8 @@ pub struct Runner {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// True if the codec is built as it ships.
+    pub is_release: bool,
     pub wall_ms: f64,
     /// The peak memory of the process so far, and the peak before this image.
     pub peak_kb: u64,
