@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::{self, File, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -134,8 +135,9 @@ fn lay_out(project: &Project, folder: &Path, binaries: &Path, functions: &BTreeM
             fs::create_dir_all(file.parent().context("no folder")?).context("cannot write into .local")?;
         }
         // A running function keeps the file that it was started from.
-        if program.exists() {
-            fs::remove_file(program).context("cannot write into .local")?;
+        match fs::remove_file(program) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).context("cannot write into .local"),
+            _ => {}
         }
         let compiled = binaries.join(name);
         fs::hard_link(&compiled, program)
