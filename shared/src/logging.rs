@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{
@@ -11,7 +11,7 @@ use serde::{
     ser::{SerializeMap, Serializer},
 };
 use tracing::{
-    Event, Subscriber,
+    Event, Level, Subscriber,
     field::{Field, Visit},
 };
 use tracing_serde::{AsSerde, SerdeMapVisitor};
@@ -39,6 +39,13 @@ pub fn init(function: &'static str, config: &Config) {
     }));
 }
 
+/// Logs at the level `debug` that a store answered a call, or did not. The functions that ship have no such lines: they are
+/// compiled without the level `debug`.
+pub fn log_call<T, E>(store: &'static str, operation: &'static str, started: Instant, answer: &Result<T, E>) {
+    let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
+    tracing::debug!(store, operation, duration_ms, is_ok = answer.is_ok(), "call");
+}
+
 /// The format of an event.
 struct Line {
     function: &'static str,
@@ -52,6 +59,12 @@ where
     N: for<'writer> FormatFields<'writer> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        // A dependency logs more at the level `debug` than anybody reads.
+        let is_ours =
+            || ["shared", self.function].contains(&event.metadata().target().split("::").next().unwrap_or(""));
+        if cfg!(debug_assertions) && *event.metadata().level() > Level::INFO && !is_ours() {
+            return Ok(());
+        }
         let mut timestamp = String::new();
         Clock.format_time(&mut Writer::new(&mut timestamp))?;
         let write = || {

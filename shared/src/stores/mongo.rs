@@ -1,6 +1,12 @@
 //! The connection to `MongoDB`.
 
-use std::{future::IntoFuture, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    future::IntoFuture,
+    ops::Deref,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use mongodb::{
@@ -15,7 +21,7 @@ use tokio::{
 };
 
 use super::certificates::Authorities;
-use crate::{Error, limits};
+use crate::{Error, limits, logging::log_call};
 
 /// The settings of the connection to `MongoDB`. Not `Debug`, because they hold a password.
 pub struct Mongodb {
@@ -131,10 +137,14 @@ pub async fn run_within<T>(
     patience: Duration,
     operation: impl IntoFuture<Output = mongodb::error::Result<T>>,
 ) -> Result<T, Error> {
-    match timeout(patience, operation.into_future()).await {
-        Ok(outcome) => Ok(outcome?),
+    let started = Instant::now();
+    let answer = match timeout(patience, operation.into_future()).await {
+        Ok(outcome) => outcome.map_err(Error::from),
         Err(_) => Err(Error::timeout("MongoDB")),
-    }
+    };
+    // The type of the answer tells which operation it was.
+    log_call("MongoDB", std::any::type_name::<T>(), started, &answer);
+    answer
 }
 
 /// True if a unique index refused a document, or could not be created because of duplicates.

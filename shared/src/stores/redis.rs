@@ -1,6 +1,6 @@
 //! The connection to Redis.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use anyhow::Context;
 use redis::{
@@ -10,7 +10,7 @@ use redis::{
 use tokio::{sync::Mutex, time::timeout};
 
 use super::Stores;
-use crate::{Error, Result, limits};
+use crate::{Error, Result, limits, logging::log_call};
 
 /// The connection to Redis, which connects when first used, and again whenever the connection broke.
 #[derive(Clone)]
@@ -54,10 +54,13 @@ impl Redis {
 
     /// Sends several commands in one round trip.
     pub(crate) async fn query_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T> {
-        match timeout(limits::REDIS_TIMEOUT, self.with_retry(commands)).await {
-            Ok(answer) => Ok(answer?),
+        let started = Instant::now();
+        let answer = match timeout(limits::REDIS_TIMEOUT, self.with_retry(commands)).await {
+            Ok(answer) => answer.map_err(Error::from),
             Err(_) => Err(Error::timeout("Redis")),
-        }
+        };
+        log_call("Redis", std::any::type_name::<T>(), started, &answer);
+        answer
     }
 
     /// A connection that was lost while this instance slept is found dead only by using it: it breaks, or no answer

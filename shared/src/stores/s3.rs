@@ -1,6 +1,10 @@
 //! One private S3 bucket for all bytes. The ledger knows which objects the bucket should hold.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aws_sdk_s3::{
     Client,
@@ -15,7 +19,7 @@ use super::{
     Stores,
     aws::{Aws, Connections, in_quick_attempts},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, logging::log_call};
 
 mod direct;
 pub mod key;
@@ -69,7 +73,10 @@ impl Objects {
             put.content_type(content_type).body(ByteStream::from(bytes)).send().await?;
             Ok(())
         };
-        tokio::time::timeout(self.timeout, put).await.map_err(|_| Error::timeout("S3"))?
+        let started = Instant::now();
+        let answer = tokio::time::timeout(self.timeout, put).await.unwrap_or_else(|_| Err(Error::timeout("S3")));
+        log_call("S3", "put", started, &answer);
+        answer
     }
 
     /// Puts a file of this machine's disk, without holding it in memory. Returns its size.
@@ -104,12 +111,18 @@ impl Objects {
             gather(object.body, size).await
         };
         // The SDK's own timeout ends with the headers.
-        tokio::time::timeout(self.timeout, read).await.map_err(|_| Error::timeout("S3"))?
+        let started = Instant::now();
+        let answer = tokio::time::timeout(self.timeout, read).await.unwrap_or_else(|_| Err(Error::timeout("S3")));
+        log_call("S3", "get", started, &answer);
+        answer
     }
 
     /// The size of an object; `NotFound` if there is no object.
     pub async fn size(&self, key: &Key) -> Result<u64> {
-        Ok(self.summary(key.as_str()).await?.ok_or(Error::NotFound)?.size)
+        let started = Instant::now();
+        let answer = self.summary(key.as_str()).await;
+        log_call("S3", "look up", started, &answer);
+        Ok(answer?.ok_or(Error::NotFound)?.size)
     }
 
     /// Copies an object if the target does not exist, and if the source still has this `ETag`, given without quotes.

@@ -34,6 +34,8 @@ pub struct UpOptions {
     pub fresh: bool,
     pub port: u16,
     pub watch: bool,
+    /// The functions log at the level `debug`.
+    pub debug: bool,
     pub profile: Profile,
 }
 
@@ -58,13 +60,14 @@ struct Help {
 const HELP: [Help; 14] = [
     Help {
         name: "up",
-        arguments: " [--fresh] [--port PORT] [--watch] [--release]",
+        arguments: " [--fresh] [--port PORT] [--watch] [--debug] [--release]",
         about: "Build, deploy and serve the API until Ctrl-C. Data is kept. The variables MONGODB_URI and REDIS_URL \
                 replace the stores that the stack starts itself.",
         options: &[
             ("--fresh", "delete all data first"),
             ("--port PORT", "the port of the API on localhost; 5000 without this option"),
             ("--watch", "after an edit, build what changed and deploy it"),
+            ("--debug", "log each call of a store, with its duration, too"),
             RELEASE,
         ],
     },
@@ -244,12 +247,13 @@ fn no_arguments(parser: &mut Parser, command: Command) -> Result<Command, Stop> 
 }
 
 fn up(parser: &mut Parser) -> Result<Command, Stop> {
-    let mut options = UpOptions { fresh: false, port: 5000, watch: false, profile: Profile::Local };
+    let mut options = UpOptions { fresh: false, port: 5000, watch: false, debug: false, profile: Profile::Local };
     while let Some(arg) = next(parser)? {
         match arg {
             Arg::Long("fresh") => options.fresh = true,
             Arg::Long("port") => options.port = parser.value()?.parse()?,
             Arg::Long("watch") => options.watch = true,
+            Arg::Long("debug") => options.debug = true,
             Arg::Long("release") => options.profile = Profile::Release,
             _ => return Err(arg.unexpected().into()),
         }
@@ -428,7 +432,7 @@ mod tests {
     }
 
     fn up(fresh: bool, port: u16) -> Command {
-        Command::Up(UpOptions { fresh, port, watch: false, profile: Profile::Local })
+        Command::Up(UpOptions { fresh, port, watch: false, debug: false, profile: Profile::Local })
     }
 
     #[test]
@@ -436,7 +440,7 @@ mod tests {
         assert_eq!(parsed("up").unwrap(), up(false, 5000));
         assert_eq!(parsed("up --port 5001 --fresh").unwrap(), up(true, 5001));
         assert_eq!(parsed("up --port=5001").unwrap(), up(false, 5001));
-        let watched = UpOptions { fresh: false, port: 5000, watch: true, profile: Profile::Release };
+        let watched = UpOptions { fresh: false, port: 5000, watch: true, debug: false, profile: Profile::Release };
         assert_eq!(parsed("up --watch --release").unwrap(), Command::Up(watched));
         for wrong in ["up --port", "up --port 70000", "up --frehs", "up --fresh=yes", "up 5001"] {
             assert!(parsed(wrong).is_err(), "{wrong}");
@@ -447,7 +451,10 @@ mod tests {
     fn an_unknown_option_names_the_options_that_there_are() {
         let error = parsed("up --frehs").unwrap_err();
         assert!(error.starts_with("error: invalid option '--frehs'\n"), "{error}");
-        assert!(error.contains("usage: cargo local up [--fresh] [--port PORT] [--watch] [--release]\n"), "{error}");
+        assert!(
+            error.contains("usage: cargo local up [--fresh] [--port PORT] [--watch] [--debug] [--release]\n"),
+            "{error}"
+        );
         let error = parsed("bench --only").unwrap_err();
         assert!(error.contains("\n       cargo local bench thumbnails [--only TEXT]\n"), "{error}");
         let error = parsed("start").unwrap_err();

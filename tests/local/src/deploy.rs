@@ -27,6 +27,7 @@ pub const STEP: &str = "Deployment";
 #[derive(Serialize, Deserialize)]
 pub struct Deployment {
     fingerprint: String,
+    parameters: Vec<String>,
     /// The emulator's address at that time. It is part of the queue's URL, which is a variable of the functions.
     endpoint: String,
     pub api: String,
@@ -67,8 +68,8 @@ impl Deployment {
         self.endpoint == endpoint
     }
 
-    pub fn is_of(&self, build: &Build) -> bool {
-        self.fingerprint == build.fingerprint
+    pub fn is_of(&self, build: &Build, parameters: &[&str]) -> bool {
+        self.fingerprint == build.fingerprint && self.parameters == parameters
     }
 
     pub fn bucket(&self) -> &str {
@@ -132,7 +133,8 @@ pub async fn deploy(
         subprocess::output(describe.arg(project.path("tests/local/stack_outputs.py")).arg(STACK_NAME)).await?;
     let Description { api, outputs, functions } =
         serde_json::from_str(&printed).with_context(|| format!("cannot read the stack's description: {printed}"))?;
-    Ok(Deployment { fingerprint: build.fingerprint.clone(), endpoint, api, outputs, functions })
+    let parameters = parameters.iter().map(ToString::to_string).collect();
+    Ok(Deployment { fingerprint: build.fingerprint.clone(), parameters, endpoint, api, outputs, functions })
 }
 
 /// A program that uses the emulator as AWS, whatever the user's own configuration of AWS is.

@@ -176,9 +176,10 @@ async fn serve(project: &Project, stack: &Stack, options: &UpOptions, proxy: Gat
         bucket_backup::set_aside(stack)?;
     }
     start(project, stack, &tools, &mut record, Purpose::Use).await?;
-    let deployment = match deployment.filter(|deployment| deployment.is_of(&build)) {
+    let parameters: &[&str] = if options.debug { &["LogLevel=debug"] } else { &[] };
+    let deployment = match deployment.filter(|deployment| deployment.is_of(&build, parameters)) {
         Some(deployment) => deployment,
-        None => deploy_and_save(project, stack, &tools, &build, &mut record).await?,
+        None => deploy_and_save(project, stack, &tools, &build, parameters, &mut record).await?,
     };
     drop(build);
     let port = proxy.port();
@@ -186,7 +187,8 @@ async fn serve(project: &Project, stack: &Stack, options: &UpOptions, proxy: Gat
     line(invitation(stack, port, started.elapsed()));
     if options.watch {
         line("\nAn edit in functions/, shared/ or template.yaml is built and deployed at once.");
-        tokio::try_join!(report_ended(stack), watch::watch(project, &tools, stack, options.profile, &[])).map(drop)
+        tokio::try_join!(report_ended(stack), watch::watch(project, &tools, stack, options.profile, parameters))
+            .map(drop)
     } else {
         report_ended(stack).await
     }
@@ -466,10 +468,11 @@ async fn deploy_and_save(
     stack: &Stack,
     tools: &Tools,
     build: &Build,
+    parameters: &[&str],
     record: &mut Record,
 ) -> Result<Deployment> {
     stack.remove_file(Deployment::FILE)?;
-    let deployment = step(deploy::STEP, deploy::deploy(project, tools, build, &[], stack)).await?;
+    let deployment = step(deploy::STEP, deploy::deploy(project, tools, build, parameters, stack)).await?;
     step("AWS emulator (again, its state saved)", async {
         let emulator = record.processes.get(EMULATOR).context("the emulator was not started")?.clone();
         emulator.stop().await;
