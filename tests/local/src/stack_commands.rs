@@ -331,7 +331,7 @@ async fn keep_until_interrupted(
     fs::write(&file, lines).context("cannot write into .local")?;
     line(format!(
         "\nThe stack runs until Ctrl-C, and edits in functions/ and shared/ are deployed at once. In another terminal:\n\n  \
-         source {}\n  cargo test -p e2e --test contract -- NAME",
+         source {}\n  cargo test --workspace --test contract -- NAME",
         file.display()
     ));
     tokio::select! {

@@ -49,10 +49,10 @@ impl Objects {
     /// `NotFound` if the upload does not exist yet or any more.
     pub async fn list_parts(&self, key: &Key, upload_id: &str) -> Result<Vec<Part>> {
         let list = async {
-            let (mut parts, mut after) = (Vec::new(), None::<String>);
-            loop {
-                let page = self.s3.list_parts().bucket(&self.bucket).key(key.as_str()).upload_id(upload_id);
-                let page = match page.set_part_number_marker(after).send().await {
+            let list = self.s3.list_parts().bucket(&self.bucket).key(key.as_str()).upload_id(upload_id);
+            let (mut parts, mut pages) = (Vec::new(), list.into_paginator().send());
+            while let Some(page) = pages.next().await {
+                let page = match page {
                     Err(error) if error.code() == Some("NoSuchUpload") => return Err(Error::NotFound),
                     page => page?,
                 };
@@ -63,11 +63,8 @@ impl Objects {
                         etag: part.e_tag?,
                     })
                 }));
-                after = page.next_part_number_marker;
-                if page.is_truncated != Some(true) || after.is_none() {
-                    return Ok(parts);
-                }
             }
+            Ok(parts)
         };
         timeout(limits::LIST_PARTS_TIMEOUT, list).await.map_err(|_| Error::timeout("S3"))?
     }

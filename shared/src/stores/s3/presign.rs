@@ -1,6 +1,9 @@
 //! Presigned requests, which clients send to S3 themselves. Each is valid for one key and for a short time, and cannot
 //! overwrite: `PUT` and `CompleteMultipartUpload` carry `If-None-Match: *`. Forms cannot carry it, so a form writes to
 //! `<key>/form` and the worker copies that object once.
+//!
+//! The SDK presigns only six operations, and none of `CreateMultipartUpload`, `CompleteMultipartUpload` and `ListParts`
+//! (aws-sdk-s3 1.157), and no form.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use utoipa::ToSchema;
