@@ -194,9 +194,12 @@ async fn serve(project: &Project, stack: &Stack, options: &UpOptions, proxy: Gat
     }
 }
 
-/// Test programs that need a stack for themselves. They kill and stop its services, and mostly wait, so they run beside
-/// the other tests.
+/// Test programs that need a stack for themselves, because they kill and stop its services.
 const ALONE: [&str; 2] = ["outages", "histories"];
+
+/// The modules of `outages` whose tests mostly wait for the queue. They run beside the other programs. The rest of `outages`
+/// compares times, and runs when nothing else does.
+const WAITING: [&str; 2] = ["worker::", "queue::"];
 
 /// Runs the tests of the options on one stack, or all tests on a stack for the programs that need one for themselves and
 /// one for the rest.
@@ -231,14 +234,14 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
 
     let groups = groups(project, N, cargo_args).await?;
     let mut codes = Vec::new();
-    if let ([first, outages, histories], [all, alone @ ..]) = (&stacks[..], &groups[..]) {
+    if let ([first, outages, histories], [others, waiting, random, timed]) = (&stacks[..], &groups[..]) {
         let run = async |stack, args, name| run_group(project, stack, args, &environment, name).await;
-        let (all, outages, histories) = tokio::try_join!(
-            run(first, all, None),
-            run(outages, &alone[0], Some(ALONE[0])),
-            run(histories, &alone[1], Some(ALONE[1]))
+        let (others, waiting, random) = tokio::try_join!(
+            run(first, others, None),
+            run(outages, waiting, Some("waiting")),
+            run(histories, random, Some("histories"))
         )?;
-        codes.extend([all, outages, histories]);
+        codes.extend([others, waiting, random, run(outages, timed, None).await?]);
     } else {
         codes.push(run_group(project, &stacks[0], &groups[0], &environment, None).await?);
     }
@@ -261,7 +264,8 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
     Ok(code)
 }
 
-/// The arguments of each `cargo test`: those of the user, or a group for all other programs and one for each of [`ALONE`].
+/// The arguments of each `cargo test`: those of the user, or a group for all programs but [`ALONE`], one for the tests of
+/// `outages` that wait, one for `histories`, and one for the rest of `outages`.
 async fn groups(project: &Project, stacks: usize, cargo_args: &[String]) -> Result<Vec<Vec<String>>> {
     if stacks == 1 {
         return Ok(vec![cargo_args.to_vec()]);
@@ -281,8 +285,15 @@ async fn groups(project: &Project, stacks: usize, cargo_args: &[String]) -> Resu
             _ => {}
         }
     }
-    let alone = ALONE.map(|name| vec!["--test".to_owned(), name.to_owned()]);
-    Ok([others].into_iter().chain(alone).collect())
+    let [outages, histories] = ALONE.map(|name| vec!["--test".to_owned(), name.to_owned()]);
+    let (mut waiting, mut timed) = (outages.clone(), outages);
+    waiting.push("--".to_owned());
+    timed.push("--".to_owned());
+    for module in WAITING {
+        waiting.push(module.to_owned());
+        timed.extend(["--skip".to_owned(), module.to_owned()]);
+    }
+    Ok(vec![others, waiting, histories, timed])
 }
 
 /// Compiles all tests, so that the groups do not wait for each other's compilation.
