@@ -236,7 +236,7 @@ pub async fn run(project: &Project, command: &mut Command, step: &str) -> Result
 }
 
 /// Cargo's folder of the `dev` profile, where this program is too.
-fn target(project: &Project) -> PathBuf {
+pub fn target(project: &Project) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.path("target"), PathBuf::from);
     target.join("debug")
 }

@@ -356,8 +356,12 @@ async fn run_chaos(project: &Project, stack: &Stack, profile: Profile, args: &[S
     let (tools, build) = tokio::try_join!(Tools::install(project), build(project, profile, Scope::Functions))?;
     let record = step("Stack", start_for_tests(project, stack, &tools, &build)).await?;
     drop(build);
-    let mut histories = subprocess::cargo();
-    histories.args(["run", "--quiet", "--package", "chaos", "--"]).args(args);
+    // With the features of the whole workspace, as everything else here is compiled.
+    let mut cargo = subprocess::cargo();
+    build::run(project, cargo.args(["build", "--workspace", "--bin", "chaos"]), "Random workloads (cargo build)")
+        .await?;
+    let mut histories = Command::new(build::target(project).join("chaos"));
+    histories.args(args);
     match run_beside(project, stack, histories).await? {
         0 => fsck::afterwards(&record).await,
         code => Ok(ExitCode::from(code)),
