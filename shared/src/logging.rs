@@ -42,8 +42,14 @@ pub fn init(function: &'static str, config: &Config) {
 /// Logs at the level `debug` that a store answered a call, or did not. The functions that ship have no such lines: they are
 /// compiled without the level `debug`.
 pub fn log_call<T, E>(store: &'static str, operation: &'static str, started: Instant, answer: &Result<T, E>) {
-    let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
-    tracing::debug!(store, operation, duration_ms, is_ok = answer.is_ok(), "call");
+    // Evaluated only if the line is written.
+    tracing::debug!(
+        store,
+        operation,
+        duration_ms = started.elapsed().as_secs_f64() * 1000.0,
+        is_ok = answer.is_ok(),
+        "call"
+    );
 }
 
 /// The format of an event.

@@ -73,28 +73,22 @@ impl Build {
 pub async fn build(project: &Project, profile: Profile, scope: Scope) -> Result<Build> {
     let lock = lock(project).await?;
     let fingerprint = fingerprint(project, profile)?;
-    let (folder, binaries) = match profile {
+    let (folder, compiled) = match profile {
         Profile::Local => (project.local(LOCAL_BUILD), target(project)),
         Profile::Release => (project.path(SAM_BUILD), project.path("target/lambda")),
     };
-    let binary = |name: &str| match profile {
-        Profile::Local => binaries.join(name),
-        Profile::Release => binaries.join(name).join("bootstrap"),
+    // cargo-lambda and SAM make a folder for each program.
+    let program = |folder: &Path, name: &str| match profile {
+        Profile::Local => folder.join(name),
+        Profile::Release => folder.join(name).join("bootstrap"),
     };
-    let programs = PROGRAMS.map(|name| (name, binary(name)));
-    let built = match profile {
-        Profile::Local => project.local(LOCAL_PROGRAMS),
-        Profile::Release => folder.clone(),
-    };
-    let functions = project.functions()?.into_iter().map(|name| {
-        let program = if profile == Profile::Local { built.join(&name) } else { built.join(&name).join("bootstrap") };
-        (name, program)
-    });
-    let functions = functions.collect();
+    let started = if profile == Profile::Local { project.local(LOCAL_PROGRAMS) } else { folder.clone() };
+    let functions = project.functions()?.into_iter().map(|name| (name.clone(), program(&started, &name))).collect();
+    let programs = PROGRAMS.map(|name| (name, program(&compiled, name)));
     let sam = match profile {
         Profile::Local => {
             compile(project, scope).await?;
-            lay_out(project, &folder, &binaries, &functions)?;
+            lay_out(project, &folder, &compiled, &functions)?;
             None
         }
         Profile::Release => {
@@ -127,7 +121,7 @@ async fn compile(project: &Project, scope: Scope) -> Result<()> {
 /// Makes the folder that `sam build` would make: the template, and each function in a folder of its own. There the
 /// function is a script that starts the program, because a program of this profile has 70 MB, of which each deployment
 /// would store another copy.
-fn lay_out(project: &Project, folder: &Path, binaries: &Path, functions: &BTreeMap<String, PathBuf>) -> Result<()> {
+fn lay_out(project: &Project, folder: &Path, compiled: &Path, functions: &BTreeMap<String, PathBuf>) -> Result<()> {
     let template = fs::read_to_string(project.path("template.yaml")).context("cannot read template.yaml")?;
     let template = with_code(&template, functions.keys().map(String::as_str))?;
     for (name, program) in functions {
@@ -139,7 +133,7 @@ fn lay_out(project: &Project, folder: &Path, binaries: &Path, functions: &BTreeM
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).context("cannot write into .local"),
             _ => {}
         }
-        let compiled = binaries.join(name);
+        let compiled = compiled.join(name);
         fs::hard_link(&compiled, program)
             .or_else(|_| fs::copy(&compiled, program).map(drop))
             .with_context(|| format!("cannot copy {}", compiled.display()))?;

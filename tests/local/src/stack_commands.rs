@@ -23,7 +23,8 @@ use crate::stack::{
 };
 use crate::subprocess::{self, ProcessGroup};
 use crate::tools::{self, Sam, Tools};
-use crate::{Project, bench, bucket_backup, fsck, http, interrupted, promises, schemathesis, test_images, watch};
+use crate::watch::Watch;
+use crate::{Project, bench, bucket_backup, fsck, http, interrupted, promises, schemathesis, test_images};
 
 /// Short times, so that a test sees the sweeper at work without waiting for minutes. An upload is kept long enough that
 /// the sweep of one test does not take the slow upload of another. A test that needs an expired upload changes the row.
@@ -181,14 +182,15 @@ async fn serve(project: &Project, stack: &Stack, options: &UpOptions, proxy: Gat
         Some(deployment) => deployment,
         None => deploy_and_save(project, stack, &tools, &build, parameters, &mut record).await?,
     };
+    let fingerprint = build.fingerprint.clone();
     drop(build);
     let port = proxy.port();
     open(stack, &mut record, proxy, &deployment)?;
     line(invitation(stack, port, started.elapsed()));
     if options.watch {
         line("\nAn edit in functions/, shared/ or template.yaml is built and deployed at once.");
-        tokio::try_join!(report_ended(stack), watch::watch(project, &tools, stack, options.profile, parameters))
-            .map(drop)
+        let watch = Watch { project, tools: &tools, stack, profile: options.profile, parameters };
+        tokio::try_join!(report_ended(stack), watch.deploy_edits(fingerprint)).map(drop)
     } else {
         report_ended(stack).await
     }
@@ -229,22 +231,22 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
         Ok(records)
     });
     let (records, ()) = tokio::try_join!(start, compile_tests(project))?;
+    let fingerprint = build.fingerprint.clone();
     drop(build);
     promises::clear_passed(project);
 
-    let groups = groups(project, N, cargo_args).await?;
-    let mut codes = Vec::new();
-    if let ([first, outages, histories], [others, waiting, random, timed]) = (&stacks[..], &groups[..]) {
-        let run = async |stack, args, name| run_group(project, stack, args, &environment, name).await;
+    let run = async |stack, args: &[String], name| run_group(project, stack, args, &environment, name).await;
+    let codes = if let [first, outages, histories] = &stacks[..] {
+        let [others, waiting, random, timed] = groups(project).await?;
         let (others, waiting, random) = tokio::try_join!(
-            run(first, others, None),
-            run(outages, waiting, Some("waiting")),
-            run(histories, random, Some("histories"))
+            run(first, &others, None),
+            run(outages, &waiting, Some("waiting")),
+            run(histories, &random, Some("histories"))
         )?;
-        codes.extend([others, waiting, random, run(outages, timed, None).await?]);
+        vec![others, waiting, random, run(outages, &timed, None).await?]
     } else {
-        codes.push(run_group(project, &stacks[0], &groups[0], &environment, None).await?);
-    }
+        vec![run(&stacks[0], cargo_args, None).await?]
+    };
     let mut code = ExitCode::from(codes.into_iter().find(|code| *code != 0).unwrap_or_default());
     // `fsck` runs only after all tests: some tests alone may leave data that another test removes.
     if code == ExitCode::SUCCESS && cargo_args.is_empty() {
@@ -259,17 +261,19 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
         }
     }
     if *keep {
-        keep_until_interrupted(project, &stacks[0], &tools, *profile, &environment).await?;
+        for other in &stacks[1..] {
+            other.stop().await;
+        }
+        let watch =
+            Watch { project, tools: &tools, stack: &stacks[0], profile: *profile, parameters: &TEST_PARAMETERS };
+        keep_until_interrupted(&watch, fingerprint, &environment).await?;
     }
     Ok(code)
 }
 
-/// The arguments of each `cargo test`: those of the user, or a group for all programs but [`ALONE`], one for the tests of
+/// The arguments of each `cargo test` of a whole run: a group for all programs but [`ALONE`], one for the tests of
 /// `outages` that wait, one for `histories`, and one for the rest of `outages`.
-async fn groups(project: &Project, stacks: usize, cargo_args: &[String]) -> Result<Vec<Vec<String>>> {
-    if stacks == 1 {
-        return Ok(vec![cargo_args.to_vec()]);
-    }
+async fn groups(project: &Project) -> Result<[Vec<String>; 4]> {
     let mut cargo = subprocess::cargo();
     cargo.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(project.path(""));
     let metadata: Value = serde_json::from_str(&subprocess::output(&mut cargo).await?)?;
@@ -293,7 +297,7 @@ async fn groups(project: &Project, stacks: usize, cargo_args: &[String]) -> Resu
         waiting.push(module.to_owned());
         timed.extend(["--skip".to_owned(), module.to_owned()]);
     }
-    Ok(vec![others, waiting, histories, timed])
+    Ok([others, waiting, histories, timed])
 }
 
 /// Compiles all tests, so that the groups do not wait for each other's compilation.
@@ -326,13 +330,13 @@ fn variable(name: &str) -> String {
     format!("FILES_MANAGER_{}", name.to_uppercase())
 }
 
+/// Keeps a stack until Ctrl-C. `fingerprint` is of the sources that the stack runs.
 async fn keep_until_interrupted(
-    project: &Project,
-    stack: &Stack,
-    tools: &Tools,
-    profile: Profile,
+    watch: &Watch<'_>,
+    fingerprint: String,
     environment: &[(String, PathBuf)],
 ) -> Result<()> {
+    let stack = watch.stack;
     let file = stack.path("env");
     let stack_of_tests = [(variable("stack"), stack.record_path())];
     let mut lines = String::new();
@@ -347,7 +351,7 @@ async fn keep_until_interrupted(
     ));
     tokio::select! {
         ended = report_ended(stack) => ended,
-        watched = watch::watch(project, tools, stack, profile, &TEST_PARAMETERS) => watched,
+        watched = watch.deploy_edits(fingerprint) => watched,
         signal = interrupted() => signal,
     }
 }

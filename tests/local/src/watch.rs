@@ -19,42 +19,42 @@ const POLL: Duration = Duration::from_millis(200);
 /// The lines of a failed build that are shown.
 const SHOWN: usize = 60;
 
-pub async fn watch(
-    project: &Project,
-    tools: &Tools,
-    stack: &Stack,
-    profile: Profile,
-    parameters: &[&str],
-) -> Result<()> {
-    let mut deployed = fingerprint(project, profile)?;
-    let mut last = deployed.clone();
-    loop {
-        sleep(POLL).await;
-        // A file that an editor is replacing cannot be read for a moment.
-        let Ok(now) = fingerprint(project, profile) else { continue };
-        let is_still = now == last;
-        last = now;
-        if last == deployed || !is_still {
-            continue;
-        }
-        deployed.clone_from(&last);
-        let started = Instant::now();
-        match deploy_again(project, tools, stack, profile, parameters).await {
-            Ok(()) => line(format!("  Live after {}.", seconds(started.elapsed()))),
-            Err(error) => notice(format!("{}\n{error:#}", output_of_build(project))),
-        }
-    }
+/// A stack that gets each edit.
+pub struct Watch<'a> {
+    pub project: &'a Project,
+    pub tools: &'a Tools,
+    pub stack: &'a Stack,
+    pub profile: Profile,
+    pub parameters: &'a [&'a str],
 }
 
-async fn deploy_again(
-    project: &Project,
-    tools: &Tools,
-    stack: &Stack,
-    profile: Profile,
-    parameters: &[&str],
-) -> Result<()> {
-    let build = build(project, profile, Scope::Functions).await?;
-    deploy::deploy(project, tools, &build, parameters, stack).await.map(drop)
+impl Watch<'_> {
+    /// Builds and deploys after each edit. `deployed` is the fingerprint of the sources that the stack runs, so that an edit
+    /// from before this call counts too.
+    pub async fn deploy_edits(&self, mut deployed: String) -> Result<()> {
+        let mut last = deployed.clone();
+        loop {
+            sleep(POLL).await;
+            // A file that an editor is replacing cannot be read for a moment.
+            let Ok(now) = fingerprint(self.project, self.profile) else { continue };
+            let is_still = now == last;
+            last = now;
+            if last == deployed || !is_still {
+                continue;
+            }
+            deployed.clone_from(&last);
+            let started = Instant::now();
+            match self.deploy().await {
+                Ok(()) => line(format!("  Live after {}.", seconds(started.elapsed()))),
+                Err(error) => notice(format!("{}\n{error:#}", output_of_build(self.project))),
+            }
+        }
+    }
+
+    async fn deploy(&self) -> Result<()> {
+        let build = build(self.project, self.profile, Scope::Functions).await?;
+        deploy::deploy(self.project, self.tools, &build, self.parameters, self.stack).await.map(drop)
+    }
 }
 
 /// The errors of the compiler.
