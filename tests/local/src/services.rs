@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::stack::{ACCESS_KEY_ID, Record, SECRET_ACCESS_KEY, Stack};
+use crate::subprocess::NICE;
 use crate::tools::Tools;
 use crate::{Project, bucket_backup, http};
 
@@ -118,7 +119,10 @@ pub async fn fault_proxy_is_ready(port: u16) -> bool {
 }
 
 /// Starts a service and records it at once.
-pub fn start(stack: &Stack, record: &mut Record, name: &str, program: Program) -> Result<()> {
+pub fn start(stack: &Stack, record: &mut Record, name: &str, mut program: Program) -> Result<()> {
+    if stack.is_nice {
+        program.argv.splice(..0, words(&NICE));
+    }
     let process = ServiceProcess::start(program).with_context(|| format!("cannot start {name}"))?;
     record.processes.insert(name.to_owned(), process);
     stack.write(record)

@@ -24,6 +24,8 @@ pub struct Stack {
     folder: PathBuf,
     /// The lock is held while this value lives. It ends with this process, even after a `kill -9`.
     _lock: File,
+    /// True if the services of the stack get less processor time than those of other stacks.
+    pub is_nice: bool,
 }
 
 pub enum Opened {
@@ -55,7 +57,7 @@ impl Stack {
         lock.set_len(0)?;
         let pid = std::process::id();
         writeln!(lock, "{pid} {}", Stat::of(pid).map_or(0, |stat| stat.start_time))?;
-        let stack = Self { folder, _lock: lock };
+        let stack = Self { folder, _lock: lock, is_nice: false };
         stack.stop().await;
         stack.empty("tmp")?;
         Ok(Opened::Stack(stack))
@@ -89,6 +91,13 @@ impl Stack {
             if let Some(process) = record.processes.remove(name) {
                 process.stop().await;
             }
+        }
+    }
+
+    /// Ends every service of the record at once: the data of the stack is not needed any more.
+    pub async fn kill(&self) {
+        for process in self.record().processes.values() {
+            process.end().await;
         }
     }
 

@@ -55,7 +55,12 @@ pub async fn up(project: &Project, options: &UpOptions) -> Result<ExitCode> {
         result = serve(project, &stack, options, proxy) => result,
         signal = interrupted() => signal,
     };
-    stop(std::slice::from_ref(&stack)).await?;
+    line("");
+    step("Stopping", async {
+        stack.stop().await;
+        Ok(())
+    })
+    .await?;
     result.map(|()| ExitCode::SUCCESS)
 }
 
@@ -79,7 +84,7 @@ pub async fn down(project: &Project) -> Result<ExitCode> {
 
 pub async fn test(project: &Project, options: &TestOptions) -> Result<ExitCode> {
     if options.cargo_args.is_empty() {
-        let names = ["", "-outages", "-histories"];
+        let names = ["", "-histories", TIMED];
         throw_away_all(project, names, async |stacks| Box::pin(run_tests(project, stacks, options)).await).await
     } else {
         throw_away_all(project, [""], async |stacks| Box::pin(run_tests(project, stacks, options)).await).await
@@ -128,7 +133,8 @@ async fn throw_away(project: &Project, task: impl AsyncFnOnce(&Stack) -> Result<
     throw_away_all(project, [""], async |[stack]| task(stack).await).await
 }
 
-/// Runs a task with stacks in new folders, which are removed if the task succeeds.
+/// Runs a task with stacks in new folders, which are removed if the task succeeds. Of several stacks, [`TIMED`] comes first
+/// where all want the processors.
 async fn throw_away_all<const N: usize>(
     project: &Project,
     names: [&str; N],
@@ -138,9 +144,10 @@ async fn throw_away_all<const N: usize>(
     let mut stacks = Vec::new();
     for name in names {
         let folder = format!("test-{}{name}", std::process::id());
-        let Opened::Stack(stack) = Stack::open(project.local(&folder)).await? else {
+        let Opened::Stack(mut stack) = Stack::open(project.local(&folder)).await? else {
             bail!("{folder} is in use by another process");
         };
+        stack.is_nice = N > 1 && name != TIMED;
         stacks.push(stack);
     }
     let stacks: [Stack; N] = stacks.try_into().ok().context("a stack for each name")?;
@@ -150,7 +157,9 @@ async fn throw_away_all<const N: usize>(
         result = task(&stacks) => result,
         signal = interrupted() => signal.map(|()| ExitCode::from(130)),
     };
-    stop(&stacks).await?;
+    for stack in &stacks {
+        stack.kill().await;
+    }
     if result.as_ref().is_ok_and(|code| *code == ExitCode::SUCCESS) {
         stacks.into_iter().try_for_each(Stack::remove)?;
     } else {
@@ -197,11 +206,11 @@ async fn serve(project: &Project, stack: &Stack, options: &UpOptions, proxy: Gat
 }
 
 /// Test programs that need a stack for themselves, because they kill and stop its services.
-const ALONE: [&str; 2] = ["outages", "histories"];
+const ALONE: [&str; 2] = ["histories", "outages"];
 
-/// The modules of `outages` whose tests mostly wait for the queue. They run beside the other programs. The rest of `outages`
-/// compares times, and runs when nothing else does.
-const WAITING: [&str; 2] = ["worker::", "queue::"];
+/// The name of the stack for the tests of `outages`, which compare times. The stack and the tests come first where all want
+/// the processors.
+const TIMED: &str = "-outages";
 
 /// Runs the tests of the options on one stack, or all tests on a stack for the programs that need one for themselves and
 /// one for the rest.
@@ -236,14 +245,14 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
     promises::clear_passed(project);
 
     let run = async |stack, args: &[String], name| run_group(project, stack, args, &environment, name).await;
-    let codes = if let [first, outages, histories] = &stacks[..] {
-        let [others, waiting, random, timed] = groups(project).await?;
-        let (others, waiting, random) = tokio::try_join!(
+    let codes = if let [first, for_histories, for_outages] = &stacks[..] {
+        let [others, histories, outages] = groups(project).await?;
+        let (others, histories, outages) = tokio::try_join!(
             run(first, &others, None),
-            run(outages, &waiting, Some("waiting")),
-            run(histories, &random, Some("histories"))
+            run(for_histories, &histories, Some("histories")),
+            run(for_outages, &outages, Some("outages"))
         )?;
-        vec![others, waiting, random, run(outages, &timed, None).await?]
+        vec![others, histories, outages]
     } else {
         vec![run(&stacks[0], cargo_args, None).await?]
     };
@@ -271,9 +280,8 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
     Ok(code)
 }
 
-/// The arguments of each `cargo test` of a whole run: a group for all programs but [`ALONE`], one for the tests of
-/// `outages` that wait, one for `histories`, and one for the rest of `outages`.
-async fn groups(project: &Project) -> Result<[Vec<String>; 4]> {
+/// The arguments of each `cargo test` of a whole run: a group for all programs but [`ALONE`], and one for each of these.
+async fn groups(project: &Project) -> Result<[Vec<String>; 3]> {
     let mut cargo = subprocess::cargo();
     cargo.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(project.path(""));
     let metadata: Value = serde_json::from_str(&subprocess::output(&mut cargo).await?)?;
@@ -289,15 +297,8 @@ async fn groups(project: &Project) -> Result<[Vec<String>; 4]> {
             _ => {}
         }
     }
-    let [outages, histories] = ALONE.map(|name| vec!["--test".to_owned(), name.to_owned()]);
-    let (mut waiting, mut timed) = (outages.clone(), outages);
-    waiting.push("--".to_owned());
-    timed.push("--".to_owned());
-    for module in WAITING {
-        waiting.push(module.to_owned());
-        timed.extend(["--skip".to_owned(), module.to_owned()]);
-    }
-    Ok([others, waiting, histories, timed])
+    let [histories, outages] = ALONE.map(|name| vec!["--test".to_owned(), name.to_owned()]);
+    Ok([others, histories, outages])
 }
 
 /// Compiles all tests, so that the groups do not wait for each other's compilation.
@@ -314,7 +315,7 @@ async fn run_group(
     environment: &[(String, PathBuf)],
     name: Option<&str>,
 ) -> Result<u8> {
-    let mut tests = subprocess::cargo();
+    let mut tests = if stack.is_nice { subprocess::nice_cargo() } else { subprocess::cargo() };
     tests.args(["test", "--workspace"]).args(args).envs(environment.iter().map(|(name, path)| (name, path)));
     let Some(name) = name else { return run_beside(project, stack, tests).await };
     let log = stack.log(name);
@@ -528,17 +529,6 @@ async fn report_ended(stack: &Stack) -> Result<()> {
         }
         sleep(Duration::from_millis(500)).await;
     }
-}
-
-async fn stop(stacks: &[Stack]) -> Result<()> {
-    line("");
-    step("Stopping", async {
-        for stack in stacks {
-            stack.stop().await;
-        }
-        Ok(())
-    })
-    .await
 }
 
 fn from_environment(name: &str) -> Option<String> {

@@ -50,6 +50,18 @@ pub fn cargo() -> Command {
     cargo
 }
 
+/// The words before a command that give it less processor time than commands without them, where both want it.
+pub const NICE: [&str; 3] = ["nice", "-n", "10"];
+
+/// [`cargo`] with less processor time.
+pub fn nice_cargo() -> Command {
+    let [nice, arguments @ ..] = NICE;
+    let mut cargo = Command::new(nice);
+    cargo.args(arguments).arg("cargo");
+    without_cargos_variables(&mut cargo);
+    cargo
+}
+
 /// Removes these variables from the environment of a program that calls Cargo.
 pub fn without_cargos_variables(command: &mut Command) {
     for (name, _) in std::env::vars_os() {

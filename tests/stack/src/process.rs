@@ -65,14 +65,26 @@ impl ServiceProcess {
     /// Ends the service and its child processes: first with SIGTERM, so that it can save its data, then with SIGKILL.
     pub async fn stop(&self) {
         self.signal(Signal::TERM);
-        let deadline = Instant::now() + GRACE;
+        if !self.has_ended_within(GRACE).await {
+            self.signal(Signal::KILL);
+        }
+    }
+
+    /// Ends the service and its child processes with SIGKILL.
+    pub async fn end(&self) {
+        self.signal(Signal::KILL);
+        self.has_ended_within(GRACE).await;
+    }
+
+    async fn has_ended_within(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
         while !self.group().is_empty() {
             if Instant::now() >= deadline {
-                self.signal(Signal::KILL);
-                break;
+                return false;
             }
             sleep(POLL).await;
         }
+        true
     }
 
     /// Sends a signal to the service alone, and not to its child processes. Fails if the service has ended.
