@@ -41,6 +41,14 @@ pub struct Config {
     /// The time after which a job comes again that failed, or whose worker died, counted from when the worker received
     /// it: `JOB_RETRY`, seconds, default 40; longer than the worker runs.
     pub job_retry: Duration,
+    /// The time that a document stays in the trash: `TRASH_DAYS`, default 30.
+    pub trash_period: Duration,
+    /// The time that an earlier content of a document is kept: `VERSION_DAYS`, default 30.
+    pub version_period: Duration,
+    /// The number of earlier contents that a document keeps: `VERSIONS_KEPT`, default 10.
+    pub versions_kept: usize,
+    /// The bytes that a user may store who has no quota of their own: `QUOTA_BYTES`, default 0 for any number.
+    pub quota_bytes: u64,
     /// The key that signs tickets, for the function that issues and accepts them: `TICKET_KEY`, or the SSM parameter
     /// that `TICKET_KEY_PARAMETER` names.
     pub ticket_key: Option<String>,
@@ -71,6 +79,10 @@ impl Config {
             direct_upload_grace: seconds("DIRECT_UPLOAD_GRACE", 86_400)?,
             thumbnail_grace: seconds("THUMBNAIL_GRACE", 900)?,
             job_retry: seconds("JOB_RETRY", 40)?,
+            trash_period: days("TRASH_DAYS", 30)?,
+            version_period: days("VERSION_DAYS", 30)?,
+            versions_kept: parsed("VERSIONS_KEPT", 10)?,
+            quota_bytes: parsed("QUOTA_BYTES", 0)?,
             ticket_key: Some(ticket_key).filter(|key| !key.is_empty()),
         })
     }
@@ -220,6 +232,10 @@ fn at_least_one(name: &str, default: u32) -> Result<u32> {
         bail!("{name} is a number, at least 1");
     }
     Ok(number)
+}
+
+fn days(name: &str, default: u32) -> Result<Duration> {
+    Ok(Duration::from_hours(u64::from(at_least_one(name, default)?) * 24))
 }
 
 fn seconds(name: &str, default: u32) -> Result<Duration> {

@@ -24,6 +24,12 @@ pub enum Error {
     /// A condition that the client sent with the request does not hold.
     #[error("Precondition failed")]
     PreconditionFailed,
+    /// The document has another revision than the client has seen.
+    #[error("The file was changed meanwhile")]
+    Changed,
+    /// The user may store `left` more bytes.
+    #[error("Over quota: {left} bytes left")]
+    OverQuota { left: u64 },
     /// The request contradicts an earlier request with the same key.
     #[error("{0}")]
     Unprocessable(&'static str),

@@ -19,18 +19,33 @@ use crate::{
 };
 
 pub mod adoption;
+mod copying;
+mod counters;
 pub mod idempotency;
 mod inventory;
 mod ledger;
 mod lookup;
+mod moving;
+mod names;
+mod naming;
+mod quota;
+mod revision;
 mod row;
 mod thumbnails;
 mod tombstones;
+mod trash;
+mod versions;
+mod words;
 
 pub use inventory::{Expectation, ExpectedObject};
 pub use ledger::Files;
-pub use lookup::WithAccount;
+pub use lookup::{PathStep, WithAccount};
+pub use moving::Change;
+pub use names::OnConflict;
+pub use quota::{FolderUsage, Usage};
+pub use revision::IfMatch;
 pub use tombstones::Tombstone;
+pub use versions::Version;
 
 /// The folder of a file, or the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,15 +137,36 @@ pub struct File {
     pub kind: Kind,
     /// Absent in documents of the original.
     pub updated_at: Option<Timestamp>,
+    /// Begins at 1, and grows by one with each change of name, place, publicity, content or trash.
+    pub revision: i64,
+    /// Set if the document is in the trash.
+    pub trashed: Option<Trashed>,
+    pub copied_from: Option<FileId>,
+    /// The id in the keys of the thumbnails.
+    pub thumbnails_id: FileId,
+    /// The time at which the content became the document's.
+    pub content_at: Timestamp,
+}
+
+/// When a document was put into the trash, and when it is deleted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trashed {
+    pub at: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 impl File {
+    /// The key of the content, if the content is in the bucket.
+    pub fn key(&self) -> Option<&Key> {
+        match &self.kind {
+            Kind::File(Content::Stored { key, .. }) | Kind::Image(Content::Stored { key, .. }, _) => Some(key),
+            Kind::Folder | Kind::File(Content::OnLegacyDisk) | Kind::Image(Content::OnLegacyDisk, _) => None,
+        }
+    }
+
     /// True if the content of the file has this key.
     pub fn has_key(&self, place: &Key) -> bool {
-        match &self.kind {
-            Kind::File(Content::Stored { key, .. }) | Kind::Image(Content::Stored { key, .. }, _) => key == place,
-            Kind::Folder | Kind::File(Content::OnLegacyDisk) | Kind::Image(Content::OnLegacyDisk, _) => false,
-        }
+        self.key() == Some(place)
     }
 }
 
@@ -143,6 +179,12 @@ pub struct NewFile {
     pub parent: Parent,
     /// True if several attempts may create the document, all with this id.
     pub is_repeatable: bool,
+}
+
+impl NewFile {
+    fn named(&self, name: Name) -> Self {
+        Self { name, ..*self }
+    }
 }
 
 /// The kind of a new document with bytes.
@@ -201,6 +243,15 @@ impl Incoming {
         Self { declared: DeclaredSize::AtMost(max_bytes), in_parts: true, ticket: None }
     }
 
+    /// The same without more than `left` bytes, if the size was not declared.
+    #[must_use]
+    pub fn limited_to(self, left: u64) -> Self {
+        match self.declared {
+            DeclaredSize::Exactly(_) => self,
+            DeclaredSize::AtMost(max) => Self { declared: DeclaredSize::AtMost(max.min(left)), ..self },
+        }
+    }
+
     pub fn ticket(&self) -> Option<TicketId> {
         self.ticket
     }
@@ -222,6 +273,10 @@ pub struct Pending {
     pub in_parts: bool,
     /// S3's id of the multipart upload, if a function has created it.
     pub upload_id: Option<String>,
+    /// The document whose content the bytes are to become.
+    pub replaces: Option<FileId>,
+    /// True if the quota counts the upload already.
+    pub is_charged: bool,
 }
 
 /// A row without a tombstone.

@@ -11,6 +11,6 @@ mod params;
 mod serve;
 
 pub use file_view::{FileView, ParentView};
-pub use json::Json;
-pub use params::{ApiUrl, Params};
+pub use json::{DocumentResponse, Json};
+pub use params::{ApiUrl, Params, VersionPath};
 pub use serve::{get_only, serve};

@@ -13,16 +13,16 @@ use utoipa::{
 use crate::{Error, time::Timestamp};
 
 /// An `ObjectId` of one kind of thing, so that an id of another kind is never used in its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id<Of>(ObjectId, PhantomData<Of>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OfUser;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OfFile;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OfTicket;
 
 /// The id of an account.
@@ -45,8 +45,21 @@ impl<Of> Id<Of> {
         self.0.timestamp().into()
     }
 
+    pub fn from_bytes(bytes: [u8; 12]) -> Self {
+        ObjectId::from_bytes(bytes).into()
+    }
+
     pub fn bytes(&self) -> [u8; 12] {
         self.0.bytes()
+    }
+
+    /// Another id that is made from this one, always the same. It differs in the random part that is the same for all
+    /// ids of a process, so no process makes it as a new id.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        let mut bytes = self.0.bytes();
+        bytes[4] ^= 0x80;
+        ObjectId::from_bytes(bytes).into()
     }
 }
 

@@ -71,6 +71,71 @@ pub const FAILURES_WITHIN: Duration = Duration::from_mins(1);
 /// People nest ten.
 pub const MAX_FOLDER_DEPTH: u32 = 100;
 
+/// Folders that a read looks at above its row. Moves that happen at the same moment, and rows of the original, can be
+/// deeper than [`MAX_FOLDER_DEPTH`], up to twice as deep for moves.
+pub const FOLDERS_READ_ABOVE: u32 = 2 * MAX_FOLDER_DEPTH;
+
+/// The time after which a move counts as dead, and another may take over: twice as long as a function behind the API
+/// runs.
+pub const MOVE_TTL: Duration = Duration::from_mins(1);
+
+/// Attempts at a move while other moves are in the way, and the time between the first two of them.
+pub const MOVE_ATTEMPTS: u32 = 4;
+pub const MOVE_RETRY: Duration = Duration::from_millis(50);
+
+/// Folders that a moved folder may contain. Their levels are checked.
+pub const MAX_FOLDERS_MOVED: usize = 100_000;
+
+/// Folders whose content one query reads.
+pub const FOLDERS_AT_ONCE: usize = 500;
+
+/// Items that a copied folder may contain.
+pub const MAX_COPIED: usize = 20_000;
+
+/// Rows of a copy that are read and written at once.
+pub const COPY_BATCH: u32 = 2000;
+
+/// The highest number that a name gets because the folder has the name already, and names that are tried at once.
+pub const MAX_NAME_NUMBER: u32 = 10_000;
+pub const NAMES_AT_ONCE: u32 = 100;
+
+/// Attempts at a numbered name while other requests take the numbers. So many requests at once get different names.
+pub const NAMING_ATTEMPTS: u32 = 200;
+
+/// Rows with a name that are compared to a new name. The index finds some more than the equal ones: `a1` and `a01`.
+pub const EQUAL_NAMES_READ: i64 = 1000;
+
+/// Attempts at replacing a document that others replace, or upload, at the same time, and the time between two.
+pub const REPLACE_ATTEMPTS: u32 = 8;
+pub const REPLACE_RETRY: Duration = Duration::from_millis(100);
+
+/// Versions of one document that are read. Some more than are kept may be there until the sweeper has removed them.
+pub const MAX_VERSIONS_READ: u32 = 1000;
+
+/// Attempts at changing the counter of a user while it is made from the rows.
+pub const QUOTA_ATTEMPTS: u32 = 6;
+
+/// Notes of charges in the document of a user, after which an upload removes those that are settled.
+pub const MAX_CHARGES: usize = 32;
+
+/// The time after which a charge without a row counts as lost: longer than any function that charges runs.
+pub const CHARGE_TTL: Duration = Duration::from_mins(5);
+
+/// The time for which an upload that finds the quota used up looks for deleted rows.
+pub const REFUND_TIME: Duration = Duration::from_secs(3);
+
+/// The time for which the content of a folder is counted, and the items after which the count ends.
+pub const FOLDER_USAGE_TIME: Duration = Duration::from_secs(2);
+pub const FOLDER_USAGE_ITEMS: u64 = 100_000;
+
+/// Documents that one request changes, and the time for which it begins with another.
+pub const MAX_BATCH: usize = 100;
+pub const BATCH_TIME: Duration = Duration::from_secs(15);
+
+/// Documents in one page of a listing with a cursor: by default, and at most.
+pub const PAGE_DEFAULT: u32 = 100;
+pub const MAX_PAGE: u32 = 1000;
+
 /// Wrong passwords from one network within [`FAILURES_WITHIN`], for any accounts, after which the network may only log
 /// in to accounts that it logged in to before; the default of a parameter. Many people share one address, so it is ten
 /// times [`MAX_FAILURES`]. An attacker with stolen passwords of many accounts gets 144,000 tries a day from one

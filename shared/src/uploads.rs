@@ -10,7 +10,8 @@ use crate::{
     Error, Result,
     error::{INVALID_PARTS, SMALL_PARTS},
     files::{
-        ContentKind, DeclaredSize, File, FileOrUpload, Files, Incoming, Name, NewFile, Parent, Pending, Tombstone,
+        ContentKind, DeclaredSize, File, FileOrUpload, Files, Incoming, Name, NewFile, OnConflict, Parent, Pending,
+        Tombstone,
     },
     ids::{FileId, TicketId, UserId},
     limits,
@@ -35,6 +36,7 @@ pub struct NewUpload {
     pub is_public: bool,
     pub parent: Parent,
     pub incoming: Incoming,
+    pub on_conflict: OnConflict,
 }
 
 /// The result of S3's report of a new object.
@@ -47,6 +49,8 @@ pub enum Arrival {
     Unexpected,
     /// The object has another size than was declared, so it was deleted, and the upload canceled.
     WrongSize,
+    /// The owner's quota has no room for the object, so it was deleted, and the upload canceled.
+    OverQuota,
     /// The key is of no upload.
     NoUpload,
 }
@@ -69,15 +73,20 @@ impl Uploads {
     /// # Errors
     /// The errors of [`Files::check_parent`] and [`Files::begin_direct`]; `Conflict` if the ticket has no files left.
     pub async fn begin(&self, owner: UserId, new: NewUpload) -> Result<Pending> {
-        let NewUpload { name, is_public, parent, incoming } = new;
+        let NewUpload { name, is_public, parent, incoming, on_conflict } = new;
         self.files.check_parent(owner, parent).await?;
+        // A size that is not declared is counted when the bytes are there, and may not exceed what is left now.
+        let incoming = match self.files.bytes_left(owner).await? {
+            Some(left) => incoming.limited_to(left),
+            None => incoming,
+        };
         let (id, kind, ticket) = (FileId::new(), ContentKind::of(&name), incoming.ticket());
         let new = NewFile { id, owner, name, is_public, parent, is_repeatable: false };
         let begun = async {
             if let Some(ticket) = ticket {
                 self.files_left.reserve(ticket, id).await?;
             }
-            self.files.begin_direct(new, kind, incoming).await?.pending()
+            self.files.begin_direct(new, kind, incoming, on_conflict).await?.pending()
         };
         let begun = begun.await;
         if let (Err(_), Some(ticket)) = (&begun, ticket) {
@@ -96,25 +105,33 @@ impl Uploads {
             return Ok(Arrival::NoUpload);
         };
         let put = if is_form { key.of_form() } else { key.clone() };
-        let file = match self.files.file_or_upload(id).await {
+        let file = match self.files.stored(id).await {
             Ok(FileOrUpload::Pending(pending)) if pending.key == key => {
                 let size = match self.arrived_size(&key, is_form.then_some((&put, etag))).await {
                     Err(Error::NotFound) => return Ok(Arrival::Gone),
                     size => size?,
                 };
                 if !pending.declared.admits(size) {
-                    // The sweeper deletes the row.
-                    self.files.tombstone(&pending).await?;
-                    self.objects.delete_all(&[put, key]).await?;
+                    self.reject_object(&pending, &put).await?;
                     return Ok(Arrival::WrongSize);
                 }
-                self.files.finish(&pending, size).await?
+                match self.files.finish(&pending, size).await {
+                    Err(Error::OverQuota { .. }) => {
+                        self.reject_object(&pending, &put).await?;
+                        return Ok(Arrival::OverQuota);
+                    }
+                    finished => finished?,
+                }
             }
             Ok(FileOrUpload::Visible(file)) if file.has_key(&key) => file,
-            Ok(_) | Err(Error::NotFound) => {
-                self.objects.delete(&put).await?;
-                return Ok(Arrival::Unexpected);
-            }
+            // The object may have become the content of another row, or a copy may have it.
+            Ok(_) | Err(Error::NotFound) => match self.files.with_key(&key).await? {
+                Some(file) => file,
+                None => {
+                    self.objects.delete(&put).await?;
+                    return Ok(Arrival::Unexpected);
+                }
+            },
             Err(error) => return Err(error),
         };
         if is_form {
@@ -127,6 +144,12 @@ impl Uploads {
             self.objects.abort_multipart_uploads(&key).await?;
         }
         Ok(Arrival::Complete(file))
+    }
+
+    /// Cancels an upload whose object must not become a file. The sweeper deletes the row.
+    async fn reject_object(&self, pending: &Pending, put: &Key) -> Result<()> {
+        self.files.tombstone(pending).await?;
+        self.objects.delete_all(&[put.clone(), pending.key.clone()]).await
     }
 
     /// The size of an upload's object. The object of a form, with its `ETag`, is copied first, unless an earlier one has
@@ -182,7 +205,13 @@ impl Uploads {
         if !pending.declared.admits(size) {
             return Err(self.reject_size(pending).await?);
         }
-        let file = self.files.finish(pending, size).await?;
+        let file = match self.files.finish(pending, size).await {
+            Err(error @ Error::OverQuota { .. }) => {
+                self.cancel(pending).await?;
+                return Err(error);
+            }
+            finished => finished?,
+        };
         self.end_others(pending).await;
         Ok(file)
     }
@@ -245,7 +274,7 @@ impl Uploads {
         let Some(tombstone) = self.files.tombstone(pending).await? else { return Ok(false) };
         // An upload through a function may still be running. The sweeper removes what it stores.
         if pending.key.is_of_upload() {
-            self.purge(&[tombstone]).await?;
+            self.purge(vec![tombstone]).await?;
         }
         Ok(true)
     }
@@ -280,17 +309,22 @@ impl Uploads {
         stream::iter(releases).buffer_unordered(limits::MONGODB_MAX_CONNECTIONS as usize).try_collect().await
     }
 
-    /// Deletes the objects of rows with a tombstone, and then the rows.
-    pub async fn purge(&self, tombstones: &[Tombstone]) -> Result<()> {
-        self.give_back(tombstones).await?;
+    /// Deletes the objects of rows with a tombstone, and then the rows. An object that another row names stays, with its
+    /// thumbnails.
+    pub async fn purge(&self, tombstones: Vec<Tombstone>) -> Result<()> {
+        let tombstones = self.files.settle(tombstones).await?;
+        self.give_back(&tombstones).await?;
         self.objects
             .abort_multipart_uploads_of(tombstones.iter().filter_map(Tombstone::multipart_key).cloned().collect())
             .await?;
-        let objects: Vec<Key> = tombstones.iter().flat_map(Tombstone::objects).collect();
+        // The rows that name an object are read after all tombstones are set. A copy that is inserted later finds the
+        // tombstone of its original.
+        let in_use = self.files.objects_in_use(&tombstones).await?;
+        let objects: Vec<Key> = tombstones.iter().flat_map(|row| row.objects(&in_use)).collect();
         for objects in objects.chunks(limits::DELETED_AT_ONCE) {
             self.objects.delete_all(objects).await?;
         }
-        self.files.purge(tombstones).await
+        self.files.purge(&tombstones).await
     }
 }
 

@@ -15,8 +15,13 @@ use shared::{
     Error, Result,
     accounts::{sessions::Sessions, users::Users},
     files::{File, Files},
-    http::{Params, auth::Viewer, error::ErrorView, openapi::ServiceErrors},
-    ids::FileId,
+    http::{
+        Params, VersionPath,
+        auth::Viewer,
+        error::ErrorView,
+        openapi::{AuthErrors, NotFound, ServiceErrors},
+    },
+    ids::{FileId, UserId},
     limits,
     stores::{
         Stores,
@@ -38,7 +43,10 @@ pub struct App {
 }
 
 pub fn router(app: App) -> Router {
-    Router::new().route("/files/{id}/data", get(data)).with_state(app)
+    Router::new()
+        .route("/files/{id}/data", get(data))
+        .route("/files/{id}/versions/{version}/data", get(version_data))
+        .with_state(app)
 }
 
 impl App {
@@ -121,21 +129,85 @@ async fn data(
     State(objects): State<Objects>,
 ) -> Result<Response> {
     let file = find(&files, id, viewer).await?;
-    let representation = Representation::of(&file, params.get("size").unwrap_or_default())?;
+    respond(&file, &method, &asked, &params, &objects).await
+}
+
+/// The content of a version, or a thumbnail
+///
+/// Only the owner may read a version. In all else it is read as the content of a document.
+#[utoipa::path(
+    get,
+    path = "/files/{id}/versions/{version}/data",
+    tag = "Content",
+    operation_id = "readVersion",
+    params(("id" = FileId, Path), ("version" = FileId, Path), openapi::Asked, openapi::Conditions),
+    responses(
+        (
+            status = 200,
+            description = "The bytes",
+            content(("*/*")),
+            headers(
+                ("ETag" = String),
+                ("Last-Modified" = String),
+                ("Content-Disposition" = String),
+                ("Cache-Control" = String),
+            )
+        ),
+        (
+            status = 302,
+            description = "More than 4 MiB, or a request with `Range`: S3 sends the bytes",
+            headers(("Location" = String, description = "A presigned URL of S3. Good for a minute"))
+        ),
+        (
+            status = 304,
+            description = "The client has this content already",
+            headers(("ETag" = String), ("Last-Modified" = String))
+        ),
+        (
+            status = 412,
+            description = "`Precondition failed`: `If-Match` or `If-Unmodified-Since` does not hold",
+            body = ErrorView
+        ),
+        AuthErrors,
+        NotFound,
+    ),
+)]
+async fn version_data(
+    owner: UserId,
+    VersionPath { document, version }: VersionPath,
+    method: Method,
+    asked: HeaderMap,
+    params: Params,
+    State(files): State<Files>,
+    State(objects): State<Objects>,
+) -> Result<Response> {
+    let version = files.version(owner, document, version).await?;
+    respond(&version.file, &method, &asked, &params, &objects).await
+}
+
+/// The response with the content of a file, or with a thumbnail.
+async fn respond(
+    file: &File,
+    method: &Method,
+    asked: &HeaderMap,
+    params: &Params,
+    objects: &Objects,
+) -> Result<Response> {
+    let representation = Representation::of(file, params.get("size").unwrap_or_default())?;
     let disposition = if params.get("download") == Some("1") { Disposition::Attachment } else { Disposition::Inline };
     let (caching, policy) =
         if file.is_public { ("public, max-age=60", "cross-origin") } else { ("private, no-store", "same-origin") };
 
-    match representation.precondition(&asked) {
+    match representation.precondition(asked) {
         Precondition::Holds => {}
         Precondition::Failed => return Err(Error::PreconditionFailed),
         Precondition::NotModified => return not_modified(&representation, caching),
     }
     let too_large = representation.size > limits::MAX_INLINE_BYTES as u64;
-    if method != Method::HEAD && (too_large || wants_range(&asked)) {
-        return redirect(&objects, &representation, disposition, caching).await;
+    if *method != Method::HEAD && (too_large || wants_range(asked)) {
+        return redirect(objects, &representation, disposition, caching).await;
     }
-    let body = if method == Method::HEAD {
+    let body = if *method == Method::HEAD {
         Body::empty()
     } else {
         Body::from(objects.get(&representation.key, limits::MAX_INLINE_BYTES as u64).await?)

@@ -3,7 +3,7 @@
 use utoipa::{IntoParams, OpenApi};
 
 #[derive(OpenApi)]
-#[openapi(paths(crate::data))]
+#[openapi(paths(crate::data, crate::version_data))]
 pub struct Api;
 
 #[derive(IntoParams)]

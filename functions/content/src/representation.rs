@@ -65,8 +65,8 @@ impl Representation {
             Kind::File(content) => (content, None),
             Kind::Image(content, thumbnails) => (content, Some(thumbnails)),
         };
-        // Stored bytes are never changed, and thumbnails are made of nothing else. So both are as old as the file.
-        let modified = file.id.created_at().into();
+        // Stored bytes are never changed, and thumbnails are made of nothing else. So both are as old as the content.
+        let modified = file.content_at.in_whole_seconds().into();
         let name = file.name.as_str().to_owned();
         if !size.is_empty() {
             let Some(Thumbnails::Ready(made)) = thumbnails else { return Err(Error::NotFound) };
@@ -92,7 +92,7 @@ impl Representation {
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let extension = if content_type == "image/png" { "png" } else { "jpg" };
         Self {
-            key: Key::of_thumbnail(file.id, width),
+            key: Key::of_thumbnail(file.thumbnails_id, width),
             size,
             name: format!("{stem}-{width}.{extension}"),
             content_type,

@@ -8,12 +8,12 @@ use base64::{
 };
 use shared::{
     Error, Result,
-    files::{ContentKind, Name, Parent, idempotency::IdempotentRequest},
+    files::{ContentKind, Name, OnConflict, Parent, idempotency::IdempotentRequest},
     http::body::{Fields, Scalar},
     limits,
 };
 
-/// The body of `POST /files`, and its `Idempotency-Key` if there is one.
+/// The body of a request that creates something, and its `Idempotency-Key` if there is one.
 pub struct Create {
     pub fields: Fields,
     pub idempotent: Option<IdempotentRequest>,
@@ -27,7 +27,10 @@ impl<S: Send + Sync> FromRequest<S> for Create {
         let bytes = axum::body::to_bytes(body, usize::MAX).await.map_err(|error| Error::Internal(error.into()))?;
         // A key that is no text is as invalid as an empty one.
         let key = parts.headers.get("idempotency-key").map(|key| key.to_str().unwrap_or_default());
-        let idempotent = key.map(|key| IdempotentRequest::new(key, &bytes)).transpose()?;
+        // The same body may be sent to two paths.
+        let path = parts.uri.path().strip_prefix("/files").unwrap_or_default();
+        let request = [path.as_bytes(), &bytes].concat();
+        let idempotent = key.map(|key| IdempotentRequest::new(key, &request)).transpose()?;
         let fields = Fields::from_request(Request::from_parts(parts, bytes.into()), state).await?;
         Ok(Self { fields, idempotent })
     }
@@ -37,6 +40,7 @@ pub struct Upload {
     pub name: Name,
     pub is_public: bool,
     pub parent: Parent,
+    pub on_conflict: OnConflict,
     pub payload: Payload,
 }
 
@@ -76,6 +80,7 @@ impl TryFrom<Fields> for Upload {
                 (None, _) | (_, None) => Payload::Folder,
             },
             is_public: fields.take("isPublic") == Scalar::Bool(true),
+            on_conflict: fields.on_conflict(OnConflict::Keep)?,
             parent: Parent::try_from(fields.take("parentId"))?,
         })
     }

@@ -5,15 +5,16 @@
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRef, State},
-    http::StatusCode,
-    routing::{get, put},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{self, get, post, put},
 };
 use shared::{
     Error, Result,
     accounts::{sessions::Sessions, users::Users},
-    files::{ContentKind, File, FileOrUpload, Files, Incoming, NewFile, idempotency::Idempotency},
+    files::{ContentKind, File, FileOrUpload, Files, IfMatch, Incoming, NewFile, OnConflict, idempotency::Idempotency},
     http::{
-        ApiUrl, FileView, Json, Params,
+        ApiUrl, DocumentResponse, FileView, Json, Params,
         auth::OwnedFile,
         error::ErrorView,
         openapi::{AuthErrors, NotFound},
@@ -24,12 +25,18 @@ use shared::{
     uploads::{Uploads, tickets::FilesLeft},
 };
 
+mod batch;
+mod change;
 mod create;
 mod list;
 pub mod openapi;
+mod trash;
+mod versions;
+mod view;
 
 use create::{Create, Payload, Upload};
 use list::{Created, Listing};
+use view::{FolderUsageView, PathStepView};
 
 #[derive(Clone, FromRef)]
 pub struct App {
@@ -44,9 +51,19 @@ pub struct App {
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/files", get(list).post(create))
-        .route("/files/{id}", get(show).delete(delete))
+        .route("/files/batch", post(batch::batch))
+        .route("/files/{id}", get(show).patch(change::patch).delete(delete))
         .route("/files/{id}/publish", put(publish))
         .route("/files/{id}/unpublish", put(unpublish))
+        .route("/files/{id}/path", get(path))
+        .route("/files/{id}/usage", get(usage))
+        .route("/files/{id}/copy", post(change::copy))
+        .route("/files/{id}/trash", put(trash::put))
+        .route("/files/{id}/restore", put(trash::restore))
+        .route("/files/{id}/versions", get(versions::list))
+        .route("/files/{id}/versions/{version}", routing::delete(versions::delete))
+        .route("/files/{id}/versions/{version}/restore", put(versions::restore))
+        .route("/trash", get(trash::list).delete(trash::empty))
         // No limit here: Lambda's own limit of 6 MB is above what inline data can need.
         .layer(DefaultBodyLimit::disable())
         .with_state(app)
@@ -100,13 +117,13 @@ async fn list(owner: UserId, params: Params, State(files): State<Files>) -> Resu
         (
             status = 400,
             description = "`Missing name`, `Missing type`, `Missing data`, `Invalid name`, `Invalid data`, `Invalid \
-                           size`, `Parent not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, \
+                           size`, `Invalid onConflict`, `Parent not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, \
                            `Invalid JSON`, `Invalid Idempotency-Key: 1 to 255 characters of ASCII`",
             body = ErrorView
         ),
         (
             status = 409,
-            description = "`The file this request created was deleted`, \
+            description = "`The file this request created was deleted`, `The name is taken`, `A folder is not replaced`, \
                            `1000 uploads are not complete: complete or delete some, or wait until they expire`",
             body = ErrorView
         ),
@@ -117,6 +134,7 @@ async fn list(owner: UserId, params: Params, State(files): State<Files>) -> Resu
             body = ErrorView
         ),
         (status = 422, description = "`This Idempotency-Key was used for another request`", body = ErrorView),
+        (status = 507, description = "`Over quota: 0 bytes left`, with the number of bytes", body = ErrorView),
         AuthErrors,
     ),
 )]
@@ -125,7 +143,7 @@ async fn create(
     ApiUrl(api): ApiUrl,
     State(app): State<App>,
     Create { fields, idempotent }: Create,
-) -> Result<(StatusCode, Json<Created>)> {
+) -> Result<Response> {
     let upload = Upload::try_from(fields)?;
     app.files.check_parent(owner, upload.parent).await?;
     let attempt = match idempotent {
@@ -133,7 +151,7 @@ async fn create(
         None => None,
     };
     let made = match &attempt {
-        Some(attempt) if attempt.is_done => app.files.file_or_upload_of(owner, attempt.file).await,
+        Some(attempt) if attempt.is_done => app.answered(owner, attempt.file).await,
         attempt => app.make(owner, attempt.as_ref().map(|attempt| attempt.file), upload).await,
     };
     let created = match made.map_err(|error| match error {
@@ -143,13 +161,14 @@ async fn create(
         FileOrUpload::Visible(file) => Created { file: file.into(), upload: None },
         FileOrUpload::Pending(mut pending) => {
             let instructions = app.uploads.instructions(&mut pending, &api).await?;
-            Created { file: pending.file.into(), upload: Some(instructions) }
+            let file = FileView::from(pending.file).replacing(pending.replaces);
+            Created { file, upload: Some(instructions) }
         }
     };
     if let Some(attempt) = attempt {
         app.idempotency.complete(&attempt).await?;
     }
-    Ok((StatusCode::CREATED, Json(created)))
+    Ok((StatusCode::CREATED, [(header::ETAG, created.file.etag())], Json(created)).into_response())
 }
 
 /// A folder, a file or an image
@@ -161,8 +180,42 @@ async fn create(
     params(("id" = FileId, Path)),
     responses((status = 200, description = "The document", body = FileView), AuthErrors, NotFound),
 )]
-async fn show(OwnedFile(file): OwnedFile) -> Json<FileView> {
-    Json(file.into())
+async fn show(OwnedFile(file): OwnedFile) -> DocumentResponse {
+    file.into()
+}
+
+/// The folders above a document
+#[utoipa::path(
+    get,
+    path = "/files/{id}/path",
+    tag = "Files",
+    operation_id = "showPath",
+    params(("id" = FileId, Path)),
+    responses(
+        (
+            status = 200,
+            description = "The folders from below the root down, and the document itself",
+            body = Vec<PathStepView>
+        ),
+        AuthErrors,
+        NotFound,
+    ),
+)]
+async fn path(owner: UserId, id: FileId, State(files): State<Files>) -> Result<Json<Vec<PathStepView>>> {
+    Ok(Json(files.path(owner, id).await?.into_iter().map(PathStepView::from).collect()))
+}
+
+/// What a folder holds
+#[utoipa::path(
+    get,
+    path = "/files/{id}/usage",
+    tag = "Files",
+    operation_id = "showUsage",
+    params(("id" = FileId, Path)),
+    responses((status = 200, description = "The sum of all levels", body = FolderUsageView), AuthErrors, NotFound),
+)]
+async fn usage(owner: UserId, id: FileId, State(files): State<Files>) -> Result<Json<FolderUsageView>> {
+    Ok(Json(files.folder_usage(owner, id).await?.into()))
 }
 
 /// Makes the content public
@@ -171,11 +224,20 @@ async fn show(OwnedFile(file): OwnedFile) -> Json<FileView> {
     path = "/files/{id}/publish",
     tag = "Files",
     operation_id = "publishFile",
-    params(("id" = FileId, Path)),
-    responses((status = 200, description = "The document", body = FileView), AuthErrors, NotFound),
+    params(("id" = FileId, Path), openapi::IfMatchHeader),
+    responses(
+        (status = 200, description = "The document", body = FileView),
+        (status = 412, description = "`The file was changed meanwhile`", body = ErrorView),
+        AuthErrors,
+        NotFound,
+    ),
 )]
-async fn publish(OwnedFile(file): OwnedFile, State(files): State<Files>) -> Result<Json<FileView>> {
-    Ok(Json(files.set_public(&file, true).await?.into()))
+async fn publish(
+    OwnedFile(file): OwnedFile,
+    if_match: IfMatch,
+    State(files): State<Files>,
+) -> Result<DocumentResponse> {
+    Ok(files.set_public(&file, true, &if_match).await?.into())
 }
 
 /// Makes the content private
@@ -184,11 +246,20 @@ async fn publish(OwnedFile(file): OwnedFile, State(files): State<Files>) -> Resu
     path = "/files/{id}/unpublish",
     tag = "Files",
     operation_id = "unpublishFile",
-    params(("id" = FileId, Path)),
-    responses((status = 200, description = "The document", body = FileView), AuthErrors, NotFound),
+    params(("id" = FileId, Path), openapi::IfMatchHeader),
+    responses(
+        (status = 200, description = "The document", body = FileView),
+        (status = 412, description = "`The file was changed meanwhile`", body = ErrorView),
+        AuthErrors,
+        NotFound,
+    ),
 )]
-async fn unpublish(OwnedFile(file): OwnedFile, State(files): State<Files>) -> Result<Json<FileView>> {
-    Ok(Json(files.set_public(&file, false).await?.into()))
+async fn unpublish(
+    OwnedFile(file): OwnedFile,
+    if_match: IfMatch,
+    State(files): State<Files>,
+) -> Result<DocumentResponse> {
+    Ok(files.set_public(&file, false, &if_match).await?.into())
 }
 
 /// Deletes a folder, a file or an image
@@ -200,16 +271,43 @@ async fn unpublish(OwnedFile(file): OwnedFile, State(files): State<Files>) -> Re
     path = "/files/{id}",
     tag = "Files",
     operation_id = "deleteFile",
-    params(("id" = FileId, Path)),
-    responses((status = 204, description = "The document is deleted"), AuthErrors, NotFound),
+    params(("id" = FileId, Path), openapi::IfMatchHeader),
+    responses(
+        (status = 204, description = "The document is deleted"),
+        (status = 412, description = "`The file was changed meanwhile`", body = ErrorView),
+        AuthErrors,
+        NotFound,
+    ),
 )]
-async fn delete(owner: UserId, id: FileId, State(app): State<App>) -> Result<StatusCode> {
-    match app.files.file_or_upload_of(owner, id).await? {
-        FileOrUpload::Pending(pending) if app.uploads.cancel(&pending).await? => {}
-        // The file is visible, or has become visible just now.
-        FileOrUpload::Visible(_) | FileOrUpload::Pending(_) => app.files.delete(owner, id).await?,
-    }
+async fn delete(owner: UserId, id: FileId, if_match: IfMatch, State(app): State<App>) -> Result<StatusCode> {
+    app.delete(owner, id, &if_match).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+impl App {
+    async fn delete(&self, owner: UserId, id: FileId, if_match: &IfMatch) -> Result<()> {
+        match self.files.file_or_upload_of(owner, id).await {
+            Ok(FileOrUpload::Pending(pending)) => {
+                if_match.check(pending.file.revision)?;
+                if self.uploads.cancel(&pending).await? {
+                    return Ok(());
+                }
+                // The file has become visible just now.
+                self.files.delete(&pending.file, if_match).await
+            }
+            Ok(FileOrUpload::Visible(file)) => self.files.delete(&file, if_match).await,
+            Err(Error::NotFound) if self.files.delete_trashed(owner, id, if_match).await? => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The document of a request with an `Idempotency-Key` that has been answered before.
+    async fn answered(&self, owner: UserId, id: FileId) -> Result<FileOrUpload> {
+        match self.files.file_or_upload_of(owner, id).await {
+            Err(Error::NotFound) => self.files.replaced_by(owner, id).await.map(FileOrUpload::Visible),
+            found => found,
+        }
+    }
 }
 
 impl App {
@@ -223,17 +321,20 @@ impl App {
             is_public: upload.is_public,
             parent: upload.parent,
         };
+        let on_conflict = upload.on_conflict;
         match upload.payload {
-            Payload::Folder => Ok(FileOrUpload::Visible(self.files.create_folder(new).await?)),
-            Payload::Inline(kind, data) => Ok(FileOrUpload::Visible(self.store(new, kind, data).await?)),
-            Payload::Direct(kind, size) => self.files.begin_direct(new, kind, Incoming::exactly(size)).await,
+            Payload::Folder => Ok(FileOrUpload::Visible(self.files.create_folder(new, on_conflict).await?)),
+            Payload::Inline(kind, data) => Ok(FileOrUpload::Visible(self.store(new, kind, data, on_conflict).await?)),
+            Payload::Direct(kind, size) => {
+                self.files.begin_direct(new, kind, Incoming::exactly(size), on_conflict).await
+            }
         }
     }
 
     /// Stores the row, then the bytes, makes the row visible, and sends the job: see [`shared::files`].
-    async fn store(&self, new: NewFile, kind: ContentKind, data: Vec<u8>) -> Result<File> {
+    async fn store(&self, new: NewFile, kind: ContentKind, data: Vec<u8>, on_conflict: OnConflict) -> Result<File> {
         let (content_type, size) = (new.name.content_type(), data.len() as u64);
-        let pending = match self.files.begin(new, kind, size).await? {
+        let pending = match self.files.begin(new, kind, size, on_conflict).await? {
             FileOrUpload::Pending(pending) => pending,
             // An earlier attempt at the same request has stored it.
             FileOrUpload::Visible(file) => return Ok(file),

@@ -1,7 +1,8 @@
 //! The `OpenAPI` description of this function's routes, and of the body that the handler reads field by field.
 
 use shared::{
-    http::openapi::{FileName, ParentId, file_size, lenient_bool, missing},
+    http::openapi::{FileName, ParentId, file_size, lenient_bool, missing, on_conflict},
+    ids::FileId,
     limits,
 };
 use utoipa::{
@@ -10,7 +11,26 @@ use utoipa::{
 };
 
 #[derive(OpenApi)]
-#[openapi(paths(crate::list, crate::create, crate::show, crate::delete, crate::publish, crate::unpublish))]
+#[openapi(paths(
+    crate::list,
+    crate::create,
+    crate::show,
+    crate::change::patch,
+    crate::delete,
+    crate::publish,
+    crate::unpublish,
+    crate::path,
+    crate::usage,
+    crate::change::copy,
+    crate::trash::put,
+    crate::trash::restore,
+    crate::trash::list,
+    crate::trash::empty,
+    crate::versions::list,
+    crate::versions::restore,
+    crate::versions::delete,
+    crate::batch::batch,
+))]
 pub struct Api;
 
 #[derive(ToSchema)]
@@ -32,6 +52,8 @@ pub struct NewFolder {
     pub parent_id: ParentId,
     #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
+    #[schema(schema_with = on_conflict, required = false)]
+    pub on_conflict: String,
 }
 
 /// A file or an image with its content.
@@ -45,6 +67,8 @@ pub struct NewInline {
     pub parent_id: ParentId,
     #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
+    #[schema(schema_with = on_conflict, required = false)]
+    pub on_conflict: String,
     #[schema(schema_with = data)]
     pub data: String,
 }
@@ -60,6 +84,8 @@ pub struct NewUpload {
     pub parent_id: ParentId,
     #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
+    #[schema(schema_with = on_conflict, required = false)]
+    pub on_conflict: String,
     #[schema(schema_with = missing, required = false)]
     pub data: (),
     #[schema(schema_with = file_size)]
@@ -90,6 +116,78 @@ fn data() -> Object {
         .pattern(Some(base64))
         .examples(["SGVsbG8h"])
         .build()
+}
+
+/// A new name, a new place, or both.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase", min_properties = 1)]
+pub struct Change {
+    #[schema(required = false)]
+    pub name: FileName,
+    #[schema(required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = on_conflict, required = false)]
+    pub on_conflict: String,
+}
+
+/// Where a copy is put, and its name: by default beside the original, with a number if the name is taken.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct Copy {
+    #[schema(required = false)]
+    pub name: FileName,
+    #[schema(required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = on_conflict, required = false)]
+    pub on_conflict: String,
+}
+
+/// Where a document is put that comes out of the trash: by default where it was.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct Restore {
+    #[schema(required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = on_conflict, required = false)]
+    pub on_conflict: String,
+}
+
+/// An action for many documents.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct Batch {
+    #[schema(schema_with = action)]
+    pub action: String,
+    #[schema(min_items = 1, max_items = 100)]
+    pub ids: Vec<FileId>,
+    /// For `move`, `copy` and `restore`. `move` needs it.
+    #[schema(required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = on_conflict, required = false)]
+    pub on_conflict: String,
+}
+
+fn action() -> Object {
+    let actions = ["move", "copy", "trash", "restore", "delete"];
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(actions)).build()
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct IfMatchHeader {
+    /// The entity tags of the revisions that may be changed, or `*` for any.
+    #[param(rename = "If-Match", value_type = String, required = false, example = "\"1\"")]
+    pub tags: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct TrashPage {
+    /// Documents in a page, at most.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    pub limit: Option<u32>,
+    /// The cursor of the URL in `Link`.
+    pub cursor: Option<String>,
 }
 
 #[derive(IntoParams)]

@@ -62,18 +62,35 @@ impl App {
         self.use_redis().await;
         // A backlog of deletions may take all the time of a run, so it comes last.
         let started = Instant::now();
+        // Moves and counters come first: a deletion must find them settled.
+        let unsettled = self.unsettled(started).await;
         let (overdue, account_deletions) = (self.overdue(started).await, self.account_deletions.sweep().await);
         let expired = self.expired(started).await;
-        let failures = [expired.as_ref().err(), overdue.as_ref().err(), account_deletions.as_ref().err()];
-        for (part, error) in ["expired", "overdue", "departures"].into_iter().zip(failures) {
+        let failures = [
+            unsettled.as_ref().err(),
+            expired.as_ref().err(),
+            overdue.as_ref().err(),
+            account_deletions.as_ref().err(),
+        ];
+        for (part, error) in ["unsettled", "expired", "overdue", "departures"].into_iter().zip(failures) {
             if let Some(error) = error {
                 tracing::error!(request_id, part, error = error.cause(), "sweep");
             }
         }
         let swept = Swept { expired: expired?, overdue: overdue? };
         account_deletions?;
+        unsettled?;
         tracing::info!(request_id, expired = swept.expired, overdue = swept.overdue, "sweep");
         Ok(swept)
+    }
+
+    /// Completes moves and counters that functions which died have left.
+    async fn unsettled(&self, started: Instant) -> Result<()> {
+        while started.elapsed() < limits::SWEEP_TIME && self.files.settle_moves().await? >= limits::SWEEP_BATCH as usize
+        {
+        }
+        self.files.settle_counters().await?;
+        Ok(())
     }
 
     async fn expired(&self, started: Instant) -> Result<usize> {
@@ -84,8 +101,8 @@ impl App {
             if tombstones.is_empty() {
                 break;
             }
-            self.uploads.purge(&tombstones).await?;
             count += tombstones.len();
+            self.uploads.purge(tombstones).await?;
         }
         Ok(count)
     }

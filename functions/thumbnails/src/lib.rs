@@ -16,7 +16,7 @@ use lambda_runtime::LambdaEvent;
 use shared::{
     Error, Result,
     digest::digest,
-    files::{Content, Decoding, File, Files, Kind, ThumbnailFile, Thumbnails},
+    files::{Content, Decoding, File, FileOrUpload, Files, Kind, ThumbnailFile, Thumbnails},
     ids::{FileId, UserId},
     limits,
     stores::{
@@ -228,9 +228,9 @@ impl App {
 
     /// Fetches the source of the image that a job names.
     async fn thumbnail_job(&self, owner: UserId, id: FileId, delivery: Delivery<'_>) -> Result<Fetched, Failure> {
-        match self.files.file_of(owner, id).await {
-            Ok(file) => self.fetch_source(file, delivery).await,
-            Err(Error::NotFound) => {
+        match self.files.stored(id).await {
+            Ok(FileOrUpload::Visible(file)) if file.owner == owner => self.fetch_source(file, delivery).await,
+            Ok(_) | Err(Error::NotFound) => {
                 self.delete_thumbnails_of_deleted(id).await?;
                 Err(Failure::Permanent("File not found".into()))
             }
@@ -247,6 +247,7 @@ impl App {
             Arrival::Complete(_) => Ok(Fetched::Finished(Outcome::Arrived)),
             Arrival::Gone => Ok(Fetched::Finished(Outcome::Ignored)),
             Arrival::Unexpected => Ok(Fetched::Finished(Outcome::Deleted)),
+            Arrival::OverQuota => Err(Failure::Permanent("over the quota of its owner".into())),
             Arrival::WrongSize => Err(Failure::Permanent("another size than announced".into())),
             Arrival::NoUpload => Err(Failure::Permanent("an object that is no upload".into())),
         }
@@ -285,16 +286,13 @@ impl App {
     /// Deletes the thumbnails of an image whose row no longer exists. This attempt or an earlier one may have put them
     /// into S3 after the sweeper deleted the row.
     async fn delete_thumbnails_of_deleted(&self, id: FileId) -> Result<(), Error> {
-        match self.files.file(id).await {
-            Err(Error::NotFound) => {
-                for width in limits::THUMBNAIL_WIDTHS {
-                    self.objects.delete(&Key::of_thumbnail(id, width)).await?;
-                }
-                Ok(())
+        // A row of another user may have the id, and copies and versions may have the thumbnails.
+        if !self.files.has_thumbnails_of(id).await? {
+            for width in limits::THUMBNAIL_WIDTHS {
+                self.objects.delete(&Key::of_thumbnail(id, width)).await?;
             }
-            // The file exists and belongs to another user.
-            found => found.map(drop),
         }
+        Ok(())
     }
 
     /// Decodes an image and stores its thumbnails. The row is marked only while the image is decoded, because a worker
@@ -327,19 +325,20 @@ impl App {
     }
 
     async fn store_thumbnails(&self, file: &File, thumbnails: Vec<Thumbnail>) -> Result<(), Failure> {
+        let Some(key) = file.key() else { return Err(Failure::Permanent("File not found".into())) };
         if let Err(error) = self.files.clear_decoding(file).await {
             tracing::warn!(error = error.cause(), "a mark is left behind");
         }
         let mut stored = Vec::with_capacity(thumbnails.len());
         for Thumbnail { width, bytes, content_type } in thumbnails {
             let (size, digest) = (bytes.len() as u64, digest(&bytes));
-            self.objects.put(&Key::of_thumbnail(file.id, width), bytes.into(), content_type).await?;
+            self.objects.put(&Key::of_thumbnail(file.thumbnails_id, width), bytes.into(), content_type).await?;
             stored.push(ThumbnailFile { width, size, content_type: content_type.into(), digest });
         }
-        match self.files.thumbnails_ready(file, &stored).await {
+        match self.files.thumbnails_ready(key, &stored).await {
             // The image was deleted in the meantime. No row refers to the thumbnails, so the worker deletes them.
             Err(Error::NotFound) => {
-                self.delete_thumbnails_of_deleted(file.id).await?;
+                self.delete_thumbnails_of_deleted(file.thumbnails_id).await?;
                 Err(Failure::Permanent("File not found".into()))
             }
             recorded => Ok(recorded?),

@@ -199,7 +199,13 @@ impl App {
             return Err(Error::Invalid("Files of this type are not allowed here"));
         }
         let incoming = incoming(scope.max_bytes).for_ticket(ticket.id());
-        let new = NewUpload { name, is_public: scope.is_public, parent: scope.parent, incoming };
+        let new = NewUpload {
+            name,
+            is_public: scope.is_public,
+            parent: scope.parent,
+            incoming,
+            on_conflict: scope.on_conflict,
+        };
         Ok((self.uploads.begin(scope.owner, new).await?, scope))
     }
 

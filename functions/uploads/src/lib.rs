@@ -14,7 +14,7 @@ use shared::{
     accounts::{sessions::Sessions, users::Users},
     files::{FileOrUpload, Files},
     http::{
-        ApiUrl, FileView, Json,
+        ApiUrl, DocumentResponse, FileView, Json,
         body::{Fields, Object},
         error::ErrorView,
         openapi::{AuthErrors, NotFound, TooLarge},
@@ -109,7 +109,12 @@ async fn parts(
     operation_id = "completeUpload",
     params(("id" = FileId, Path)),
     responses(
-        (status = 200, description = "The file is complete and visible", body = FileView),
+        (
+            status = 200,
+            description = "The file is complete and visible. An upload with `onConflict` `replace` answers the document \
+                           whose content it has become",
+            body = FileView
+        ),
         (
             status = 400,
             description = "`Invalid parts: all but the last must have 5 MiB or more`, `Invalid parts`: S3 does not \
@@ -127,12 +132,15 @@ async fn parts(
         NotFound,
     ),
 )]
-async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<Json<FileView>> {
-    let file = match app.files.file_or_upload_of(owner, id).await? {
-        FileOrUpload::Pending(pending) => app.uploads.complete(&pending, None).await?,
-        FileOrUpload::Visible(file) => file,
+async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<DocumentResponse> {
+    let file = match app.files.file_or_upload_of(owner, id).await {
+        Ok(FileOrUpload::Pending(pending)) => app.uploads.complete(&pending, None).await?,
+        Ok(FileOrUpload::Visible(file)) => file,
+        // The upload has become the content of a document, perhaps.
+        Err(Error::NotFound) => app.files.replaced_by(owner, id).await?,
+        Err(error) => return Err(error),
     };
-    Ok(Json(file.into()))
+    Ok(file.into())
 }
 
 /// Issues a ticket, which lets somebody else upload

@@ -3,7 +3,7 @@
 use shared::{
     http::{
         error::ErrorWithMessage,
-        openapi::{FileName, ParentId, file_size, lenient_bool, missing},
+        openapi::{FileName, ParentId, file_size, lenient_bool, missing, on_conflict},
     },
     limits,
     stores::s3::Key,
@@ -51,6 +51,8 @@ pub struct NewTicket {
     pub types: Option<Vec<String>>,
     #[schema(schema_with = expires_in, required = false)]
     pub expires_in: Option<u32>,
+    #[schema(schema_with = on_conflict, required = false)]
+    pub on_conflict: String,
 }
 
 fn max_bytes() -> Object {
@@ -122,6 +124,8 @@ pub struct UnnamedFile {
     pub parent_id: ParentId,
     #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
+    #[schema(schema_with = on_conflict, required = false)]
+    pub on_conflict: String,
 }
 
 /// Begins an upload in the same way, with a name from the page.
@@ -137,6 +141,8 @@ pub struct NamedFile {
     pub parent_id: ParentId,
     #[schema(schema_with = lenient_bool, required = false)]
     pub is_public: bool,
+    #[schema(schema_with = on_conflict, required = false)]
+    pub on_conflict: String,
 }
 
 /// Puts a part of a multipart upload.

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use shared::{
     Error, Result,
-    files::{FileOrUpload, Incoming, Parent, Pending},
+    files::{FileOrUpload, Incoming, OnConflict, Parent, Pending},
     http::body::{Fields, Scalar},
     ids::UserId,
     limits,
@@ -72,6 +72,7 @@ fn new_upload(key: &str, mut fields: Fields, incoming: Incoming) -> Result<NewUp
         name: name.as_deref().unwrap_or_else(|| name_in(key)).parse()?,
         is_public: fields.take("isPublic") == Scalar::Bool(true),
         parent: Parent::try_from(fields.take("parentId"))?,
+        on_conflict: fields.on_conflict(OnConflict::Keep)?,
         incoming,
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shared::{
     Error, Result,
-    files::Parent,
+    files::{OnConflict, Parent},
     http::{ParentView, body::Scalar},
     ids::{TicketId, UserId},
     limits,
@@ -24,6 +24,7 @@ pub struct TicketRequest {
     max_files: Scalar,
     types: Option<Vec<String>>,
     expires_in: Scalar,
+    on_conflict: Scalar,
 }
 
 pub struct TicketOptions {
@@ -49,6 +50,11 @@ impl TicketRequest {
                 is_public: self.is_public == Scalar::Bool(true),
                 max_bytes: max_bytes.unwrap_or(limits::MAX_FILE_BYTES),
                 types: types.into_iter().map(|one| one.to_ascii_lowercase()).collect(),
+                on_conflict: match self.on_conflict {
+                    Scalar::Null => OnConflict::default(),
+                    Scalar::Text(text) => OnConflict::parse(&text)?,
+                    _ => return Err(Error::Invalid("Invalid onConflict")),
+                },
             },
             max_files: max_files.and_then(|files| files.try_into().ok()),
             lifetime: Duration::from_secs(seconds.unwrap_or(limits::TICKET_DEFAULT_SECONDS.into())),
@@ -110,11 +116,15 @@ pub struct TicketView {
     types: Vec<String>,
     created_at: Timestamp,
     expires_at: Timestamp,
+    /// What happens if the folder has the name of an upload; absent for `keep`.
+    #[schema(value_type = String)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_conflict: Option<&'static str>,
 }
 
 impl From<tickets::Issued> for TicketView {
     fn from(ticket: tickets::Issued) -> Self {
-        let Scope { owner: _, parent, is_public, max_bytes, types } = ticket.scope;
+        let Scope { owner: _, parent, is_public, max_bytes, types, on_conflict } = ticket.scope;
         Self {
             id: ticket.id,
             parent_id: parent.into(),
@@ -124,6 +134,7 @@ impl From<tickets::Issued> for TicketView {
             types,
             created_at: ticket.id.created_at(),
             expires_at: ticket.expires_at,
+            on_conflict: Some(on_conflict).filter(|on| *on != OnConflict::Keep).map(OnConflict::as_str),
         }
     }
 }

@@ -18,6 +18,7 @@ use shared::{
         token::Token,
         users::{Email, User, Users},
     },
+    files::Files,
     http::{
         Json,
         body::Fields,
@@ -33,7 +34,7 @@ use shared::{
 pub mod openapi;
 mod view;
 
-use view::{SessionView, UserView};
+use view::{SessionView, UsageView, UserView};
 
 #[derive(Clone, FromRef)]
 pub struct App {
@@ -42,6 +43,7 @@ pub struct App {
     passwords: Passwords,
     rate_limit: RateLimit,
     grants: Grants,
+    files: Files,
     account_deletions: AccountDeletions,
 }
 
@@ -49,6 +51,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/users", post(sign_up))
         .route("/users/me", get(me).delete(leave))
+        .route("/users/me/usage", get(usage))
         .route("/users/me/password", put(change_password))
         .route("/users/me/sessions", get(sessions).delete(end_other_sessions))
         .route("/users/me/sessions/{id}", delete(end_session))
@@ -67,6 +70,7 @@ impl App {
             passwords: Passwords::new(stores.config.password_hash),
             rate_limit: RateLimit::new(redis, &stores.config),
             grants: Grants::of(&database),
+            files: Files::of(&database, &stores.config),
             account_deletions: AccountDeletions::of(&database, &stores.config),
         })
     }
@@ -159,6 +163,26 @@ async fn sign_up(address: Address, State(app): State<App>, fields: Fields) -> Re
 )]
 async fn me(user: User) -> Json<UserView> {
     Json(user.into())
+}
+
+/// What the user stores
+///
+/// Files, images, versions, the trash and uploads that are not complete count. What was deleted counts until the next
+/// sweep, or until an upload needs the room.
+#[utoipa::path(
+    get,
+    path = "/users/me/usage",
+    tag = "Accounts",
+    operation_id = "showMyUsage",
+    responses((status = 200, description = "The counters", body = UsageView), AuthErrors),
+)]
+async fn usage(user: UserId, State(files): State<Files>) -> Result<Json<UsageView>> {
+    match files.usage(user).await {
+        Ok(usage) => Ok(Json(usage.into())),
+        // The account has been deleted just now.
+        Err(Error::NotFound) => Err(Error::Unauthorized),
+        Err(error) => Err(error),
+    }
 }
 
 /// Deletes the account and everything in it

@@ -13,6 +13,7 @@ use utoipa::{
 #[openapi(paths(
     crate::sign_up,
     crate::me,
+    crate::usage,
     crate::leave,
     crate::change_password,
     crate::sessions,

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use shared::{
     accounts::{sessions::Session, token::Token, users::User},
+    files::Usage,
     ids::{SessionId, UserId},
     time::Timestamp,
 };
@@ -40,5 +41,22 @@ impl SessionView {
             expires_at: session.expires_at(),
             current: session.is_of(token),
         }
+    }
+}
+
+/// What a user stores.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Usage)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageView {
+    bytes: u64,
+    files: u64,
+    /// The bytes that the user may store; `null` for any number.
+    quota_bytes: Option<u64>,
+}
+
+impl From<Usage> for UsageView {
+    fn from(usage: Usage) -> Self {
+        Self { bytes: usage.bytes, files: usage.files, quota_bytes: usage.quota_bytes }
     }
 }

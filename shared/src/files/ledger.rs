@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-use mongodb::{Database, options::ReturnDocument};
+use futures_util::FutureExt;
+use mongodb::{Database, bson::Document, options::ReturnDocument};
 
 use super::{
-    ContentKind, File, FileOrUpload, Incoming, Kind, NewFile, Parent, Pending,
+    ContentKind, DeclaredSize, File, FileOrUpload, IfMatch, Incoming, Kind, Name, NewFile, OnConflict, Parent, Pending,
+    counters::{Quota, charge_of},
+    names::{Named, Wanted},
     row::{self, Row, filter, update},
 };
 use crate::{
     Config, Error, Result,
-    ids::UserId,
+    ids::{FileId, UserId},
     limits,
     stores::{
-        mongo::{Indexed, is_duplicate, run},
+        mongo::{Indexed, is_duplicate, is_missing, run},
         s3::Key,
     },
     time::Timestamp,
@@ -22,9 +25,14 @@ use crate::{
 #[derive(Clone)]
 pub struct Files {
     pub(super) rows: Indexed<Row>,
-    upload_grace: Duration,
+    pub(super) upload_grace: Duration,
     direct_upload_grace: Duration,
     pub(super) thumbnail_grace: Duration,
+    pub(super) trash_period: Duration,
+    pub(super) version_period: Duration,
+    /// The number of versions that a document keeps.
+    pub(super) versions_kept: usize,
+    pub(super) quota: Quota,
 }
 
 impl Files {
@@ -34,18 +42,32 @@ impl Files {
             upload_grace: config.upload_grace,
             direct_upload_grace: config.direct_upload_grace,
             thumbnail_grace: config.thumbnail_grace,
+            trash_period: config.trash_period,
+            version_period: config.version_period,
+            versions_kept: config.versions_kept,
+            quota: Quota::of(database, config.quota_bytes),
         }
     }
 
     /// Creates a folder. If an earlier attempt with the same id has created it, nothing changes.
-    pub async fn create_folder(&self, new: NewFile) -> Result<File> {
-        let (id, parent, row) = (new.id, new.parent, Row::folder(new));
-        if !matches!(parent, Parent::Folder(_)) {
-            return if self.insert(&row).await? { Ok(row.into()) } else { self.file(id).await };
-        }
+    pub async fn create_folder(&self, new: NewFile, on_conflict: OnConflict) -> Result<File> {
+        let (owner, id, parent) = (new.owner, new.id, new.parent);
+        let in_root = !matches!(parent, Parent::Folder(_));
         // In two steps like a file: a folder above that is deleted meanwhile has the pending row inside, and takes it
         // along.
-        self.insert(&row.pending_until(Timestamp::now() + self.upload_grace)).await?;
+        let row = |name: Name| {
+            let row = Row::folder(new.named(name));
+            if in_root { row } else { row.pending_until(Timestamp::now() + self.upload_grace) }
+        };
+        let wanted = Wanted { owner, folder: parent, name: &new.name, id, is_folder: true };
+        let named = self.name(wanted, on_conflict, |name, key| self.insert_new(row(name).with_name_key(key)).boxed());
+        let Named::Done(inserted) = named.await? else { return Err(Error::Conflict("A folder is not replaced")) };
+        if in_root {
+            return match inserted {
+                Some(row) => Ok(row.into()),
+                None => self.file(id).await,
+            };
+        }
         self.check_parent_exists(parent, id).await?;
         let update = self.rows.find_one_and_update(filter::pending(id), update::show_folder());
         let update = update.return_document(ReturnDocument::After);
@@ -57,16 +79,32 @@ impl Files {
 
     /// Step 1 of an upload that comes through a function: stores the invisible row. If an earlier attempt with the same
     /// id has begun or finished, its row stays.
-    pub async fn begin(&self, new: NewFile, kind: ContentKind, size: u64) -> Result<FileOrUpload> {
+    ///
+    /// # Errors
+    /// `OverQuota`; `The name is taken`; `A folder is not replaced`.
+    pub async fn begin(
+        &self,
+        new: NewFile,
+        kind: ContentKind,
+        size: u64,
+        on_conflict: OnConflict,
+    ) -> Result<FileOrUpload> {
         let key = Key::random()?;
-        self.begin_at(key, new, kind, Incoming::exactly(size), self.upload_grace).await
+        self.begin_at(key, new, kind, Incoming::exactly(size), on_conflict, self.upload_grace).await
     }
 
     /// Step 1 of an upload that the client sends to S3.
     ///
     /// # Errors
-    /// `Conflict` if too many of the owner's uploads are incomplete, and no earlier attempt has begun this one.
-    pub async fn begin_direct(&self, new: NewFile, kind: ContentKind, incoming: Incoming) -> Result<FileOrUpload> {
+    /// `Conflict` if too many of the owner's uploads are incomplete, and no earlier attempt has begun this one. `OverQuota`;
+    /// `The name is taken`; `A folder is not replaced`.
+    pub async fn begin_direct(
+        &self,
+        new: NewFile,
+        kind: ContentKind,
+        incoming: Incoming,
+        on_conflict: OnConflict,
+    ) -> Result<FileOrUpload> {
         if self.has_too_many_incomplete(new.owner).await? {
             self.file_or_upload_of(new.owner, new.id).await.map_err(|error| match error {
                 Error::NotFound => {
@@ -76,7 +114,7 @@ impl Files {
             })?;
         }
         let key = Key::of_upload(new.id)?;
-        self.begin_at(key, new, kind, incoming, self.direct_upload_grace).await
+        self.begin_at(key, new, kind, incoming, on_conflict, self.direct_upload_grace).await
     }
 
     /// Counts on an index, up to the limit only. Uploads that begin at the same moment may exceed the limit by their
@@ -93,25 +131,110 @@ impl Files {
         new: NewFile,
         kind: ContentKind,
         incoming: Incoming,
+        on_conflict: OnConflict,
         grace: Duration,
     ) -> Result<FileOrUpload> {
         let (owner, id) = (new.owner, new.id);
-        let row = Row::pending(new, kind, key, incoming, Timestamp::now() + grace);
-        if self.insert(&row).await? {
-            return row.try_into();
+        let is_counted = match incoming.declared {
+            DeclaredSize::Exactly(size) => {
+                self.reserve(owner, id, charge_of(size)).await?;
+                true
+            }
+            // It is counted when its size is known.
+            DeclaredSize::AtMost(_) => false,
+        };
+        let row = |name: Name| {
+            let row = Row::pending(new.named(name), kind, key.clone(), incoming, Timestamp::now() + grace);
+            if is_counted { row.charged() } else { row }
+        };
+        let wanted = Wanted { owner, folder: new.parent, name: &new.name, id, is_folder: false };
+        let named = self.name(wanted, on_conflict, |name, key| self.insert_new(row(name).with_name_key(key)).boxed());
+        let inserted = async {
+            match named.await? {
+                Named::Done(inserted) => Ok(inserted),
+                Named::Replaces(document) => self.insert_new(row(new.name.clone()).replacing(document)).await,
+            }
+        };
+        match inserted.await {
+            Ok(Some(row)) => return row.try_into(),
+            Ok(None) => {}
+            Err(error) => {
+                if is_counted {
+                    self.take_back(owner, id).await;
+                }
+                return Err(error);
+            }
         }
         // The grace period of the earlier attempt may end before this attempt does. Then the sweeper would take the
         // row, and the bytes would be stored after that. So the grace period begins again.
         let begun_anew = update::expire(Timestamp::now() + grace);
         run(self.rows.update_one(filter::pending_of(owner, id), begun_anew)).await?;
-        self.file_or_upload_of(owner, id).await
+        match self.file_or_upload_of(owner, id).await {
+            Err(Error::NotFound) => self.replaced_by(owner, id).await.map(FileOrUpload::Visible),
+            found => found,
+        }
+    }
+
+    /// The document whose content an upload has become.
+    ///
+    /// # Errors
+    /// `NotFound` if the upload has become no document's content.
+    pub async fn replaced_by(&self, owner: UserId, upload: FileId) -> Result<File> {
+        let row = run(self.rows.find_one(filter::row_of(owner, upload))).await?;
+        match row.as_ref().and_then(Row::became) {
+            Some(document) => self.file_of(owner, document).await,
+            None => Err(Error::NotFound),
+        }
+    }
+
+    /// Takes the charge of a row back that was not inserted. If this fails, the sweeper does it.
+    pub(super) async fn take_back(&self, owner: UserId, id: FileId) {
+        let taken_back = async {
+            // An earlier attempt may have inserted the row.
+            match run(self.rows.find_one(filter::row(id))).await? {
+                Some(_) => Ok(()),
+                None => self.cancel_charge(owner, id).await,
+            }
+        };
+        if let Err(error) = taken_back.await {
+            tracing::warn!(error = error.cause(), file = id.to_string(), "a charge is not taken back");
+        }
+    }
+
+    /// Inserts a row and returns it; `None` if a row with this id exists.
+    async fn insert_new(&self, row: Row) -> Result<Option<Row>> {
+        Ok(self.insert(&row).await?.then_some(row))
     }
 
     /// `false` if a row with this id exists.
-    async fn insert(&self, row: &Row) -> Result<bool> {
+    ///
+    /// # Errors
+    /// Another row has the name's key: see [`is_duplicate`].
+    pub(super) async fn insert(&self, row: &Row) -> Result<bool> {
         match run(self.rows.indexed().await?.insert_one(row)).await {
             Ok(_) => Ok(true),
-            Err(error) if is_duplicate(&error) => Ok(false),
+            Err(error) if is_duplicate(&error) => {
+                if run(self.rows.find_one(filter::row(row.id)).projection(filter::only_id())).await?.is_some() {
+                    return Ok(false);
+                }
+                if !self.drop_unique_key(&error).await? {
+                    return Err(error);
+                }
+                run(self.rows.insert_one(row)).await.map(|_| true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the index of earlier releases that allowed an object in one row only. Returns whether it was there and
+    /// is the cause of this error.
+    pub(super) async fn drop_unique_key(&self, error: &Error) -> Result<bool> {
+        if !error.cause().is_some_and(|cause| cause.contains(filter::UNIQUE_KEY_INDEX)) {
+            return Ok(false);
+        }
+        match run(self.rows.drop_index(filter::UNIQUE_KEY_INDEX)).await {
+            Ok(()) => Ok(true),
+            Err(error) if is_missing(&error) => Ok(true),
             Err(error) => Err(error),
         }
     }
@@ -125,21 +248,40 @@ impl Files {
     }
 
     /// Step 3 of an upload: all bytes are stored, and the row becomes visible. An image's thumbnails become due.
-    /// Returns the file, whoever has finished it: another attempt at the request, the worker, or this call.
+    /// Returns the file, whoever has finished it: another attempt at the request, the worker, or this call. If the upload
+    /// replaces the content of a document, returns that document.
     ///
     /// # Errors
     /// `Parent not found` if the folder has been deleted meanwhile. `NotFound` if the upload has been deleted, by a
-    /// request or by the sweeper.
+    /// request or by the sweeper. `OverQuota` if the size was not declared and is too much.
     pub async fn finish(&self, pending: &Pending, size: u64) -> Result<File> {
+        let (owner, id) = (pending.file.owner, pending.file.id);
+        if !pending.is_charged {
+            self.reserve(owner, id, charge_of(size)).await?;
+        }
         let is_image = matches!(pending.file.kind, Kind::Image(..));
         let due_at = is_image.then(|| Timestamp::now() + self.thumbnail_grace);
-        let update = self.rows.find_one_and_update(filter::pending(pending.file.id), update::show_upload(size, due_at));
+        if let Some(document) = pending.replaces {
+            let stored = self.rows.update_one(filter::pending(id), update::store_upload(size, due_at));
+            if run(stored).await?.matched_count == 0 {
+                return self.replaced_by(owner, id).await;
+            }
+            match self.replace_by(owner, document, id, &IfMatch::default()).await {
+                // The document has been deleted meanwhile, so the upload becomes a file of its own.
+                Err(Error::NotFound) => {}
+                replaced => return replaced,
+            }
+        }
+        let update = self.rows.find_one_and_update(filter::pending(id), update::show_upload(size, due_at));
         let update = update.return_document(ReturnDocument::After);
         // A folder that is deleted after this check has the pending row inside, and takes it along.
-        self.check_parent_exists(pending.file.parent, pending.file.id).await?;
+        self.check_parent_exists(pending.file.parent, id).await?;
         match run(update).await? {
             Some(row) => Ok(row.into()),
-            None => self.file(pending.file.id).await,
+            None => match self.file(id).await {
+                Err(Error::NotFound) => self.replaced_by(owner, id).await,
+                found => found,
+            },
         }
     }
 
@@ -151,10 +293,23 @@ impl Files {
 
     /// Publishes a file, or makes it private. `file` was just read: a file in a deleted folder does not exist any more,
     /// even before the sweeper reaches it.
-    pub async fn set_public(&self, file: &File, is_public: bool) -> Result<File> {
+    ///
+    /// # Errors
+    /// `NotFound`; `Changed`.
+    pub async fn set_public(&self, file: &File, is_public: bool, if_match: &IfMatch) -> Result<File> {
+        if_match.check(file.revision)?;
         let this = filter::visible_of(file.owner, file.id);
-        let update = self.rows.find_one_and_update(this, update::set_public(is_public));
-        run(update.return_document(ReturnDocument::After)).await?.map(File::from).ok_or(Error::NotFound)
+        let update = self.rows.find_one_and_update(if_match.restrict(this.clone()), update::set_public(is_public));
+        match run(update.return_document(ReturnDocument::After)).await? {
+            Some(row) => Ok(row.into()),
+            None => Err(self.why_unchanged(this).await?),
+        }
+    }
+
+    /// The error for a change that matched no row: the row does not exist, or has another revision.
+    pub(super) async fn why_unchanged(&self, row: Document) -> Result<Error> {
+        let there = run(self.rows.find_one(row).projection(filter::only_id())).await?;
+        Ok(if there.is_some() { Error::Changed } else { Error::NotFound })
     }
 
     /// The number of visible documents, without counting these. Only invisible documents are counted, by their index.

@@ -5,7 +5,7 @@ use mongodb::bson::{Document, RawDocument, RawDocumentBuf, deserialize_from_slic
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    File, FileOrUpload, Parent,
+    File, FileOrUpload, Name, Parent,
     ledger::Files,
     row::{Position, Row, filter},
 };
@@ -13,8 +13,14 @@ use crate::{
     Error, Result,
     ids::{FileId, UserId},
     limits,
-    stores::mongo::run,
+    stores::{mongo::run, s3::Key},
 };
+
+/// A folder above a document, or the document.
+pub struct PathStep {
+    pub id: FileId,
+    pub name: Name,
+}
 
 /// A file and the account of its owner, both read at the same moment.
 pub struct WithAccount {
@@ -35,7 +41,7 @@ impl WithAccount {
     }
 }
 
-fn read<T: DeserializeOwned>(row: &RawDocument) -> Result<T> {
+pub(super) fn read<T: DeserializeOwned>(row: &RawDocument) -> Result<T> {
     deserialize_from_slice(row.as_bytes()).map_err(|error| Error::Internal(error.into()))
 }
 
@@ -70,6 +76,32 @@ impl Files {
         self.reachable_file_or_upload(filter::row_of(owner, id)).await
     }
 
+    /// The file, the upload that is to become the file, or the document in the trash, whatever is above it: for the
+    /// worker, which makes thumbnails in the trash too.
+    pub async fn stored(&self, id: FileId) -> Result<FileOrUpload> {
+        run(self.rows.find_one(filter::live(id))).await?.ok_or(Error::NotFound)?.as_stored()
+    }
+
+    /// A document of any state that has the object with this key, and no tombstone.
+    pub async fn with_key(&self, key: &Key) -> Result<Option<File>> {
+        let find = self.rows.indexed().await?.find_one(filter::stored_with_key(key)).hint(filter::key_index());
+        Ok(run(find).await?.map(File::from))
+    }
+
+    /// The folders above the owner's document, from the root down, and the document itself.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn path(&self, owner: UserId, id: FileId) -> Result<Vec<PathStep>> {
+        let file = self.reachable(filter::visible_of(owner, id)).await?.ok_or(Error::NotFound)?;
+        let above = match file.parent() {
+            Parent::Folder(_) => self.above(owner, file.parent()).await?.folders,
+            Parent::Root | Parent::LegacyRoot => Vec::new(),
+        };
+        let step = |row: &Row| PathStep { id: row.id, name: row.name() };
+        Ok(above.iter().rev().map(step).chain([step(&file)]).collect())
+    }
+
     /// One page of the owner's documents in a folder, oldest first.
     pub async fn page(&self, owner: UserId, parent: Parent, page: u64) -> Result<Vec<File>> {
         let skip = page.saturating_mul(limits::PAGE_SIZE.into());
@@ -83,7 +115,8 @@ impl Files {
         {
             return Ok(Vec::new());
         }
-        let page = self.rows.find(filter::visible_inside(owner, parent)).sort(filter::by_id()).skip(skip);
+        let page = self.rows.indexed().await?.find(filter::visible_inside(owner, parent)).hint(filter::listing_index());
+        let page = page.sort(filter::by_id()).skip(skip);
         let rows = async { page.limit(limits::PAGE_SIZE.into()).await?.try_collect::<Vec<Row>>().await };
         Ok(run(rows).await?.into_iter().map(File::from).collect())
     }
@@ -109,22 +142,28 @@ impl Files {
         Ok(self.position(folder).await?.is_some())
     }
 
+    /// Returns whether a folder exists, without a tombstone on it or above it. It may be in the trash.
+    pub(super) async fn is_not_deleted(&self, folder: FileId) -> Result<bool> {
+        let steps = filter::not_deleted_above(filter::row(folder)).into_iter().chain(filter::position());
+        let found = async { self.rows.aggregate(steps).with_type::<Position>().await?.try_next().await };
+        Ok(run(found).await?.is_some())
+    }
+
     /// The position of the matching row, unless there is a tombstone on it or above it.
     async fn position(&self, matching: Document) -> Result<Option<Position>> {
         self.find_reachable(matching, filter::position()).await
     }
 
-    /// Returns whether there is a tombstone of this owner's on a folder or above it.
+    /// Returns whether a folder of this owner's is hidden, by itself or by a folder above it.
     async fn is_deleted(&self, owner: UserId, folder: FileId) -> Result<bool> {
-        let folder = filter::row_of(owner, folder);
-        if self.is_reachable(folder.clone()).await? {
+        if self.is_reachable(filter::visible_of(owner, folder)).await? {
             return Ok(false);
         }
-        Ok(run(self.rows.find_one(folder)).await?.is_some())
+        Ok(run(self.rows.find_one(filter::row_of(owner, folder))).await?.is_some())
     }
 
     /// The matching row, unless there is a tombstone on it or above it.
-    async fn reachable(&self, matching: Document) -> Result<Option<Row>> {
+    pub(super) async fn reachable(&self, matching: Document) -> Result<Option<Row>> {
         self.find_reachable(matching, filter::without_folders()).await
     }
 
@@ -143,7 +182,11 @@ impl Files {
 
     /// The first matching row, after the `last` steps of the pipeline; `None` if there is a tombstone on the row or
     /// above it.
-    async fn find_reachable<T>(&self, matching: Document, last: impl IntoIterator<Item = Document>) -> Result<Option<T>>
+    pub(super) async fn find_reachable<T>(
+        &self,
+        matching: Document,
+        last: impl IntoIterator<Item = Document>,
+    ) -> Result<Option<T>>
     where
         T: DeserializeOwned + Send + Sync + Unpin,
     {

@@ -7,12 +7,13 @@
 
 use mongodb::bson::{
     Bson, Document, RawBsonRef, RawDocument, deserialize_from_bson, deserialize_from_slice, oid::ObjectId,
+    serialize_to_document,
 };
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::{
     Content, ContentKind, DeclaredSize, File, FileOrUpload, Incoming, Kind, Name, NewFile, Parent, Pending,
-    ThumbnailFile, Thumbnails,
+    ThumbnailFile, Thumbnails, Trashed, words,
 };
 use crate::{
     Error,
@@ -51,6 +52,9 @@ pub struct Row {
     /// The object in the bucket. Absent for a folder, and for content on the original's disk.
     #[serde(default, deserialize_with = "key", skip_serializing_if = "Option::is_none")]
     pub key: Option<Key>,
+    /// The path on the disk of the original service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    local_path: Option<Bson>,
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     size: Option<i64>,
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
@@ -89,6 +93,116 @@ pub struct Row {
     /// Set while the worker decodes the image, and left behind by a worker that dies of it.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub decoding_since: Option<Timestamp>,
+    /// Grows by one with each change that the owner makes. Absent in older rows: 1.
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
+    /// The words of the name, for the search. Only written: queries compare them.
+    #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
+    words: Option<Vec<String>>,
+    /// The name for comparisons, if no other row in the folder may have the same: see [`Name::key`].
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    name_key: Option<String>,
+    /// The bytes that the owner's quota counts for this row. Absent in older rows: [`Row::charge`].
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
+    charged: Option<i64>,
+    /// The document that this is a copy of.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    copied_from: Option<FileId>,
+    /// The id in the keys of the thumbnails, if it is not the row's own. Rows with the same `key` share the thumbnails.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    thumbnails_id: Option<FileId>,
+    /// The time at which the content became the row's, if that is not the time of the row's id.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    content_at: Option<Timestamp>,
+    /// The document whose content a pending row is to become.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    replaces: Option<FileId>,
+    /// The document whose content a tombstone's content has become.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    became: Option<FileId>,
+    /// The document whose earlier content a version is.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    version_of: Option<FileId>,
+    /// Set while the content of a row is exchanged.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Exchange>,
+    /// Set while the row is moved.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Moving>,
+    /// Set in a row in the trash.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    trashed_at: Option<Timestamp>,
+}
+
+/// What the quota counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Charge {
+    pub bytes: i64,
+    /// The number of files and images.
+    pub count: i64,
+}
+
+/// The value of `charged` in the tombstone of an upload that the quota never counted.
+pub const UNCOUNTED: i64 = -1;
+
+/// The fields that make up the content of a document.
+const CONTENT: [&str; 11] = [
+    "type",
+    "key",
+    "localPath",
+    "size",
+    "inParts",
+    "thumbnails",
+    "thumbnailFiles",
+    "thumbnailError",
+    "thumbnailsDueAt",
+    "thumbnailsId",
+    "charged",
+];
+
+/// A move in progress: see [`super::moving`].
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Moving {
+    /// The id of the attempt. Only this attempt may finish the move.
+    pub id: ObjectId,
+    /// The place before the move: `parentId` as it was stored.
+    pub from: Bson,
+    /// The name before the move.
+    pub name: String,
+    pub at: Timestamp,
+    /// Set if the row comes from the trash, and goes back there if the move fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trashed: Option<FromTrash>,
+}
+
+impl Moving {
+    /// A new attempt at moving this row.
+    pub fn begin(row: &Row) -> Self {
+        let trashed = match (row.is_trashed(), row.trashed_at, row.expires_at) {
+            (true, Some(trashed_at), Some(expires_at)) => Some(FromTrash { trashed_at, expires_at }),
+            _ => None,
+        };
+        Self { id: ObjectId::new(), from: row.parent_id.clone(), name: row.name.clone(), at: Timestamp::now(), trashed }
+    }
+}
+
+/// The fields of a row in the trash.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FromTrash {
+    pub trashed_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// An exchange of content in progress: see [`super::versions`].
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Exchange {
+    /// The row that the content came from. It goes when the exchange is over.
+    pub source: FileId,
+    /// The version that keeps the earlier content.
+    pub version: FileId,
+    /// The bytes that the quota counts for the earlier content.
+    pub charged: i64,
 }
 
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
@@ -103,16 +217,20 @@ enum Type {
     Unknown,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
     /// The bytes are not stored yet, or not known to be stored.
     Pending,
     /// A tombstone: the objects are to be deleted, then the row.
     Deleted,
+    /// In the trash, with everything below.
+    Trashed,
+    /// Earlier content of a document.
+    Version,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Progress {
     Due,
@@ -122,6 +240,7 @@ enum Progress {
 
 impl Row {
     pub fn folder(new: NewFile) -> Self {
+        let words = words::of(&new.name);
         Self {
             id: new.id,
             user_id: new.owner,
@@ -133,6 +252,7 @@ impl Row {
                 Parent::Folder(id) => id.into(),
             },
             key: None,
+            local_path: None,
             size: None,
             updated_at: Some(Timestamp::now()),
             state: None,
@@ -147,6 +267,19 @@ impl Row {
             thumbnail_error: None,
             thumbnails_due_at: None,
             decoding_since: None,
+            revision: Some(1),
+            words: Some(words),
+            name_key: None,
+            charged: None,
+            copied_from: None,
+            thumbnails_id: None,
+            content_at: None,
+            replaces: None,
+            became: None,
+            version_of: None,
+            exchange: None,
+            moving: None,
+            trashed_at: None,
         }
     }
 
@@ -169,6 +302,80 @@ impl Row {
         }
     }
 
+    /// The row of a copy of `source`. The quota counts the copy by itself.
+    pub fn copy(new: NewFile, source: &Self) -> Self {
+        let copied = Self { copied_from: Some(source.id), ..Self::folder(new) };
+        if matches!(source.r#type, Type::Folder) { copied } else { copied.with_content_of(source) }
+    }
+
+    /// The row of a version with the content of `document`. The quota counts the content for the document until the
+    /// content of the document has been exchanged.
+    pub fn version(id: FileId, document: &Self, expires_at: Timestamp) -> Self {
+        let new = NewFile {
+            id,
+            owner: document.user_id,
+            name: Name(document.name.clone()),
+            is_public: false,
+            parent: Parent::Root,
+            is_repeatable: false,
+        };
+        Self {
+            state: Some(State::Version),
+            expires_at: Some(expires_at),
+            version_of: Some(document.id),
+            charged: Some(0),
+            content_at: Some(document.content_at()),
+            parent_id: Bson::Null,
+            words: None,
+            ..Self::folder(new).with_content_of(document)
+        }
+    }
+
+    /// A tombstone to put the rows below that an attempt at a copy has left.
+    pub fn remains_of(copy: &Self) -> Self {
+        let new = NewFile {
+            id: copy.id.twin(),
+            owner: copy.user_id,
+            name: Name(copy.name.clone()),
+            is_public: false,
+            parent: Parent::Root,
+            is_repeatable: false,
+        };
+        Self { state: Some(State::Deleted), expires_at: Some(Timestamp::now()), ..Self::folder(new) }
+    }
+
+    pub fn with_name_key(self, name_key: Option<String>) -> Self {
+        Self { name_key, ..self }
+    }
+
+    /// The same row, whose content is to become that of a document.
+    pub fn replacing(self, document: FileId) -> Self {
+        Self { replaces: Some(document), ..self }
+    }
+
+    /// The same row, counted by the quota with its declared size.
+    pub fn charged(self) -> Self {
+        Self { charged: self.size, ..self }
+    }
+
+    fn with_content_of(self, source: &Self) -> Self {
+        Self {
+            r#type: source.r#type,
+            key: source.key.clone(),
+            local_path: source.local_path.clone(),
+            size: source.size,
+            // The row that the bytes came to looks for their parts.
+            in_parts: source.key.as_ref().filter(|key| key.is_of_upload()).map(|_| false),
+            thumbnails: source.thumbnails,
+            thumbnail_files: source.thumbnail_files.clone(),
+            thumbnail_error: source.thumbnail_error.clone(),
+            thumbnails_due_at: source.thumbnails_due_at,
+            thumbnails_id: source.may_be_image().then(|| source.thumbnails_id()),
+            charged: Some(source.size.unwrap_or_default()),
+            ..self
+        }
+    }
+
     /// The same row, invisible until it is finished.
     pub fn pending_until(self, expires_at: Timestamp) -> Self {
         Self { state: Some(State::Pending), expires_at: Some(expires_at), ..self }
@@ -184,6 +391,124 @@ impl Row {
     /// True if the row may have thumbnails. A row of an unknown type may have been an image.
     pub fn may_be_image(&self) -> bool {
         matches!(self.r#type, Type::Image | Type::Unknown)
+    }
+
+    /// The id in the keys of the thumbnails.
+    pub fn thumbnails_id(&self) -> FileId {
+        self.thumbnails_id.unwrap_or(self.id)
+    }
+
+    pub fn revision(&self) -> i64 {
+        self.revision.unwrap_or(1)
+    }
+
+    pub fn content_at(&self) -> Timestamp {
+        self.content_at.unwrap_or_else(|| self.id.created_at())
+    }
+
+    pub fn is_folder(&self) -> bool {
+        matches!(self.r#type, Type::Folder)
+    }
+
+    pub fn is_visible(&self) -> bool {
+        self.state.is_none()
+    }
+
+    pub fn is_pending(&self) -> bool {
+        self.state == Some(State::Pending)
+    }
+
+    pub fn is_trashed(&self) -> bool {
+        self.state == Some(State::Trashed)
+    }
+
+    /// The time at which the sweeper takes an invisible row.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
+    /// The document whose content the row is to become.
+    pub fn replaces(&self) -> Option<FileId> {
+        self.replaces
+    }
+
+    pub fn version_of(&self) -> Option<FileId> {
+        self.version_of
+    }
+
+    pub fn owner(&self) -> UserId {
+        self.user_id
+    }
+
+    /// The document that has this row's content now.
+    pub fn became(&self) -> Option<FileId> {
+        self.became
+    }
+
+    pub fn name(&self) -> Name {
+        Name(self.name.clone())
+    }
+
+    pub fn parent(&self) -> Parent {
+        match &self.parent_id {
+            Bson::String(zero) if zero == "0" => Parent::LegacyRoot,
+            // An id as text is shown as it is. No listing of a folder finds the row.
+            Bson::String(id) => id.parse().map_or(Parent::Root, Parent::Folder),
+            Bson::ObjectId(id) => Parent::Folder((*id).into()),
+            // The root as any number, or a value that is no place.
+            _ => Parent::Root,
+        }
+    }
+
+    /// True if a move has set the place of the row, or taken it out of the trash.
+    pub fn has_moved(&self) -> bool {
+        self.moving
+            .as_ref()
+            .is_some_and(|moving| moving.from != self.parent_id || (moving.trashed.is_some() && !self.is_trashed()))
+    }
+
+    pub fn is_copy(&self) -> bool {
+        self.copied_from.is_some()
+    }
+
+    /// The stored place of the row.
+    pub fn parent_id(&self) -> &Bson {
+        &self.parent_id
+    }
+
+    /// What the quota counts for the row. An upload whose size was not declared counts when its bytes are there: the
+    /// field is absent before, and [`UNCOUNTED`] if the upload is deleted before. In older rows the field is absent,
+    /// too; these count with their size if they are or were visible.
+    pub fn charge(&self) -> Charge {
+        let bytes = match (self.charged, self.state) {
+            (Some(UNCOUNTED), _) | (None, Some(State::Pending)) => return Charge::default(),
+            (Some(charged), _) => charged,
+            (None, _) => self.size.unwrap_or_default(),
+        };
+        let is_counted = !self.is_folder() && self.version_of.is_none();
+        Charge { bytes: bytes.max(0), count: is_counted.into() }
+    }
+
+    /// True if the quota counts the row already.
+    pub fn is_charged(&self) -> bool {
+        self.charged.is_some_and(|charged| charged != UNCOUNTED)
+    }
+
+    /// The content of the row as the fields to set in another row, and the fields to remove there.
+    pub fn content(&self) -> (Document, Vec<&'static str>) {
+        let row = serialize_to_document(self).unwrap_or_default();
+        let (mut set, mut unset) = (Document::new(), Vec::new());
+        for field in CONTENT {
+            match row.get(field) {
+                Some(value) => drop(set.insert(field, value)),
+                None => unset.push(field),
+            }
+        }
+        if self.may_be_image() {
+            set.insert("thumbnailsId", self.thumbnails_id());
+            unset.retain(|field| *field != "thumbnailsId");
+        }
+        (set, unset)
     }
 
     /// True if S3 may have parts under the key, even if the file is or was visible: a presigned `CreateMultipartUpload`
@@ -266,6 +591,37 @@ pub struct Entry {
     pub thumbnail_files: Vec<ThumbnailFile>,
 }
 
+/// The id of a row, where nothing else is read.
+#[derive(Deserialize)]
+pub struct OnlyId {
+    #[serde(rename = "_id", default = "no_id", deserialize_with = "id")]
+    pub id: FileId,
+}
+
+/// A row as far as its name is compared.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedRow {
+    #[serde(rename = "_id", default = "no_id", deserialize_with = "id")]
+    pub id: FileId,
+    #[serde(default, deserialize_with = "text")]
+    name: String,
+    #[serde(default, deserialize_with = "lenient")]
+    r#type: Type,
+    #[serde(default, deserialize_with = "lenient")]
+    pub name_key: Option<String>,
+}
+
+impl NamedRow {
+    pub fn name(&self) -> Name {
+        Name(self.name.clone())
+    }
+
+    pub fn is_folder(&self) -> bool {
+        matches!(self.r#type, Type::Folder)
+    }
+}
+
 /// A document of the original with a path on the original's disk.
 pub struct Original {
     pub id: FileId,
@@ -297,6 +653,13 @@ pub fn id_of(stored: &Document) -> Bson {
     stored.get("_id").cloned().unwrap_or(Bson::Null)
 }
 
+impl Row {
+    /// The row as the worker sees it: what is in the trash counts as visible.
+    pub fn as_stored(self) -> Result<FileOrUpload, Error> {
+        if self.is_trashed() { Ok(FileOrUpload::Visible(self.into())) } else { self.try_into() }
+    }
+}
+
 impl TryFrom<Row> for FileOrUpload {
     type Error = Error;
 
@@ -313,6 +676,8 @@ impl TryFrom<Row> for FileOrUpload {
                     },
                     in_parts: row.may_be_in_parts(),
                     upload_id: row.upload_id.clone(),
+                    replaces: row.replaces,
+                    is_charged: row.is_charged(),
                     file: row.into(),
                 }))
             }
@@ -323,14 +688,12 @@ impl TryFrom<Row> for FileOrUpload {
 
 impl From<Row> for File {
     fn from(row: Row) -> Self {
-        let parent = match row.parent_id {
-            Bson::String(zero) if zero == "0" => Parent::LegacyRoot,
-            // An id as text is shown as it is. No listing of a folder finds the row.
-            Bson::String(id) => id.parse().map_or(Parent::Root, Parent::Folder),
-            Bson::ObjectId(id) => Parent::Folder(id.into()),
-            // The root as any number, or a value that is no place.
-            _ => Parent::Root,
+        let (revision, thumbnails_id, content_at) = (row.revision(), row.thumbnails_id(), row.content_at());
+        let trashed = match (row.is_trashed(), row.trashed_at, row.expires_at) {
+            (true, Some(at), Some(expires_at)) => Some(Trashed { at, expires_at }),
+            _ => None,
         };
+        let parent = row.parent();
         let content = match row.key {
             Some(key) => Content::Stored { key, size: row.size.unwrap_or_default().try_into().unwrap_or_default() },
             None => Content::OnLegacyDisk,
@@ -357,6 +720,11 @@ impl From<Row> for File {
             parent,
             kind,
             updated_at: row.updated_at,
+            revision,
+            trashed,
+            copied_from: row.copied_from,
+            thumbnails_id,
+            content_at,
         }
     }
 }
@@ -406,7 +774,12 @@ fn text<'de, D: Deserializer<'de>>(field: D) -> Result<String, D::Error> {
 fn state<'de, D: Deserializer<'de>>(field: D) -> Result<Option<State>, D::Error> {
     Ok(match Bson::deserialize(field)? {
         Bson::Null | Bson::Undefined => None,
-        Bson::String(state) if state == "pending" => Some(State::Pending),
+        Bson::String(state) => Some(match state.as_str() {
+            "pending" => State::Pending,
+            "trashed" => State::Trashed,
+            "version" => State::Version,
+            _ => State::Deleted,
+        }),
         _ => Some(State::Deleted),
     })
 }

@@ -14,7 +14,7 @@ use crate::{
     Error, Result,
     ids::{FileId, UserId},
     limits,
-    stores::mongo::run,
+    stores::{mongo::run, s3::Key},
     time::Timestamp,
 };
 
@@ -29,7 +29,7 @@ impl Files {
             return Ok(Decoding::Begins);
         }
         let rows = self.rows.clone_with_type::<Marks>();
-        let image = rows.find_one(filter::visible_of(file.owner, file.id)).projection(filter::only_marks());
+        let image = rows.find_one(filter::stored_of(file.owner, file.id)).projection(filter::only_marks());
         let marks = run(image).await?.ok_or(Error::NotFound)?;
         Ok(Decoding::Unfinished(marks.decodings))
     }
@@ -37,28 +37,39 @@ impl Files {
     /// Removes the mark: the worker has survived the decoding, whatever its outcome. Does nothing if the image has been
     /// deleted.
     pub async fn clear_decoding(&self, file: &File) -> Result<()> {
-        run(self.rows.update_one(filter::visible_of(file.owner, file.id), update::decoding_ended())).await?;
+        run(self.rows.update_one(filter::stored_of(file.owner, file.id), update::decoding_ended())).await?;
         Ok(())
     }
 
     /// Records that the thumbnails are stored. `NotFound` if the image has been deleted meanwhile; then the thumbnails
-    /// must be deleted too.
-    pub async fn thumbnails_ready(&self, file: &File, made: &[ThumbnailFile]) -> Result<()> {
+    /// must be deleted too. Copies and versions of the image have the same thumbnails.
+    pub async fn thumbnails_ready(&self, key: &Key, made: &[ThumbnailFile]) -> Result<()> {
         let made = serialize_to_bson(&made).map_err(|error| Error::Internal(error.into()))?;
-        let image = filter::visible_of(file.owner, file.id);
-        let done = run(self.rows.update_one(image, update::thumbnails_ready(made))).await?;
+        let images =
+            self.rows.indexed().await?.update_many(filter::images_with_key(key), update::thumbnails_ready(made));
+        let done = run(images.hint(filter::key_index())).await?;
         if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
+    }
+
+    /// Returns whether a row without a tombstone has the thumbnails with this id in their keys.
+    pub async fn has_thumbnails_of(&self, id: FileId) -> Result<bool> {
+        if run(self.rows.find_one(filter::live_with_own_thumbnails(id)).projection(filter::only_id())).await?.is_some()
+        {
+            return Ok(true);
+        }
+        let others = self.rows.indexed().await?.find_one(filter::live_with_thumbnails_id(id));
+        Ok(run(others.hint(filter::thumbnails_index()).projection(filter::only_id())).await?.is_some())
     }
 
     /// Records that the image cannot have thumbnails, with a reason for its owner. Does nothing if another job has made
     /// the thumbnails, or if the image has been deleted.
     pub async fn thumbnails_failed(&self, file: &File, reason: &str) -> Result<()> {
-        self.fail(filter::visible_of(file.owner, file.id), update::thumbnails_failed(reason)).await
+        self.fail(filter::stored_of(file.owner, file.id), update::thumbnails_failed(reason)).await
     }
 
     /// Records the same for an image that workers have died of. The marks stay, so that no job decodes the image again.
     pub async fn give_up_decoding(&self, file: &File, reason: &str) -> Result<()> {
-        self.fail(filter::visible_of(file.owner, file.id), update::thumbnails_failed_with_marks(reason)).await
+        self.fail(filter::stored_of(file.owner, file.id), update::thumbnails_failed_with_marks(reason)).await
     }
 
     async fn fail(&self, images: Document, failed: Document) -> Result<()> {

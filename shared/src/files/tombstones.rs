@@ -1,13 +1,16 @@
 //! Deletion of rows and of their objects. A tombstone hides a row, and everything below it, at once. The sweeper then
 //! deletes the objects, and after the objects the row.
 
+use std::collections::HashSet;
+
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, RawDocumentBuf};
+use serde::Deserialize;
 
 use super::{
-    Parent, Pending,
+    File, IfMatch, Kind, Parent, Pending,
     ledger::Files,
-    row::{Row, filter, update},
+    row::{Charge, Row, filter, update},
 };
 use crate::{
     Error, Result,
@@ -19,6 +22,12 @@ use crate::{
     },
     time::Timestamp,
 };
+
+/// The key of a row.
+#[derive(Deserialize)]
+struct OfKey {
+    key: Key,
+}
 
 /// A row with a tombstone, and everything that is deleted with it.
 pub struct Tombstone {
@@ -33,15 +42,41 @@ pub struct Tombstone {
     is_image: bool,
     /// True if another attempt may be creating the row.
     is_repeatable: bool,
+    /// The id in the keys of the thumbnails.
+    thumbnails_id: FileId,
+    /// What the quota counts for the row.
+    charge: Charge,
+    /// Documents whose exchange of content the row may take part in.
+    exchanges: Vec<FileId>,
+    /// The version that an exchange has left that did not come to its end.
+    unused_version: Option<FileId>,
+    /// The row, if it is of a folder's copy that did not come to its end.
+    unfinished_copy: Option<Box<Row>>,
 }
 
 impl Tombstone {
-    /// The objects of the row that may be in the bucket.
-    pub fn objects(&self) -> Vec<Key> {
-        let mut keys: Vec<Key> = self.key.iter().cloned().collect();
-        keys.extend(self.key.as_ref().filter(|key| key.is_of_upload()).map(Key::of_form));
+    pub fn id(&self) -> FileId {
+        self.id
+    }
+
+    pub fn owner(&self) -> UserId {
+        self.owner
+    }
+
+    pub(super) fn charge(&self) -> Charge {
+        self.charge
+    }
+
+    /// The objects of the row that may be in the bucket, and that no other row names.
+    pub fn objects(&self, in_use: &HashSet<Key>) -> Vec<Key> {
+        let of_upload = self.key.as_ref().filter(|key| key.is_of_upload());
+        let mut keys: Vec<Key> = of_upload.map(Key::of_form).into_iter().collect();
+        if self.key.as_ref().is_some_and(|key| in_use.contains(key)) {
+            return keys;
+        }
+        keys.extend(self.key.clone());
         if self.is_image {
-            keys.extend(limits::THUMBNAIL_WIDTHS.map(|width| Key::of_thumbnail(self.id, width)));
+            keys.extend(limits::THUMBNAIL_WIDTHS.map(|width| Key::of_thumbnail(self.thumbnails_id, width)));
         }
         keys
     }
@@ -59,15 +94,24 @@ impl Tombstone {
 
 impl From<Row> for Tombstone {
     fn from(row: Row) -> Self {
+        let is_unfinished_copy = row.is_folder() && row.is_copy() && !row.is_charged();
         Self {
             id: row.id,
             owner: row.user_id,
+            thumbnails_id: row.thumbnails_id(),
+            charge: row.charge(),
+            exchanges: [row.replaces(), row.version_of(), row.exchange.as_ref().map(|_| row.id)]
+                .into_iter()
+                .flatten()
+                .collect(),
+            unused_version: row.replaces().map(|_| row.id.twin()),
             parts: row.key.clone().filter(|_| row.may_be_in_parts()),
             ticket: row.ticket_id,
             is_folder: row.may_be_folder(),
             is_image: row.may_be_image(),
             is_repeatable: row.is_repeatable,
-            key: row.key,
+            key: row.key.clone(),
+            unfinished_copy: is_unfinished_copy.then(|| Box::new(row)),
         }
     }
 }
@@ -80,9 +124,14 @@ impl Files {
     ///
     /// # Errors
     /// `NotFound` if this owner has no such visible row.
-    pub async fn delete(&self, owner: UserId, id: FileId) -> Result<()> {
-        let done = run(self.rows.update_one(filter::visible_of(owner, id), update::delete())).await?;
-        if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
+    /// `Changed` if the row has another revision.
+    pub async fn delete(&self, file: &File, if_match: &IfMatch) -> Result<()> {
+        if file.kind == Kind::Folder {
+            self.complete_moves(file.owner).await?;
+        }
+        let visible = filter::visible_of(file.owner, file.id);
+        let done = run(self.rows.update_one(if_match.restrict(visible.clone()), update::delete())).await?;
+        if done.matched_count == 0 { Err(self.why_unchanged(visible).await?) } else { Ok(()) }
     }
 
     /// Sets a tombstone on every row of a user.
@@ -147,7 +196,7 @@ impl Files {
         // After this update none of these uploads can finish. No attempt at one is running: it would have started the
         // grace period again.
         let ids: Vec<Bson> = found.iter().map(|row| id(row)).collect();
-        run(self.rows.update_many(filter::expired_uploads(now, &ids), update::delete_expired_upload())).await?;
+        run(self.rows.update_many(filter::expired_without_tombstone(now, &ids), update::delete_expired())).await?;
         // One of the uploads may have finished before the update.
         let tombstoned = rows.find(filter::deleted(&ids)).projection(filter::for_sweep());
         run(async { tombstoned.await?.try_collect().await }).await
@@ -158,9 +207,14 @@ impl Files {
     /// are taken again, together with bytes that the late retry may have stored.
     pub async fn purge(&self, tombstones: &[Tombstone]) -> Result<()> {
         for folder in tombstones.iter().filter(|row| row.is_folder) {
-            let inside = filter::not_deleted_inside(folder.owner, folder.id);
-            run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.update_many(inside, update::delete_upload())).await?;
+            if let Some(copy) = &folder.unfinished_copy {
+                self.settle_copy_of(copy).await?;
+            }
+            self.tombstone_inside(folder.owner, folder.id).await?;
         }
+        let documents: Vec<FileId> = tombstones.iter().filter(|row| !row.is_folder).map(|row| row.id).collect();
+        self.delete_versions_of(&documents).await?;
+        self.refund(tombstones).await?;
         let (kept, gone): (Vec<&Tombstone>, Vec<&Tombstone>) = tombstones.iter().partition(|row| row.is_repeatable);
         let of = |rows: &[&Tombstone]| {
             let ids: Vec<FileId> = rows.iter().map(|row| row.id).collect();
@@ -170,7 +224,52 @@ impl Files {
             run(self.rows.update_many(of(&kept), update::keep_tombstone(limits::IN_FLIGHT_GRACE))).await?;
         }
         run(self.rows.delete_many(of(&gone))).await?;
+        self.forget_refunds(tombstones).await
+    }
+
+    /// Sets the tombstone of everything in a deleted folder, but for what is in the trash by itself. A move into the
+    /// folder that did not come to its end is taken back before.
+    pub(super) async fn tombstone_inside(&self, owner: UserId, folder: FileId) -> Result<()> {
+        self.undo_moves_into(owner, folder).await?;
+        let inside = self.rows.update_many(filter::to_delete_inside(owner, folder), update::delete_upload());
+        run_within(limits::MONGODB_BULK_TIMEOUT, inside).await?;
         Ok(())
+    }
+
+    /// Those of these objects that a row without a tombstone names, and that must stay.
+    pub async fn objects_in_use(&self, tombstones: &[Tombstone]) -> Result<HashSet<Key>> {
+        let keys: Vec<&str> = tombstones.iter().filter_map(|row| row.key.as_ref().map(Key::as_str)).collect();
+        if keys.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let rows = self.rows.indexed().await?.clone_with_type::<OfKey>();
+        let find = rows.find(filter::live_with_keys(&keys)).hint(filter::key_index()).projection(filter::only_key());
+        let rows: Vec<OfKey> = run(async { find.await?.try_collect().await }).await?;
+        Ok(rows.into_iter().map(|row| row.key).collect())
+    }
+
+    /// Completes the exchanges of content that these rows take part in, and returns the rows with what the quota counts
+    /// for them after that.
+    pub async fn settle(&self, tombstones: Vec<Tombstone>) -> Result<Vec<Tombstone>> {
+        let documents: Vec<FileId> = tombstones.iter().flat_map(|row| row.exchanges.iter().copied()).collect();
+        if documents.is_empty() {
+            return Ok(tombstones);
+        }
+        self.settle_exchanges(&documents).await?;
+        let tombstones = self.with_charges(tombstones).await?;
+        let unused: Vec<FileId> = tombstones.iter().filter_map(|row| row.unused_version).collect();
+        if !unused.is_empty() {
+            run(self.rows.update_many(filter::versions(&unused), update::delete())).await?;
+        }
+        Ok(tombstones)
+    }
+
+    /// The same rows as they are now.
+    pub(super) async fn with_charges(&self, tombstones: Vec<Tombstone>) -> Result<Vec<Tombstone>> {
+        let ids: Vec<FileId> = tombstones.iter().map(|row| row.id).collect();
+        let find = self.rows.find(filter::deleted(&ids)).projection(filter::for_sweep());
+        let rows: Vec<Row> = run(async { find.await?.try_collect().await }).await?;
+        Ok(rows.into_iter().map(Tombstone::from).collect())
     }
 
     /// Sets the tombstone of a row whose folder was deleted meanwhile, because the sweeper may have purged that folder
@@ -179,11 +278,22 @@ impl Files {
     /// # Errors
     /// `Parent not found` if the folder was deleted.
     pub(super) async fn check_parent_exists(&self, parent: Parent, id: FileId) -> Result<()> {
-        let Parent::Folder(folder) = parent else { return Ok(()) };
-        if self.is_reachable(filter::row(folder)).await? {
-            return Ok(());
+        let mut parent = parent;
+        for _ in 0..limits::MOVE_ATTEMPTS {
+            let Parent::Folder(folder) = parent else { return Ok(()) };
+            if self.is_not_deleted(folder).await? {
+                return Ok(());
+            }
+            let still_inside = filter::inside_folder(id, folder);
+            if run(self.rows.update_one(still_inside, update::delete_upload())).await?.matched_count > 0 {
+                break;
+            }
+            // The row has been moved meanwhile, or deleted.
+            match run(self.rows.find_one(filter::row(id))).await? {
+                Some(row) if row.parent() != parent => parent = row.parent(),
+                _ => break,
+            }
         }
-        run(self.rows.update_one(filter::row(id), update::delete())).await?;
         Err(Error::Invalid("Parent not found"))
     }
 }

@@ -14,7 +14,10 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use crate::{Error, Result, files::Parent};
+use crate::{
+    Error, Result,
+    files::{OnConflict, Parent},
+};
 
 /// The fields of a JSON object. There are none if the body is empty, is not an object, or has another content type.
 #[derive(Default)]
@@ -27,6 +30,24 @@ impl Fields {
             Scalar::Text(text) if !text.is_empty() => Some(text),
             _ => None,
         }
+    }
+
+    /// The field `onConflict`; `default` if it is missing.
+    ///
+    /// # Errors
+    /// `Invalid onConflict`.
+    pub fn on_conflict(&mut self, default: OnConflict) -> Result<OnConflict> {
+        match self.take("onConflict") {
+            Scalar::Null => Ok(default),
+            Scalar::Text(text) => OnConflict::parse(&text),
+            _ => Err(Error::Invalid("Invalid onConflict")),
+        }
+    }
+
+    /// Takes the value of a field that is there, even if it is `null`.
+    pub fn present(&mut self, name: &str) -> Option<Scalar> {
+        let found = self.0.iter().position(|(key, _)| *key == name);
+        found.map(|at| self.0.remove(at).1)
     }
 
     /// Takes the value of a field; a second call returns `Null`.
@@ -116,7 +137,8 @@ impl TryFrom<Scalar> for Parent {
 
 /// Every field that an endpoint reads by its name. Other fields are not kept, so a body takes no more memory than these
 /// fields, whatever the number and the order of its keys.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 15] = [
+    "action",
     "data",
     "email",
     "isPublic",
@@ -124,6 +146,7 @@ const NAMES: [&str; 13] = [
     "method",
     "name",
     "newPassword",
+    "onConflict",
     "parentId",
     "partNumber",
     "password",

@@ -69,7 +69,8 @@ fn respond(error: &Error, body: impl Serialize) -> Response {
     response
 }
 
-fn status(error: &Error) -> StatusCode {
+/// The status of an error.
+pub fn status(error: &Error) -> StatusCode {
     match error {
         Error::Unauthorized => StatusCode::UNAUTHORIZED,
         Error::NotFound => StatusCode::NOT_FOUND,
@@ -77,7 +78,8 @@ fn status(error: &Error) -> StatusCode {
         Error::Invalid(_) => StatusCode::BAD_REQUEST,
         Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Error::Conflict(_) => StatusCode::CONFLICT,
-        Error::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Error::PreconditionFailed | Error::Changed => StatusCode::PRECONDITION_FAILED,
+        Error::OverQuota { .. } => StatusCode::INSUFFICIENT_STORAGE,
         Error::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Error::TooManyFailures { .. } | Error::TooManySignUps { .. } => StatusCode::TOO_MANY_REQUESTS,
         Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,

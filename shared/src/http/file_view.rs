@@ -44,6 +44,38 @@ pub struct FileView {
     #[schema(value_type = String)]
     #[serde(skip_serializing_if = "Option::is_none")]
     thumbnail_error: Option<String>,
+    /// Begins at 1, and grows by one with each change of name, place, publicity, content or trash. `ETag` has it too.
+    #[schema(minimum = 1)]
+    revision: i64,
+    /// The time at which the document was put into the trash.
+    #[schema(value_type = Timestamp)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trashed_at: Option<Timestamp>,
+    /// The time at which the document in the trash is deleted.
+    #[schema(value_type = Timestamp)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    /// The document that this is a copy of.
+    #[schema(value_type = FileId)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copied_from: Option<FileId>,
+    /// The document whose content an upload is to become.
+    #[schema(value_type = FileId)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<FileId>,
+}
+
+impl FileView {
+    /// The entity tag of the document.
+    pub fn etag(&self) -> String {
+        format!("\"{}\"", self.revision)
+    }
+
+    /// The view of an upload that is to become the content of a document.
+    #[must_use]
+    pub fn replacing(self, document: Option<FileId>) -> Self {
+        Self { replaces: document, ..self }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -133,6 +165,11 @@ impl From<File> for FileView {
             updated_at: file.updated_at.filter(|at| at.to_rfc3339().is_ok()),
             thumbnails,
             thumbnail_error,
+            revision: file.revision,
+            trashed_at: file.trashed.map(|trashed| trashed.at),
+            expires_at: file.trashed.map(|trashed| trashed.expires_at),
+            copied_from: file.copied_from,
+            replaces: None,
         }
     }
 }

@@ -1,12 +1,13 @@
 //! JSON responses.
 
 use axum::{
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
-use crate::Error;
+use super::FileView;
+use crate::{Error, files::File};
 
 /// A JSON response, with the charset that the original's framework sends.
 pub struct Json<T>(pub T);
@@ -17,6 +18,22 @@ impl<T: Serialize> IntoResponse for Json<T> {
             Ok(bytes) => ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], bytes).into_response(),
             Err(error) => Error::Internal(error.into()).into_response(),
         }
+    }
+}
+
+/// The response with one document of the owner, and the revision of the document as its entity tag.
+pub struct DocumentResponse(pub StatusCode, pub FileView);
+
+impl From<File> for DocumentResponse {
+    fn from(file: File) -> Self {
+        Self(StatusCode::OK, file.into())
+    }
+}
+
+impl IntoResponse for DocumentResponse {
+    fn into_response(self) -> Response {
+        let Self(status, document) = self;
+        (status, [(header::ETAG, document.etag())], Json(document)).into_response()
     }
 }
 

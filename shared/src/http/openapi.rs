@@ -57,6 +57,18 @@ pub fn lenient_bool() -> Object {
         .build()
 }
 
+/// The schema of `onConflict`.
+pub fn on_conflict() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(
+            "What happens if the folder has the name already. `keep`: both have the name. `fail`: 409. `rename`: the new \
+             document gets a number. `replace`: the existing file gets the new content, and its content becomes a version.",
+        ))
+        .enum_values(Some(["keep", "fail", "rename", "replace"]))
+        .build()
+}
+
 /// The schema of a file name.
 pub struct FileName;
 

@@ -2,11 +2,12 @@
 
 use axum::{
     extract::{FromRequestParts, Path, Query},
-    http::request::Parts,
+    http::{header, request::Parts},
 };
 
 use crate::{
     Error, Result,
+    files::IfMatch,
     ids::{FileId, SessionId},
 };
 
@@ -22,6 +23,33 @@ impl<S: Send + Sync> FromRequestParts<S> for ApiUrl {
             (Some(scheme), Some(authority)) => Ok(Self(format!("{scheme}://{authority}"))),
             _ => Err(Error::Invalid("Missing Host")),
         }
+    }
+}
+
+/// The header `If-Match`. Several headers count as one list.
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let tags: Vec<&str> =
+            parts.headers.get_all(header::IF_MATCH).iter().map(|tags| tags.to_str().unwrap_or_default()).collect();
+        Ok(if tags.is_empty() { Self::default() } else { Self::parse(&tags.join(",")) })
+    }
+}
+
+/// The `{id}` and `{version}` of a route.
+pub struct VersionPath {
+    pub document: FileId,
+    pub version: FileId,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for VersionPath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((document, version)) = path.map_err(|_| Error::NotFound)?;
+        Ok(Self { document: document.parse()?, version: version.parse()? })
     }
 }
 

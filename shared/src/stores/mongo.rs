@@ -158,6 +158,13 @@ pub fn is_duplicate(error: &Error) -> bool {
     })
 }
 
+/// True if an index or a collection to change does not exist.
+pub fn is_missing(error: &Error) -> bool {
+    let Error::Internal(cause) = error else { return false };
+    let error = cause.downcast_ref::<mongodb::error::Error>();
+    error.is_some_and(|error| matches!(*error.kind, ErrorKind::Command(ref error) if [26, 27].contains(&error.code)))
+}
+
 /// The `_id` of a stored document, of any type, to find a document that cannot be read.
 pub fn id(document: &RawDocument) -> Bson {
     document.get("_id").ok().flatten().and_then(|id| id.try_into().ok()).unwrap_or(Bson::Null)

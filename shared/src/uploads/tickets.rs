@@ -18,7 +18,7 @@ use sha2::Sha256;
 
 use crate::{
     Config, Error, Result,
-    files::{Name, Parent},
+    files::{Name, OnConflict, Parent},
     ids::{FileId, TicketId, UserId},
     limits,
     stores::{
@@ -47,6 +47,8 @@ pub struct Scope {
     pub max_bytes: u64,
     /// Media types, or classes such as `image/*`; empty if any type is allowed.
     pub types: Vec<String>,
+    /// What happens if the folder has the name of an upload.
+    pub on_conflict: OnConflict,
 }
 
 impl Scope {
@@ -75,6 +77,9 @@ struct Row {
     is_public: bool,
     max_bytes: i64,
     types: Vec<String>,
+    /// Absent for `keep`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on_conflict: Option<String>,
     /// The number of uploads that may still begin.
     files_left: i64,
     /// The newest [`limits::MAX_INCOMPLETE_UPLOADS`] of the counted uploads, complete or not. A failed upload gives its
@@ -92,6 +97,7 @@ impl From<Row> for Scope {
             is_public: row.is_public,
             max_bytes: row.max_bytes.try_into().unwrap_or_default(),
             types: row.types,
+            on_conflict: row.on_conflict.and_then(|text| OnConflict::parse(&text).ok()).unwrap_or_default(),
         }
     }
 }
@@ -138,6 +144,9 @@ impl Tickets {
             is_public: scope.is_public,
             max_bytes: scope.max_bytes.try_into().unwrap_or(i64::MAX),
             types: scope.types,
+            on_conflict: Some(scope.on_conflict)
+                .filter(|on_conflict| *on_conflict != OnConflict::Keep)
+                .map(|on_conflict| on_conflict.as_str().to_owned()),
             files_left: max_files.map_or(i64::MAX / 2, i64::from),
             begun: Vec::new(),
             expires_at,

@@ -2,33 +2,97 @@
 
 use mongodb::{
     IndexModel,
-    bson::{Bson, Document, doc},
-    options::IndexOptions,
+    bson::{Bson, Document, doc, oid::ObjectId},
+    options::{Collation, CollationStrength, Hint, IndexOptions},
 };
 
+use super::{Row, UNCOUNTED};
 use crate::{
-    files::Parent,
+    files::{Name, Parent},
     ids::{FileId, UserId},
     limits,
     stores::s3::Key,
     time::Timestamp,
 };
 
+/// The index of earlier releases that allowed an object in one row only.
+pub const UNIQUE_KEY_INDEX: &str = "key_1";
+
+/// The keys of an index, of the hint by which queries name the index.
+fn keys_of(hint: Hint) -> Document {
+    match hint {
+        Hint::Keys(keys) => keys,
+        _ => Document::new(),
+    }
+}
+
 pub fn indexes() -> Vec<IndexModel> {
     let only_where = |field: &str| {
         let partial = doc! { field: { "$exists": true } };
         IndexOptions::builder().partial_filter_expression(partial).build()
     };
-    let listing = IndexModel::builder().keys(doc! { "userId": 1, "parentId": 1, "_id": 1 }).build();
-    let invisible =
-        IndexModel::builder().keys(doc! { "state": 1, "expiresAt": 1 }).options(only_where("state")).build();
-    let incomplete = IndexModel::builder().keys(doc! { "userId": 1, "state": 1 }).options(only_where("state")).build();
-    let overdue =
-        IndexModel::builder().keys(doc! { "thumbnailsDueAt": 1 }).options(only_where("thumbnailsDueAt")).build();
-    let mut unique = only_where("key");
-    unique.unique = Some(true);
-    let objects = IndexModel::builder().keys(doc! { "key": 1 }).options(unique).build();
-    vec![listing, invisible, incomplete, overdue, objects]
+    let on = |hint, options| IndexModel::builder().keys(keys_of(hint)).options(options).build();
+    let incomplete = Hint::Keys(doc! { "state": 1, "expiresAt": 1 });
+    let overdue = Hint::Keys(doc! { "thumbnailsDueAt": 1 });
+    let mut names = only_where("nameKey");
+    names.unique = Some(true);
+    let mut sorted = IndexOptions::default();
+    sorted.collation = Some(collation());
+    vec![
+        on(listing_index(), None),
+        on(incomplete, only_where("state").into()),
+        on(state_index(), only_where("state").into()),
+        on(overdue, only_where("thumbnailsDueAt").into()),
+        on(key_index(), only_where("key").into()),
+        on(by_name_index(), sorted.into()),
+        on(name_key_index(), names.into()),
+        on(trash_index(), only_where("trashedAt").into()),
+        on(versions_index(), only_where("versionOf").into()),
+        on(moving_index(), only_where("moving.at").into()),
+        on(thumbnails_index(), only_where("thumbnailsId").into()),
+    ]
+}
+
+/// The order of names for people: without case, with numbers by their value.
+pub fn collation() -> Collation {
+    Collation::builder().locale("en").strength(CollationStrength::Secondary).numeric_ordering(true).build()
+}
+
+pub fn listing_index() -> Hint {
+    Hint::Keys(doc! { "userId": 1, "parentId": 1, "_id": 1 })
+}
+
+pub fn state_index() -> Hint {
+    Hint::Keys(doc! { "userId": 1, "state": 1 })
+}
+
+pub fn key_index() -> Hint {
+    Hint::Keys(doc! { "key": 1, "_id": 1 })
+}
+
+/// With [`collation`].
+pub fn by_name_index() -> Hint {
+    Hint::Keys(doc! { "userId": 1, "parentId": 1, "type": 1, "name": 1, "_id": 1 })
+}
+
+pub fn name_key_index() -> Hint {
+    Hint::Keys(doc! { "userId": 1, "parentId": 1, "nameKey": 1 })
+}
+
+pub fn trash_index() -> Hint {
+    Hint::Keys(doc! { "userId": 1, "trashedAt": 1, "_id": 1 })
+}
+
+pub fn versions_index() -> Hint {
+    Hint::Keys(doc! { "versionOf": 1, "_id": 1 })
+}
+
+pub fn moving_index() -> Hint {
+    Hint::Keys(doc! { "moving.at": 1 })
+}
+
+pub fn thumbnails_index() -> Hint {
+    Hint::Keys(doc! { "thumbnailsId": 1, "_id": 1 })
 }
 
 pub fn row(id: FileId) -> Document {
@@ -89,8 +153,234 @@ pub fn not_deleted_of(owner: UserId) -> Document {
     doc! { "userId": owner, "state": { "$ne": "deleted" } }
 }
 
-pub fn not_deleted_inside(owner: UserId, folder: FileId) -> Document {
-    doc! { "userId": owner, "parentId": folder, "state": { "$ne": "deleted" } }
+/// Rows in a deleted folder that go with it: what is in the trash by itself stays there.
+pub fn to_delete_inside(owner: UserId, folder: FileId) -> Document {
+    doc! { "userId": owner, "parentId": folder, "state": { "$nin": ["deleted", "trashed"] } }
+}
+
+pub fn inside_folder(id: FileId, folder: FileId) -> Document {
+    doc! { "_id": id, "parentId": folder }
+}
+
+pub fn inside_any(owner: UserId, folders: &[FileId]) -> Document {
+    doc! { "userId": owner, "parentId": { "$in": folders } }
+}
+
+pub fn visible_inside_any(owner: UserId, folders: &[FileId]) -> Document {
+    doc! { "userId": owner, "parentId": { "$in": folders }, "state": null }
+}
+
+pub fn folders_in(owner: UserId, folders: &[FileId]) -> Document {
+    doc! { "userId": owner, "parentId": { "$in": folders }, "type": "folder", "state": null }
+}
+
+pub fn rows(ids: &[FileId]) -> Document {
+    doc! { "_id": { "$in": ids } }
+}
+
+/// A row of any state but a tombstone.
+pub fn live(id: FileId) -> Document {
+    doc! { "_id": id, "state": { "$ne": "deleted" } }
+}
+
+pub fn live_among(ids: &[FileId]) -> Document {
+    doc! { "_id": { "$in": ids }, "state": { "$ne": "deleted" } }
+}
+
+pub fn live_of(owner: UserId, id: FileId) -> Document {
+    doc! { "_id": id, "userId": owner, "state": { "$ne": "deleted" } }
+}
+
+/// A row whose bytes are stored: a visible one, one in the trash, or a version.
+pub fn stored_of(owner: UserId, id: FileId) -> Document {
+    doc! { "_id": id, "userId": owner, "state": stored() }
+}
+
+fn stored() -> Document {
+    doc! { "$in": [Bson::Null, Bson::from("trashed"), Bson::from("version")] }
+}
+
+pub fn stored_with_key(key: &Key) -> Document {
+    doc! { "key": key.as_str(), "state": stored() }
+}
+
+pub fn live_with_keys(keys: &[&str]) -> Document {
+    doc! { "key": { "$in": keys }, "state": { "$ne": "deleted" } }
+}
+
+pub fn images_with_key(key: &Key) -> Document {
+    doc! { "key": key.as_str(), "type": "image", "state": stored() }
+}
+
+/// A row without tombstone whose thumbnails have its own id in their keys.
+pub fn live_with_own_thumbnails(id: FileId) -> Document {
+    doc! { "_id": id, "state": { "$ne": "deleted" }, "thumbnailsId": null }
+}
+
+pub fn live_with_thumbnails_id(id: FileId) -> Document {
+    doc! { "thumbnailsId": id, "state": { "$ne": "deleted" } }
+}
+
+/// The row, visible or pending, where it was read.
+pub fn same_place(row: &Row) -> Document {
+    doc! {
+        "_id": row.id,
+        "userId": row.user_id,
+        "parentId": row.parent_id(),
+        "state": { "$in": [Bson::Null, Bson::from("pending")] },
+    }
+}
+
+/// The row where it was read, if no move that began after this time has it.
+pub fn not_moving(row: &Row, begun_after: Timestamp) -> Document {
+    let mut free = same_place(row);
+    free.insert("$or", vec![doc! { "moving": null }, doc! { "moving.at": { "$lt": begun_after } }]);
+    free
+}
+
+pub fn moving(id: FileId, attempt: ObjectId) -> Document {
+    doc! { "_id": id, "moving.id": attempt }
+}
+
+pub fn all_moving_of(owner: UserId) -> Document {
+    doc! { "moving.at": { "$gte": Timestamp::from_millis(0) }, "userId": owner }
+}
+
+pub fn all_moving_into(owner: UserId, folder: FileId) -> Document {
+    doc! { "moving.at": { "$gte": Timestamp::from_millis(0) }, "userId": owner, "parentId": folder }
+}
+
+pub fn moving_since_before(at: Timestamp) -> Document {
+    doc! { "moving.at": { "$lt": at } }
+}
+
+/// Visible rows in a folder with one of these names, by the [`collation`].
+pub fn named(owner: UserId, folder: Parent, names: &[Name]) -> Document {
+    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+    doc! {
+        "userId": owner,
+        "parentId": inside(folder),
+        "type": { "$in": ["folder", "file", "image"] },
+        "name": { "$in": names },
+        "state": null,
+    }
+}
+
+/// Rows of any state in a folder with one of these keys of names.
+pub fn with_name_key(owner: UserId, folder: Parent, keys: &[String]) -> Document {
+    doc! { "userId": owner, "parentId": inside(folder), "nameKey": { "$in": keys } }
+}
+
+pub fn only_id() -> Document {
+    doc! { "_id": 1 }
+}
+
+pub fn only_name() -> Document {
+    doc! { "name": 1, "type": 1 }
+}
+
+pub fn only_name_key() -> Document {
+    doc! { "nameKey": 1 }
+}
+
+pub fn only_key() -> Document {
+    doc! { "key": 1 }
+}
+
+pub fn trashed_of(owner: UserId, id: FileId) -> Document {
+    doc! { "_id": id, "userId": owner, "state": "trashed" }
+}
+
+pub fn all_trashed_of(owner: UserId) -> Document {
+    doc! { "userId": owner, "state": "trashed" }
+}
+
+pub fn trashed_before(owner: UserId, before: Option<Timestamp>) -> Document {
+    let trashed_at = match before {
+        Some(at) => doc! { "$lt": at },
+        None => doc! { "$gte": Timestamp::from_millis(0) },
+    };
+    doc! { "userId": owner, "trashedAt": trashed_at, "state": "trashed" }
+}
+
+pub fn trashed_at_before_id(owner: UserId, at: Timestamp, id: FileId) -> Document {
+    doc! { "userId": owner, "trashedAt": at, "_id": { "$lt": id }, "state": "trashed" }
+}
+
+pub fn latest_trashed() -> Document {
+    doc! { "trashedAt": -1, "_id": -1 }
+}
+
+/// The document, if it still has the content that was read.
+pub fn with_content_of(document: &Row) -> Document {
+    let key: Bson = match &document.key {
+        Some(key) => key.as_str().into(),
+        None => doc! { "$exists": false }.into(),
+    };
+    doc! { "_id": document.id, "state": null, "key": key, "exchange": null }
+}
+
+pub fn exchanging(document: FileId, source: FileId) -> Document {
+    doc! { "_id": document, "exchange.source": source }
+}
+
+pub fn all_exchanging(documents: &[FileId]) -> Document {
+    doc! { "_id": { "$in": documents }, "exchange.source": { "$exists": true } }
+}
+
+pub fn versions(ids: &[FileId]) -> Document {
+    doc! { "_id": { "$in": ids }, "state": "version" }
+}
+
+pub fn versions_of(owner: UserId, document: FileId) -> Document {
+    doc! { "versionOf": document, "userId": owner, "state": "version", "expiresAt": { "$gt": Timestamp::now() } }
+}
+
+pub fn all_versions_of(documents: &[FileId]) -> Document {
+    doc! { "versionOf": { "$in": documents }, "state": "version" }
+}
+
+/// Deleted rows of a user that may count still.
+pub fn deleted_and_charged(owner: UserId) -> Document {
+    doc! { "userId": owner, "state": "deleted", "charged": { "$ne": UNCOUNTED } }
+}
+
+/// A pipeline that sums what the quota counts: see [`Row::charge`].
+pub fn sum_of_charges(owner: UserId) -> [Document; 2] {
+    let number = |field: &str, other: Bson| doc! { "$cond": [{ "$isNumber": field }, field, other] };
+    let is_uncounted = doc! { "$or": [
+        { "$eq": ["$charged", UNCOUNTED] },
+        { "$and": [{ "$eq": ["$state", "pending"] }, { "$not": [{ "$isNumber": "$charged" }] }] },
+    ] };
+    let bytes = doc! { "$max": [0_i64, number("$charged", number("$size", 0_i64.into()).into())] };
+    let is_file = doc! { "$and": [
+        { "$ne": ["$type", "folder"] },
+        { "$eq": [{ "$type": "$versionOf" }, "missing"] },
+        { "$not": [&is_uncounted] },
+    ] };
+    [
+        doc! { "$match": { "userId": owner, "state": { "$ne": "deleted" } } },
+        doc! { "$group": {
+            "_id": null,
+            "bytes": { "$sum": { "$cond": [is_uncounted, 0_i64, bytes] } },
+            "count": { "$sum": { "$cond": [is_file, 1_i64, 0_i64] } },
+        } },
+    ]
+}
+
+/// A pipeline that sums the files of folders, and names the folders in them.
+pub fn sums_inside(owner: UserId, folders: &[FileId]) -> [Document; 2] {
+    let is_folder = doc! { "$eq": ["$type", "folder"] };
+    let size = doc! { "$cond": [{ "$isNumber": "$size" }, "$size", 0_i64] };
+    [
+        doc! { "$match": visible_inside_any(owner, folders) },
+        doc! { "$group": {
+            "_id": null,
+            "bytes": { "$sum": { "$cond": [&is_folder, 0_i64, size] } },
+            "count": { "$sum": { "$cond": [&is_folder, 0_i64, 1_i64] } },
+            "folders": { "$push": { "$cond": [is_folder, "$_id", "$$REMOVE"] } },
+        } },
+    ]
 }
 
 /// Rows with a tombstone among these.
@@ -98,15 +388,16 @@ pub fn deleted<Id: Clone + Into<Bson>>(ids: &[Id]) -> Document {
     doc! { "_id": { "$in": ids }, "state": "deleted" }
 }
 
-/// Invisible rows that the sweeper may take. Both states are named, so that the index returns the rows in the order of
+/// Invisible rows that the sweeper may take. All states are named, so that the index returns the rows in the order of
 /// their times, without a sort.
 pub fn expired(at: Timestamp) -> Document {
-    doc! { "state": { "$in": ["pending", "deleted"] }, "expiresAt": { "$lte": at } }
+    doc! { "state": { "$in": ["pending", "deleted", "trashed", "version"] }, "expiresAt": { "$lte": at } }
 }
 
-/// Uploads among these rows that are past their grace period.
-pub fn expired_uploads(at: Timestamp, ids: &[Bson]) -> Document {
-    doc! { "_id": { "$in": ids }, "state": "pending", "expiresAt": { "$lte": at } }
+/// Rows without a tombstone among these whose time is over.
+pub fn expired_without_tombstone(at: Timestamp, ids: &[Bson]) -> Document {
+    let states = ["pending", "trashed", "version"];
+    doc! { "_id": { "$in": ids }, "state": { "$in": states }, "expiresAt": { "$lte": at } }
 }
 
 /// The first to expire first.
@@ -126,7 +417,7 @@ pub fn stale() -> Document {
 
 /// An image, unless more than `unfinished` decodings of it have begun and not ended.
 pub fn decodable(owner: UserId, id: FileId, unfinished: u32) -> Document {
-    let mut image = visible_of(owner, id);
+    let mut image = stored_of(owner, id);
     match unfinished {
         0 => image.insert("decodingSince", Bson::Null),
         some => image.insert("decodings", doc! { "$not": { "$gt": some } }),
@@ -238,25 +529,34 @@ pub fn for_adoption() -> Document {
     doc! { "name": 1, "type": 1, "localPath": 1 }
 }
 
-/// The steps of a pipeline that finds rows with the folders above each, unless there is a tombstone on the row or above
-/// it.
+/// The steps of a pipeline that finds rows with the folders above each, unless the row has a tombstone, or a folder above
+/// it is deleted, in the trash, or not complete yet.
 ///
 /// A folder of another user, which the original allowed as a parent, ends the walk up: its content is not deleted with
 /// this folder, nor with one above it. Nothing can be created below [`limits::MAX_FOLDER_DEPTH`] levels. Older rows may
-/// be deeper; for these the walk ends after as many levels, so that no read takes long. A row that is so deep can be
+/// be deeper; for these the walk ends after [`limits::FOLDERS_READ_ABOVE`] levels, so that no read takes long. A row that is so deep can be
 /// read and deleted like any other. But a tombstone further up hides the row only when the sweeper, which goes down
 /// level by level, has come near enough.
 pub fn reachable(matching: Document) -> [Document; 4] {
+    above(matching, &doc! { "$gt": ["$$folder.state", null] })
+}
+
+/// The same, where only a tombstone counts, and what is in the trash is found.
+pub fn not_deleted_above(matching: Document) -> [Document; 4] {
+    above(matching, &doc! { "$eq": ["$$folder.state", "deleted"] })
+}
+
+fn above(matching: Document, hides: &Document) -> [Document; 4] {
     // A row in the root has no folders above it: the lookup starts with an empty list and finds nothing.
     let folder = doc! { "$cond": [{ "$eq": [{ "$type": "$parentId" }, "objectId"] }, "$parentId", []] };
     // The lowest folder for which the condition holds, in levels above the row.
-    let lowest = |are: Document| {
+    let lowest = |are: &Document| {
         let levels = doc! { "$filter": { "input": "$folders", "as": "folder", "cond": are } };
         let levels = doc! { "$map": { "input": levels, "as": "folder", "in": "$$folder.above" } };
-        doc! { "$ifNull": [{ "$min": levels }, limits::MAX_FOLDER_DEPTH] }
+        doc! { "$ifNull": [{ "$min": levels }, limits::FOLDERS_READ_ABOVE] }
     };
-    let tombstoned = lowest(doc! { "$eq": ["$$folder.state", "deleted"] });
-    let of_others = lowest(doc! { "$ne": ["$$folder.userId", "$userId"] });
+    let hidden = lowest(hides);
+    let of_others = lowest(&doc! { "$ne": ["$$folder.userId", "$userId"] });
     [
         doc! { "$match": matching },
         doc! { "$match": { "state": { "$ne": "deleted" } } },
@@ -265,12 +565,12 @@ pub fn reachable(matching: Document) -> [Document; 4] {
             "startWith": folder,
             "connectFromField": "parentId",
             "connectToField": "_id",
-            // The depth counts from 0, the folder of the row, so a row at the last level sees all folders above it.
-            "maxDepth": limits::MAX_FOLDER_DEPTH - 2,
+            // The depth counts from 0, the folder of the row.
+            "maxDepth": limits::FOLDERS_READ_ABOVE - 2,
             "depthField": "above",
             "as": "folders",
         } },
-        doc! { "$match": { "$expr": { "$gte": [tombstoned, of_others] } } },
+        doc! { "$match": { "$expr": { "$gte": [hidden, of_others] } } },
     ]
 }
 

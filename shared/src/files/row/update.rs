@@ -2,9 +2,18 @@
 
 use std::{ops::Range, time::Duration};
 
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document, doc, serialize_to_bson};
+use serde::Serialize;
 
-use crate::{limits, stores::s3::Key, time::Timestamp};
+use super::{FromTrash, Moving, Row, UNCOUNTED};
+use crate::{
+    Error, Result,
+    files::{Name, Parent, words},
+    ids::FileId,
+    limits,
+    stores::s3::Key,
+    time::Timestamp,
+};
 
 /// Makes a pending folder visible.
 pub fn show_folder() -> Document {
@@ -13,10 +22,25 @@ pub fn show_folder() -> Document {
 
 /// Makes an upload visible. `due_at` is the time at which the thumbnails of an image are overdue.
 pub fn show_upload(size: u64, due_at: Option<Timestamp>) -> Document {
-    let mut set = doc! { "updatedAt": Timestamp::now(), "size": bytes(size) };
+    let unset = doc! { "state": "", "expiresAt": "", "maxBytes": "", "uploadId": "", "ticketId": "", "replaces": "" };
+    doc! { "$set": with_bytes(size, due_at), "$unset": unset }
+}
+
+/// Notes that the bytes of an upload are stored whose content becomes that of a document. The upload stays pending.
+pub fn store_upload(size: u64, due_at: Option<Timestamp>) -> Document {
+    doc! { "$set": with_bytes(size, due_at) }
+}
+
+fn with_bytes(size: u64, due_at: Option<Timestamp>) -> Document {
+    let mut set = doc! { "updatedAt": Timestamp::now(), "size": bytes(size), "charged": bytes(size) };
     set.extend(due_at.map(due).into_iter().flatten());
-    let unset = doc! { "state": "", "expiresAt": "", "maxBytes": "", "uploadId": "", "ticketId": "" };
-    doc! { "$set": set, "$unset": unset }
+    set
+}
+
+/// Makes a copy visible. From here on each row of a folder's copy counts by itself.
+pub fn show_copy() -> Vec<Document> {
+    let set = doc! { "updatedAt": Timestamp::now(), "charged": { "$ifNull": ["$charged", 0_i64] } };
+    vec![doc! { "$set": set }, doc! { "$unset": ["state", "expiresAt", "replaces"] }]
 }
 
 fn due(at: Timestamp) -> Document {
@@ -35,13 +59,146 @@ pub fn set_upload_id(upload_id: &str) -> Document {
     doc! { "$set": { "uploadId": upload_id } }
 }
 
-pub fn set_public(is_public: bool) -> Document {
-    doc! { "$set": { "isPublic": is_public, "updatedAt": Timestamp::now() } }
+pub fn set_public(is_public: bool) -> Vec<Document> {
+    changed(doc! { "isPublic": is_public }, &[])
 }
 
-/// Sets the tombstone of a visible row.
-pub fn delete() -> Document {
-    doc! { "$set": { "state": "deleted", "expiresAt": Timestamp::now() } }
+/// An update pipeline for a change that the owner makes.
+fn changed(mut set: Document, unset: &[&str]) -> Vec<Document> {
+    let revision = doc! { "$cond": [{ "$isNumber": "$revision" }, "$revision", 1_i64] };
+    set.insert("revision", doc! { "$toLong": { "$add": [revision, 1_i64] } });
+    set.insert("updatedAt", Timestamp::now());
+    let mut steps = vec![doc! { "$set": set }];
+    if !unset.is_empty() {
+        steps.push(doc! { "$unset": unset });
+    }
+    steps
+}
+
+/// The fields of a name. The pipeline takes text as it is, also text that begins with a dollar sign.
+fn named(name: &Name) -> Document {
+    doc! { "name": { "$literal": name.as_str() }, "words": { "$literal": words::of(name) } }
+}
+
+/// Sets the name, and its key if the name must stay the only one in its folder.
+pub fn rename(name: &Name, key: Option<&str>) -> Vec<Document> {
+    place(named(name), key, &[])
+}
+
+fn place(mut set: Document, key: Option<&str>, unset: &[&'static str]) -> Vec<Document> {
+    let mut unset = unset.to_vec();
+    match key {
+        Some(key) => drop(set.insert("nameKey", doc! { "$literal": key })),
+        None => unset.push("nameKey"),
+    }
+    changed(set, &unset)
+}
+
+pub fn begin_move(moving: &Moving) -> Result<Document> {
+    Ok(doc! { "$set": { "moving": stored(moving)? } })
+}
+
+fn stored(value: impl Serialize) -> Result<Bson> {
+    serialize_to_bson(&value).map_err(|error| Error::Internal(error.into()))
+}
+
+/// Sets place and name of a row that is moved.
+pub fn commit_move(parent: Parent, name: &Name, key: Option<&str>) -> Vec<Document> {
+    let mut set = named(name);
+    set.insert("parentId", parent.stored());
+    place(set, key, &[])
+}
+
+/// Takes a move back.
+pub fn undo_move(moving: &Moving) -> Vec<Document> {
+    let mut set = named(&Name(moving.name.clone()));
+    set.insert("parentId", doc! { "$literal": &moving.from });
+    let mut unset = vec!["moving"];
+    match moving.trashed {
+        Some(FromTrash { trashed_at, expires_at }) => {
+            set.extend(doc! { "state": "trashed", "trashedAt": trashed_at, "expiresAt": expires_at });
+        }
+        None => unset.push("trashedAt"),
+    }
+    place(set, None, &unset)
+}
+
+pub fn end_move() -> Document {
+    doc! { "$unset": { "moving": "" } }
+}
+
+/// Puts a row into the trash.
+pub fn trash(expires_at: Timestamp) -> Vec<Document> {
+    let set = doc! { "state": "trashed", "trashedAt": Timestamp::now(), "expiresAt": expires_at };
+    changed(set, &["nameKey", "moving"])
+}
+
+/// Takes a row out of the trash. The row is flagged as moving, so that it goes back if its folder is deleted meanwhile.
+pub fn restore(parent: Parent, name: &Name, key: Option<&str>, moving: &Moving) -> Result<Vec<Document>> {
+    let mut set = named(name);
+    set.insert("parentId", parent.stored());
+    set.insert("moving", doc! { "$literal": stored(moving)? });
+    Ok(place(set, key, &["state", "trashedAt", "expiresAt"]))
+}
+
+/// Marks a row whose content is to become that of a document.
+pub fn replaces(document: FileId) -> Document {
+    doc! { "$set": { "replaces": document } }
+}
+
+/// Gives a document the content of `source`. `version` keeps the earlier content.
+pub fn exchange(source: &Row, version: &Row, earlier: &Row) -> Vec<Document> {
+    let (content, mut unset) = source.content();
+    let mut set: Document =
+        content.into_iter().map(|(field, value)| (field, doc! { "$literal": value }.into())).collect();
+    let exchange = doc! { "source": source.id, "version": version.id, "charged": earlier.charge().bytes };
+    set.extend(doc! { "exchange": exchange, "contentAt": Timestamp::now() });
+    unset.extend(["decodingSince", "decodings", "thumbnailsResent"]);
+    changed(set, &unset)
+}
+
+pub fn end_exchange() -> Document {
+    doc! { "$unset": { "exchange": "" } }
+}
+
+/// Sets the tombstone of a row whose content a document has now. The tombstone stays a while, for a client that repeats
+/// its request.
+pub fn delete_source() -> Vec<Document> {
+    let set = doc! {
+        "state": "deleted",
+        "expiresAt": Timestamp::now() + limits::IN_FLIGHT_GRACE,
+        "charged": 0_i64,
+        "became": { "$ifNull": ["$replaces", "$became"] },
+    };
+    vec![doc! { "$set": set }, doc! { "$unset": ["replaces", "nameKey", "trashedAt", "moving", "thumbnailsDueAt"] }]
+}
+
+/// Sets what the quota counts for a row.
+pub fn charge(bytes: i64) -> Document {
+    doc! { "$set": { "charged": bytes } }
+}
+
+/// Marks a tombstone that does not count any more.
+pub fn refunded() -> Document {
+    charge(UNCOUNTED)
+}
+
+pub fn put_into(folder: FileId) -> Document {
+    doc! { "$set": { "parentId": folder } }
+}
+
+/// Sets the tombstone of a row that is visible, in the trash, or a version.
+pub fn delete() -> Vec<Document> {
+    vec![
+        doc! { "$set": { "state": "deleted", "expiresAt": Timestamp::now(), "charged": charged_at_deletion() } },
+        doc! { "$unset": ["nameKey", "trashedAt"] },
+    ]
+}
+
+/// What the quota counts for a row whose tombstone is set: an upload that was not counted yet never is.
+fn charged_at_deletion() -> Document {
+    let was_pending = doc! { "$eq": ["$state", "pending"] };
+    doc! { "$ifNull": ["$charged", { "$cond": [was_pending, UNCOUNTED, "$$REMOVE"] }] }
 }
 
 /// An update pipeline that sets the tombstone of a row that may be pending. A function may be about to put the bytes of
@@ -55,17 +212,24 @@ pub fn delete_upload() -> Vec<Document> {
     let comes_through_a_function = doc! { "$and": [is_pending, { "$gte": ["$key", start] }, { "$lt": ["$key", end] }] };
     let later = Timestamp::now() + limits::IN_FLIGHT_GRACE;
     let expires_at = doc! { "$cond": [comes_through_a_function, later, Timestamp::now()] };
-    vec![doc! { "$set": { "state": "deleted", "expiresAt": expires_at } }]
+    vec![
+        doc! { "$set": { "state": "deleted", "expiresAt": expires_at, "charged": charged_at_deletion() } },
+        doc! { "$unset": ["nameKey", "trashedAt"] },
+    ]
 }
 
-/// Sets the tombstone of an upload that is past its grace period. No attempt at it can follow.
-pub fn delete_expired_upload() -> Document {
-    doc! { "$set": { "state": "deleted" }, "$unset": { "isRepeatable": "" } }
+/// Sets the tombstone of a row whose time is over. No attempt at an upload can follow.
+pub fn delete_expired() -> Vec<Document> {
+    vec![
+        doc! { "$set": { "state": "deleted", "charged": charged_at_deletion() } },
+        doc! { "$unset": ["isRepeatable", "nameKey", "trashedAt"] },
+    ]
 }
 
-/// Keeps a tombstone for this time, after which no attempt at the row can follow.
+/// Keeps a tombstone for this time, after which no attempt at the row can follow. The row does not count any more.
 pub fn keep_tombstone(period: Duration) -> Document {
-    doc! { "$set": { "expiresAt": Timestamp::now() + period }, "$unset": { "isRepeatable": "" } }
+    let set = doc! { "expiresAt": Timestamp::now() + period, "charged": UNCOUNTED };
+    doc! { "$set": set, "$unset": { "isRepeatable": "" } }
 }
 
 pub fn decoding_begins() -> Document {

@@ -26,7 +26,7 @@ const RANDOM_BYTES: usize = 24;
 const LONGEST: usize = 512;
 
 /// The key of an object, made of random bytes or of ids, never of text from a client.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[schema(
     as = ObjectKey,
     pattern = "^uploads/[0-9a-f]{24}/[A-Za-z0-9_-]{32}$",

@@ -1,0 +1,186 @@
+//! Versions: the earlier content of documents, and how content is exchanged without a transaction.
+//!
+//! The new content comes from another row, the source: an upload, a file that is moved, a copy, or a version. (1) The
+//! source says which document it `replaces`. (2) A version is stored with the present content of the document; the quota
+//! does not count it yet. (3) One update sets the content of the document, if it has not changed meanwhile, and marks the
+//! `exchange`. (4) The quota's count of the earlier content goes to the version, and the source goes: its object is named
+//! by the document now. (5) The mark is removed.
+//!
+//! Every step can be repeated. The id of the version is made from the id of the source, so that a repeated step makes no
+//! second version. A sweep that removes one of the three rows completes the exchange before.
+
+use futures_util::TryStreamExt;
+use mongodb::{bson::Document, options::ReturnDocument};
+
+use super::{
+    Content, File, IfMatch, Kind,
+    ledger::Files,
+    row::{Row, filter, update},
+};
+use crate::{
+    Error, Result,
+    ids::{FileId, UserId},
+    limits,
+    stores::mongo::run,
+    time::Timestamp,
+};
+
+/// Earlier content of a document.
+pub struct Version {
+    pub id: FileId,
+    pub size: Option<u64>,
+    /// The time at which the content became the document's.
+    pub created_at: Timestamp,
+    /// The content as a file with the name of the version's document.
+    pub file: File,
+}
+
+impl Files {
+    /// Makes the content of the row `source` that of a document, whose present content becomes a version.
+    ///
+    /// # Errors
+    /// `NotFound` if the document or the source does not exist any more; `Changed`.
+    pub(super) async fn replace_by(
+        &self,
+        owner: UserId,
+        document: FileId,
+        source: FileId,
+        if_match: &IfMatch,
+    ) -> Result<File> {
+        let marked = self.rows.find_one_and_update(filter::live_of(owner, source), update::replaces(document));
+        let Some(source) = run(marked.return_document(ReturnDocument::After)).await? else {
+            // An earlier attempt has done it, perhaps.
+            return self.replaced_by(owner, source).await;
+        };
+        for _ in 0..limits::REPLACE_ATTEMPTS {
+            let present = self.reachable(filter::visible_of(owner, document)).await?.ok_or(Error::NotFound)?;
+            if present.exchange.is_some() {
+                self.settle_exchange(&present).await?;
+                continue;
+            }
+            if present.key.is_some() && present.key == source.key {
+                // An earlier attempt has done it.
+                return Ok(present.into());
+            }
+            if_match.check(present.revision())?;
+            let version = Row::version(source.id.twin(), &present, Timestamp::now() + self.version_period);
+            run(self.rows.replace_one(filter::row(version.id), &version).upsert(true)).await?;
+            let unchanged = if_match.restrict(filter::with_content_of(&present));
+            let update = self.rows.find_one_and_update(unchanged, update::exchange(&source, &version, &present));
+            if let Some(replaced) = run(update.return_document(ReturnDocument::After)).await? {
+                self.settle_exchange(&replaced).await?;
+                self.prune_versions(owner, document).await;
+                return Ok(replaced.into());
+            }
+        }
+        Err(Error::Changed)
+    }
+
+    /// Steps 4 and 5.
+    async fn settle_exchange(&self, document: &Row) -> Result<()> {
+        let Some(exchange) = &document.exchange else { return Ok(()) };
+        run(self.rows.update_one(filter::row(exchange.version), update::charge(exchange.charged))).await?;
+        run(self.rows.update_one(filter::row(exchange.source), update::delete_source())).await?;
+        run(self.rows.update_one(filter::exchanging(document.id, exchange.source), update::end_exchange())).await?;
+        Ok(())
+    }
+
+    /// Completes the exchanges that rows to purge take part in.
+    pub(super) async fn settle_exchanges(&self, documents: &[FileId]) -> Result<()> {
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let find = self.rows.find(filter::all_exchanging(documents));
+        for document in run(async { find.await?.try_collect::<Vec<Row>>().await }).await? {
+            self.settle_exchange(&document).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the oldest versions beyond [`Self::versions_kept`]. The sweeper deletes them later if this fails.
+    async fn prune_versions(&self, owner: UserId, document: FileId) {
+        let pruned = async {
+            let versions = self.version_rows(owner, document).await?;
+            let beyond: Vec<FileId> = versions.iter().skip(self.versions_kept).map(|version| version.id).collect();
+            if !beyond.is_empty() {
+                run(self.rows.update_many(filter::versions(&beyond), update::delete())).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = pruned.await {
+            tracing::warn!(error = error.cause(), file = document.to_string(), "old versions stay until they expire");
+        }
+    }
+
+    /// The versions of a document, the newest first.
+    ///
+    /// # Errors
+    /// `NotFound` if the owner has no such visible document.
+    pub async fn versions(&self, owner: UserId, document: FileId) -> Result<Vec<Version>> {
+        let present = self.reachable(filter::visible_of(owner, document)).await?.ok_or(Error::NotFound)?;
+        let rows = self.version_rows(owner, document).await?;
+        // A version that has the present content belongs to an exchange that has not come to its end.
+        let rows = rows.into_iter().filter(|row| row.key.is_none() || row.key != present.key);
+        Ok(rows.take(self.versions_kept).map(|row| Version::of(row, &present)).collect())
+    }
+
+    /// One version of a document.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn version(&self, owner: UserId, document: FileId, version: FileId) -> Result<Version> {
+        let versions = self.versions(owner, document).await?;
+        versions.into_iter().find(|found| found.id == version).ok_or(Error::NotFound)
+    }
+
+    async fn version_rows(&self, owner: UserId, document: FileId) -> Result<Vec<Row>> {
+        let rows = self.rows.indexed().await?;
+        let find = rows.find(filter::versions_of(owner, document)).hint(filter::versions_index());
+        let find = find.limit(i64::from(limits::MAX_VERSIONS_READ));
+        let mut found: Vec<Row> = run(async { find.await?.try_collect().await }).await?;
+        found.sort_by_key(|row| std::cmp::Reverse((row.content_at(), row.id)));
+        Ok(found)
+    }
+
+    /// Makes a version the content of its document, whose present content becomes a version.
+    ///
+    /// # Errors
+    /// `NotFound`; `Changed`.
+    pub async fn restore_version(
+        &self,
+        owner: UserId,
+        document: FileId,
+        version: FileId,
+        if_match: &IfMatch,
+    ) -> Result<File> {
+        self.version(owner, document, version).await?;
+        self.replace_by(owner, document, version, if_match).await
+    }
+
+    /// # Errors
+    /// `NotFound`.
+    pub async fn delete_version(&self, owner: UserId, document: FileId, version: FileId) -> Result<()> {
+        self.version(owner, document, version).await?;
+        run(self.rows.update_one(filter::versions(&[version]), update::delete())).await?;
+        Ok(())
+    }
+
+    /// Deletes the versions of documents that are deleted.
+    pub(super) async fn delete_versions_of(&self, documents: &[FileId]) -> Result<()> {
+        let all: Document = filter::all_versions_of(documents);
+        run(self.rows.indexed().await?.update_many(all, update::delete()).hint(filter::versions_index())).await?;
+        Ok(())
+    }
+}
+
+impl Version {
+    fn of(row: Row, document: &Row) -> Self {
+        let (id, created_at) = (row.id, row.content_at());
+        let file = File { name: document.name(), is_public: false, ..File::from(row) };
+        let size = match &file.kind {
+            Kind::File(Content::Stored { size, .. }) | Kind::Image(Content::Stored { size, .. }, _) => Some(*size),
+            _ => None,
+        };
+        Self { id, size, created_at, file }
+    }
+}
