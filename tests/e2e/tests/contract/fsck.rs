@@ -22,7 +22,7 @@ impl Report {
     async fn of(stack: &Stack) -> Self {
         let report = Self(stack.invoke("sweeper", &json!({ "fsck": true })).await);
         assert_eq!(report.0["complete"], true, "{}", report.0);
-        for kind in ["orphans", "dangling", "stale"] {
+        for kind in ["orphans", "dangling", "stale", "usage"] {
             // The report must be complete, because a finding might be behind its end.
             assert_eq!(report.0[kind]["count"], report.all(kind).len(), "{}", report.0[kind]);
         }
