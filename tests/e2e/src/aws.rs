@@ -31,6 +31,16 @@ impl Stack {
         serde_json::from_str(&returned).map_err(|error| format!("{error} in {returned}"))
     }
 
+    /// Invokes the sweeper until the probe has a result, and returns the result. Another test's sweep may take a row
+    /// first, and may still be at work when its own ends.
+    pub async fn sweep_until<T>(&self, what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+        eventually(what, Duration::from_secs(20), async || {
+            self.invoke("sweeper", &json!({})).await;
+            probe().await
+        })
+        .await
+    }
+
     /// A function's own answer to a request in the gateway's event format, before the gateway adds anything.
     pub async fn invoke_http(&self, function: &str, method: &str, path: &str, headers: Value) -> Value {
         self.invoke_http_from("127.0.0.1", function, method, path, headers).await

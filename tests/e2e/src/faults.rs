@@ -5,7 +5,7 @@ use std::{fs, path::Path, thread, time::Duration};
 
 use ::stack::{Record, ServiceProcess, memory_kb};
 use aws_sdk_sqs::types::QueueAttributeName;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
@@ -117,6 +117,14 @@ pub fn processes(stack: &Stack, function: &str) -> Vec<Pid> {
     })
     .filter_map(Pid::from_raw)
     .collect()
+}
+
+/// Kills all processes of a function.
+pub fn kill(stack: &Stack, function: &str) {
+    for process in processes(stack, function) {
+        // The emulator may have ended the process in the meantime.
+        let _ = kill_process(process, Signal::KILL);
+    }
 }
 
 /// The peak memory of a process, in kB; `None` if the process has ended.

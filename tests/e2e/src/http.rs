@@ -55,6 +55,14 @@ impl Client {
         self.request("POST", path).json(body).send().await
     }
 
+    pub async fn patch(&self, path: &str, body: impl Serialize) -> Answer {
+        self.request("PATCH", path).json(body).send().await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.request("DELETE", path).send().await
+    }
+
     pub async fn sign_up(&self, email: &str, password: &str) -> Answer {
         self.post("/users", json!({ "email": email, "password": password })).await
     }
@@ -142,6 +150,34 @@ impl Answer {
         serde_json::from_slice::<Ordered>(&self.body).expect("an object").into_document()
     }
 
+    /// The body as a file document. The header `ETag` must have its revision.
+    #[track_caller]
+    pub fn tagged(&self, status: u16) -> Value {
+        let document = self.document(status);
+        assert_eq!(self.header("etag"), format!("\"{}\"", document["revision"]), "of {self}");
+        document
+    }
+
+    /// Asserts that the answer has this status and no body.
+    #[track_caller]
+    pub fn is_empty(&self, status: u16) {
+        assert_eq!((self.status, self.body.len()), (status, 0), "of {self}");
+    }
+
+    /// The path of the next page of a listing; `None` for the last page.
+    #[track_caller]
+    pub fn next_page(&self) -> Option<String> {
+        let link = self.header("link");
+        if link.is_empty() {
+            return None;
+        }
+        let url = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\""));
+        let url = url.unwrap_or_else(|| panic!("no link to a next page: {link}"));
+        // Scheme and host, if the URL has them, come before the path.
+        let at = url.find("://").map_or(0, |at| at + 3);
+        Some(url[at..].find('/').map_or(url, |path| &url[at + path..]).to_owned())
+    }
+
     /// The body as the file documents of a listing.
     #[track_caller]
     pub fn documents(&self) -> Vec<Value> {
@@ -187,6 +223,35 @@ impl std::fmt::Display for Answer {
     }
 }
 
+/// Fields of a row that no document has.
+const PRIVATE: [&str; 18] = [
+    "__v",
+    "_id",
+    "became",
+    "charged",
+    "contentAt",
+    "decodingSince",
+    "exchange",
+    "key",
+    "localPath",
+    "moving",
+    "nameKey",
+    "state",
+    "takenFrom",
+    "thumbnailsDueAt",
+    "thumbnailsId",
+    "uploadId",
+    "versionOf",
+    "words",
+];
+
+/// The keys that come after those of the first releases, in their order.
+const NEWER: [&str; 4] = ["revision", "trashedAt", "expiresAt", "copiedFrom"];
+
+/// The keys of an answer that come after those of the document: what is replaced, the requests that send the bytes, and
+/// the path of what a search found.
+const REQUESTS: [&str; 3] = ["replaces", "upload", "path"];
+
 /// A JSON object with its keys in their order.
 struct Ordered(Vec<(String, Value)>);
 
@@ -195,9 +260,15 @@ impl Ordered {
     fn into_document(self) -> Value {
         let keys: Vec<&str> = self.0.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys.get(..6), Some(&["id", "userId", "name", "type", "isPublic", "parentId"][..]), "in {keys:?}");
-        for private in ["_id", "__v", "key", "state", "expiresAt", "thumbnailsDueAt", "localPath"] {
+        for private in PRIVATE {
             assert!(!keys.contains(&private), "{private} is shown: {keys:?}");
         }
+        assert_eq!(keys.contains(&"trashedAt"), keys.contains(&"expiresAt"), "only what is in the trash: {keys:?}");
+        let at = |key: &&str| NEWER.iter().position(|newer| newer == key);
+        let newer: Vec<_> = keys.iter().skip_while(|key| at(key).is_none()).collect();
+        let known = newer.iter().take_while(|key| at(key).is_some()).count();
+        assert!(newer.iter().filter_map(|key| at(key)).is_sorted(), "{keys:?}");
+        assert!(newer[known..].iter().all(|key| REQUESTS.contains(key)), "a key comes after newer ones: {keys:?}");
         let document: Map<String, Value> = self.0.into_iter().collect();
         for id in ["id", "userId"] {
             let hex = document[id].as_str().expect("an id is a string");

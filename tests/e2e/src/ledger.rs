@@ -9,25 +9,42 @@ use std::{
     ops::Deref,
 };
 
-use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
+use mongodb::{
+    IndexModel,
+    bson::{Bson, DateTime, Document, doc, oid::ObjectId},
+    options::IndexOptions,
+};
 
-use crate::Stack;
+use serde_json::json;
 
-/// A state in which nobody sees a row.
+use crate::{Stack, User};
+
+/// A state in which no listing and no request for a document shows a row.
 #[derive(Clone, Copy, Debug)]
 pub enum State {
     /// The bytes are not stored yet.
     Pending,
     /// The row is deleted, and the sweeper has not removed it yet.
     Tombstone,
+    /// The row is in the trash.
+    Trashed,
+    /// The row has the content that a file had before.
+    Version,
 }
 
 impl State {
-    pub const ALL: [Self; 2] = [Self::Pending, Self::Tombstone];
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Tombstone, Self::Trashed, Self::Version];
+
+    /// The states of rows that may have lost their object, or not have it yet.
+    pub const WITHOUT_OBJECT: [Self; 2] = [Self::Pending, Self::Tombstone];
 
     /// The fields of a row that the sweeper takes after this time.
     pub fn until(self, expires_at: DateTime) -> Document {
-        with(self.only(), doc! { "expiresAt": expires_at })
+        let mut fields = with(self.only(), doc! { "expiresAt": expires_at });
+        if matches!(self, Self::Trashed) {
+            fields.insert("trashedAt", DateTime::now());
+        }
+        fields
     }
 
     /// The field of a row that the sweeper never takes, because it has no time; and the filter for the state.
@@ -35,6 +52,8 @@ impl State {
         match self {
             Self::Pending => doc! { "state": "pending" },
             Self::Tombstone => doc! { "state": "deleted" },
+            Self::Trashed => doc! { "state": "trashed" },
+            Self::Version => doc! { "state": "version" },
         }
     }
 }
@@ -69,7 +88,43 @@ pub fn object(key: &str, size: i64) -> Document {
     with(doc! { "key": key }, sized(size))
 }
 
-/// The field of a row whose key is no text. Keys are unique, so `value` must be.
+/// The fields of a row in the trash since a time, until another.
+pub fn trashed(at: DateTime, expires_at: DateTime) -> Document {
+    with(State::Trashed.until(expires_at), doc! { "trashedAt": at })
+}
+
+/// The fields of a row with a content that this file had before.
+pub fn version_of(file: impl RowId, expires_at: DateTime) -> Document {
+    with(State::Version.until(expires_at), doc! { "versionOf": file.object_id(), "parentId": Bson::Null })
+}
+
+/// The filter for the rows with the contents that this file had before.
+pub fn versions_of(file: impl RowId) -> Document {
+    with(State::Version.only(), doc! { "versionOf": file.object_id() })
+}
+
+/// The field of a row whose place some function changes, since a time. A function that dies meanwhile leaves the field
+/// behind. `from` is the folder that the row was in, as `parentId` has it, and `name` the name that the row had.
+pub fn moving(from: impl Into<Bson>, name: &str, since: DateTime) -> Document {
+    doc! { "moving": { "id": ObjectId::new(), "from": from.into(), "name": name, "at": since } }
+}
+
+/// The field of such a row for another time.
+pub fn moving_since(time: DateTime) -> Document {
+    doc! { "moving.at": time }
+}
+
+/// The filter for rows whose place some function changes.
+pub fn being_moved() -> Document {
+    doc! { "moving": { "$exists": true } }
+}
+
+/// The field of an image whose thumbnails have the id of another row in their keys.
+pub fn with_thumbnails_of(image: impl RowId) -> Document {
+    doc! { "thumbnailsId": image.object_id() }
+}
+
+/// The field of a row whose key is no text.
 pub fn no_object(value: Document) -> Document {
     doc! { "key": value }
 }
@@ -151,6 +206,11 @@ pub fn deleted_until_after(time: DateTime) -> Document {
     with(State::Tombstone.only(), doc! { "expiresAt": { "$gt": time } })
 }
 
+/// The filter for the copies of a document.
+pub fn copies_of(document: impl RowId) -> Document {
+    doc! { "copiedFrom": document.object_id() }
+}
+
 /// The filter for rows with an object.
 pub fn with_object() -> Document {
     doc! { "key": { "$exists": true } }
@@ -215,6 +275,57 @@ pub fn scans() -> [Document; 3] {
         (doc! { "_id": { "$gt": ObjectId::new() } }, doc! { "_id": 1 }),
     ]
     .map(|(filter, sort)| doc! { "find": "files", "filter": filter, "sort": sort })
+}
+
+/// A folder as the release a1049ed wrote it.
+pub fn earlier_folder(id: ObjectId, owner: ObjectId, name: &str, parent: impl Into<Bson>) -> Document {
+    doc! {
+        "_id": id, "userId": owner, "name": name, "type": "folder", "isPublic": false, "parentId": parent.into(),
+        "updatedAt": DateTime::now(),
+    }
+}
+
+/// A file as the release a1049ed wrote it.
+pub fn earlier_file(
+    id: ObjectId,
+    owner: ObjectId,
+    name: &str,
+    parent: impl Into<Bson>,
+    key: &str,
+    size: i64,
+) -> Document {
+    doc! {
+        "_id": id, "userId": owner, "name": name, "type": "file", "isPublic": false, "parentId": parent.into(),
+        "key": key, "size": size, "updatedAt": DateTime::now(),
+    }
+}
+
+/// An image with thumbnails of these widths and sizes as the release a1049ed wrote it.
+pub fn earlier_image(file: Document, thumbnails: &[(i32, i64)]) -> Document {
+    with(with(file, doc! { "type": "image" }), thumbnails_ready(thumbnails))
+}
+
+/// An upload through a function that is not complete, as the release a1049ed wrote it.
+pub fn earlier_upload(file: Document, expires_at: DateTime) -> Document {
+    with(file, State::Pending.until(expires_at))
+}
+
+/// The unique index on the keys of the release a1049ed, for the rows of one user.
+pub fn earlier_index(owner: ObjectId) -> IndexModel {
+    let only_theirs = doc! { "key": { "$exists": true }, "userId": owner };
+    let options = IndexOptions::builder().name(EARLIER_INDEX.to_owned()).unique(true);
+    let options = options.partial_filter_expression(only_theirs).build();
+    IndexModel::builder().keys(doc! { "key": 1 }).options(options).build()
+}
+
+/// The name of the unique index on the keys of the release a1049ed.
+pub const EARLIER_INDEX: &str = "key_1";
+
+/// A folder with folders in it, and files in each of these, that were planted as rows.
+pub struct Tree {
+    pub top: ObjectId,
+    pub folders: Vec<ObjectId>,
+    pub files: Vec<ObjectId>,
 }
 
 /// A document of the collection `tickets`.
@@ -286,6 +397,34 @@ impl Row {
 
     pub fn is_tombstone(&self) -> bool {
         self.field("state", Bson::as_str) == Some("deleted")
+    }
+
+    pub fn is_trashed(&self) -> bool {
+        self.field("state", Bson::as_str) == Some("trashed")
+    }
+
+    /// A row of an earlier release, or of the original, has no revision.
+    pub fn revision(&self) -> Option<i64> {
+        self.field("revision", Bson::as_i64)
+    }
+
+    /// The name as it is compared with others, in a row whose name was made unique.
+    pub fn name_key(&self) -> Option<&str> {
+        self.field("nameKey", Bson::as_str)
+    }
+
+    /// True while a function changes the place of the row.
+    pub fn is_being_moved(&self) -> bool {
+        self.contains_key("moving")
+    }
+
+    /// The bytes that the quota counts for the row. A row of an earlier release has no such field.
+    pub fn charged(&self) -> Option<i64> {
+        self.field("charged", Bson::as_i64)
+    }
+
+    pub fn trashed_at(&self) -> Option<DateTime> {
+        self.time("trashedAt")
     }
 
     /// The time after which the sweeper takes an invisible row.
@@ -385,6 +524,94 @@ impl Stack {
         keys.iter().filter_map(Bson::as_str).map(str::to_owned).collect()
     }
 
+    /// Plants rows of a user. The user's bytes are counted again by the next request that needs their sum.
+    pub async fn plant(&self, owner: ObjectId, rows: impl IntoIterator<Item = Document>) {
+        self.files.insert_many(rows).await.expect("MongoDB writes");
+        self.forget_usage(owner).await;
+    }
+
+    /// The fields of rows that share an object with two new files of this user.
+    pub async fn shared_object(&self, user: &User, bytes: &[u8]) -> Document {
+        let file = user.upload("shared.txt", bytes).await;
+        // A copy shows that rows may share an object, before planted rows do.
+        user.copy(&file, json!({})).await.tagged(201);
+        object(self.row(&file).await.key(), i64::try_from(bytes.len()).expect("a small file"))
+    }
+
+    /// Removes all rows of a user, and this object, where a sweep would take longer than a test may.
+    pub async fn remove_all(&self, owner: ObjectId, object: &Document) {
+        self.files.delete_many(all_of(owner)).await.expect("MongoDB deletes");
+        self.forget_usage(owner).await;
+        self.delete_object(object.get_str("key").expect("a key")).await;
+    }
+
+    /// Plants a folder with so many folders in it, and so many files in each of these. All files have these fields, too.
+    pub async fn plant_tree(
+        &self,
+        owner: ObjectId,
+        parent: impl Into<Bson>,
+        folders: usize,
+        files_of_each: usize,
+        content: &Document,
+    ) -> Tree {
+        let ids = |count: usize| (0..count).map(|_| ObjectId::new()).collect::<Vec<_>>();
+        let tree = Tree { top: ObjectId::new(), folders: ids(folders), files: ids(folders * files_of_each) };
+        let row = |id: ObjectId, name: String, r#type: &str, parent: Bson| {
+            doc! { "_id": id, "userId": owner, "name": name, "type": r#type, "isPublic": false, "parentId": parent }
+        };
+        let mut rows = vec![row(tree.top, "many".into(), "folder", parent.into())];
+        for (n, folder) in tree.folders.iter().enumerate() {
+            rows.push(row(*folder, format!("{n}"), "folder", tree.top.into()));
+        }
+        for (n, file) in tree.files.iter().enumerate() {
+            let parent = tree.folders[n / files_of_each].into();
+            rows.push(with(row(*file, format!("{n}.txt"), "file", parent), content.clone()));
+        }
+        self.plant(owner, rows).await;
+        tree
+    }
+
+    /// Limits the bytes that a user may have.
+    pub async fn set_quota(&self, user: ObjectId, bytes: i64) {
+        let limited = self.users.update_one(doc! { "_id": user }, set(doc! { "quotaBytes": bytes }));
+        assert_eq!(limited.await.expect("MongoDB writes").matched_count, 1, "no such user");
+    }
+
+    /// The state of a user of an earlier release, whose bytes nobody has counted yet.
+    pub async fn forget_usage(&self, user: ObjectId) {
+        let unset = doc! { "$unset": { "usedBytes": "", "usedFiles": "" } };
+        self.users.update_one(doc! { "_id": user }, unset).await.expect("MongoDB writes");
+    }
+
+    /// Stores another sum of the bytes of a user than the rows have.
+    pub async fn miscount(&self, user: ObjectId, bytes: i64) {
+        let wrong = self.users.update_one(doc! { "_id": user }, doc! { "$inc": { "usedBytes": bytes } });
+        assert_eq!(wrong.await.expect("MongoDB writes").modified_count, 1, "no such user");
+    }
+
+    /// Lets the notes of a user's reservations be so old that their functions have died.
+    pub async fn age_reservations(&self, user: ObjectId) {
+        let long_ago = DateTime::from_millis(0);
+        let noted = doc! { "_id": user, "unsettledAt": { "$exists": true } };
+        let change = doc! { "$set": { "unsettledAt": long_ago, "charges.$[].at": long_ago } };
+        let with_charges = with(noted.clone(), doc! { "charges": { "$exists": true } });
+        self.users.update_one(with_charges, change).await.expect("MongoDB writes");
+        self.users.update_one(noted, set(doc! { "unsettledAt": long_ago })).await.expect("MongoDB writes");
+    }
+
+    /// The stored sums of the bytes and files of a user, and the numbers of reservations and refunds that some function
+    /// has begun and not ended.
+    pub async fn ledger_of_usage(&self, user: ObjectId) -> (Option<i64>, Option<i64>, usize, usize) {
+        let user = self.users.find_one(doc! { "_id": user }).await.expect("MongoDB reads").expect("a user");
+        let count = |name: &str| user.get(name).and_then(Bson::as_array).map_or(0, Vec::len);
+        (
+            user.get("usedBytes").and_then(Bson::as_i64),
+            user.get("usedFiles").and_then(Bson::as_i64),
+            count("charges"),
+            count("refunds"),
+        )
+    }
+
     /// The state of a request with an `Idempotency-Key` whose function died before it answered. `file` is the id of the
     /// file that the request creates.
     pub async fn forget_answer(&self, file: impl RowId) {
@@ -401,10 +628,17 @@ mod tests {
         path::{Path, PathBuf},
     };
 
-    /// The fields of the ledger and of the documents of requests that the original does not have.
-    const FIELDS: [&str; 19] = [
+    /// The fields of the ledger, of the documents of requests and of users that the original does not have.
+    const FIELDS: [&str; 40] = [
+        "became",
+        "charged",
+        "charges",
+        "contentAt",
+        "copiedFrom",
+        "counting",
         "decodings",
         "decodingSince",
+        "exchange",
         "expiresAt",
         "fileId",
         "inParts",
@@ -412,16 +646,30 @@ mod tests {
         "isRepeatable",
         "key",
         "maxBytes",
+        "moving",
+        "nameKey",
+        "quotaBytes",
+        "refunds",
+        "replaces",
+        "revision",
         "size",
         "state",
+        "takenFrom",
         "thumbnailError",
         "thumbnailFiles",
         "thumbnails",
         "thumbnailsDueAt",
+        "thumbnailsId",
         "thumbnailsResent",
         "ticketId",
+        "trashedAt",
+        "unsettledAt",
         "updatedAt",
         "uploadId",
+        "usedBytes",
+        "usedFiles",
+        "versionOf",
+        "words",
     ];
 
     /// Files that may name the fields, and why.

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 pub use crate::stack::{Stack, network, networks_key, session_key};
 pub use http::{Answer, Client, Request};
 pub use measurements::{Times, record_measurement};
-pub use users::{PASSWORD, SHA1_OF_PASSWORD, User, decoded, document, encoded};
+pub use users::{PASSWORD, SHA1_OF_PASSWORD, User, decoded, document, encoded, id_of};
 
 /// Probes repeatedly until there is a result, and returns it.
 ///

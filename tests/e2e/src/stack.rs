@@ -164,6 +164,9 @@ impl Stack {
         for key in row.any_key().into_iter().chain(thumbnails.iter().map(String::as_str)) {
             self.delete_object(key).await;
         }
+        if let Ok(owner) = row.get_object_id("userId") {
+            self.forget_usage(owner).await;
+        }
     }
 }
 

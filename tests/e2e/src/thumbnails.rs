@@ -37,7 +37,7 @@ pub async fn image_without_a_job(stack: &Stack, owner: ObjectId, bytes: Vec<u8>,
         "_id": id, "userId": owner, "name": "planted.jpg", "type": "image", "isPublic": false, "parentId": 0,
     };
     let row = with(with(row, object(&key, size)), thumbnails_due(due_at));
-    stack.files.insert_one(row).await.unwrap();
+    stack.plant(owner, [row]).await;
     id.to_hex()
 }
 

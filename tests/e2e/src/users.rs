@@ -48,6 +48,12 @@ impl User {
         text(&self.create(file).await.document(201), "id")
     }
 
+    /// Uploads a file into a folder, and returns its id.
+    pub async fn upload_into(&self, folder: &str, name: &str, bytes: &[u8]) -> String {
+        let file = json!({ "name": name, "type": "file", "parentId": folder, "data": encoded(bytes) });
+        id_of(&self.create(file).await.document(201))
+    }
+
     /// Uploads an image into the root, and returns its id.
     pub async fn upload_image(&self, name: &str, bytes: &[u8]) -> String {
         let image = json!({ "name": name, "type": "image", "data": encoded(bytes) });
@@ -57,6 +63,59 @@ impl User {
     /// Makes a folder in the root, and returns its id.
     pub async fn folder(&self, name: &str) -> String {
         text(&self.create(json!({ "name": name, "type": "folder" })).await.document(201), "id")
+    }
+
+    /// Makes a folder in a folder, and returns its id.
+    pub async fn folder_in(&self, folder: &str, name: &str) -> String {
+        let made = self.create(json!({ "name": name, "type": "folder", "parentId": folder })).await;
+        id_of(&made.document(201))
+    }
+
+    pub async fn show(&self, id: &str) -> Answer {
+        self.get(&format!("/files/{id}")).await
+    }
+
+    /// Changes the name or the place of a document.
+    pub async fn change(&self, id: &str, change: Value) -> Answer {
+        self.patch(&format!("/files/{id}"), change).await
+    }
+
+    pub async fn copy(&self, id: &str, to: Value) -> Answer {
+        self.post(&format!("/files/{id}/copy"), to).await
+    }
+
+    pub async fn trash(&self, id: &str) -> Answer {
+        self.put(&format!("/files/{id}/trash")).await
+    }
+
+    pub async fn restore(&self, id: &str, to: Value) -> Answer {
+        self.request("PUT", &format!("/files/{id}/restore")).json(to).send().await
+    }
+
+    /// Deletes a document for good.
+    pub async fn discard(&self, id: &str) {
+        self.delete(&format!("/files/{id}")).await.is_empty(204);
+    }
+
+    /// The content of a small file.
+    pub async fn content(&self, id: &str) -> Vec<u8> {
+        let answer = self.get(&format!("/files/{id}/data")).await;
+        assert_eq!(answer.status, 200, "of {answer}");
+        answer.body
+    }
+
+    /// The contents that a file had before, the newest first.
+    pub async fn versions(&self, id: &str) -> Vec<Value> {
+        let answer = self.get(&format!("/files/{id}/versions")).await;
+        assert_eq!(answer.status, 200, "of {answer}");
+        serde_json::from_value(answer.json()).expect("an array")
+    }
+
+    /// The bytes that a user has, with those that are in the trash, and of versions.
+    pub async fn used_bytes(&self) -> u64 {
+        let answer = self.get("/users/me/usage").await;
+        assert_eq!(answer.status, 200, "of {answer}");
+        answer.json()["bytes"].as_u64().expect("a number")
     }
 
     pub async fn publish(&self, id: &str) {
@@ -81,6 +140,14 @@ impl Deref for User {
 pub fn document(id: &str, owner: &str, name: &str, r#type: &str, is_public: bool, parent: impl Into<Value>) -> Value {
     let parent: Value = parent.into();
     json!({ "id": id, "userId": owner, "name": name, "type": r#type, "isPublic": is_public, "parentId": parent })
+}
+
+/// The id of a document.
+///
+/// # Panics
+/// The document has no id.
+pub fn id_of(document: &Value) -> String {
+    text(document, "id")
 }
 
 pub fn encoded(bytes: &[u8]) -> String {

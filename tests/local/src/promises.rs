@@ -127,10 +127,16 @@ fn collect_names(folder: &Path, names: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-fn shown_by(mut name: &str) -> Vec<String> {
+fn shown_by(name: &str) -> Vec<String> {
+    numbers(name, &["r", "s"])
+}
+
+/// The numbers with one of these letters that a name begins with.
+fn numbers(mut name: &str, letters: &[&str]) -> Vec<String> {
     let mut promises = Vec::new();
     while let Some((number, rest)) = name.split_once('_')
-        && let Some((letter @ ("r" | "s"), digits)) = number.split_at_checked(1)
+        && let Some((letter, digits)) = number.split_at_checked(1)
+        && letters.contains(&letter)
         && digits.len() == 2
         && let Ok(number) = digits.parse::<u8>()
     {
@@ -163,6 +169,17 @@ mod tests {
             long.extend(names.into_iter().filter(|name| name.len() > 70));
         }
         assert!(long.is_empty(), "{long:#?}");
+    }
+
+    /// tests/README.md says what the lines are about.
+    #[test]
+    fn every_line_of_the_contract_of_the_file_manager_has_a_test() {
+        let mut names = Vec::new();
+        collect_names(&Project::here().path("tests/e2e/tests"), &mut names).unwrap();
+        let tested: Vec<String> = names.iter().flat_map(|name| numbers(name, &["f"])).collect();
+        let missing: Vec<String> =
+            (1..=44).chain([61]).map(|line| format!("F{line}")).filter(|line| !tested.contains(line)).collect();
+        assert!(missing.is_empty(), "no test shows {missing:?}");
     }
 
     #[test]

@@ -278,7 +278,9 @@ async fn multipart_uploads(stack: &Stack, prefix: &str) -> Vec<String> {
 
 /// Removes a large file, because the emulator keeps its bytes in memory. The row is deleted first.
 async fn forget(stack: &Stack, file: &str) {
+    let owner = stack.row(file).await.get_object_id("userId").unwrap();
     stack.files.delete_one(ledger::row(file)).await.unwrap();
+    stack.forget_usage(owner).await;
     for key in stack.objects(&format!("uploads/{file}/")).await {
         stack.s3.delete_object().bucket(&stack.bucket).key(key).send().await.unwrap();
     }

@@ -29,7 +29,7 @@ const EVERYBODY: [Asking; 5] =
     [Asking::Nobody, Asking::WithAMalformedToken, Asking::WithAnExpiredToken, Asking::AnotherUser, Asking::TheOwner];
 
 /// The kinds of objects that an id may have.
-const THINGS: [&str; 14] = [
+const THINGS: [&str; 16] = [
     "private file",
     "public file",
     "private image",
@@ -42,12 +42,35 @@ const THINGS: [&str; 14] = [
     "public image in a deleted folder",
     "public folder in a deleted folder",
     "public upload in a deleted folder",
+    "private file in the trash",
+    "public image in a trashed folder",
     "unknown id",
     "malformed id",
 ];
 
 /// Objects in a folder that its owner has deleted, and that the sweeper may not have removed yet.
 const GONE: &str = " in a deleted folder";
+
+/// Objects that their owner has put into the trash, and objects in a folder that is there.
+const TRASHED: &str = " in the trash";
+const BELOW_TRASHED: &str = " in a trashed folder";
+
+/// True for objects that only the routes of the trash can reach.
+fn is_gone(thing: &str) -> bool {
+    [GONE, TRASHED, BELOW_TRASHED].iter().any(|gone| thing.ends_with(gone))
+}
+
+/// The files and versions that the routes of a version are tested with.
+const VERSIONS: [&str; 8] = [
+    "private file",
+    "public file",
+    "private file in a deleted folder",
+    "private file in the trash",
+    "unknown id",
+    "private file, another file's version",
+    "private file, unknown version",
+    "private file, malformed version",
+];
 
 /// The tickets and uploads that a companion route is tested with.
 const TICKETS: [&str; 5] =
@@ -61,7 +84,7 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
     let things = only(&THINGS);
     let places = [only(&["the root"]), things.clone()].concat();
     let contents = THINGS.iter().flat_map(|thing| {
-        let sizes = if thing.ends_with("id") || thing.ends_with(GONE) {
+        let sizes = if thing.ends_with("id") || is_gone(thing) {
             &[""][..]
         } else {
             &["", ", size 500", ", size 250", ", size 100", ", size 50"]
@@ -82,6 +105,7 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("GET /docs/{file}", only(&["start.js", "unknown file"])),
         ("POST /users", nothing.clone()),
         ("GET /users/me", nothing.clone()),
+        ("GET /users/me/usage", nothing.clone()),
         ("DELETE /users/me", passwords.clone()),
         ("PUT /users/me/password", passwords.clone()),
         ("GET /users/me/sessions", nothing.clone()),
@@ -92,9 +116,23 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("GET /files", places.clone()),
         ("POST /files", places.clone()),
         ("GET /files/{id}", things.clone()),
+        ("PATCH /files/{id}", things.clone()),
         ("DELETE /files/{id}", things.clone()),
         ("PUT /files/{id}/publish", things.clone()),
         ("PUT /files/{id}/unpublish", things.clone()),
+        ("GET /files/{id}/path", things.clone()),
+        ("POST /files/{id}/copy", things.clone()),
+        ("PUT /files/{id}/trash", things.clone()),
+        ("PUT /files/{id}/restore", things.clone()),
+        ("GET /files/{id}/usage", things.clone()),
+        ("GET /files/{id}/versions", things.clone()),
+        ("DELETE /files/{id}/versions/{version}", only(&VERSIONS)),
+        ("PUT /files/{id}/versions/{version}/restore", only(&VERSIONS)),
+        ("GET /files/{id}/versions/{version}/data", only(&VERSIONS)),
+        ("POST /files/batch", things.clone()),
+        ("GET /trash", nothing.clone()),
+        ("DELETE /trash", nothing.clone()),
+        ("GET /search", nothing.clone()),
         ("GET /files/{id}/data", contents.collect()),
         ("GET /files/{id}/parts", things.clone()),
         ("POST /files/{id}/complete", things),
@@ -198,7 +236,8 @@ impl World {
         }
     }
 
-    /// The content of a cell: the status, and for a listing the number of documents.
+    /// The content of a cell: the status, for a listing the number of documents, and for a batch the status of its one
+    /// result.
     async fn ask(&self, route: &str, thing: &str, asking: Asking) -> String {
         let mut answer = self.answer(route, thing, asking).await;
         // A sweep of another test may delete the upload of a user who left before the upload is asked for.
@@ -213,8 +252,11 @@ impl World {
                 answer.fails(status, error);
             }
         }
-        let listed = (route == "GET /files" && answer.status == 200).then(|| answer.documents().len());
-        listed.map_or(answer.status.to_string(), |listed| format!("{} ({listed})", answer.status))
+        match (route, answer.status) {
+            ("GET /files", 200) => format!("200 ({})", answer.documents().len()),
+            ("POST /files/batch", 200) => format!("200 ({})", answer.json()[0]["status"]),
+            (_, status) => status.to_string(),
+        }
     }
 
     async fn answer(&self, route: &str, thing: &str, asking: Asking) -> Answer {
@@ -231,7 +273,7 @@ impl World {
                 client.connect(&self.owner.email, password).await
             }
             // Each client does these to its own account.
-            "/users/me" | "/users/me/password" | "/disconnect" | "/users/me/sessions" => {
+            "/users/me" | "/users/me/password" | "/disconnect" | "/users/me/sessions" | "/trash" => {
                 let leaving = self.stack.user("leaving").await;
                 let client = match asking {
                     Asking::TheOwner | Asking::AnotherUser => leaving.clone(),
@@ -257,7 +299,7 @@ impl World {
             }
             "/files" if method == "GET" => {
                 let place = self.make(thing).await;
-                if thing.ends_with("folder") && !thing.ends_with(GONE) {
+                if thing.ends_with("folder") && !is_gone(thing) {
                     self.owner
                         .create(json!({ "name": "inside", "type": "folder", "parentId": place }))
                         .await
@@ -301,6 +343,15 @@ impl World {
                 let query = if size.is_empty() { String::new() } else { format!("?size={size}") };
                 send(&format!("{path}{query}"), Value::Null).await
             }
+            "/files/batch" => send(path, json!({ "action": "trash", "ids": [self.make(thing).await] })).await,
+            "/search" => send("/search?q=a", Value::Null).await,
+            "/files/{id}" if method == "PATCH" => {
+                send(&path.replace("{id}", &self.make(thing).await), json!({ "name": "new" })).await
+            }
+            _ if path.starts_with("/files/{id}/versions/{version}") => {
+                let (file, version) = self.version(thing).await;
+                send(&path.replace("{id}", &file).replace("{version}", &version), Value::Null).await
+            }
             "/docs/{file}" => send(&format!("/docs/{}", thing.replace(' ', "-")), Value::Null).await,
             _ if path.starts_with("/files/{id}") => {
                 send(&path.replace("{id}", &self.make(thing).await), Value::Null).await
@@ -322,23 +373,63 @@ impl World {
         };
         body["parentId"] = json!(folder);
         let made = id(&self.owner.create(body).await.document(201));
-        self.leave(folder).await;
+        self.leave(thing, &made, folder).await;
         made
     }
 
-    /// The kind of the object, and a folder for it if that is to be deleted.
+    /// The kind of the object, and a folder for it if that is to go.
     async fn place<'a>(&self, thing: &'a str) -> (&'a str, Option<String>) {
-        match thing.strip_suffix(GONE) {
+        match thing.strip_suffix(GONE).or_else(|| thing.strip_suffix(BELOW_TRASHED)) {
             Some(of) => (of, Some(self.owner.folder("going").await)),
-            None => (thing, None),
+            None => (thing.strip_suffix(TRASHED).unwrap_or(thing), None),
         }
     }
 
-    async fn leave(&self, folder: Option<String>) {
-        if let Some(folder) = folder {
-            let gone = self.owner.request("DELETE", &format!("/files/{folder}")).send().await;
-            assert_eq!(gone.status, 204, "{gone}");
+    /// Deletes or trashes the object or its folder, if the object is of such a kind.
+    async fn leave(&self, thing: &str, made: &str, folder: Option<String>) {
+        match folder {
+            Some(folder) if thing.ends_with(GONE) => self.owner.discard(&folder).await,
+            Some(folder) => drop(self.owner.trash(&folder).await.document(200)),
+            None if thing.ends_with(TRASHED) => drop(self.owner.trash(made).await.document(200)),
+            None => {}
         }
+    }
+
+    /// Makes a file with a version, and returns the ids of both.
+    async fn version(&self, thing: &str) -> (String, String) {
+        let (thing, version) = thing.split_once(", ").unwrap_or((thing, "its version"));
+        if thing == "unknown id" {
+            return (nobodys(thing), nobodys(thing));
+        }
+        let (of, place) = self.place(thing).await;
+        let is_public = of.starts_with("public");
+        // A folder of its own, so that lines that are asked at the same time do not replace each other's files.
+        let folder = match &place {
+            Some(folder) => folder.clone(),
+            None => self.owner.folder("versions").await,
+        };
+        let replaced = async |name: &str| {
+            let mut file = String::new();
+            for data in ["b25l", "dHdv"] {
+                let body = json!({
+                    "name": name, "type": "file", "isPublic": is_public, "parentId": folder, "data": data,
+                    "onConflict": "replace",
+                });
+                file = id(&self.owner.create(body).await.document(201));
+            }
+            let version = id(&self.owner.versions(&file).await[0]);
+            (file, version)
+        };
+        let (file, its) = replaced("a.txt").await;
+        let (_, other) = replaced("b.txt").await;
+        self.leave(thing, &file, place).await;
+        let version = match version {
+            "another file's version" => other,
+            "unknown version" => nobodys("unknown id"),
+            "malformed version" => nobodys("malformed id"),
+            _ => its,
+        };
+        (file, version)
     }
 
     /// The id of an object for requests that only read it. Images have thumbnails.
@@ -357,7 +448,7 @@ impl World {
         let body = json!({ "method": "POST", "key": "a.bin", "isPublic": is_public, "parentId": folder });
         let signed = self.owner.post("/uploads/sign", body).await;
         assert_eq!(signed.status, 200, "{signed}");
-        self.leave(folder).await;
+        self.leave(thing, "", folder).await;
         signed.json()["key"].as_str().unwrap().to_owned()
     }
 

@@ -19,7 +19,7 @@ async fn planted(stack: &Stack, owner: &User, name: &str, bytes: Vec<u8>) -> Str
     let row = doc! {
         "_id": id, "userId": owner.object_id(), "name": name, "type": "file", "isPublic": false, "parentId": 0,
     };
-    stack.files.insert_one(with(row, object(&key, size))).await.unwrap();
+    stack.plant(owner.object_id(), [with(row, object(&key, size))]).await;
     id.to_hex()
 }
 

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 const UNKNOWN: &str = "5f1e7d35c7ba06511e683b21";
 
 /// Every endpoint that needs a token; `{id}` is the id of a file.
-const AUTHENTICATED: [(&str, &str); 19] = [
+const AUTHENTICATED: [(&str, &str); 34] = [
     ("GET", "/users/me"),
+    ("GET", "/users/me/usage"),
     ("DELETE", "/users/me"),
     ("PUT", "/users/me/password"),
     ("GET", "/users/me/sessions"),
@@ -26,6 +27,20 @@ const AUTHENTICATED: [(&str, &str); 19] = [
     ("PUT", "/files/{id}/publish"),
     ("PUT", "/files/{id}/unpublish"),
     ("DELETE", "/files/{id}"),
+    ("PATCH", "/files/{id}"),
+    ("GET", "/files/{id}/path"),
+    ("POST", "/files/{id}/copy"),
+    ("PUT", "/files/{id}/trash"),
+    ("PUT", "/files/{id}/restore"),
+    ("GET", "/files/{id}/usage"),
+    ("GET", "/files/{id}/versions"),
+    ("DELETE", "/files/{id}/versions/{id}"),
+    ("GET", "/files/{id}/versions/{id}/data"),
+    ("PUT", "/files/{id}/versions/{id}/restore"),
+    ("POST", "/files/batch"),
+    ("GET", "/trash"),
+    ("DELETE", "/trash"),
+    ("GET", "/search"),
     ("GET", "/files/{id}/parts"),
     ("POST", "/files/{id}/complete"),
     ("GET", "/uploads/tickets"),
@@ -199,7 +214,11 @@ async fn r24_an_unknown_route_is_not_found() {
         "/users/me/sessions/a/b",
         "/status/x",
         &format!("/files/{id}/nothing"),
+        &format!("/files/{id}/versions/a/b"),
         "/files/a/b/c",
+        "/users/me/usage/x",
+        "/trash/x",
+        "/search/x",
     ] {
         for method in ["GET", "POST", "PUT", "DELETE"] {
             bob.request(method, path).send().await.fails(404, "Not found");
@@ -223,7 +242,20 @@ async fn r24_another_method_is_not_allowed_and_the_answer_names_those_that_are()
         ("/connect", vec!["GET"], ["POST", "DELETE"]),
         ("/disconnect", vec!["GET"], ["POST", "DELETE"]),
         ("/files", vec!["GET", "POST"], ["PUT", "DELETE"]),
-        ("/files/{id}", vec!["DELETE", "GET"], ["POST", "PATCH"]),
+        ("/users/me/usage", vec!["GET"], ["POST", "DELETE"]),
+        ("/files/batch", vec!["POST"], ["GET", "DELETE"]),
+        ("/files/{id}", vec!["DELETE", "GET", "PATCH"], ["POST", "PUT"]),
+        ("/files/{id}/path", vec!["GET"], ["POST", "PUT"]),
+        ("/files/{id}/copy", vec!["POST"], ["GET", "PUT"]),
+        ("/files/{id}/trash", vec!["PUT"], ["GET", "DELETE"]),
+        ("/files/{id}/restore", vec!["PUT"], ["GET", "POST"]),
+        ("/files/{id}/usage", vec!["GET"], ["POST", "PUT"]),
+        ("/files/{id}/versions", vec!["GET"], ["POST", "DELETE"]),
+        ("/files/{id}/versions/x", vec!["DELETE"], ["GET", "PUT"]),
+        ("/files/{id}/versions/x/restore", vec!["PUT"], ["GET", "POST"]),
+        ("/files/{id}/versions/x/data", vec!["GET"], ["PUT", "DELETE"]),
+        ("/trash", vec!["DELETE", "GET"], ["POST", "PUT"]),
+        ("/search", vec!["GET"], ["POST", "DELETE"]),
         ("/files/{id}/publish", vec!["PUT"], ["GET", "POST"]),
         ("/files/{id}/unpublish", vec!["PUT"], ["GET", "POST"]),
         ("/files/{id}/data", vec!["GET"], ["PUT", "POST"]),
@@ -293,6 +325,13 @@ async fn s09_a_strange_id_is_a_file_that_is_not_there() {
         bob.put(&format!("/files/{id}/publish")).await.fails(404, "Not found");
         bob.put(&format!("/files/{id}/unpublish")).await.fails(404, "Not found");
         bob.get(&format!("/files/{id}/data")).await.fails(404, "Not found");
+        bob.change(id, json!({ "name": "a" })).await.fails(404, "Not found");
+        bob.copy(id, json!({})).await.fails(404, "Not found");
+        bob.trash(id).await.fails(404, "Not found");
+        bob.restore(id, json!({})).await.fails(404, "Not found");
+        for path in ["path", "usage", "versions", &format!("versions/{id}/data")] {
+            bob.get(&format!("/files/{id}/{path}")).await.fails(404, "Not found");
+        }
         stack.anyone().get(&format!("/files/{id}/data")).await.fails(404, "Not found");
     }
 }
@@ -319,6 +358,12 @@ async fn s12_a_file_of_another_user_looks_like_a_missing_file() {
         ("DELETE", "/files/{id}", &not_hers),
         ("PUT", "/files/{id}/publish", &not_hers),
         ("PUT", "/files/{id}/unpublish", &not_hers),
+        ("GET", "/files/{id}/path", &not_hers),
+        ("POST", "/files/{id}/copy", &not_hers),
+        ("PUT", "/files/{id}/trash", &not_hers),
+        ("PUT", "/files/{id}/restore", &not_hers),
+        ("GET", "/files/{id}/usage", &not_hers),
+        ("GET", "/files/{id}/versions", &not_hers),
         ("GET", "/files/{id}/parts", &not_hers),
         ("POST", "/files/{id}/complete", &not_hers),
         ("GET", "/files/{id}/data", &private.to_vec()),
@@ -339,6 +384,7 @@ async fn s12_a_file_of_another_user_looks_like_a_missing_file() {
         eve.create(into).await.fails(400, "Parent not found");
         eve.post("/uploads/tickets", json!({ "parentId": parent })).await.fails(400, "Parent not found");
         eve.get(&format!("/files?parentId={parent}")).await.is(200, json!([]));
+        eve.get(&format!("/files?parentId={parent}&sort=name")).await.is(200, json!([]));
     }
     let ticket = bob.post("/uploads/tickets", json!({})).await.json()["ticket"].as_str().unwrap().to_owned();
     let id = bob.get("/uploads/tickets").await.json()[0]["id"].as_str().unwrap().to_owned();

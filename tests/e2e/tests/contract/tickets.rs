@@ -618,6 +618,7 @@ async fn an_upload_that_comes_to_nothing_gives_its_file_back_once() {
     // The state after a sweeper died before it removed the row.
     stack.files.insert_one(with(row, due_tombstone())).await.unwrap();
     is_swept(&stack, &id).await;
+    stack.forget_usage(bob.object_id()).await;
     let parts = holder.parts("c.txt").await;
     holder.params("filename=d.txt").await.fails_with_message(409, FULL);
 

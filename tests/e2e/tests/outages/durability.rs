@@ -16,12 +16,11 @@ use e2e::{
 };
 use futures_util::future::{join, join_all};
 use mongodb::bson::{DateTime, doc};
-use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
 use crate::{
     alone,
-    faults::{Outage, processes, s3},
+    faults::{Outage, kill, s3},
     works_again,
 };
 
@@ -108,13 +107,6 @@ async fn give_up(stack: &Stack, user: &User) {
         (stack.count_rows(unfinished.clone()).await == 0).then_some(())
     })
     .await;
-}
-
-fn kill(stack: &Stack, function: &str) {
-    for process in processes(stack, function) {
-        // The emulator may have ended the process in the meantime.
-        let _ = kill_process(process, Signal::KILL);
-    }
 }
 
 #[tokio::test]
