@@ -19,6 +19,7 @@ use crate::{
 };
 
 pub mod adoption;
+pub mod counters;
 pub mod idempotency;
 mod inventory;
 mod ledger;
