@@ -109,6 +109,11 @@ pub fn old_charges() -> Document {
     doc! { "$set": { "charges.$[].at": DateTime::from_millis(0) } }
 }
 
+/// The field of accounts with charges or refunds that the sweeper looks at in its next run.
+pub fn unsettled() -> Document {
+    doc! { "unsettledAt": DateTime::from_millis(0) }
+}
+
 /// The field of an account that counts these bytes for a file without a row.
 pub fn charge(file: ObjectId, bytes: i64) -> Document {
     doc! { "charges": [{ "file": file, "bytes": bytes, "at": DateTime::now() }] }
