@@ -34,6 +34,7 @@ mod row;
 mod thumbnails;
 mod tombstones;
 mod trash;
+pub mod usage_check;
 mod versions;
 mod words;
 

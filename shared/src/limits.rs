@@ -365,6 +365,12 @@ pub const FSCK_ROWS: u32 = 500;
 /// some 100 bytes, of the 6 MB that a function may return.
 pub const FSCK_FINDINGS: u32 = 1000;
 
+/// The timeout of the sum of a user's rows, of which `MongoDB` adds up some 600,000 a second.
+pub const FSCK_USAGE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Attempts to read a user's rows while nothing of the user is counted.
+pub const FSCK_USAGE_ATTEMPTS: u32 = 3;
+
 /// The timeout of one S3 listing, all attempts together.
 pub const S3_LISTING: Duration = Duration::from_secs(10);
 

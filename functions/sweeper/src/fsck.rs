@@ -1,4 +1,5 @@
-//! Compares the ledger with the bucket, both ways. The comparison only reads, and holds one page of each at a time.
+//! Compares the ledger with the bucket, both ways, and the counters of the quota with the ledger. The comparison only
+//! reads, and holds one page of each at a time.
 //!
 //! Both change while they are read, so every difference is checked again before it counts. The check reads the two in
 //! the order in which the protocol of [`shared::files`] cannot make a difference: a row exists before its object, and
@@ -13,8 +14,11 @@ use futures_util::TryStreamExt;
 use serde::Serialize;
 use shared::{
     Result,
-    files::{Expectation, ExpectedObject, Files},
-    ids::FileId,
+    files::{
+        Expectation, ExpectedObject, Files,
+        usage_check::{Counters, Difference},
+    },
+    ids::{FileId, UserId},
     limits,
     stores::{
         Stores,
@@ -29,6 +33,7 @@ use merge::{Merged, merge};
 
 pub struct Fsck {
     files: Files,
+    counters: Counters,
     objects: Objects,
 }
 
@@ -36,10 +41,12 @@ pub struct Fsck {
 pub struct Report {
     /// Objects and multipart uploads without a row.
     orphans: Findings<Orphan>,
-    /// Visible rows whose object is missing or has another size.
+    /// Rows that are visible, in the trash or versions, and whose object is missing or has another size.
     dangling: Findings<Dangling>,
     /// Rows past their grace period, which the next sweep takes.
     stale: Findings<Stale>,
+    /// Users whose counters differ from the sum of their rows.
+    usage: Findings<Difference>,
     /// True if everything was compared before the function's time was over.
     complete: bool,
 }
@@ -76,8 +83,8 @@ struct Stale {
 }
 
 impl Fsck {
-    pub fn new(files: Files, stores: &Stores) -> Self {
-        Self { files, objects: Objects::connect(stores, limits::S3_LISTING) }
+    pub fn new(files: Files, counters: Counters, stores: &Stores) -> Self {
+        Self { files, counters, objects: Objects::connect(stores, limits::S3_LISTING) }
     }
 
     /// Compares everything, or as much as there is time for before the deadline.
@@ -88,11 +95,11 @@ impl Fsck {
         let mut report = Report::default();
         let left = deadline.duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(limits::FSCK_REPORT);
         let outcome = in_time(left, Box::pin(self.compare(&mut report))).await;
-        let Report { orphans, dangling, stale, .. } = &report;
+        let Report { orphans, dangling, stale, usage, .. } = &report;
         match outcome {
             Ok(complete) => {
-                let (orphans, dangling, stale) = (orphans.count, dangling.count, stale.count);
-                tracing::info!(request_id, orphans, dangling, stale, complete, "fsck");
+                let (orphans, dangling, stale, usage) = (orphans.count, dangling.count, stale.count, usage.count);
+                tracing::info!(request_id, orphans, dangling, stale, complete, usage, "fsck");
                 Ok(Report { complete, ..report })
             }
             Err(error) => {
@@ -106,6 +113,11 @@ impl Fsck {
     async fn compare(&self, report: &mut Report) -> Result<()> {
         let (count, first) = self.files.stale().await?;
         report.stale = Findings { count, first: first.into_iter().map(|id| Stale { id }).collect() };
+
+        let mut users = pin!(self.counters.users());
+        while let Some(user) = users.try_next().await? {
+            report.usage.extend(self.difference(user).await?);
+        }
 
         let mut uploads = pin!(self.objects.list_multipart_uploads(""));
         while let Some(upload) = uploads.try_next().await? {
@@ -154,7 +166,13 @@ impl Fsck {
         Ok(false)
     }
 
-    /// Checks again that the object of a visible row is missing. If the object has been deleted since, the row got its
+    /// Checks again that the counters of a user differ. A file that is being replaced has two rows for a moment.
+    async fn difference(&self, user: UserId) -> Result<Option<Difference>> {
+        let Some(found) = self.counters.difference(user).await? else { return Ok(None) };
+        Ok(self.counters.difference(user).await?.filter(|again| *again == found))
+    }
+
+    /// Checks again that the object of a row is missing. If the object has been deleted since, the row got its
     /// tombstone before.
     async fn dangling(&self, expected: ExpectedObject) -> Result<Option<Dangling>> {
         let Expectation::Bytes(size) = expected.content else { return Ok(None) };

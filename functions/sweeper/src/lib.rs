@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared::{
     Result,
     account_deletion::AccountDeletions,
-    files::Files,
+    files::{Files, usage_check::Counters},
     limits,
     stores::{Stores, queue::JobQueue, redis::Redis, s3::Objects},
     uploads::{Uploads, tickets::FilesLeft},
@@ -44,7 +44,7 @@ impl App {
         let objects = Objects::connect(stores, limits::S3_INLINE_TIMEOUT);
         Ok(Self {
             uploads: Uploads::new(files.clone(), objects, FilesLeft::of(&database)),
-            fsck: Fsck::new(files.clone(), stores),
+            fsck: Fsck::new(files.clone(), Counters::of(&database), stores),
             files,
             jobs: JobQueue::connect(stores),
             account_deletions: AccountDeletions::of(&database, &stores.config),

@@ -589,6 +589,25 @@ pub struct Entry {
     pub r#type: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub thumbnail_files: Vec<ThumbnailFile>,
+    /// The id in the keys of the thumbnails, which copies and versions share; absent if it is the row's own.
+    #[serde(default, deserialize_with = "lenient")]
+    pub thumbnails_id: Option<FileId>,
+}
+
+/// The sum of a user's rows, as the quota counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sum {
+    #[serde(default, deserialize_with = "whole_or_zero")]
+    pub sure_bytes: i64,
+    #[serde(default, deserialize_with = "whole_or_zero")]
+    pub sure_files: i64,
+    /// The bytes of rows that may be counted or not: tombstones, which the sweeper has not given back yet, and
+    /// uploads that an earlier release began, which counted nothing.
+    #[serde(default, deserialize_with = "whole_or_zero")]
+    pub unsure_bytes: i64,
+    #[serde(default, deserialize_with = "whole_or_zero")]
+    pub unsure_files: i64,
 }
 
 /// The id of a row, where nothing else is read.
@@ -756,6 +775,11 @@ fn whole<'de, D: Deserializer<'de>>(field: D) -> Result<Option<i64>, D::Error> {
         Bson::Double(number) if number.abs() <= EXACT && number.fract() == 0.0 => Some(number as i64),
         _ => None,
     })
+}
+
+/// The same for a number that counts as 0 if it is absent.
+pub fn whole_or_zero<'de, D: Deserializer<'de>>(field: D) -> Result<i64, D::Error> {
+    Ok(whole(field)?.unwrap_or_default())
 }
 
 /// A key of a foreign form counts as absent.

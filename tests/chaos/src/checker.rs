@@ -14,15 +14,17 @@ use e2e::{
     worker::messages,
 };
 use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
-use mongodb::bson::{Bson, doc, oid::ObjectId};
+use mongodb::bson::{doc, oid::ObjectId};
 use serde_json::{Value, json};
 use tokio::time::{sleep, sleep_until};
 
 use crate::{
     Anomaly, Run, Stack,
-    model::{Entry, Kind, OneColor, Presence},
+    model::{Entry, Kind, OneColor, Presence, Stage},
     workload::{PATIENCE, Person, wrong},
 };
+
+mod documents;
 
 /// The time until everything must have settled. A job is received for the fifth time about fifty seconds after the
 /// first.
@@ -36,13 +38,17 @@ pub async fn check(run: &Run<'_>, people: &mut [Person<'_>], earlier_orphans: &B
         return Ok(());
     }
     join_all(people.iter_mut().map(Person::log_in)).await;
-    let people: &[Person<'_>] = people;
     if !settles(run, people).await? {
         return Ok(());
     }
     let rows = rows(run.stack, people).await?;
-    check_ledger(run, people, &rows);
-    check_bucket(run, &rows, earlier_orphans).await?;
+    for person in &mut *people {
+        documents::check(run, person, &rows);
+    }
+    documents::check_places(run, &rows);
+    let people: &[Person<'_>] = people;
+    check_bucket(run, people, &rows, earlier_orphans).await?;
+    check_quotas(run, people, &rows).await;
     check_answers(run, people, &rows).await;
     Ok(())
 }
@@ -100,19 +106,26 @@ async fn settles(run: &Run<'_>, people: &[Person<'_>]) -> Result<bool> {
 
     // An attempt that its client gave up may still be running. It must end before its grace period is set to end.
     sleep_until((run.last_impatient.get() + PATIENCE).into()).await;
-    let unfinished = with(ledger::all_of_any(&ids(people)), ledger::invisible());
+    let unfinished = with(ledger::all_of_any(&ids(people)), ledger::unfinished());
+    let accounts = doc! { "_id": { "$in": ids(people) } };
+    let charged = with(accounts.clone(), ledger::with_charges());
+    let uncertain = with(accounts, ledger::with_charges_or_refunds());
     let deadline = Instant::now() + SETTLE_TIME;
     loop {
-        // The rows are updated in each round, because the sweeper postpones some of them.
+        // Rows and charges are updated in each round, because the sweeper postpones some of them.
         stack.files.update_many(unfinished.clone(), set(ledger::expired())).await?;
+        stack.users.update_many(charged.clone(), ledger::old_charges()).await?;
+        stack.users.update_many(uncertain.clone(), set(ledger::unsettled())).await?;
         sweep(stack).await;
         let left = stack.files.count_documents(unfinished.clone()).await?;
-        if left == 0 {
+        let counts = stack.users.count_documents(uncertain.clone()).await?;
+        if left == 0 && counts == 0 {
             return Ok(true);
         }
         if Instant::now() >= deadline {
-            run.violated(Anomaly::NotSettled, format!("{left} rows are not swept"));
-            return Ok(false);
+            let anomaly = if left == 0 { Anomaly::WrongQuota } else { Anomaly::NotSettled };
+            run.violated(anomaly, format!("{left} rows are not swept, and {counts} people have charges or refunds"));
+            return Ok(left == 0);
         }
         sleep(Duration::from_millis(200)).await;
     }
@@ -131,14 +144,16 @@ async fn check_arrivals(run: &Run<'_>, people: &[Person<'_>]) -> Result<()> {
         return Ok(());
     }
     for person in people {
-        for (at, entry) in person.known.entries.iter().enumerate() {
-            // A file that may have been deleted need not appear.
-            let is_awaited = entry.has_arrived && !entry.may_be_deleted && person.known.presence(at) > Presence::Never;
-            let folder_is_certain =
-                entry.parent.is_none_or(|parent| person.known.presence(parent) == Presence::Certain);
-            let Some(id) = entry.id.filter(|_| is_awaited && folder_is_certain) else { continue };
+        for entry in &person.known.entries {
+            // A file that may have been deleted, or that a folder may have hidden, need not appear.
+            let is_awaited = entry.has_arrived
+                && entry.states.iter().all(|state| {
+                    matches!(state.stage, Stage::Begun | Stage::Visible)
+                        && person.known.presence_of(state.parent) == Presence::Certain
+                });
+            let Some(id) = entry.id.filter(|_| is_awaited) else { continue };
             if stack.files.count_documents(with(ledger::row(id), ledger::visible())).await? == 0 {
-                run.violated(Anomaly::Lost, format!("{} ({id}) has arrived in S3 and is not visible", entry.name));
+                run.violated(Anomaly::Lost, format!("{} ({id}) has arrived in S3 and is not visible", entry.name()));
             }
         }
     }
@@ -154,60 +169,14 @@ async fn rows(stack: &Stack, people: &[Person<'_>]) -> Result<Vec<Row>> {
     Ok(rows.map_ok(Row::from).try_collect().await?)
 }
 
-/// Every row was requested by a person, exists once, and has the requested properties.
-fn check_ledger(run: &Run<'_>, people: &[Person<'_>], rows: &[Row]) {
-    let mut asked: HashMap<&str, (&Person<'_>, usize)> = HashMap::new();
-    for person in people {
-        asked.extend(person.known.entries.iter().enumerate().map(|(at, entry)| (&*entry.name, (person, at))));
-    }
-    let mut found: BTreeMap<&str, usize> = BTreeMap::new();
-    for row in rows {
-        let name = row.get_str("name").unwrap_or_default();
-        *found.entry(name).or_default() += 1;
-        match asked.get(name) {
-            Some((person, at)) => check_row(run, person, *at, row),
-            None => run.violated(Anomaly::Unrequested, format!("a row called {name:?}")),
-        }
-    }
-    for (name, count) in &found {
-        if *count > 1 {
-            run.violated(Anomaly::Duplicated, format!("{count} rows of {name}"));
-        }
-    }
-    for (name, (person, at)) in asked {
-        if person.known.presence(at) == Presence::Certain && !found.contains_key(name) {
-            run.violated(Anomaly::Lost, format!("{name} ({:?}) has no row", person.known.entries[at].id));
-        }
-    }
-}
-
-fn check_row(run: &Run<'_>, person: &Person<'_>, at: usize, row: &Row) {
-    let (entry, presence) = (&person.known.entries[at], person.known.presence(at));
-    let (name, id) = (&entry.name, row.get_object_id("_id").ok());
-    if presence == Presence::Never {
-        let anomaly = if entry.id.is_some() { Anomaly::Resurrected } else { Anomaly::Unrequested };
-        run.violated(anomaly, format!("a row of {name} ({id:?})"));
-    }
-    if entry.id.is_some() && entry.id != id {
-        run.violated(Anomaly::Duplicated, format!("{name} was acknowledged as {:?} and has a row {id:?}", entry.id));
-    }
-    let parent = match entry.parent {
-        None => Some(Bson::Int32(0)),
-        Some(parent) => person.known.entries[parent].id.map(Bson::ObjectId),
-    };
-    let is_public = row.get_bool("isPublic").ok();
-    let size = entry.content().map(|content| i64::try_from(content.size).unwrap_or(i64::MAX));
-    if row.get("parentId") != parent.as_ref()
-        || row.get_object_id("userId").ok() != Some(person.id)
-        || row.size() != size
-        || entry.is_public.is_some_and(|asked| is_public != Some(asked))
-    {
-        run.violated(Anomaly::Altered, format!("{name} should be {entry:?}, and is {row}"));
-    }
-}
-
-/// Every visible row has an object of its size, and the bucket has no other objects.
-async fn check_bucket(run: &Run<'_>, rows: &[Row], earlier_orphans: &BTreeSet<String>) -> Result<()> {
+/// Every row that is visible, in the trash or a version has an object of its size, and the bucket has no other objects.
+/// What is in the trash has the right bytes; of everything else, the answers tell the bytes.
+async fn check_bucket(
+    run: &Run<'_>,
+    people: &[Person<'_>],
+    rows: &[Row],
+    earlier_orphans: &BTreeSet<String>,
+) -> Result<()> {
     let stack = run.stack;
     let objects = objects(stack).await?;
     for row in rows {
@@ -217,6 +186,17 @@ async fn check_bucket(run: &Run<'_>, rows: &[Row], earlier_orphans: &BTreeSet<St
         {
             let there = objects.get(key);
             run.violated(Anomaly::MissingObject, format!("{name}: {key} should have {size} bytes, and has {there:?}"));
+        }
+    }
+    for person in people {
+        for entry in person.known.entries.iter().filter(|entry| entry.is_in_trash() && entry.kind != Kind::Folder) {
+            let row = rows.iter().find(|row| row.get_object_id("_id").ok() == entry.id);
+            let Some(key) = row.and_then(Row::any_key).filter(|key| objects.contains_key(*key)) else { continue };
+            let object = stack.s3.get_object().bucket(&stack.bucket).key(key).send().await?;
+            let bytes = object.body.collect().await?.into_bytes();
+            if entry.content_of(&bytes) != entry.state().map(|state| state.content) {
+                run.violated(Anomaly::Altered, format!("{}, in the trash, has other bytes", entry.name()));
+            }
         }
     }
     for key in orphans(stack).await?.difference(earlier_orphans) {
@@ -243,25 +223,48 @@ async fn ledger_keys(stack: &Stack) -> Result<BTreeSet<String>> {
     while let Some(row) = rows.try_next().await? {
         keys.extend(row.any_key().map(str::to_owned));
         if row.get_str("type").is_ok_and(|kind| kind == "image") {
-            let id = row.get_object_id("_id").context("a row's id")?;
+            let id = row.thumbnails_id().context("a row's id")?;
             keys.extend([500, 250, 100].map(|width| format!("thumbnails/{id}/{width}")));
         }
     }
     Ok(keys)
 }
 
+/// What is counted for a person is the sum of the person's rows, the API says the same, and no quota is exceeded.
+async fn check_quotas(run: &Run<'_>, people: &[Person<'_>], rows: &[Row]) {
+    for person in people {
+        let Some(answer) = settled(run, person, "/users/me/usage").await else { continue };
+        let of_person = || rows.iter().filter(|row| row.get_object_id("userId").ok() == Some(person.id));
+        let is_file = |row: &&Row| row.version_of().is_none() && row.get_str("type").is_ok_and(|kind| kind != "folder");
+        let bytes: i64 = of_person().map(Row::charge).sum();
+        let files = i64::try_from(of_person().filter(is_file).count()).unwrap_or(i64::MAX);
+        let expected = json!({ "bytes": bytes, "files": files, "quotaBytes": person.quota });
+        if answer.status != 200 || serde_json::from_slice::<Value>(&answer.body).ok().as_ref() != Some(&expected) {
+            run.violated(Anomaly::WrongQuota, format!("{} stores {expected}: {answer}", person.id));
+        }
+        let counters = run.stack.account(person.id).await.counters();
+        if counters.is_some_and(|counters| counters != (bytes, files)) {
+            run.violated(Anomaly::WrongQuota, format!("{} stores {expected}, and {counters:?} is counted", person.id));
+        }
+        if person.quota.is_some_and(|quota| bytes > quota) {
+            run.violated(Anomaly::WrongQuota, format!("{} stores {expected}", person.id));
+        }
+    }
+}
+
 /// Checks the product's answers: every file is readable for its owner, and no deleted file is.
 async fn check_answers(run: &Run<'_>, people: &[Person<'_>], rows: &[Row]) {
-    let thumbnails: HashMap<ObjectId, &Row> =
+    let by_id: HashMap<ObjectId, &Row> =
         rows.iter().filter_map(|row| Some((row.get_object_id("_id").ok()?, row))).collect();
     let everything = people.iter().flat_map(|person| (0..person.known.entries.len()).map(move |at| (person, at)));
     stream::iter(everything)
         .for_each_concurrent(AT_ONCE, |(person, at)| {
-            let row = person.known.entries[at].id.and_then(|id| thumbnails.get(&id).copied());
+            let row = person.known.entries[at].id.and_then(|id| by_id.get(&id).copied());
             check_content(run, person, at, row)
         })
         .await;
     stream::iter(people).for_each_concurrent(AT_ONCE, |person| check_listings(run, person)).await;
+    stream::iter(people).for_each_concurrent(AT_ONCE, |person| check_trash(run, person)).await;
 }
 
 async fn check_content(run: &Run<'_>, person: &Person<'_>, at: usize, row: Option<&Row>) {
@@ -269,15 +272,48 @@ async fn check_content(run: &Run<'_>, person: &Person<'_>, at: usize, row: Optio
     let Some(id) = entry.id else { return };
     let path = match entry.kind {
         Kind::Folder => format!("/files/{id}"),
-        Kind::File(_) | Kind::Image(..) => format!("/files/{id}/data"),
+        Kind::File | Kind::Image => format!("/files/{id}/data"),
     };
     let Some(answer) = settled(run, person, &path).await else { return };
+    let presence = person.known.presence(at);
     if let Some(anomaly) = wrong(&person.known, at, &answer) {
-        let presence = person.known.presence(at);
-        run.violated(anomaly, format!("{} ({id}, {presence:?}): {answer}", entry.name));
+        run.violated(anomaly, format!("{} ({id}, {presence:?}): {answer}", entry.name()));
     }
-    if let (Kind::Image(_, look), Some(row), 200) = (&entry.kind, row, answer.status) {
-        check_thumbnails(run, person, entry, *look, row).await;
+    let (Some(row), 200) = (row, answer.status) else { return };
+    let Some(content) = entry.content_of(&answer.body) else { return };
+    if let Some(look) = entry.contents.get(content).and_then(|content| content.look) {
+        check_thumbnails(run, person, entry, look, row).await;
+    }
+    if entry.kind != Kind::Folder {
+        check_versions(run, person, entry, content, presence).await;
+    }
+}
+
+/// Every acknowledged content is the present one or a version, and no version has other bytes than were sent.
+async fn check_versions(run: &Run<'_>, person: &Person<'_>, entry: &Entry, present: usize, presence: Presence) {
+    let (name, id) = (entry.name(), entry.id.unwrap_or_default());
+    if entry.contents.len() == 1 {
+        return;
+    }
+    let path = format!("/files/{id}/versions");
+    let Some(answer) = settled(run, person, &path).await else { return };
+    let listed: Vec<Value> = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let mut found = vec![present];
+    for version in listed {
+        let version = version["id"].as_str().unwrap_or_default();
+        let Some(answer) = settled(run, person, &format!("{path}/{version}/data")).await else { return };
+        match entry.content_of(&answer.body).filter(|_| answer.status == 200) {
+            Some(content) => found.push(content),
+            None => run.violated(Anomaly::Altered, format!("version {version} of {name} ({id}): {answer}")),
+        }
+    }
+    run.tally.count("files with versions");
+    let owed = entry.owed.iter().filter(|_| presence == Presence::Certain);
+    for content in entry.kept.iter().chain(owed) {
+        if !found.contains(content) {
+            let what = format!("content {content} of {name} ({id}) is no version: {found:?} are there");
+            run.violated(Anomaly::Lost, what);
+        }
     }
 }
 
@@ -289,13 +325,16 @@ async fn check_thumbnails(run: &Run<'_>, person: &Person<'_>, entry: &Entry, loo
     let was_killed = run.tally.has_faults() && reason == "the decoder does not survive it";
     run.tally.count(if progress == "ready" { "images with thumbnails" } else { "images without" });
     if progress != "ready" && !(progress == "failed" && was_killed) {
-        run.violated(Anomaly::WrongThumbnails, format!("{} ({id}): {progress:?} {reason:?}", entry.name));
+        run.violated(Anomaly::WrongThumbnails, format!("{} ({id}): {progress:?} {reason:?}", entry.name()));
     }
     for width in [500, 250, 100] {
         let Some(answer) = settled(run, person, &format!("/files/{id}/data?size={width}")).await else { return };
         let is_right = if progress == "ready" { is_thumbnail(&answer, look, width) } else { answer.status == 404 };
         if !is_right {
-            run.violated(Anomaly::WrongThumbnails, format!("{} ({id}), {progress}, at {width}: {answer}", entry.name));
+            run.violated(
+                Anomaly::WrongThumbnails,
+                format!("{} ({id}), {progress}, at {width}: {answer}", entry.name()),
+            );
         }
     }
 }
@@ -313,39 +352,72 @@ fn is_thumbnail(answer: &Answer, look: OneColor, width: u32) -> bool {
     made.width == width && (f64::from(made.height) - height).abs() < 0.5 && is_close
 }
 
-/// Every listing has all entries that are certain, and none that is certain to be absent.
+/// Every listing has all entries that are certain, and none that is certain to be absent or elsewhere.
 async fn check_listings(run: &Run<'_>, person: &Person<'_>) {
     let known = &person.known;
-    let folders = known.places(Presence::Certain, |entry| matches!(entry.kind, Kind::Folder));
+    let folders = known.places(Presence::Certain, |entry| entry.kind == Kind::Folder);
     for parent in std::iter::once(None).chain(folders.into_iter().map(Some)) {
         let mut listed = BTreeSet::new();
         let folder = parent.and_then(|parent| known.entries[parent].id);
+        let folder = folder.map_or_else(|| "0".to_owned(), ObjectId::to_hex);
         for page in 0.. {
-            let Ok(names) = listing(run, person, folder, page).await else {
+            let Ok(ids) = listing(run, person, &format!("/files?parentId={folder}&page={page}")).await else {
                 return run.violated(Anomaly::NotSettled, format!("the files of {} cannot be listed", person.id));
             };
-            let is_last = names.is_empty();
-            listed.extend(names);
+            let is_last = ids.is_empty();
+            listed.extend(ids);
             if is_last {
                 break;
             }
         }
-        for (at, entry) in known.entries.iter().enumerate().filter(|(_, entry)| entry.parent == parent) {
-            match (known.presence(at), listed.contains(&entry.name)) {
-                (Presence::Certain, false) => run.violated(Anomaly::Lost, format!("{} is not listed", entry.name)),
-                (Presence::Never, true) => run.violated(Anomaly::Resurrected, format!("{} is listed", entry.name)),
+        for (at, entry) in known.entries.iter().enumerate() {
+            let Some(id) = entry.id else { continue };
+            let is_listed = listed.contains(&id);
+            let mut places = entry.states.iter().map(|state| state.parent == parent);
+            let (is_here, is_elsewhere) = (places.clone().all(|here| here), !places.any(|here| here));
+            match known.presence(at) {
+                Presence::Certain if is_here && !is_listed => {
+                    run.violated(Anomaly::Lost, format!("{} ({id}) is not listed in {folder}", entry.name()));
+                }
+                Presence::Never if is_listed => {
+                    run.violated(Anomaly::Resurrected, format!("{} ({id}) is listed in {folder}", entry.name()));
+                }
+                _ if is_elsewhere && is_listed => {
+                    run.violated(Anomaly::Altered, format!("{} ({id}) is listed in {folder}", entry.name()));
+                }
                 _ => {}
             }
         }
     }
 }
 
-async fn listing(run: &Run<'_>, person: &Person<'_>, folder: Option<ObjectId>, page: usize) -> Result<Vec<String>> {
-    let parent = folder.map_or_else(|| "0".to_owned(), ObjectId::to_hex);
-    let path = format!("/files?parentId={parent}&page={page}");
-    let answer = settled(run, person, &path).await.context("no answer")?;
+/// The trash has what was put into it, and nothing else.
+async fn check_trash(run: &Run<'_>, person: &Person<'_>) {
+    let Ok(listed) = listing(run, person, "/trash?limit=1000").await else {
+        return run.violated(Anomaly::NotSettled, format!("the trash of {} cannot be listed", person.id));
+    };
+    for (at, entry) in person.known.entries.iter().enumerate() {
+        let Some(id) = entry.id else { continue };
+        let mut stages = entry.states.iter().map(|state| state.stage == Stage::Trashed);
+        let is_there = person.known.presence_of(entry.parent()) == Presence::Certain;
+        match listed.contains(&id) {
+            false if is_there && stages.all(|is_trashed| is_trashed) => {
+                run.violated(Anomaly::Lost, format!("{} ({id}) is not in the trash", entry.name()));
+            }
+            true if !stages.any(|is_trashed| is_trashed) => {
+                let presence = person.known.presence(at);
+                run.violated(Anomaly::Altered, format!("{} ({id}, {presence:?}) is in the trash", entry.name()));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The ids of one page of a listing.
+async fn listing(run: &Run<'_>, person: &Person<'_>, path: &str) -> Result<Vec<ObjectId>> {
+    let answer = settled(run, person, path).await.context("no answer")?;
     let documents: Vec<Value> = serde_json::from_slice(&answer.body)?;
-    Ok(documents.iter().filter_map(|document| document["name"].as_str().map(str::to_owned)).collect())
+    Ok(documents.iter().filter_map(|document| document["id"].as_str()?.parse().ok()).collect())
 }
 
 /// Without faults, every request is answered after a short time.

@@ -47,8 +47,9 @@ pub enum Outages {
     None,
 }
 
-/// The number of people that use the product at the same time. Each has an account.
-const PEOPLE: u64 = 8;
+/// The quota of each person, in bytes. All use the product at the same time; each has an account. The quotas are so
+/// small that they are reached.
+const QUOTAS: [Option<i64>; 8] = [None, None, None, None, None, None, Some(400_000), Some(60_000)];
 
 /// The kinds of wrong states and answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,10 @@ pub enum Anomaly {
     Orphan,
     /// An image has neither three correct thumbnails nor a reason for a failure.
     WrongThumbnails,
+    /// The folders above a row do not lead to the root: they are in a circle, or one does not exist.
+    Cycle,
+    /// What is counted for a person is not what the person's rows add up to, or is above the person's quota.
+    WrongQuota,
     /// The system does not settle.
     NotSettled,
     /// No known fault explains the answer.
@@ -164,8 +169,13 @@ impl Report {
         self.violations.iter().filter(is_loss).count()
     }
 
+    /// The number of violations of one kind.
+    pub fn of(&self, anomaly: Anomaly) -> usize {
+        self.violations.iter().filter(|violation| violation.anomaly == anomaly).count()
+    }
+
     pub fn has(&self, anomaly: Anomaly) -> bool {
-        self.violations.iter().any(|violation| violation.anomaly == anomaly)
+        self.of(anomaly) > 0
     }
 }
 
@@ -192,8 +202,8 @@ pub async fn run(stack: &Stack, plan: &Plan) -> Result<Report> {
     };
     let mut seeds = Rng::with_seed(plan.seed);
     let mut people = Vec::new();
-    for number in 0..PEOPLE {
-        people.push(Person::join(&run, number, seeds.fork()).await);
+    for (number, quota) in (0..).zip(QUOTAS) {
+        people.push(Person::join(&run, number, quota, seeds.fork()).await?);
     }
     let (sweeps, outages) = (seeds.fork(), seeds.fork());
     let others = async {

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, ffi::OsString, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
-use chaos::{ACKNOWLEDGED, INDETERMINATE, Mutation, Outages, Plan, Report, any_seed, run};
+use chaos::{ACKNOWLEDGED, Anomaly, INDETERMINATE, Mutation, Outages, Plan, Report, any_seed, run};
 use e2e::{Stack, record_measurement};
 use lexopt::{Arg, ValueExt};
 
@@ -75,12 +75,12 @@ async fn run_all(options: &Options) -> Result<ExitCode> {
     if options.mutation.is_none() {
         total.note();
     }
-    Ok(if total.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if total.found.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn print(report: &Report, options: &Options) {
     let Report { seed, took, counts, faults, violations, .. } = report;
-    let (sum, took) = (summary(counts, report.lost(), violations.len()), took.as_secs());
+    let (sum, took) = (summary(counts, &Found::of(report)), took.as_secs());
     println!("seed {seed}, {took} s: {sum}; faults: {}", in_words(faults));
     for violation in violations.iter().take(PRINTED) {
         println!("  {violation}");
@@ -100,11 +100,40 @@ fn print(report: &Report, options: &Options) {
     }
 }
 
+/// The numbers of wrong things.
+#[derive(Clone, Copy, Default)]
+struct Found {
+    lost: usize,
+    cycles: usize,
+    orphans: usize,
+    wrong_quotas: usize,
+    violations: usize,
+}
+
+impl Found {
+    fn of(report: &Report) -> Self {
+        Self {
+            lost: report.lost(),
+            cycles: report.of(Anomaly::Cycle),
+            orphans: report.of(Anomaly::Orphan),
+            wrong_quotas: report.of(Anomaly::WrongQuota),
+            violations: report.violations.len(),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.cycles += other.cycles;
+        self.orphans += other.orphans;
+        self.wrong_quotas += other.wrong_quotas;
+        self.violations += other.violations;
+    }
+}
+
 #[derive(Default)]
 struct Total {
     seeds: usize,
-    lost: usize,
-    violations: usize,
+    found: Found,
     counts: BTreeMap<&'static str, usize>,
     faults: BTreeMap<String, usize>,
 }
@@ -112,8 +141,7 @@ struct Total {
 impl Total {
     fn add(&mut self, report: &Report) {
         self.seeds += 1;
-        self.lost += report.lost();
-        self.violations += report.violations.len();
+        self.found.add(Found::of(report));
         for (what, count) in &report.counts {
             *self.counts.entry(what).or_default() += count;
         }
@@ -124,7 +152,7 @@ impl Total {
 
     /// Records the measurement for the table of promises.
     fn note(&self) {
-        let (seeds, lost) = (self.seeds, self.lost);
+        let (seeds, lost) = (self.seeds, self.found.lost);
         let writes = self.counts.get(ACKNOWLEDGED).copied().unwrap_or_default();
         let faults: usize = self.faults.values().sum();
         for promise in ["R6", "R7"] {
@@ -134,18 +162,22 @@ impl Total {
     }
 
     fn print(&self) {
-        println!("seeds: {}, {}", self.seeds, summary(&self.counts, self.lost, self.violations));
+        println!("seeds: {}, {}", self.seeds, summary(&self.counts, &self.found));
         println!("faults: {}", in_words(&self.faults));
     }
 }
 
 /// The most important counts first, then the details.
-fn summary(counts: &BTreeMap<&'static str, usize>, lost: usize, violations: usize) -> String {
+fn summary(counts: &BTreeMap<&'static str, usize>, found: &Found) -> String {
     let mut others = counts.clone();
     let mut count = |what| others.remove(what).unwrap_or_default();
     let (writes, indeterminate) = (count(ACKNOWLEDGED), count(INDETERMINATE));
     let others = in_words(&others);
-    format!("{writes} {ACKNOWLEDGED}, {indeterminate} {INDETERMINATE}, {lost} lost, {violations} violations ({others})")
+    let Found { lost, cycles, orphans, wrong_quotas, violations } = found;
+    format!(
+        "{writes} {ACKNOWLEDGED}, {indeterminate} {INDETERMINATE}, {lost} lost, {cycles} cycles, {orphans} orphans, \
+         {wrong_quotas} wrong quotas, {violations} violations ({others})"
+    )
 }
 
 fn in_words(counts: &BTreeMap<impl AsRef<str>, usize>) -> String {

@@ -1,23 +1,31 @@
-//! The workload of one person: uploads, folders, reads, publishing and deleting, in an order that the seed decides, and
-//! the conclusions from each answer.
+//! The workload of one person: uploads, folders, changes and reads, in an order that the seed decides, and the
+//! conclusions from each answer.
 
 use std::time::{Duration, Instant};
 
-use e2e::{Answer, Client, PASSWORD, Request, User, encoded, fixtures::one_color};
+use anyhow::Result;
+use e2e::{
+    Answer, Client, PASSWORD, Request, User, encoded,
+    fixtures::one_color,
+    ledger::{self, set},
+};
 use fastrand::Rng;
-use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{doc, oid::ObjectId};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::{
     Anomaly, Run,
-    model::{Content, Entry, Kind, Known, OneColor, Presence},
+    model::{Change, Content, Entry, Kind, Known, OneColor, Place, Presence, Stage, State, without_numbers},
     mutations::{self, Mutation},
 };
 
+mod changes;
+mod replacements;
+
 /// A time limit that is longer than a function may run: after it no function executes the request any more.
-pub const PATIENCE: Duration = Duration::from_secs(16);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The range of the time limit, in milliseconds, of a client that repeats a request while the previous attempt is still
 /// running.
@@ -57,90 +65,127 @@ pub struct Person<'a> {
     number: u64,
     email: String,
     pub id: ObjectId,
+    pub quota: Option<i64>,
     anyone: Client,
     pub client: Client,
     /// The number of deaths of Redis when the session began.
     redis_deaths: u64,
     rng: Rng,
+    /// The number of names and keys so far.
+    serial: usize,
+    /// A move got no answer. Its function may have died and left its flag, which stops other moves for a while.
+    may_be_moving: bool,
+    /// Emptying the trash got no answer, so it may still be executed.
+    may_be_emptying: bool,
     pub known: Known,
 }
 
 impl<'a> Person<'a> {
-    pub async fn join(run: &'a Run<'a>, number: u64, rng: Rng) -> Self {
+    pub async fn join(run: &'a Run<'a>, number: u64, quota: Option<i64>, rng: Rng) -> Result<Self> {
         let user: User = run.stack.user(&format!("person{number}")).await;
+        if let Some(bytes) = quota {
+            run.stack.users.update_one(doc! { "_id": user.object_id() }, set(ledger::quota(bytes))).await?;
+        }
         let anyone = run.stack.anyone();
-        Self {
+        Ok(Self {
             run,
             number,
             id: user.object_id(),
+            quota,
             client: anyone.with_token(&user.token),
             email: user.email,
             anyone,
             redis_deaths: run.redis_deaths.get(),
             rng,
+            serial: 0,
+            may_be_moving: false,
+            may_be_emptying: false,
             known: Known::default(),
-        }
+        })
     }
 
     /// Executes one operation after the other until the run is over.
     pub async fn live(&mut self) {
         while !self.run.is_over() {
+            self.plant().await;
             match self.rng.u8(0..100) {
-                0..38 => self.upload_file().await,
-                38..43 => self.upload_image().await,
-                43..58 => self.make_folder().await,
-                58..64 => self.upload_directly().await,
-                64..66 => self.upload_by_form().await,
-                66..80 => self.publish().await,
-                80..90 => self.delete().await,
+                0..25 => self.upload_file().await,
+                25..29 => self.upload_image().await,
+                29..39 => self.make_folder().await,
+                39..44 => self.upload_directly().await,
+                44..46 => self.upload_by_form().await,
+                46..48 => self.create_with_taken_name().await,
+                48..51 => self.replace().await,
+                51..53 => self.replace_directly().await,
+                53..54 => self.restore_version().await,
+                54..60 => self.publish().await,
+                60..68 => self.change_place().await,
+                68..69 => self.move_into_each_other().await,
+                69..74 => self.copy().await,
+                74..78 => self.trash().await,
+                78..81 => self.restore().await,
+                81..82 => self.delete_from_trash().await,
+                82..83 => self.empty_trash().await,
+                83..85 => self.batch().await,
+                85..92 => self.delete().await,
+                92..93 => self.look_at_usage().await,
+                93..94 => self.look_into_folder().await,
                 _ => self.read().await,
             }
         }
     }
 
     async fn upload_file(&mut self) {
+        self.new_file().await;
+    }
+
+    /// Uploads a file, and returns its index.
+    async fn new_file(&mut self) -> usize {
         let size = match self.rng.u8(0..100) {
             0..90 => self.rng.usize(1..4096),
             90..98 => self.rng.usize(4096..100_000),
             _ => self.rng.usize(100_000..1_000_000),
         };
         let bytes = self.bytes(size);
-        let entry = self.entry("bin", Kind::File(Content::of(&bytes)));
+        let mut entry = self.entry(Kind::File, Some(Content::of(&bytes)));
         let body = json!({ "type": "file", "data": encoded(&bytes) });
         if self.plants(Mutation::ObjectBeforeRow) {
             mutations::put_orphan(self.run.stack).await;
-            self.known.add(Entry { own: Presence::Perhaps, ..entry });
-            return;
+            entry.may_have_made(Change::Appear);
+            return self.known.add(entry);
         }
         let (at, _) = self.create(entry, body, Way::Inline).await;
         self.plant_in_upload(at).await;
+        at
     }
 
     async fn upload_image(&mut self) {
-        let (kind, bytes) = self.image();
-        let entry = self.entry("jpg", kind);
+        let (content, bytes) = self.image();
+        let entry = self.entry(Kind::Image, Some(content));
         self.create(entry, json!({ "type": "image", "data": encoded(&bytes) }), Way::Inline).await;
     }
 
     async fn make_folder(&mut self) {
-        let entry = self.entry("folder", Kind::Folder);
-        self.create(entry, json!({ "type": "folder" }), Way::Inline).await;
+        self.new_folder().await;
+    }
+
+    async fn new_folder(&mut self) -> usize {
+        let entry = self.entry(Kind::Folder, None);
+        self.create(entry, json!({ "type": "folder" }), Way::Inline).await.0
     }
 
     async fn upload_directly(&mut self) {
-        let (entry, bytes, r#type) = if self.rng.u8(0..100) < 30 {
-            let (kind, bytes) = self.image();
-            (self.entry("jpg", kind), bytes, "image")
-        } else {
-            let size = self.rng.usize(1..20_000);
-            let bytes = self.bytes(size);
-            (self.entry("bin", Kind::File(Content::of(&bytes))), bytes, "file")
-        };
+        let (kind, content, bytes) = self.file_or_image();
+        let entry = self.entry(kind, Some(content));
         // Some clients begin a large upload and send nothing.
         let is_given_up = self.rng.u8(0..100) < 15;
         let size = if is_given_up && self.rng.bool() { 150 << 20 } else { bytes.len() };
-        let (at, created) = self.create(entry, json!({ "type": r#type, "size": size }), Way::Direct).await;
+        let (at, created) = self.create(entry, json!({ "type": text(kind), "size": size }), Way::Direct).await;
         let Some(created) = created else { return };
+        // The signed requests stay good.
+        if self.rng.u8(0..100) < 10 {
+            self.rename(at).await;
+        }
         if !is_given_up {
             self.bring(at, &created["upload"], bytes).await;
         } else if self.rng.bool() {
@@ -148,31 +193,41 @@ impl<'a> Person<'a> {
         }
     }
 
-    /// Sends the bytes to S3, and completes the upload or not.
+    /// Sends the bytes of a new file to S3, and completes the upload or not.
     async fn bring(&mut self, at: usize, upload: &Value, bytes: Vec<u8>) {
-        let name = self.known.entries[at].name.clone();
+        self.known.entries[at].may_have_made(Change::Appear);
+        self.known.entries[at].has_arrived = self.put_to_s3(at, upload, bytes).await;
+        let id = self.known.entries[at].id;
+        if self.rng.u8(0..100) < 65 {
+            let has_arrived = self.known.entries[at].has_arrived;
+            self.complete(at, id, has_arrived, &Change::Appear).await;
+        }
+    }
+
+    /// Sends bytes to S3 as the answer says, and returns whether S3 has acknowledged them.
+    async fn put_to_s3(&mut self, at: usize, upload: &Value, bytes: Vec<u8>) -> bool {
         let Some(url) = upload["url"].as_str() else {
-            return self.run.violated(Anomaly::Unexplained, format!("{name} is to be brought nowhere: {upload}"));
+            let name = self.known.entries[at].name();
+            self.run.violated(Anomaly::Unexplained, format!("{name} is to be brought nowhere: {upload}"));
+            return false;
         };
         let put = |http: &reqwest::Client| {
             let headers = upload["headers"].as_object().into_iter().flatten();
             let put = http.put(url).body(bytes.clone());
             headers.fold(put, |put, (header, value)| put.header(header, value.as_str().unwrap_or_default()))
         };
-        self.send_to_s3(at, put).await;
-        if self.rng.u8(0..100) < 65 {
-            self.complete(at).await;
-        }
+        self.send_to_s3(at, put).await
     }
 
     /// Uploads as a page with a ticket does. Only S3's message tells the product of the upload.
     async fn upload_by_form(&mut self) {
         let size = self.rng.usize(1..20_000);
         let bytes = self.bytes(size);
-        let entry = self.entry("bin", Kind::File(Content::of(&bytes)));
-        let mut scope = json!({ "isPublic": entry.is_public });
-        self.place(&entry, &mut scope);
-        let parent = self.parent_presence(entry.parent);
+        let entry = self.entry(Kind::File, Some(Content::of(&bytes)));
+        let is_public = entry.states.iter().any(|state| state.is_public);
+        let mut scope = json!({ "isPublic": is_public });
+        self.place(entry.parent(), &mut scope);
+        let parent = self.known.presence_of(entry.parent());
         let at = self.known.add(entry);
         let Some(ticket) =
             self.asked(at, parent, |client| client.request("POST", "/uploads/tickets").json(&scope)).await
@@ -180,7 +235,7 @@ impl<'a> Person<'a> {
             return;
         };
         let ticket = ticket["ticket"].as_str().unwrap_or_default();
-        let path = format!("/uploads/{ticket}/s3/params?filename={}", self.known.entries[at].name);
+        let path = format!("/uploads/{ticket}/s3/params?filename={}", self.known.entries[at].name());
         let Some(signed) = self.asked(at, parent, |client| client.request("GET", &path)).await else { return };
         let id = signed["fields"]["key"].as_str().and_then(|key| key.split('/').nth(1)?.parse().ok());
         self.known.entries[at].id = id;
@@ -192,15 +247,18 @@ impl<'a> Person<'a> {
             let file = form.part("file", Part::bytes(bytes.clone()).file_name("blob"));
             http.post(signed["url"].as_str().unwrap_or_default()).multipart(file)
         };
-        self.send_to_s3(at, post).await;
+        self.known.entries[at].may_have_made(Change::Appear);
+        // The bytes of a form are counted when they are there, and may be too many by then.
+        let has_arrived = self.send_to_s3(at, post).await;
+        self.known.entries[at].has_arrived = has_arrived && self.quota.is_none();
     }
 
-    /// The answer to a request that can fail only because of its folder. The entry is not visible yet.
+    /// The answer to a request that can fail only because of its folder or of the quota. The entry is not visible yet.
     async fn asked(&mut self, at: usize, parent: Presence, request: impl Fn(&Client) -> Request) -> Option<Value> {
         match self.change(request).await {
             Outcome::Answer(answer) if answer.status < 300 => serde_json::from_slice(&answer.body).ok(),
             Outcome::Answer(answer) => {
-                let explained = answer.status == 400 && parent != Presence::Certain;
+                let explained = answer.status == 400 && parent != Presence::Certain || self.is_over_quota(&answer);
                 self.unless(explained, "ask", at, &answer);
                 None
             }
@@ -208,19 +266,18 @@ impl<'a> Person<'a> {
         }
     }
 
-    async fn send_to_s3(&mut self, at: usize, request: impl Fn(&reqwest::Client) -> reqwest::RequestBuilder) {
-        self.known.entries[at].own = Presence::Perhaps;
+    /// Returns whether S3 has acknowledged the bytes.
+    async fn send_to_s3(&mut self, at: usize, request: impl Fn(&reqwest::Client) -> reqwest::RequestBuilder) -> bool {
         for _ in 0..3 {
             let request = request(&self.run.stack.http).timeout(PATIENCE_WITH_S3);
             self.run.tally.count(OPERATIONS);
             match request.send().await.map(|response| response.status().as_u16()) {
                 // 412: an earlier attempt has stored the object.
-                Ok(200 | 201 | 412) => {
-                    self.known.entries[at].has_arrived = true;
-                    break;
-                }
+                Ok(200 | 201 | 412) => return true,
+                // A form may not exceed what is left of the quota.
+                Ok(400) if self.quota.is_some() => return false,
                 Ok(status) if status < 500 => {
-                    let name = &self.known.entries[at].name;
+                    let name = self.known.entries[at].name();
                     self.run.violated(Anomaly::Unexplained, format!("S3 answers {status} to the bytes of {name}"));
                 }
                 _ => self.run.tally.count(INDETERMINATE),
@@ -230,23 +287,27 @@ impl<'a> Person<'a> {
             }
             self.rest().await;
         }
+        false
     }
 
-    async fn complete(&mut self, at: usize) {
-        let Some(id) = self.known.entries[at].id else { return };
+    /// Completes a direct upload, which then makes this change of the entry. `id` is the id of the upload.
+    async fn complete(&mut self, at: usize, id: Option<ObjectId>, has_arrived: bool, change: &Change) {
+        let Some(id) = id else { return };
         let path = format!("/files/{}/complete", id.to_hex());
         for _ in 0..ATTEMPTS {
             match self.change(|client| client.request("POST", &path)).await {
                 Outcome::Answer(answer) if answer.status == 200 => {
                     self.acknowledged(UPLOADS);
-                    self.known.entries[at].own = Presence::Certain;
+                    self.was_made(at, change, &answer);
+                    // An upload is completed once.
+                    self.known.entries[at].close(change);
                     return;
                 }
                 Outcome::Answer(answer) => {
-                    let entry = &self.known.entries[at];
+                    let parent = self.known.presence_of(self.known.entries[at].parent());
                     let explained = match answer.status {
-                        404 => self.parent_presence(entry.parent) != Presence::Certain,
-                        409 => !entry.has_arrived,
+                        404 => parent != Presence::Certain,
+                        409 => !has_arrived,
                         _ => false,
                     };
                     return self.unless(explained, "complete", at, &answer);
@@ -259,35 +320,35 @@ impl<'a> Person<'a> {
 
     /// Creates an entry, and repeats the request if it can be repeated. Returns the index of the entry and the answer.
     async fn create(&mut self, mut entry: Entry, mut body: Value, way: Way) -> (usize, Option<Value>) {
-        body["name"] = json!(entry.name);
-        body["isPublic"] = json!(entry.is_public == Some(true));
-        self.place(&entry, &mut body);
-        let key = (self.rng.u8(0..100) < 80).then(|| entry.name.clone());
-        // An upload is invisible until its bytes are stored.
-        let [outcome, unheard] = match way {
-            Way::Inline => [Presence::Certain, Presence::Perhaps],
-            Way::Direct => [Presence::Never; 2],
-        };
+        body["name"] = json!(entry.name());
+        body["isPublic"] = json!(entry.states.iter().any(|state| state.is_public));
+        self.place(entry.parent(), &mut body);
+        let key = (self.rng.u8(0..100) < 80).then(|| self.key());
         let mut created = None;
         for _ in 0..ATTEMPTS {
             let is_impatient = key.is_some() && self.run.plan.mutation.is_none() && self.rng.u8(0..100) < 15;
             let patience = if is_impatient { self.impatience() } else { PATIENCE };
-            match self.post(&body, key.as_deref(), patience).await {
+            match self.post("/files", &body, key.as_deref(), patience).await {
                 Outcome::Answer(answer) if answer.status == 201 => {
-                    entry.id = id_in(&answer);
-                    entry.own = outcome;
+                    self.learn(&mut entry, &answer);
+                    // A direct upload is invisible until its bytes are stored.
+                    if way == Way::Inline {
+                        entry.made(&Change::Appear);
+                    }
                     created = serde_json::from_slice::<Value>(&answer.body).ok();
                     break;
                 }
                 Outcome::Answer(answer) => {
-                    let explained = matches!(answer.status, 400 | 404 | 409)
-                        && self.parent_presence(entry.parent) != Presence::Certain;
+                    let parent = self.known.presence_of(entry.parent());
+                    let explained = matches!(answer.status, 400 | 404 | 409) && parent != Presence::Certain
+                        || self.is_over_quota(&answer);
                     let at = self.known.add(entry);
                     self.unless(explained, "create", at, &answer);
                     return (at, None);
                 }
                 Outcome::Indeterminate if self.run.plan.mutation == Some(Mutation::FailureTakenForRefusal) => break,
-                Outcome::Indeterminate => entry.own = unheard,
+                Outcome::Indeterminate if way == Way::Inline => entry.may_have_made(Change::Appear),
+                Outcome::Indeterminate => {}
             }
             if key.is_none() || self.gives_up(25) {
                 break;
@@ -296,9 +357,9 @@ impl<'a> Person<'a> {
         }
         let at = self.known.add(entry);
         if created.is_some() {
-            match (way, self.known.entries[at].content()) {
-                (Way::Inline, Some(_)) => self.acknowledged(UPLOADS),
-                (Way::Inline, None) => self.acknowledged("acknowledged folders"),
+            match (way, self.known.entries[at].kind) {
+                (Way::Inline, Kind::Folder) => self.acknowledged("acknowledged folders"),
+                (Way::Inline, Kind::File | Kind::Image) => self.acknowledged(UPLOADS),
                 (Way::Direct, _) => {}
             }
             self.repeat(at, &body, key.as_deref()).await;
@@ -306,9 +367,24 @@ impl<'a> Person<'a> {
         (at, created)
     }
 
+    /// Takes the id of a new document from an answer, and the name, to which the product may have added a number.
+    fn learn(&self, entry: &mut Entry, answer: &Answer) {
+        entry.id = id_in(answer);
+        if !entry.is_numbered {
+            return;
+        }
+        let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let name = document["name"].as_str().unwrap_or_default();
+        if without_numbers(name) != without_numbers(entry.name()) {
+            self.run.violated(Anomaly::Altered, format!("{} was asked for: {answer}", entry.name()));
+        }
+        entry.is_numbered = false;
+        entry.states.iter_mut().for_each(|state| name.clone_into(&mut state.name));
+    }
+
     /// Sets the folder in a request's body.
-    fn place(&self, entry: &Entry, body: &mut Value) {
-        if let Some(id) = entry.parent.and_then(|parent| self.known.entries[parent].id) {
+    fn place(&self, place: Place, body: &mut Value) {
+        if let Some(id) = place.and_then(|parent| self.known.entries[parent].id) {
             body["parentId"] = json!(id.to_hex());
         }
     }
@@ -317,7 +393,8 @@ impl<'a> Person<'a> {
     async fn repeat(&mut self, at: usize, body: &Value, key: Option<&str>) {
         let Some(key) = key else { return };
         if self.plants(Mutation::NoIdempotency) {
-            if !matches!(self.post(body, None, PATIENCE).await, Outcome::Answer(answer) if answer.status == 201) {
+            if !matches!(self.post("/files", body, None, PATIENCE).await, Outcome::Answer(answer) if answer.status == 201)
+            {
                 self.run.planted.set(self.run.planted.get() - 1);
             }
             return;
@@ -325,9 +402,9 @@ impl<'a> Person<'a> {
         if self.rng.u8(0..100) >= 8 {
             return;
         }
-        if let Outcome::Answer(again) = self.post(body, Some(key), PATIENCE).await {
+        if let Outcome::Answer(again) = self.post("/files", body, Some(key), PATIENCE).await {
             let is_same = again.status == 201 && id_in(&again) == self.known.entries[at].id;
-            let may_be_gone = self.parent_presence(self.known.entries[at].parent) != Presence::Certain;
+            let may_be_gone = self.known.presence_of(self.known.entries[at].parent()) != Presence::Certain;
             self.unless(is_same || may_be_gone, "repeat", at, &again);
         }
     }
@@ -341,40 +418,43 @@ impl<'a> Person<'a> {
         match self.change(|client| client.request("PUT", &path)).await {
             Outcome::Answer(answer) if answer.status == 200 => {
                 self.acknowledged("acknowledged publications");
-                // An earlier indeterminate change may still be executed.
-                let known = &mut self.known.entries[at].is_public;
-                *known = known.map(|_| is_public);
+                self.was_made(at, &Change::Publish(is_public), &answer);
             }
             Outcome::Answer(answer) => self.unless(false, verb, at, &answer),
-            Outcome::Indeterminate => self.known.entries[at].is_public = None,
+            Outcome::Indeterminate => self.known.entries[at].may_have_made(Change::Publish(is_public)),
         }
     }
 
     async fn delete(&mut self) {
-        let is_folder = |entry: &Entry| matches!(entry.kind, Kind::Folder);
         let folders = self.rng.u8(0..100) < 15;
         let presence = if self.rng.u8(0..100) < 85 { Presence::Certain } else { Presence::Perhaps };
-        let Some(at) = self.any(presence, |entry| is_folder(entry) == folders) else { return };
-        if self.known.entries[at].content().is_some() && self.plants(Mutation::DeleteWithoutTombstone) {
+        let Some(at) = self.any(presence, |entry| (entry.kind == Kind::Folder) == folders) else { return };
+        if !folders && self.plants(Mutation::DeleteWithoutTombstone) {
             let id = self.known.entries[at].id.unwrap_or_default();
             self.planted_or_not(&mutations::delete_row(self.run.stack, id).await);
-            self.known.entries[at].own = Presence::Never;
+            self.known.entries[at].made(&Change::Delete);
             return;
         }
         self.delete_at(at).await;
     }
 
-    async fn delete_at(&mut self, at: usize) {
-        let Some(id) = self.known.entries[at].id else { return };
+    /// Returns whether the deletion was acknowledged.
+    async fn delete_at(&mut self, at: usize) -> bool {
+        let Some(id) = self.known.entries[at].id else { return false };
         let path = format!("/files/{}", id.to_hex());
-        let before = self.known.presence(at);
-        self.known.entries[at].may_be_deleted = true;
-        let mut was_asked = false;
+        let before = self.known.presence(at).max(if self.known.entries[at].is_in_trash() {
+            Presence::Certain
+        } else {
+            Presence::Never
+        });
+        self.known.hidden(at);
+        let (mut was_asked, mut is_deleted) = (false, false);
         for _ in 0..ATTEMPTS {
             match self.change(|client| client.request("DELETE", &path)).await {
                 Outcome::Answer(answer) if answer.status == 204 => {
                     self.acknowledged("acknowledged deletions");
-                    self.known.entries[at].own = Presence::Never;
+                    self.was_made(at, &Change::Delete, &answer);
+                    is_deleted = true;
                     break;
                 }
                 Outcome::Answer(answer) => {
@@ -382,14 +462,13 @@ impl<'a> Person<'a> {
                     self.unless(is_gone, "delete", at, &answer);
                     // An upload may become visible between the two queries of a deletion.
                     if was_asked && before == Presence::Certain {
-                        self.known.entries[at].own = Presence::Never;
+                        self.known.entries[at].made(&Change::Delete);
                     }
                     break;
                 }
                 Outcome::Indeterminate => {
                     was_asked = true;
-                    let own = &mut self.known.entries[at].own;
-                    *own = Presence::Perhaps.min(*own);
+                    self.known.entries[at].may_have_made(Change::Delete);
                 }
             }
             if self.gives_up(30) {
@@ -400,6 +479,7 @@ impl<'a> Person<'a> {
         if self.rng.u8(0..100) < 30 {
             self.read_at(at).await;
         }
+        is_deleted
     }
 
     async fn read(&mut self) {
@@ -418,20 +498,88 @@ impl<'a> Person<'a> {
         let Some(id) = self.known.entries[at].id else { return };
         let path = match self.known.entries[at].kind {
             Kind::Folder => format!("/files/{}", id.to_hex()),
-            Kind::File(_) | Kind::Image(..) => format!("/files/{}/data", id.to_hex()),
+            Kind::File | Kind::Image => format!("/files/{}/data", id.to_hex()),
         };
         if let Outcome::Answer(answer) = self.ask(|client| client.request("GET", &path)).await {
             let (anomaly, presence) = (wrong(&self.known, at, &answer), self.known.presence(at));
             if let Some(anomaly) = anomaly {
-                let name = &self.known.entries[at].name;
+                let name = self.known.entries[at].name();
                 self.run.violated(anomaly, format!("{name} ({id}, {presence:?}) read: {answer}"));
             }
         }
     }
 
+    /// Makes a mistake of the product with entries that are made for it. [`Self::plants`] is asked where other mistakes
+    /// belong.
+    async fn plant(&mut self) {
+        let Some(mutation) = self.run.plan.mutation.filter(|mutation| mutation.needs_entries()) else { return };
+        if self.quota.is_some() || !self.plants(mutation) {
+            return;
+        }
+        let is_planted = match mutation {
+            Mutation::CheckThenSetMove => self.plant_circle().await,
+            Mutation::CopyWithoutLook | Mutation::SharedObjectDeleted => self.plant_dead_copy(mutation).await,
+            Mutation::RefundTwice | Mutation::NotCounted => self.plant_wrong_count(mutation).await,
+            _ => self.plant_lost_version().await,
+        };
+        if is_planted.is_none() {
+            self.run.planted.set(self.run.planted.get() - 1);
+        }
+    }
+
+    /// Two folders, each moved into the other.
+    async fn plant_circle(&mut self) -> Option<()> {
+        let folders = [self.new_folder().await, self.new_folder().await];
+        let ids = folders.map(|at| self.known.entries[at].id);
+        let [Some(one), Some(other)] = ids else { return None };
+        mutations::move_into_each_other(self.run.stack, one, other).await.ok()
+    }
+
+    /// A copy of a file whose object is deleted with the original.
+    async fn plant_dead_copy(&mut self, mutation: Mutation) -> Option<()> {
+        let at = self.new_file().await;
+        let original = self.known.entries[at].id?;
+        let copy = if mutation == Mutation::CopyWithoutLook {
+            let copy = mutations::copy_after_deletion(self.run.stack, original).await.ok()?;
+            self.known.entries[at].made(&Change::Delete);
+            let mut entry = Entry { id: Some(copy), ..self.known.entries[at].clone() };
+            entry.states = vec![State { stage: Stage::Visible, is_public: false, ..entry.states[0].clone() }];
+            self.known.add(entry)
+        } else {
+            self.copy_at(at, None, self.known.entries[at].parent()).await?
+        };
+        if mutation == Mutation::SharedObjectDeleted {
+            if !self.delete_at(at).await {
+                return None;
+            }
+            mutations::delete_object(self.run.stack, self.known.entries[copy].id?).await.ok()?;
+        }
+        Some(())
+    }
+
+    /// What is counted for the person changes once too often or once too rarely.
+    async fn plant_wrong_count(&mut self, mutation: Mutation) -> Option<()> {
+        let at = self.new_file().await;
+        let size = self.known.entries[at].contents.first()?.size;
+        self.known.entries[at].id?;
+        if mutation == Mutation::RefundTwice && !self.delete_at(at).await {
+            return None;
+        }
+        mutations::uncount(self.run.stack, self.id, size).await.ok()
+    }
+
+    /// A file is replaced, and the object of its earlier content is deleted.
+    async fn plant_lost_version(&mut self) -> Option<()> {
+        let at = self.new_file().await;
+        let id = self.known.entries[at].id?;
+        let key = mutations::key_of(self.run.stack, id).await.ok()?;
+        self.replace_at(at).await?;
+        self.run.stack.s3.delete_object().bucket(&self.run.stack.bucket).key(key).send().await.ok()?;
+        Some(())
+    }
+
     async fn plant_in_upload(&mut self, at: usize) {
-        let entry = &self.known.entries[at];
-        let (Presence::Certain, Some(id)) = (self.known.presence(at), entry.id) else { return };
+        let (Presence::Certain, Some(id)) = (self.known.presence(at), self.known.entries[at].id) else { return };
         if self.plants(Mutation::AckBeforePut) {
             self.planted_or_not(&mutations::delete_object(self.run.stack, id).await);
         } else if self.plants(Mutation::NoFlipCheck) {
@@ -448,7 +596,7 @@ impl<'a> Person<'a> {
     }
 
     /// Counts the mutation only if it succeeded: a store that is down cannot be changed.
-    fn planted_or_not(&self, outcome: &anyhow::Result<()>) {
+    fn planted_or_not(&self, outcome: &Result<()>) {
         if outcome.is_err() {
             self.run.planted.set(self.run.planted.get() - 1);
         }
@@ -460,17 +608,18 @@ impl<'a> Person<'a> {
         Duration::from_millis(self.rng.u64(IMPATIENCE))
     }
 
-    async fn post(&mut self, body: &Value, key: Option<&str>, patience: Duration) -> Outcome {
+    async fn post(&mut self, path: &str, body: &Value, key: Option<&str>, patience: Duration) -> Outcome {
         let outcome = self
             .change_within(patience, |client| {
-                let request = client.request("POST", "/files").json(body);
+                let request = client.request("POST", path).json(body);
                 match key {
                     Some(key) => request.header("Idempotency-Key", key),
                     None => request,
                 }
             })
             .await;
-        if matches!(&outcome, Outcome::Answer(answer) if answer.status == 201)
+        if path == "/files"
+            && matches!(&outcome, Outcome::Answer(answer) if answer.status == 201)
             && self.plants(Mutation::FailureTakenForRefusal)
         {
             return Outcome::Indeterminate;
@@ -512,7 +661,8 @@ impl<'a> Person<'a> {
                 Ok(answer) if answer.status == 404 && self.redis_deaths != self.run.redis_deaths.get() => {
                     self.log_in().await;
                 }
-                Ok(answer) if answer.status < 500 => return Outcome::Answer(answer),
+                // 507: over quota.
+                Ok(answer) if answer.status < 500 || answer.status == 507 => return Outcome::Answer(answer),
                 _ => {
                     self.run.tally.count(INDETERMINATE);
                     self.rest().await;
@@ -548,30 +698,46 @@ impl<'a> Person<'a> {
         self.run.violated(Anomaly::NotSettled, "nobody can log in any more");
     }
 
-    fn entry(&mut self, extension: &str, kind: Kind) -> Entry {
-        let name = format!("{}-{}-{}.{extension}", self.run.plan.seed, self.number, self.known.entries.len());
+    fn entry(&mut self, kind: Kind, content: Option<Content>) -> Entry {
+        let name = self.name(kind);
         let in_root = self.rng.u8(0..100) < 50;
         let presence = if self.rng.u8(0..100) < 93 { Presence::Certain } else { Presence::Perhaps };
-        let folder = |entry: &Entry| matches!(entry.kind, Kind::Folder);
-        let parent = if in_root { None } else { self.any(presence, folder) };
-        let is_public = Some(self.rng.u8(0..100) < 20);
-        Entry {
-            name,
-            id: None,
-            parent,
-            kind,
-            own: Presence::Never,
-            is_public,
-            has_arrived: false,
-            may_be_deleted: false,
-        }
+        let parent = if in_root { None } else { self.any(presence, |entry| entry.kind == Kind::Folder) };
+        let is_public = self.rng.u8(0..100) < 20;
+        Entry::new(kind, name, parent, is_public, content)
     }
 
-    fn image(&mut self) -> (Kind, Vec<u8>) {
+    /// A name that is unique in the run.
+    fn name(&mut self, kind: Kind) -> String {
+        let extension = match kind {
+            Kind::Folder => "folder",
+            Kind::File => "bin",
+            Kind::Image => "jpg",
+        };
+        format!("{}.{extension}", self.key())
+    }
+
+    /// A text that is unique in the run, for a name or an `Idempotency-Key`.
+    fn key(&mut self) -> String {
+        self.serial += 1;
+        format!("{}-{}-{}", self.run.plan.seed, self.number, self.serial)
+    }
+
+    fn file_or_image(&mut self) -> (Kind, Content, Vec<u8>) {
+        if self.rng.u8(0..100) < 30 {
+            let (content, bytes) = self.image();
+            return (Kind::Image, content, bytes);
+        }
+        let size = self.rng.usize(1..20_000);
+        let bytes = self.bytes(size);
+        (Kind::File, Content::of(&bytes), bytes)
+    }
+
+    fn image(&mut self) -> (Content, Vec<u8>) {
         let (width, height) = [(640, 400), (300, 450), (90, 60), (700, 20)][self.rng.usize(0..4)];
         let color = [(); 3].map(|()| self.rng.u8(..));
         let bytes = one_color(width, height, color);
-        (Kind::Image(Content::of(&bytes), OneColor { width, height, color }), bytes)
+        (Content { look: Some(OneColor { width, height, color }), ..Content::of(&bytes) }, bytes)
     }
 
     fn bytes(&mut self, size: usize) -> Vec<u8> {
@@ -585,8 +751,28 @@ impl<'a> Person<'a> {
         self.rng.choice(places)
     }
 
-    fn parent_presence(&self, parent: Option<usize>) -> Presence {
-        parent.map_or(Presence::Certain, |parent| self.known.presence(parent))
+    /// The root now and then, or a folder that is certain, and that is not the entry or in it.
+    fn target(&mut self, of: usize) -> Place {
+        let folders = self.known.places(Presence::Certain, |entry| entry.kind == Kind::Folder);
+        let outside: Vec<usize> = folders.into_iter().filter(|folder| !self.known.may_be_above(of, *folder)).collect();
+        if self.rng.u8(0..100) < 30 { None } else { self.rng.choice(outside) }
+    }
+
+    fn is_over_quota(&self, answer: &Answer) -> bool {
+        answer.status == 507 && self.quota.is_some()
+    }
+
+    /// Draws the conclusions of an acknowledged change.
+    fn was_made(&mut self, at: usize, change: &Change, answer: &Answer) {
+        let before = self.known.presence(at);
+        let entry = &mut self.known.entries[at];
+        if !entry.made(change) {
+            let (name, id) = (entry.name(), entry.id);
+            self.run.violated(Anomaly::Resurrected, format!("{change:?} of {name} ({id:?}, {before:?}): {answer}"));
+        }
+        if let Change::Replace(content) = change {
+            entry.kept.push(*content);
+        }
     }
 
     fn acknowledged(&self, what: &'static str) {
@@ -598,7 +784,7 @@ impl<'a> Person<'a> {
     fn unless(&self, explained: bool, what: &str, at: usize, answer: &Answer) {
         let entry = &self.known.entries[at];
         if !explained {
-            let (name, id, presence) = (&entry.name, &entry.id, self.known.presence(at));
+            let (name, id, presence) = (entry.name(), entry.id, self.known.presence(at));
             // An acknowledged entry must exist for every request.
             let anomaly = if answer.status == 404 && presence == Presence::Certain {
                 Anomaly::Lost
@@ -623,14 +809,27 @@ fn id_in(answer: &Answer) -> Option<ObjectId> {
     document["id"].as_str()?.parse().ok()
 }
 
+/// The type of a document as requests name it.
+fn text(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Folder => "folder",
+        Kind::File => "file",
+        Kind::Image => "image",
+    }
+}
+
 /// The anomaly of an answer to a read, if there is one.
 pub fn wrong(known: &Known, at: usize, answer: &Answer) -> Option<Anomaly> {
     let entry = &known.entries[at];
-    let is_same = entry.content().is_none_or(|content| Content::of(&answer.body).sha256 == content.sha256);
+    let sha256 = Content::of(&answer.body).sha256;
+    let is_content = |state: &State| {
+        state.stage == Stage::Visible
+            && entry.contents.get(state.content).is_none_or(|content| content.sha256 == sha256)
+    };
     match (known.presence(at), answer.status) {
         (Presence::Certain, 404) => Some(Anomaly::Lost),
         (Presence::Never, 200) => Some(if entry.id.is_some() { Anomaly::Resurrected } else { Anomaly::Unrequested }),
-        (_, 200) if !is_same => Some(Anomaly::Altered),
+        (_, 200) if !entry.states.iter().any(is_content) => Some(Anomaly::Altered),
         (_, 200) | (Presence::Never | Presence::Perhaps, 404) => None,
         _ => Some(Anomaly::Unexplained),
     }

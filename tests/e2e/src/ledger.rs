@@ -73,9 +73,69 @@ pub fn due_tombstone() -> Document {
     State::Tombstone.until(DateTime::now())
 }
 
+/// The field of a row whose thumbnails are those of another image.
+pub fn thumbnails_of(image: ObjectId) -> Document {
+    doc! { "thumbnailsId": image }
+}
+
+/// The field of a row that the quota counts as this many bytes.
+pub fn charged(bytes: i64) -> Document {
+    doc! { "charged": bytes }
+}
+
+/// The fields of an account that counts this.
+pub fn counters(bytes: i64, files: i64) -> Document {
+    doc! { "usedBytes": bytes, "usedFiles": files }
+}
+
+/// The field of an account with a quota of its own.
+pub fn quota(bytes: i64) -> Document {
+    doc! { "quotaBytes": bytes }
+}
+
+/// The change of an account that counts this less, whether it is stored or not.
+pub fn uncount(bytes: i64, files: i64) -> Document {
+    doc! { "$inc": counters(-bytes, -files) }
+}
+
+/// The filter for accounts that count something.
+pub fn counting() -> Document {
+    doc! { "usedBytes": { "$exists": true } }
+}
+
+/// The filter for accounts with a charge whose file may have no row yet.
+pub fn with_charges() -> Document {
+    doc! { "charges.0": { "$exists": true } }
+}
+
+/// The filter for accounts with charges, or with refunds whose rows may not be deleted yet.
+pub fn with_charges_or_refunds() -> Document {
+    doc! { "$or": [with_charges(), { "refunds.0": { "$exists": true } }] }
+}
+
+/// The change of accounts with charges: the charges are so old that no request can be about them any more.
+pub fn old_charges() -> Document {
+    doc! { "$set": { "charges.$[].at": DateTime::from_millis(0) } }
+}
+
+/// The field of accounts with charges or refunds that the sweeper looks at in its next run.
+pub fn unsettled() -> Document {
+    doc! { "unsettledAt": DateTime::from_millis(0) }
+}
+
+/// The field of an account that counts these bytes for a file without a row.
+pub fn charge(file: ObjectId, bytes: i64) -> Document {
+    doc! { "charges": [{ "file": file, "bytes": bytes, "at": DateTime::now() }] }
+}
+
 /// The field of an invisible row that the sweeper takes after this time.
 pub fn expires_at(time: DateTime) -> Document {
     doc! { "expiresAt": time }
+}
+
+/// The fields of a copy of a row.
+pub fn copied_from(original: ObjectId) -> Document {
+    doc! { "copiedFrom": original }
 }
 
 /// The field of an invisible row whose grace period is over.
@@ -117,11 +177,6 @@ pub fn moving_since(time: DateTime) -> Document {
 /// The filter for rows whose place some function changes.
 pub fn being_moved() -> Document {
     doc! { "moving": { "$exists": true } }
-}
-
-/// The field of an image whose thumbnails have the id of another row in their keys.
-pub fn with_thumbnails_of(image: impl RowId) -> Document {
-    doc! { "thumbnailsId": image.object_id() }
 }
 
 /// The field of a row whose key is no text.
@@ -196,6 +251,11 @@ pub fn invisible() -> Document {
     doc! { "state": { "$exists": true } }
 }
 
+/// The filter for pending rows and tombstones, which the sweeper takes when their time is over.
+pub fn unfinished() -> Document {
+    doc! { "state": { "$in": ["pending", "deleted"] } }
+}
+
 /// The filter for rows that are no tombstones.
 pub fn not_deleted() -> Document {
     doc! { "state": { "$ne": "deleted" } }
@@ -251,7 +311,7 @@ pub fn queries() -> [Document; 5] {
     let listing = with(all_of(ObjectId::new()), with(visible(), doc! { "parentId": { "$in": [0, "0"] } }));
     let overdue = with(visible(), doc! { "thumbnailsDueAt": { "$lt": DateTime::now() } });
     let stale = with(invisible(), doc! { "expiresAt": { "$not": { "$gte": DateTime::now() } } });
-    let claimed = doc! { "$or": [{ "key": "x" }, { "key": "y" }, { "_id": ObjectId::new() }] };
+    let claimed = doc! { "key": { "$in": ["x", "y"] } };
     [
         doc! { "find": "files", "filter": listing, "sort": { "_id": 1 } },
         doc! { "find": "files", "filter": overdue, "sort": { "thumbnailsDueAt": 1 } },
@@ -268,13 +328,16 @@ pub fn sweep() -> Document {
 }
 
 /// The commands of the queries that read the whole ledger in an order.
-pub fn scans() -> [Document; 3] {
+pub fn scans() -> [Document; 4] {
+    let id = ObjectId::new();
+    let after = vec![doc! { "key": { "$gt": "x" } }, doc! { "key": "x", "_id": { "$gt": id } }];
     [
-        (doc! { "key": { "$gt": "", "$lt": "thumbnails/" } }, doc! { "key": 1 }),
-        (doc! { "key": { "$gt": "thumbnails/" } }, doc! { "key": 1 }),
-        (doc! { "_id": { "$gt": ObjectId::new() } }, doc! { "_id": 1 }),
+        (doc! { "key": { "$gte": "", "$lt": "thumbnails/" } }, doc! { "key": 1, "_id": 1 }),
+        (doc! { "key": { "$gte": "x" }, "$or": after }, doc! { "key": 1, "_id": 1 }),
+        (doc! { "thumbnailsId": { "$gte": id } }, doc! { "thumbnailsId": 1, "_id": 1 }),
+        (doc! { "_id": { "$gt": id } }, doc! { "_id": 1 }),
     ]
-    .map(|(filter, sort)| doc! { "find": "files", "filter": filter, "sort": sort })
+    .map(|(filter, index)| doc! { "find": "files", "filter": filter, "sort": index.clone(), "hint": index })
 }
 
 /// A folder as the release a1049ed wrote it.
@@ -395,6 +458,26 @@ impl Row {
         self.field("size", Bson::as_i64)
     }
 
+    pub fn is_visible(&self) -> bool {
+        self.get("state").is_none_or(|state| *state == Bson::Null)
+    }
+
+    /// The document whose earlier content the row is; `None` if it is no version.
+    pub fn version_of(&self) -> Option<ObjectId> {
+        let is_version = self.field("state", Bson::as_str) == Some("version");
+        self.field("versionOf", Bson::as_object_id).filter(|_| is_version)
+    }
+
+    /// The bytes that the quota counts for a row without a tombstone.
+    pub fn charge(&self) -> i64 {
+        self.field("charged", Bson::as_i64).or(self.size()).unwrap_or_default()
+    }
+
+    /// The id in the keys of an image's thumbnails.
+    pub fn thumbnails_id(&self) -> Option<ObjectId> {
+        self.field("thumbnailsId", Bson::as_object_id).or(self.field("_id", Bson::as_object_id))
+    }
+
     pub fn is_tombstone(&self) -> bool {
         self.field("state", Bson::as_str) == Some("deleted")
     }
@@ -496,7 +579,25 @@ impl Display for Row {
     }
 }
 
+/// What an account counts.
+pub struct Account(Document);
+
+impl Account {
+    /// The bytes and the files; `None` if nothing was ever counted.
+    pub fn counters(&self) -> Option<(i64, i64)> {
+        let number = |name| self.0.get(name).and_then(|number| number.as_i64().or(number.as_i32().map(i64::from)));
+        Some((number("usedBytes")?, number("usedFiles").unwrap_or_default()))
+    }
+}
+
 impl Stack {
+    /// # Panics
+    /// There is no such account.
+    pub async fn account(&self, user: ObjectId) -> Account {
+        let found = self.users.find_one(doc! { "_id": user }).await.expect("MongoDB reads");
+        Account(found.unwrap_or_else(|| panic!("no account {user}")))
+    }
+
     pub async fn find_row(&self, id: impl RowId) -> Option<Row> {
         self.files.find_one(row(id)).await.expect("MongoDB reads").map(Row)
     }

@@ -1,4 +1,5 @@
-//! `cargo local fsck` invokes the sweeper's function to compare the ledger with the bucket, and prints the report.
+//! `cargo local fsck` invokes the sweeper's function to compare the ledger with the bucket and with the counters of the
+//! quota, and prints the report.
 
 use std::fmt::{self, Display, Formatter};
 use std::process::ExitCode;
@@ -60,6 +61,7 @@ struct Report {
     orphans: Findings<Orphan>,
     dangling: Findings<Dangling>,
     stale: Findings<Stale>,
+    usage: Findings<Usage>,
     complete: bool,
 }
 
@@ -89,25 +91,41 @@ struct Stale {
     id: String,
 }
 
+/// A user whose counters differ from the sum of the user's rows.
+#[derive(Deserialize)]
+struct Usage {
+    user: String,
+    counted: Stored,
+    found: Stored,
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    bytes: i64,
+    files: i64,
+}
+
 impl Report {
     fn is_clean(&self) -> bool {
-        self.complete && self.orphans.count + self.dangling.count + self.stale.count == 0
+        self.complete && self.orphans.count + self.dangling.count + self.stale.count + self.usage.count == 0
     }
 }
 
 /// One line for the report, and one for each finding.
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
-        let Self { orphans, dangling, stale, complete } = self;
+        let Self { orphans, dangling, stale, usage, complete } = self;
         let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         let orphan = count(orphans.count, "orphan");
         write!(f, "{orphan}, {}, {}", count(dangling.count, "dangling row"), count(stale.count, "stale pending"))?;
+        write!(f, ", {}", count(usage.count, "wrong usage"))?;
         if !complete {
             write!(f, ", and not all was compared before the function's time was over")?;
         }
         orphans.list(f)?;
         dangling.list(f)?;
-        stale.list(f)
+        stale.list(f)?;
+        usage.list(f)
     }
 }
 
@@ -149,6 +167,19 @@ impl Display for Stale {
     }
 }
 
+impl Display for Usage {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        let Self { user, counted, found } = self;
+        write!(f, "wrong usage of {user}: {counted} counted, {found} found")
+    }
+}
+
+impl Display for Stored {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        write!(f, "{} bytes in {} files", self.bytes, self.files)
+    }
+}
+
 /// The key with control characters escaped: the name of an object must not control the terminal.
 fn printable(key: &str) -> impl Display {
     key.escape_debug()
@@ -166,8 +197,10 @@ mod tests {
     #[test]
     fn a_report_without_findings_is_one_line() {
         let nothing = json!({ "count": 0, "first": [] });
-        let mut report = json!({ "orphans": nothing, "dangling": nothing, "stale": nothing, "complete": true });
-        assert_eq!(printed(report.clone()), (true, "0 orphans, 0 dangling rows, 0 stale pendings".into()));
+        let mut report =
+            json!({ "orphans": nothing, "dangling": nothing, "stale": nothing, "usage": nothing, "complete": true });
+        let expected = "0 orphans, 0 dangling rows, 0 stale pendings, 0 wrong usages";
+        assert_eq!(printed(report.clone()), (true, expected.into()));
         report["complete"] = false.into();
         let (clean, text) = printed(report);
         assert!(!clean && text.ends_with(", and not all was compared before the function's time was over"), "{text}");
@@ -182,15 +215,19 @@ mod tests {
                 { "id": "2", "key": "files/b", "size": 5, "found": 3 },
             ] },
             "stale": { "count": 1, "first": [{ "id": "3" }] },
+            "usage": { "count": 1, "first": [
+                { "user": "4", "counted": { "bytes": 5, "files": 1 }, "found": { "bytes": 3, "files": 2 } },
+            ] },
             "complete": true,
         }));
-        let expected = "3 orphans, 2 dangling rows, 1 stale pending
+        let expected = "3 orphans, 2 dangling rows, 1 stale pending, 1 wrong usage
   orphan files/ä\\u{1b}
   orphan uploads/y, multipart upload z
   … and 1 more of this kind
   dangling row 1: files/a is not there
   dangling row 2: files/b has 3 bytes, the row says 5 bytes
-  stale pending 3";
+  stale pending 3
+  wrong usage of 4: 5 bytes in 1 files counted, 3 bytes in 2 files found";
         assert_eq!((clean, text.as_str()), (false, expected));
     }
 }

@@ -59,7 +59,7 @@ pub fn collation() -> Collation {
 }
 
 pub fn listing_index() -> Hint {
-    Hint::Keys(doc! { "userId": 1, "parentId": 1, "_id": 1 })
+    Hint::Keys(by_owner())
 }
 
 pub fn state_index() -> Hint {
@@ -67,7 +67,7 @@ pub fn state_index() -> Hint {
 }
 
 pub fn key_index() -> Hint {
-    Hint::Keys(doc! { "key": 1, "_id": 1 })
+    Hint::Keys(by_key())
 }
 
 /// With [`collation`].
@@ -92,7 +92,7 @@ pub fn moving_index() -> Hint {
 }
 
 pub fn thumbnails_index() -> Hint {
-    Hint::Keys(doc! { "thumbnailsId": 1, "_id": 1 })
+    Hint::Keys(by_thumbnails_id())
 }
 
 pub fn row(id: FileId) -> Document {
@@ -469,37 +469,97 @@ pub fn only_owner() -> Document {
     doc! { "userId": 1 }
 }
 
-/// Rows that may account for the object with this key: by the key, by the key that a form puts the bytes at, or as the
-/// image of a thumbnail.
-pub fn may_account_for(key: &str, image: Option<FileId>) -> Document {
-    let mut rows = vec![with_key(key)];
-    rows.extend(Key::without_form(key).map(with_key));
-    rows.extend(image.map(row));
-    doc! { "$or": rows }
+/// Rows with one of these keys. Copies and versions share an object, so there may be several of each.
+pub fn with_any_key(keys: &[&str]) -> Document {
+    doc! { "key": { "$in": keys } }
 }
 
-pub fn with_key(key: &str) -> Document {
-    doc! { "key": key }
+/// Rows with this key whose bytes are not complete, or are deleted.
+pub fn unfinished_with_key(key: &str) -> Document {
+    doc! { "key": key, "state": { "$nin": complete() } }
 }
 
-/// Rows with a key after `after` and, if `before` is given, before that.
-pub fn with_key_between(after: &str, before: Option<&str>) -> Document {
-    let mut between = doc! { "$gt": after };
+/// The states of rows whose bytes are complete and not deleted.
+fn complete() -> Vec<Bson> {
+    vec![Bson::Null, "trashed".into(), "version".into()]
+}
+
+/// Rows after this key and row, in the order of [`by_key`], and, if `before` is given, with a key before that. The
+/// bounds on `key` alone are for the index: `MongoDB` takes none from the `$or`.
+pub fn after_key(key: &str, id: Option<FileId>, before: Option<&str>) -> Document {
+    let mut between = doc! { "$gte": key };
     between.extend(before.map(|before| ("$lt".to_owned(), before.into())));
-    doc! { "key": between }
+    let mut after = doc! { "key": between };
+    match id {
+        Some(id) => {
+            after.insert("$or", vec![doc! { "key": { "$gt": key } }, doc! { "key": key, "_id": { "$gt": id } }])
+        }
+        None => None,
+    };
+    after
 }
 
 pub fn by_key() -> Document {
-    doc! { "key": 1 }
+    doc! { "key": 1, "_id": 1 }
 }
 
 pub fn after_id(id: impl Into<Bson>) -> Document {
     doc! { "_id": { "$gt": id.into() } }
 }
 
+/// Rows whose thumbnails have this id in their keys, in place of their own.
+pub fn with_thumbnails_of(image: FileId) -> Document {
+    doc! { "thumbnailsId": image }
+}
+
+/// Rows after this one, in the order of [`by_thumbnails_id`].
+pub fn after_thumbnails_id(image: impl Into<Bson>, id: Option<FileId>) -> Document {
+    let image = image.into();
+    let mut after = doc! { "thumbnailsId": { "$gte": &image } };
+    match id {
+        Some(id) => {
+            let same = doc! { "thumbnailsId": &image, "_id": { "$gt": id } };
+            after.insert("$or", vec![doc! { "thumbnailsId": { "$gt": image } }, same])
+        }
+        None => None,
+    };
+    after
+}
+
+pub fn by_thumbnails_id() -> Document {
+    doc! { "thumbnailsId": 1, "_id": 1 }
+}
+
 /// The fields of [`super::Entry`].
 pub fn only_entry() -> Document {
-    doc! { "key": 1, "size": 1, "state": 1, "type": 1, "thumbnailFiles": 1 }
+    doc! { "key": 1, "size": 1, "state": 1, "type": 1, "thumbnailFiles": 1, "thumbnailsId": 1 }
+}
+
+/// The steps of a pipeline that adds up the rows of a user: a [`super::Sum`].
+pub fn sum_of(owner: UserId) -> [Document; 2] {
+    let state = doc! { "$ifNull": ["$state", Bson::Null] };
+    let is_charged = doc! { "$and": [{ "$eq": [&state, "pending"] }, { "$isNumber": "$charged" }] };
+    let is_sure = doc! { "$or": [{ "$in": [&state, complete()] }, is_charged] };
+    let is_file = doc! { "$and": [{ "$ne": ["$type", "folder"] }, { "$ne": [state, "version"] }] };
+    let bytes = doc! { "$max": [0, { "$ifNull": ["$charged", "$size"] }] };
+    let sum = |rows: &Document, of: Bson| doc! { "$sum": { "$cond": [rows, of, 0] } };
+    let is_unsure = doc! { "$not": is_sure.clone() };
+    let file = doc! { "$cond": [is_file, 1, 0] };
+    [
+        doc! { "$match": { "userId": owner } },
+        doc! { "$group": {
+            "_id": Bson::Null,
+            "sureBytes": sum(&is_sure, bytes.clone().into()),
+            "sureFiles": sum(&is_sure, file.clone().into()),
+            "unsureBytes": sum(&is_unsure, bytes.into()),
+            "unsureFiles": sum(&is_unsure, file.into()),
+        } },
+    ]
+}
+
+/// The order of the index that has the rows of a user together.
+pub fn by_owner() -> Document {
+    doc! { "userId": 1, "parentId": 1, "_id": 1 }
 }
 
 /// Documents of the original whose bytes have no object. A folder has no bytes, whatever its fields say.

@@ -1,11 +1,14 @@
-//! `fsck`: the sweeper compares the ledger with the bucket. Other tests change both at the same time, so each test
+//! `fsck`: the sweeper compares the ledger with the bucket and with the counters of the quota. Other tests change both at the same time, so each test
 //! searches the report only for its own rows and objects, and removes them in the end.
 
 use std::time::Duration;
 
 use e2e::{
     Stack, User, eventually,
-    ledger::{self, State, object, pending, sized, thumbnails_due, thumbnails_ready, tombstone, with, with_objects},
+    ledger::{
+        self, State, charged, object, pending, sized, thumbnails_due, thumbnails_of, thumbnails_ready, tombstone,
+        trashed, version_of, with, with_objects,
+    },
     unique,
 };
 use futures_util::future::join_all;
@@ -48,6 +51,11 @@ impl Report {
 
     fn stale(&self, id: ObjectId) -> bool {
         self.all("stale").contains(&json!({ "id": id.to_hex() }))
+    }
+
+    /// The findings about a user.
+    fn usage(&self, user: ObjectId) -> Vec<&Value> {
+        self.all("usage").iter().filter(|finding| finding["user"] == user.to_hex()).collect()
     }
 
     /// True if the report has no finding about a row and its objects.
@@ -244,6 +252,136 @@ async fn an_image_without_a_thumbnail_that_it_has_is_dangling() {
     for key in [key, small, medium, large] {
         assert!(report.orphan(&key), "{key} without its row in {}", report.0);
         stack.delete_object(&key).await;
+    }
+}
+
+/// Copies and versions name the object of another row.
+#[tokio::test]
+async fn an_object_of_several_rows_is_expected_once() {
+    let stack = Stack::running().await;
+    let key = inline_key();
+    let rows = [
+        row(&stack, &key, tombstone()).await,
+        row(&stack, &key, doc! {}).await,
+        row(&stack, &key, trashed(DateTime::now(), DateTime::MAX)).await,
+        row(&stack, &key, version_of(ObjectId::new(), DateTime::MAX)).await,
+    ];
+    put(&stack, &key).await;
+    let report = Report::of(&stack).await;
+    assert!(!rows.iter().any(|id| report.knows(*id, &key)), "{}", report.0);
+
+    stack.delete_object(&key).await;
+    let report = Report::of(&stack).await;
+    let expected = json!({ "id": rows[1].to_hex(), "key": key, "size": 2, "found": null });
+    assert_eq!(report.dangling(rows[1]), [&expected], "{}", report.0);
+    assert!([0, 2, 3].iter().all(|n| report.dangling(rows[*n]).is_empty()), "{}", report.0);
+
+    put(&stack, &key).await;
+    forget(&stack, rows[1]).await;
+    forget(&stack, rows[2]).await;
+    forget(&stack, rows[3]).await;
+    assert!(!Report::of(&stack).await.orphan(&key), "a tombstone still has it");
+    forget(&stack, rows[0]).await;
+    assert!(Report::of(&stack).await.orphan(&key));
+    stack.delete_object(&key).await;
+}
+
+#[tokio::test]
+async fn a_row_in_the_trash_and_a_version_must_have_their_objects() {
+    let stack = Stack::running().await;
+    for state in [trashed(DateTime::now(), DateTime::MAX), version_of(ObjectId::new(), DateTime::MAX)] {
+        let key = inline_key();
+        let id = row(&stack, &key, state).await;
+        let expected = json!({ "id": id.to_hex(), "key": key, "size": 2, "found": null });
+        assert_eq!(Report::of(&stack).await.dangling(id), [&expected]);
+        put(&stack, &key).await;
+        assert!(!Report::of(&stack).await.knows(id, &key));
+        forget(&stack, id).await;
+        stack.delete_object(&key).await;
+    }
+}
+
+#[tokio::test]
+async fn thumbnails_are_those_of_every_row_that_shares_them() {
+    let stack = Stack::running().await;
+    let (key, copied) = (inline_key(), inline_key());
+    let original = row(&stack, &key, thumbnails_ready(&[(500, 2), (250, 2), (100, 2)])).await;
+    let shared = with(thumbnails_of(original), thumbnails_ready(&[(500, 2), (250, 2), (100, 2)]));
+    let copy = row(&stack, &copied, shared).await;
+    let thumbnails = [500, 250, 100].map(|width| format!("thumbnails/{original}/{width}"));
+    for key in thumbnails.iter().chain([&key, &copied]) {
+        put(&stack, key).await;
+    }
+    let of_copy = format!("thumbnails/{copy}/500");
+    put(&stack, &of_copy).await;
+    let report = Report::of(&stack).await;
+    assert!(report.dangling(original).is_empty() && report.dangling(copy).is_empty(), "{}", report.0);
+    assert!(!thumbnails.iter().any(|key| report.orphan(key)), "{}", report.0);
+    assert!(report.orphan(&of_copy), "the copy has those of the original");
+    stack.delete_object(&of_copy).await;
+
+    forget(&stack, original).await;
+    stack.delete_object(&key).await;
+    stack.delete_object(&thumbnails[0]).await;
+    let report = Report::of(&stack).await;
+    let expected = json!({ "id": copy.to_hex(), "key": thumbnails[0], "size": 2, "found": null });
+    assert_eq!(report.dangling(copy), [&expected], "{}", report.0);
+    assert!(!thumbnails.iter().any(|key| report.orphan(key)), "{}", report.0);
+
+    forget(&stack, copy).await;
+    let report = Report::of(&stack).await;
+    for key in thumbnails[1..].iter().chain([&copied]) {
+        assert!(report.orphan(key), "{key} in {}", report.0);
+        stack.delete_object(key).await;
+    }
+}
+
+#[tokio::test]
+async fn counters_that_differ_from_the_rows_are_found() {
+    let stack = Stack::running().await;
+    let user = ObjectId::new();
+    let of_user = |key: &str, size: i64, also: Document| {
+        let row = doc! { "userId": user, "name": "secret.bin", "type": "file", "parentId": 0 };
+        with(with(row, object(key, size)), also)
+    };
+    // Two rows of 3 and 5 bytes, one in the trash, a version, which is no file, and a folder.
+    let rows = [
+        of_user(&inline_key(), 3, doc! {}),
+        of_user(&inline_key(), 7, charged(5)),
+        of_user(&inline_key(), 11, with(trashed(DateTime::now(), DateTime::MAX), charged(11))),
+        of_user(&inline_key(), 13, with(version_of(ObjectId::new(), DateTime::MAX), charged(13))),
+        doc! { "userId": user, "name": "folder", "type": "folder", "parentId": 0 },
+    ];
+    let ids = stack.files.insert_many(rows).await.unwrap().inserted_ids;
+    let account = doc! { "_id": user, "email": unique("counted") };
+    stack.users.insert_one(account).await.unwrap();
+    assert!(Report::of(&stack).await.usage(user).is_empty(), "an account without counters");
+
+    let count = async |fields: Document| {
+        stack.users.update_one(doc! { "_id": user }, ledger::set(fields)).await.unwrap();
+    };
+    count(ledger::counters(32, 3)).await;
+    assert!(Report::of(&stack).await.usage(user).is_empty());
+    for (bytes, files) in [(31, 3), (33, 3), (32, 2), (32, 4)] {
+        count(ledger::counters(bytes, files)).await;
+        let counted = json!({ "bytes": bytes, "files": files });
+        let expected = json!({ "user": user.to_hex(), "counted": counted, "found": { "bytes": 32, "files": 3 } });
+        assert_eq!(Report::of(&stack).await.usage(user), [&expected]);
+    }
+
+    // What is counted for a file without a row yet, and for a tombstone that the sweeper has not taken yet.
+    count(with(ledger::counters(42, 4), ledger::charge(ObjectId::new(), 10))).await;
+    assert!(Report::of(&stack).await.usage(user).is_empty());
+    let deleted = stack.files.insert_one(of_user(&inline_key(), 8, with(tombstone(), charged(8)))).await.unwrap();
+    count(ledger::counters(50, 5)).await;
+    assert!(Report::of(&stack).await.usage(user).is_empty());
+    count(ledger::counters(51, 5)).await;
+    assert_eq!(Report::of(&stack).await.usage(user).len(), 1);
+
+    stack.users.delete_one(doc! { "_id": user }).await.unwrap();
+    assert!(Report::of(&stack).await.usage(user).is_empty());
+    for id in ids.values().chain([&deleted.inserted_id]) {
+        forget(&stack, id.as_object_id().unwrap()).await;
     }
 }
 
