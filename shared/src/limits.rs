@@ -109,6 +109,9 @@ pub const EQUAL_NAMES_READ: i64 = 1000;
 pub const REPLACE_ATTEMPTS: u32 = 8;
 pub const REPLACE_RETRY: Duration = Duration::from_millis(100);
 
+/// Attempts at exchanging the content of a document that others exchange at the same time.
+pub const EXCHANGE_ATTEMPTS: u32 = 50;
+
 /// Versions of one document that are read. Some more than are kept may be there until the sweeper has removed them.
 pub const MAX_VERSIONS_READ: u32 = 1000;
 

@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt;
 use mongodb::{
     Collection, Database, IndexModel,
-    bson::{Bson, Document, doc, oid::ObjectId},
+    bson::{Bson, Document, doc},
     options::{IndexOptions, ReturnDocument},
 };
 use serde::Deserialize;
@@ -85,18 +85,11 @@ impl Quota {
         Some(own.unwrap_or(self.default_bytes)).filter(|bytes| *bytes > 0)
     }
 
-    /// Marks that the rows of a user are being counted, by this attempt.
-    pub async fn begin_count(&self, user: UserId, attempt: ObjectId) -> Result<()> {
-        run(self.untyped().update_one(uncounted(user), doc! { "$set": { "counting": attempt } })).await?;
-        Ok(())
-    }
-
-    /// Sets the counter, unless another attempt has, or a row has been removed since this attempt began.
-    pub async fn end_count(&self, user: UserId, attempt: ObjectId, total: Charge) -> Result<()> {
-        let mut unchanged = uncounted(user);
-        unchanged.insert("counting", attempt);
+    /// Sets the counter of a user who has none. A counter that another request has set meanwhile stays.
+    pub async fn set(&self, user: UserId, total: Charge) -> Result<()> {
+        let uncounted = doc! { "_id": user, "usedBytes": { "$not": { "$type": "number" } } };
         let counters = doc! { "usedBytes": total.bytes, "usedFiles": total.count };
-        run(self.untyped().update_one(unchanged, doc! { "$set": counters, "$unset": { "counting": "" } })).await?;
+        run(self.untyped().update_one(uncounted, doc! { "$set": counters })).await?;
         Ok(())
     }
 
@@ -172,13 +165,13 @@ impl Quota {
         Ok(run(self.untyped().find_one(noted).projection(doc! { "_id": 1 })).await?.is_some())
     }
 
-    /// Takes rows off the counter, each once, with a note.
-    pub async fn refund(&self, user: UserId, rows: &[(FileId, Charge)]) -> Result<()> {
+    /// Takes rows off the counter, each once, with a note. `false` if the user has no counter.
+    pub async fn refund(&self, user: UserId, rows: &[(FileId, Charge)]) -> Result<bool> {
         let counted = rows.iter().filter(|(_, charge)| *charge != Charge::default());
         let items: Vec<Document> =
             counted.map(|(file, charge)| doc! { "file": file, "bytes": charge.bytes, "count": charge.count }).collect();
         if items.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let already = doc! { "$in": ["$$item.file", { "$ifNull": ["$refunds", []] }] };
         let new = doc! { "$filter": { "input": &items, "as": "item", "cond": { "$not": [already] } } };
@@ -196,11 +189,7 @@ impl Quota {
         ];
         let users = self.untyped();
         let counted = doc! { "_id": user, "usedBytes": { "$type": "number" } };
-        if run(users.update_one(counted, change)).await?.matched_count == 0 {
-            // A count of the rows that is being made counts these rows, perhaps.
-            run(users.update_one(doc! { "_id": user }, doc! { "$unset": { "counting": "" } })).await?;
-        }
-        Ok(())
+        Ok(run(users.update_one(counted, change)).await?.matched_count == 1)
     }
 
     /// Removes the notes of refunds.
@@ -210,10 +199,6 @@ impl Quota {
         run(self.untyped().update_one(noted, vec![doc! { "$set": { "refunds": rest } }, settled()])).await?;
         Ok(())
     }
-}
-
-fn uncounted(user: UserId) -> Document {
-    doc! { "_id": user, "usedBytes": { "$not": { "$type": "number" } } }
 }
 
 /// The fields of an update pipeline that keep `unsettledAt` as long as there are notes.

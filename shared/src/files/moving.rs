@@ -372,7 +372,8 @@ impl Parent {
     /// The value of `parentId` that is stored for the place.
     pub(super) fn stored(self) -> Bson {
         match self {
-            Self::Root | Self::LegacyRoot => Bson::Int32(0),
+            Self::Root => Bson::Int32(0),
+            Self::LegacyRoot => "0".into(),
             Self::Folder(id) => id.into(),
         }
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{Bson, Document, oid::ObjectId};
+use mongodb::bson::{Bson, Document};
 use serde::Deserialize;
 
 use super::{
@@ -72,24 +72,26 @@ impl Files {
                 self.count_from_rows(user).await?;
                 continue;
             };
+            let quota = self.quota.quota_of(&counter);
+            let left = quota.map(|quota| quota.saturating_sub(used.try_into().unwrap_or_default()));
+            if left.is_none_or(|left| i128::from(charge.bytes) <= i128::from(left)) {
+                // The counter has changed meanwhile.
+                continue;
+            }
             // What was deleted makes room, though the sweeper has not removed it yet.
             if attempt > 1 || !self.refund_deleted(user).await? {
-                let quota = self.quota.quota_of(&counter).unwrap_or_default();
-                let left = quota.saturating_sub(used.try_into().unwrap_or_default());
+                let left = left.unwrap_or_default();
                 return Err(Error::OverQuota { left });
             }
         }
         Err(Error::Unavailable(anyhow::anyhow!("a counter changes too often")))
     }
 
-    /// Counts the rows of a user who has no counter yet. A counter that another request makes meanwhile stays.
+    /// Counts the rows of a user who has no counter yet, with those that are deleted and not removed yet. A row is inserted,
+    /// and removed, only when its owner has a counter. A counter that another request makes meanwhile stays.
     async fn count_from_rows(&self, user: UserId) -> Result<()> {
-        let attempt = ObjectId::new();
-        // A row that is removed while the rows are counted ends this attempt, and the count is made again.
-        self.quota.begin_count(user, attempt).await?;
         let total = self.sum(user).await?;
-        self.quota.end_count(user, attempt, total).await?;
-        Ok(())
+        self.quota.set(user, total).await
     }
 
     async fn sum(&self, user: UserId) -> Result<Charge> {
@@ -175,7 +177,11 @@ impl Files {
     /// Takes rows that are about to be removed off the counters, each once.
     pub(super) async fn refund(&self, tombstones: &[Tombstone]) -> Result<()> {
         for (user, rows) in by_owner(tombstones) {
-            self.quota.refund(user, &rows).await?;
+            // The counter of a user who has none is made from the rows, these included.
+            if !self.quota.refund(user, &rows).await? && self.quota.read(user).await?.is_some() {
+                self.count_from_rows(user).await?;
+                self.quota.refund(user, &rows).await?;
+            }
         }
         Ok(())
     }

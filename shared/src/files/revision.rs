@@ -1,7 +1,8 @@
 //! The revision of a document, and changes that a client makes only if it has seen the latest one.
 
-use mongodb::bson::{Document, doc};
+use mongodb::bson::Document;
 
+use super::row::filter;
 use crate::{Error, Result};
 
 /// The header `If-Match` of a request: the revisions of which the document must have one, or nothing to check.
@@ -33,16 +34,12 @@ impl IfMatch {
         }
     }
 
-    /// Adds the condition to a filter. A row without the field has revision 1.
-    pub(super) fn restrict(&self, mut filter: Document) -> Document {
-        if let Some(revisions) = &self.0 {
-            let mut revisions: Vec<Option<i64>> = revisions.iter().copied().map(Some).collect();
-            if revisions.contains(&Some(1)) {
-                revisions.push(None);
-            }
-            filter.insert("revision", doc! { "$in": revisions });
+    /// Adds the condition to a filter.
+    pub(super) fn restrict(&self, filter: Document) -> Document {
+        match &self.0 {
+            Some(revisions) => filter::with_revision(filter, revisions),
+            None => filter,
         }
-        filter
     }
 }
 

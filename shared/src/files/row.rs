@@ -7,7 +7,7 @@
 
 use mongodb::bson::{
     Bson, Document, RawBsonRef, RawDocument, deserialize_from_bson, deserialize_from_slice, oid::ObjectId,
-    serialize_to_document,
+    serialize_to_vec,
 };
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
@@ -132,6 +132,11 @@ pub struct Row {
     /// Set in a row in the trash.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     trashed_at: Option<Timestamp>,
+}
+
+/// A value as it is stored. (The functions of `bson` that make a document without bytes in between take a date for text.)
+pub fn document(value: &impl Serialize) -> mongodb::error::Result<Document> {
+    Ok(deserialize_from_slice(&serialize_to_vec(value)?)?)
 }
 
 /// What the quota counts.
@@ -496,7 +501,7 @@ impl Row {
 
     /// The content of the row as the fields to set in another row, and the fields to remove there.
     pub fn content(&self) -> (Document, Vec<&'static str>) {
-        let row = serialize_to_document(self).unwrap_or_default();
+        let row = document(self).unwrap_or_default();
         let (mut set, mut unset) = (Document::new(), Vec::new());
         for field in CONTENT {
             match row.get(field) {
@@ -946,6 +951,37 @@ mod tests {
         for key in ["", "x", "files/", "thumbnails/x/500", "files/a b", "files/..", "files/\u{1}", "files/é", &long] {
             assert!(row(&doc! { "key": key }).key.is_none(), "{key:?}");
         }
+    }
+
+    #[test]
+    fn a_move_and_an_exchange_are_read_as_they_are_stored() {
+        let (id, at) = (ObjectId::parse_str(ID).unwrap(), Timestamp::from_millis(1_795_348_800_123));
+        let trashed = FromTrash { trashed_at: at, expires_at: at };
+        let moving = Moving { id, from: id.into(), name: "a".into(), at, trashed: Some(trashed) };
+        let exchange = Exchange { source: id.into(), version: id.into(), charged: 5 };
+        let stored = doc! { "moving": document(&moving).unwrap(), "exchange": document(&exchange).unwrap() };
+        assert_eq!(stored.get_document("moving").unwrap().get_datetime("at").unwrap().timestamp_millis(), at.millis());
+        let row = row(&stored);
+        assert!(row.moving.is_some_and(|moving| moving.at == at && moving.trashed.is_some()));
+        assert!(row.exchange.is_some_and(|exchange| exchange.charged == 5));
+    }
+
+    #[test]
+    fn the_content_of_a_row_is_what_is_stored_of_it() {
+        let due = DateTime::from_millis(1_795_348_800_123);
+        let stored = doc! {
+            "_id": ObjectId::parse_str(ID).unwrap(), "type": "image", "key": "files/x", "size": 5_i64, "thumbnails": "due",
+            "thumbnailsDueAt": due,
+        };
+        let (content, unset) = row(&stored).content();
+        let mut expected = stored.clone();
+        expected.insert("thumbnailsId", expected.get_object_id("_id").unwrap());
+        expected.remove("_id");
+        for (field, value) in &expected {
+            assert_eq!(content.get(field), Some(value), "{field}");
+        }
+        assert_eq!(content.len(), expected.len(), "{content}");
+        assert_eq!(unset, ["localPath", "inParts", "thumbnailFiles", "thumbnailError", "charged"]);
     }
 
     #[test]

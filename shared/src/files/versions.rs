@@ -9,8 +9,14 @@
 //! Every step can be repeated. The id of the version is made from the id of the source, so that a repeated step makes no
 //! second version. A sweep that removes one of the three rows completes the exchange before.
 
+use std::time::Duration;
+
 use futures_util::TryStreamExt;
-use mongodb::{bson::Document, options::ReturnDocument};
+use mongodb::{
+    bson::{Document, oid::ObjectId},
+    options::ReturnDocument,
+};
+use tokio::time::sleep;
 
 use super::{
     Content, File, IfMatch, Kind,
@@ -52,7 +58,7 @@ impl Files {
             // An earlier attempt has done it, perhaps.
             return self.replaced_by(owner, source).await;
         };
-        for _ in 0..limits::REPLACE_ATTEMPTS {
+        for _ in 0..limits::EXCHANGE_ATTEMPTS {
             let present = self.reachable(filter::visible_of(owner, document)).await?.ok_or(Error::NotFound)?;
             if present.exchange.is_some() {
                 self.settle_exchange(&present).await?;
@@ -72,6 +78,11 @@ impl Files {
                 self.prune_versions(owner, document).await;
                 return Ok(replaced.into());
             }
+            // Another request has replaced the content meanwhile.
+            sleep(Duration::from_millis(u64::from(ObjectId::new().bytes()[11]) / 8)).await;
+        }
+        if if_match.is_any() {
+            return Err(Error::Unavailable(anyhow::anyhow!("the content is replaced too often")));
         }
         Err(Error::Changed)
     }

@@ -103,6 +103,16 @@ pub fn row_of(owner: UserId, id: FileId) -> Document {
     doc! { "_id": id, "userId": owner }
 }
 
+/// The same rows, if they have one of these revisions. A row without the field has revision 1.
+pub fn with_revision(mut rows: Document, revisions: &[i64]) -> Document {
+    let mut revisions: Vec<Option<i64>> = revisions.iter().copied().map(Some).collect();
+    if revisions.contains(&Some(1)) {
+        revisions.push(None);
+    }
+    rows.insert("revision", doc! { "$in": revisions });
+    rows
+}
+
 pub fn visible(id: FileId) -> Document {
     doc! { "_id": id, "state": null }
 }
@@ -359,7 +369,7 @@ pub fn sum_of_charges(owner: UserId) -> [Document; 2] {
         { "$not": [&is_uncounted] },
     ] };
     [
-        doc! { "$match": { "userId": owner, "state": { "$ne": "deleted" } } },
+        doc! { "$match": { "userId": owner } },
         doc! { "$group": {
             "_id": null,
             "bytes": { "$sum": { "$cond": [is_uncounted, 0_i64, bytes] } },

@@ -2,12 +2,11 @@
 
 use std::{ops::Range, time::Duration};
 
-use mongodb::bson::{Bson, Document, doc, serialize_to_bson};
-use serde::Serialize;
+use mongodb::bson::{Bson, Document, doc};
 
-use super::{FromTrash, Moving, Row, UNCOUNTED};
+use super::{FromTrash, Moving, Row, UNCOUNTED, document};
 use crate::{
-    Error, Result,
+    Result,
     files::{Name, Parent, words},
     ids::FileId,
     limits,
@@ -95,11 +94,7 @@ fn place(mut set: Document, key: Option<&str>, unset: &[&'static str]) -> Vec<Do
 }
 
 pub fn begin_move(moving: &Moving) -> Result<Document> {
-    Ok(doc! { "$set": { "moving": stored(moving)? } })
-}
-
-fn stored(value: impl Serialize) -> Result<Bson> {
-    serialize_to_bson(&value).map_err(|error| Error::Internal(error.into()))
+    Ok(doc! { "$set": { "moving": document(moving)? } })
 }
 
 /// Sets place and name of a row that is moved.
@@ -137,7 +132,7 @@ pub fn trash(expires_at: Timestamp) -> Vec<Document> {
 pub fn restore(parent: Parent, name: &Name, key: Option<&str>, moving: &Moving) -> Result<Vec<Document>> {
     let mut set = named(name);
     set.insert("parentId", parent.stored());
-    set.insert("moving", doc! { "$literal": stored(moving)? });
+    set.insert("moving", doc! { "$literal": document(moving)? });
     Ok(place(set, key, &["state", "trashedAt", "expiresAt"]))
 }
 
