@@ -1,7 +1,11 @@
 //! Reads of the ledger. A read checks every folder above a row, so a tombstone hides everything below it.
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{Document, RawDocument, RawDocumentBuf, deserialize_from_slice};
+use mongodb::{
+    action::{Action, Find},
+    bson::{Document, RawDocument, RawDocumentBuf, deserialize_from_slice},
+    options::Hint,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
@@ -13,7 +17,7 @@ use crate::{
     Error, Result,
     ids::{FileId, UserId},
     limits,
-    stores::mongo::run,
+    stores::mongo::{is_missing_index, run},
 };
 
 /// A file and the account of its owner, both read at the same moment.
@@ -83,9 +87,19 @@ impl Files {
         {
             return Ok(Vec::new());
         }
+        let index = Hint::Keys(filter::pages());
+        let rows = match self.page_by(Some(index), owner, parent, skip).await {
+            // A database of the original has no index before the first upload.
+            Err(error) if is_missing_index(&error) => self.page_by(None, owner, parent, skip).await?,
+            answer => answer?,
+        };
+        Ok(rows.into_iter().map(File::from).collect())
+    }
+
+    async fn page_by(&self, index: Option<Hint>, owner: UserId, parent: Parent, skip: u64) -> Result<Vec<Row>> {
         let page = self.rows.find(filter::visible_inside(owner, parent)).sort(filter::by_id()).skip(skip);
-        let rows = async { page.limit(limits::PAGE_SIZE.into()).await?.try_collect::<Vec<Row>>().await };
-        Ok(run(rows).await?.into_iter().map(File::from).collect())
+        let page = page.optional(index, Find::hint);
+        run(async { page.limit(limits::PAGE_SIZE.into()).await?.try_collect().await }).await
     }
 
     /// Checks that a new file of this owner may be put into this folder.
@@ -115,7 +129,7 @@ impl Files {
     }
 
     /// Returns whether there is a tombstone of this owner's on a folder or above it.
-    async fn is_deleted(&self, owner: UserId, folder: FileId) -> Result<bool> {
+    pub(super) async fn is_deleted(&self, owner: UserId, folder: FileId) -> Result<bool> {
         let folder = filter::row_of(owner, folder);
         if self.is_reachable(folder.clone()).await? {
             return Ok(false);
@@ -148,6 +162,7 @@ impl Files {
         T: DeserializeOwned + Send + Sync + Unpin,
     {
         let steps = filter::reachable(matching).into_iter().chain(last);
-        run(async { self.rows.aggregate(steps).with_type::<T>().await?.try_next().await }).await
+        let rows = self.rows.aggregate(steps).hint(Hint::Keys(filter::by_id()));
+        run(async { rows.with_type::<T>().await?.try_next().await }).await
     }
 }

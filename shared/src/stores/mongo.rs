@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use mongodb::{
     Client, Collection, Database, IndexModel,
     bson::{Bson, RawDocument, doc, oid::ObjectId},
-    error::{ErrorKind, WriteFailure},
+    error::{CommandError, ErrorKind, WriteFailure},
     options::{Acknowledgment, ClientOptions, Tls, WriteConcern},
 };
 use tokio::{
@@ -156,6 +156,20 @@ pub fn is_duplicate(error: &Error) -> bool {
         ErrorKind::Command(ref error) => error.code == 11000,
         _ => false,
     })
+}
+
+/// True if the index that a query names does not exist.
+pub fn is_missing_index(error: &Error) -> bool {
+    // BadValue, which has other causes too.
+    command_error(error).is_some_and(|error| error.code == 2 && error.message.contains("hint"))
+}
+
+fn command_error(error: &Error) -> Option<&CommandError> {
+    let Error::Internal(cause) = error else { return None };
+    match &*cause.downcast_ref::<mongodb::error::Error>()?.kind {
+        ErrorKind::Command(error) => Some(error),
+        _ => None,
+    }
 }
 
 /// The `_id` of a stored document, of any type, to find a document that cannot be read.

@@ -19,7 +19,7 @@ pub fn indexes() -> Vec<IndexModel> {
         let partial = doc! { field: { "$exists": true } };
         IndexOptions::builder().partial_filter_expression(partial).build()
     };
-    let listing = IndexModel::builder().keys(doc! { "userId": 1, "parentId": 1, "_id": 1 }).build();
+    let listing = IndexModel::builder().keys(pages()).build();
     let invisible =
         IndexModel::builder().keys(doc! { "state": 1, "expiresAt": 1 }).options(only_where("state")).build();
     let incomplete = IndexModel::builder().keys(doc! { "userId": 1, "state": 1 }).options(only_where("state")).build();
@@ -57,6 +57,11 @@ fn inside(folder: Parent) -> Bson {
         Parent::Root | Parent::LegacyRoot => doc! { "$in": [0, "0"] }.into(),
         Parent::Folder(id) => id.into(),
     }
+}
+
+/// The index of the pages of a folder.
+pub fn pages() -> Document {
+    doc! { "userId": 1, "parentId": 1, "_id": 1 }
 }
 
 /// The oldest first: an `ObjectId` begins with a time.
