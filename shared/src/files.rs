@@ -20,16 +20,23 @@ use crate::{
 
 pub mod adoption;
 pub mod idempotency;
+mod indexes;
 mod inventory;
 mod ledger;
 mod lookup;
 mod row;
+mod search;
+mod sorted;
 mod thumbnails;
 mod tombstones;
+mod words;
 
 pub use inventory::{Expectation, ExpectedObject};
 pub use ledger::Files;
 pub use lookup::WithAccount;
+pub use row::sorted::{Order, Sort, Types, View};
+pub use search::{Found, Located, PathStep};
+pub use sorted::{Cursor, Page};
 pub use tombstones::Tombstone;
 
 /// The folder of a file, or the root.

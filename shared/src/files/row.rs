@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::{
     Content, ContentKind, DeclaredSize, File, FileOrUpload, Incoming, Kind, Name, NewFile, Parent, Pending,
-    ThumbnailFile, Thumbnails,
+    ThumbnailFile, Thumbnails, words,
 };
 use crate::{
     Error,
@@ -23,6 +23,8 @@ use crate::{
 };
 
 pub mod filter;
+pub mod search;
+pub mod sorted;
 pub mod update;
 
 /// The collection of the rows.
@@ -53,6 +55,9 @@ pub struct Row {
     pub key: Option<Key>,
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     size: Option<i64>,
+    /// The words of the name. Only searches read them, and rows of the original lack them until the sweeper has come.
+    #[serde(skip_deserializing)]
+    words: Vec<String>,
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     updated_at: Option<Timestamp>,
     /// Absent, or `null`, in a visible row. An unknown state counts as `deleted`, so that nobody sees the row.
@@ -125,6 +130,7 @@ impl Row {
         Self {
             id: new.id,
             user_id: new.owner,
+            words: words::of(&new.name),
             name: new.name.0,
             r#type: Type::Folder,
             is_public: new.is_public,

@@ -164,6 +164,11 @@ pub fn is_missing_index(error: &Error) -> bool {
     command_error(error).is_some_and(|error| error.code == 2 && error.message.contains("hint"))
 }
 
+/// True if `MongoDB` ended an operation after its `maxTimeMS`.
+pub fn is_overdue(error: &Error) -> bool {
+    command_error(error).is_some_and(|error| error.code == 50)
+}
+
 fn command_error(error: &Error) -> Option<&CommandError> {
     let Error::Internal(cause) = error else { return None };
     match &*cause.downcast_ref::<mongodb::error::Error>()?.kind {

@@ -39,6 +39,11 @@ pub fn row_of(owner: UserId, id: FileId) -> Document {
     doc! { "_id": id, "userId": owner }
 }
 
+/// The same for an id of any type.
+pub fn row_of_any_id(owner: UserId, id: Bson) -> Document {
+    doc! { "_id": { "$eq": id }, "userId": owner }
+}
+
 pub fn visible(id: FileId) -> Document {
     doc! { "_id": id, "state": null }
 }
@@ -52,7 +57,7 @@ pub fn visible_inside(owner: UserId, folder: Parent) -> Document {
 }
 
 /// The value of `parentId` that matches every row in this folder.
-fn inside(folder: Parent) -> Bson {
+pub(super) fn inside(folder: Parent) -> Bson {
     match folder {
         Parent::Root | Parent::LegacyRoot => doc! { "$in": [0, "0"] }.into(),
         Parent::Folder(id) => id.into(),
