@@ -1,4 +1,4 @@
-//! Folders, files and images: create, list, show, publish, delete.
+//! Folders, files and images: create, list, search, show, publish, delete.
 
 #![forbid(unsafe_code)]
 
@@ -13,7 +13,7 @@ use shared::{
     accounts::{sessions::Sessions, users::Users},
     files::{ContentKind, File, FileOrUpload, Files, Incoming, NewFile, idempotency::Idempotency},
     http::{
-        ApiUrl, FileView, Json, Params,
+        ApiUrl, FileView, Json,
         auth::OwnedFile,
         error::ErrorView,
         openapi::{AuthErrors, NotFound},
@@ -27,9 +27,10 @@ use shared::{
 mod create;
 mod list;
 pub mod openapi;
+mod search;
 
 use create::{Create, Payload, Upload};
-use list::{Created, Listing};
+use list::Created;
 
 #[derive(Clone, FromRef)]
 pub struct App {
@@ -43,10 +44,12 @@ pub struct App {
 
 pub fn router(app: App) -> Router {
     Router::new()
-        .route("/files", get(list).post(create))
+        .route("/files", get(list::list).post(create))
         .route("/files/{id}", get(show).delete(delete))
+        .route("/files/{id}/path", get(search::path))
         .route("/files/{id}/publish", put(publish))
         .route("/files/{id}/unpublish", put(unpublish))
+        .route("/search", get(search::search))
         // No limit here: Lambda's own limit of 6 MB is above what inline data can need.
         .layer(DefaultBodyLimit::disable())
         .with_state(app)
@@ -66,22 +69,6 @@ impl App {
             sessions: Sessions::new(Redis::connect(stores)?, Users::of(&database)),
         })
     }
-}
-
-/// The content of a folder
-#[utoipa::path(
-    get,
-    path = "/files",
-    tag = "Files",
-    operation_id = "listFiles",
-    params(openapi::Listing),
-    responses((status = 200, description = "Twenty a page, oldest first", body = Vec<FileView>), AuthErrors),
-)]
-async fn list(owner: UserId, params: Params, State(files): State<Files>) -> Result<Json<Vec<FileView>>> {
-    let listing = Listing(params);
-    let Some(parent) = listing.parent() else { return Ok(Json(Vec::new())) };
-    let page = files.page(owner, parent, listing.page()).await?;
-    Ok(Json(page.into_iter().map(FileView::from).collect()))
 }
 
 /// Creates a folder, a file or an image

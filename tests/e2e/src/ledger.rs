@@ -78,6 +78,33 @@ pub fn sized(size: i64) -> Document {
     doc! { "size": size }
 }
 
+pub fn updated_at(time: DateTime) -> Document {
+    doc! { "updatedAt": time }
+}
+
+/// The change of a row to one of the original, or of a release that had no search.
+pub fn without_words() -> Document {
+    doc! { "$unset": { "words": "" } }
+}
+
+/// The fields of the orders of a listing, which a person may have given any value.
+pub const SORTED_FIELDS: [&str; 3] = ["name", "size", "updatedAt"];
+
+/// The fields of a row with these words.
+pub fn worded(words: &[&str]) -> Document {
+    doc! { "words": words }
+}
+
+/// The indexes of an earlier release.
+pub fn is_of_an_earlier_release(index: &str) -> bool {
+    !index.starts_with("listing_") && !index.starts_with("search_")
+}
+
+/// The index of the pages of a folder.
+pub fn pages() -> Document {
+    doc! { "userId": 1, "parentId": 1, "_id": 1 }
+}
+
 /// The fields of an image whose thumbnails are to be made. The sweeper sends the job again after this time.
 pub fn thumbnails_due(resend_at: DateTime) -> Document {
     doc! { "thumbnails": "due", "thumbnailsDueAt": resend_at }
@@ -284,6 +311,12 @@ impl Row {
         self.field("size", Bson::as_i64)
     }
 
+    /// The words by which a search finds the row; `None` before they are stored.
+    pub fn words(&self) -> Option<Vec<&str>> {
+        let words = self.field("words", Bson::as_array)?;
+        Some(words.iter().map(|word| word.as_str().expect("a word is a text")).collect())
+    }
+
     pub fn is_tombstone(&self) -> bool {
         self.field("state", Bson::as_str) == Some("deleted")
     }
@@ -402,7 +435,7 @@ mod tests {
     };
 
     /// The fields of the ledger and of the documents of requests that the original does not have.
-    const FIELDS: [&str; 19] = [
+    const FIELDS: [&str; 20] = [
         "decodings",
         "decodingSince",
         "expiresAt",
@@ -422,6 +455,7 @@ mod tests {
         "ticketId",
         "updatedAt",
         "uploadId",
+        "words",
     ];
 
     /// Files that may name the fields, and why.

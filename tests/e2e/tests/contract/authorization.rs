@@ -93,11 +93,13 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("POST /files", places.clone()),
         ("GET /files/{id}", things.clone()),
         ("DELETE /files/{id}", things.clone()),
+        ("GET /files/{id}/path", things.clone()),
         ("PUT /files/{id}/publish", things.clone()),
         ("PUT /files/{id}/unpublish", things.clone()),
         ("GET /files/{id}/data", contents.collect()),
         ("GET /files/{id}/parts", things.clone()),
         ("POST /files/{id}/complete", things),
+        ("GET /search", nothing.clone()),
         ("GET /uploads/tickets", nothing),
         ("POST /uploads/tickets", places),
         (
@@ -275,6 +277,7 @@ impl World {
                 let place = self.make(thing).await;
                 send(path, json!({ "name": "new", "type": "folder", "parentId": place })).await
             }
+            "/search" => send("/search?q=a", Value::Null).await,
             "/uploads/tickets" if method == "GET" => send(path, Value::Null).await,
             "/uploads/tickets" => send(path, json!({ "parentId": self.make(thing).await })).await,
             "/uploads/sign" => match thing.split_once(' ').unwrap() {

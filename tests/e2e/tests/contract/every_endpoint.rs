@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const UNKNOWN: &str = "5f1e7d35c7ba06511e683b21";
 
 /// Every endpoint that needs a token; `{id}` is the id of a file.
-const AUTHENTICATED: [(&str, &str); 19] = [
+const AUTHENTICATED: [(&str, &str); 21] = [
     ("GET", "/users/me"),
     ("DELETE", "/users/me"),
     ("PUT", "/users/me/password"),
@@ -23,6 +23,8 @@ const AUTHENTICATED: [(&str, &str); 19] = [
     ("POST", "/files"),
     ("GET", "/files"),
     ("GET", "/files/{id}"),
+    ("GET", "/files/{id}/path"),
+    ("GET", "/search"),
     ("PUT", "/files/{id}/publish"),
     ("PUT", "/files/{id}/unpublish"),
     ("DELETE", "/files/{id}"),
@@ -224,6 +226,8 @@ async fn r24_another_method_is_not_allowed_and_the_answer_names_those_that_are()
         ("/disconnect", vec!["GET"], ["POST", "DELETE"]),
         ("/files", vec!["GET", "POST"], ["PUT", "DELETE"]),
         ("/files/{id}", vec!["DELETE", "GET"], ["POST", "PATCH"]),
+        ("/files/{id}/path", vec!["GET"], ["PUT", "POST"]),
+        ("/search", vec!["GET"], ["PUT", "POST"]),
         ("/files/{id}/publish", vec!["PUT"], ["GET", "POST"]),
         ("/files/{id}/unpublish", vec!["PUT"], ["GET", "POST"]),
         ("/files/{id}/data", vec!["GET"], ["PUT", "POST"]),
@@ -290,6 +294,7 @@ async fn s09_a_strange_id_is_a_file_that_is_not_there() {
         "%7B%22$ne%22:null%7D",
     ] {
         bob.get(&format!("/files/{id}")).await.fails(404, "Not found");
+        bob.get(&format!("/files/{id}/path")).await.fails(404, "Not found");
         bob.put(&format!("/files/{id}/publish")).await.fails(404, "Not found");
         bob.put(&format!("/files/{id}/unpublish")).await.fails(404, "Not found");
         bob.get(&format!("/files/{id}/data")).await.fails(404, "Not found");
@@ -316,6 +321,7 @@ async fn s12_a_file_of_another_user_looks_like_a_missing_file() {
     for (method, path, ids) in [
         ("GET", "/files/{id}", &not_hers),
         ("HEAD", "/files/{id}", &not_hers),
+        ("GET", "/files/{id}/path", &not_hers),
         ("DELETE", "/files/{id}", &not_hers),
         ("PUT", "/files/{id}/publish", &not_hers),
         ("PUT", "/files/{id}/unpublish", &not_hers),
@@ -339,6 +345,7 @@ async fn s12_a_file_of_another_user_looks_like_a_missing_file() {
         eve.create(into).await.fails(400, "Parent not found");
         eve.post("/uploads/tickets", json!({ "parentId": parent })).await.fails(400, "Parent not found");
         eve.get(&format!("/files?parentId={parent}")).await.is(200, json!([]));
+        eve.get(&format!("/files?parentId={parent}&sort=name")).await.is(200, json!([]));
     }
     let ticket = bob.post("/uploads/tickets", json!({})).await.json()["ticket"].as_str().unwrap().to_owned();
     let id = bob.get("/uploads/tickets").await.json()[0]["id"].as_str().unwrap().to_owned();

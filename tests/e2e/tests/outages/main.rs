@@ -6,6 +6,7 @@ mod cold_start;
 mod configuration;
 mod durability;
 mod exact_counts;
+mod indexes;
 mod login_timing;
 mod lost_connections;
 mod mongodb;
