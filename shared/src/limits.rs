@@ -176,6 +176,49 @@ pub const PAGE_SIZE: u32 = 20;
 /// The highest offset of a page in a listing. No folder reaches it, and `MongoDB` does not accept a much larger number.
 pub const MAX_LISTING_OFFSET: u64 = 1 << 32;
 
+/// Documents that a sorted listing gives at once, and the number without a `limit`.
+pub const MAX_LISTED: usize = 1000;
+pub const LISTED: usize = 100;
+
+/// Longest value, in bytes, that a cursor of a listing carries: above our own longest name, and short enough for the
+/// 10,240 bytes that the gateway allows a request line with its headers. For a longer value of the original, the cursor
+/// names the document.
+pub const CURSOR_VALUE_BYTES: usize = 1024;
+
+/// Words by which one name is found, and the longest of them, in bytes. Most names have three; an index entry of a word
+/// has 28 bytes.
+pub const MAX_WORDS: usize = 16;
+pub const MAX_WORD_BYTES: usize = 32;
+
+/// Longest text to search for, in bytes: no name of ours is longer.
+pub const MAX_QUERY_BYTES: usize = 255;
+
+/// Documents that a search finds, and the number without a `limit`.
+pub const MAX_FOUND: usize = 100;
+pub const FOUND: usize = 50;
+
+/// Matches of a search among which the newest come first. To sort all matches, `MongoDB` would have to read all.
+pub const SEARCHED_AT_ONCE: usize = 1000;
+
+/// Matches that `MongoDB` sends at once. What it has sent counts if there is no time for the rest.
+pub const SEARCH_BATCH: u32 = 100;
+
+/// Rows without words of one user that a search reads: some 100 ms of `MongoDB`'s time.
+pub const SCANNED_NAMES: usize = 20_000;
+
+/// The time for which one search looks for matches, and the time after which it ends with what it has found. A query
+/// that only short words match may have to read as many rows as the user has.
+pub const SEARCH_MATCHING: Duration = Duration::from_millis(1500);
+pub const SEARCH_TIMEOUT: Duration = Duration::from_millis(2200);
+
+/// Rows that get their words at once, and the time for which one run of the sweeper begins new batches of them.
+pub const INDEXED_AT_ONCE: i64 = 500;
+pub const INDEXING_TIME: Duration = Duration::from_mins(1);
+
+/// The time that the sweeper waits for new indexes: as long as Lambda lets it run, less what its report needs.
+/// `MongoDB` builds the indexes of a million rows in some 12 s, and goes on if nobody waits any more.
+pub const INDEX_BUILD_TIMEOUT: Duration = Duration::from_mins(14);
+
 /// The lifetime of a session.
 pub const SESSION_TTL: Duration = Duration::from_hours(24);
 

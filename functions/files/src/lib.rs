@@ -1,4 +1,4 @@
-//! Folders, files and images: create, list, show, publish, delete.
+//! Folders, files and images: create, list, search, show, publish, delete.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +14,7 @@ use shared::{
     accounts::{sessions::Sessions, users::Users},
     files::{ContentKind, File, FileOrUpload, Files, IfMatch, Incoming, NewFile, OnConflict, idempotency::Idempotency},
     http::{
-        ApiUrl, DocumentResponse, FileView, Json, Params,
+        ApiUrl, DocumentResponse, FileView, Json,
         auth::OwnedFile,
         error::ErrorView,
         openapi::{AuthErrors, NotFound},
@@ -30,13 +30,14 @@ mod change;
 mod create;
 mod list;
 pub mod openapi;
+mod search;
 mod trash;
 mod versions;
 mod view;
 
 use create::{Create, Payload, Upload};
-use list::{Created, Listing};
-use view::{FolderUsageView, PathStepView};
+use list::Created;
+use view::FolderUsageView;
 
 #[derive(Clone, FromRef)]
 pub struct App {
@@ -50,12 +51,12 @@ pub struct App {
 
 pub fn router(app: App) -> Router {
     Router::new()
-        .route("/files", get(list).post(create))
+        .route("/files", get(list::list).post(create))
         .route("/files/batch", post(batch::batch))
         .route("/files/{id}", get(show).patch(change::patch).delete(delete))
         .route("/files/{id}/publish", put(publish))
         .route("/files/{id}/unpublish", put(unpublish))
-        .route("/files/{id}/path", get(path))
+        .route("/files/{id}/path", get(search::path))
         .route("/files/{id}/usage", get(usage))
         .route("/files/{id}/copy", post(change::copy))
         .route("/files/{id}/trash", put(trash::put))
@@ -64,6 +65,7 @@ pub fn router(app: App) -> Router {
         .route("/files/{id}/versions/{version}", routing::delete(versions::delete))
         .route("/files/{id}/versions/{version}/restore", put(versions::restore))
         .route("/trash", get(trash::list).delete(trash::empty))
+        .route("/search", get(search::search))
         // No limit here: Lambda's own limit of 6 MB is above what inline data can need.
         .layer(DefaultBodyLimit::disable())
         .with_state(app)
@@ -83,22 +85,6 @@ impl App {
             sessions: Sessions::new(Redis::connect(stores)?, Users::of(&database)),
         })
     }
-}
-
-/// The content of a folder
-#[utoipa::path(
-    get,
-    path = "/files",
-    tag = "Files",
-    operation_id = "listFiles",
-    params(openapi::Listing),
-    responses((status = 200, description = "Twenty a page, oldest first", body = Vec<FileView>), AuthErrors),
-)]
-async fn list(owner: UserId, params: Params, State(files): State<Files>) -> Result<Json<Vec<FileView>>> {
-    let listing = Listing(params);
-    let Some(parent) = listing.parent() else { return Ok(Json(Vec::new())) };
-    let page = files.page(owner, parent, listing.page()).await?;
-    Ok(Json(page.into_iter().map(FileView::from).collect()))
 }
 
 /// Creates a folder, a file or an image
@@ -182,27 +168,6 @@ async fn create(
 )]
 async fn show(OwnedFile(file): OwnedFile) -> DocumentResponse {
     file.into()
-}
-
-/// The folders above a document
-#[utoipa::path(
-    get,
-    path = "/files/{id}/path",
-    tag = "Files",
-    operation_id = "showPath",
-    params(("id" = FileId, Path)),
-    responses(
-        (
-            status = 200,
-            description = "The folders from below the root down, and the document itself",
-            body = Vec<PathStepView>
-        ),
-        AuthErrors,
-        NotFound,
-    ),
-)]
-async fn path(owner: UserId, id: FileId, State(files): State<Files>) -> Result<Json<Vec<PathStepView>>> {
-    Ok(Json(files.path(owner, id).await?.into_iter().map(PathStepView::from).collect()))
 }
 
 /// What a folder holds

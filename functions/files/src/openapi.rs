@@ -12,14 +12,14 @@ use utoipa::{
 
 #[derive(OpenApi)]
 #[openapi(paths(
-    crate::list,
+    crate::list::list,
     crate::create,
     crate::show,
     crate::change::patch,
     crate::delete,
     crate::publish,
     crate::unpublish,
-    crate::path,
+    crate::search::path,
     crate::usage,
     crate::change::copy,
     crate::trash::put,
@@ -30,6 +30,7 @@ use utoipa::{
     crate::versions::restore,
     crate::versions::delete,
     crate::batch::batch,
+    crate::search::search,
 ))]
 pub struct Api;
 
@@ -199,6 +200,91 @@ pub struct Listing {
     /// The page, from 0. Anything that is no number means 0. A page past the end is empty.
     #[param(value_type = String, required = false, example = "0")]
     pub page: Option<String>,
+    #[param(schema_with = sort, required = false)]
+    pub sort: Option<String>,
+    #[param(schema_with = order, required = false)]
+    pub order: Option<String>,
+    #[param(schema_with = types, required = false)]
+    pub r#type: Option<String>,
+    #[param(schema_with = listed, required = false)]
+    pub limit: Option<String>,
+    /// Where the list goes on, from the URL in `Link`. The other parameters must be the same, but for `limit`.
+    #[param(value_type = String, required = false)]
+    pub cursor: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Search {
+    #[param(schema_with = query, required = true)]
+    pub q: String,
+    #[param(schema_with = types, required = false)]
+    pub r#type: Option<String>,
+    #[param(schema_with = found, required = false)]
+    pub limit: Option<String>,
+}
+
+fn sort() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(
+            "What the list is sorted by: the name, in which numbers count as numbers and case makes no difference; the \
+             size; or the time of the last change.",
+        ))
+        .enum_values(Some(["name", "size", "date"]))
+        .default(Some("name".into()))
+        .build()
+}
+
+fn order() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("`desc` turns folders and the other documents around, each for themselves."))
+        .enum_values(Some(["asc", "desc"]))
+        .default(Some("asc".into()))
+        .build()
+}
+
+fn types() -> Object {
+    const NAME: &str = "(folder|file|image)";
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("`folder`, `file` or `image`, or several with commas between them; all without it."))
+        .pattern(Some(format!("^{NAME}(,{NAME})*$")))
+        .examples(["folder,image"])
+        .build()
+}
+
+fn listed() -> Object {
+    number_to(limits::MAX_LISTED, limits::LISTED)
+}
+
+fn found() -> Object {
+    number_to(limits::MAX_FOUND, limits::FOUND)
+}
+
+fn number_to(most: usize, default: usize) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .description(Some("The most documents of the answer."))
+        .minimum(Some(1))
+        .maximum(Some(most))
+        .default(Some(default.into()))
+        .build()
+}
+
+fn query() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(limits::MAX_QUERY_BYTES))
+        .description(Some(format!(
+            "The words to search for, in any order; at most {} bytes of UTF-8. Without a letter or a digit it finds \
+             nothing.",
+            limits::MAX_QUERY_BYTES
+        )))
+        .examples(["img 20"])
+        .build()
 }
 
 #[derive(IntoParams)]

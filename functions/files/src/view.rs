@@ -1,25 +1,8 @@
 //! Answers that are no document.
 
 use serde::Serialize;
-use shared::{
-    files::{FolderUsage, PathStep},
-    ids::FileId,
-};
+use shared::files::FolderUsage;
 use utoipa::ToSchema;
-
-/// A folder above a document, or the document.
-#[derive(Serialize, ToSchema)]
-#[schema(as = PathStep)]
-pub struct PathStepView {
-    id: FileId,
-    name: String,
-}
-
-impl From<PathStep> for PathStepView {
-    fn from(step: PathStep) -> Self {
-        Self { id: step.id, name: step.name.as_str().to_owned() }
-    }
-}
 
 /// What a folder holds, at all levels below.
 #[derive(Serialize, ToSchema)]

@@ -35,6 +35,8 @@ pub struct Swept {
     expired: usize,
     /// Jobs that were sent again.
     overdue: usize,
+    /// Rows of the original, or of an earlier release, that searches find now.
+    indexed: usize,
 }
 
 impl App {
@@ -52,7 +54,7 @@ impl App {
         })
     }
 
-    /// One run, in three parts. A part runs even if another part fails, because the cause of a failure may last for
+    /// One run, in four parts. A part runs even if another part fails, because the cause of a failure may last for
     /// days. The next run does what this run could not do.
     ///
     /// # Errors
@@ -60,27 +62,33 @@ impl App {
     /// the retry.
     pub async fn sweep(&self, request_id: &str) -> Result<Swept> {
         self.use_redis().await;
-        // A backlog of deletions may take all the time of a run, so it comes last.
         let started = Instant::now();
-        // Moves and counters come first: a deletion must find them settled.
-        let unsettled = self.unsettled(started).await;
-        let (overdue, account_deletions) = (self.overdue(started).await, self.account_deletions.sweep().await);
-        let expired = self.expired(started).await;
+        // Indexes of a large ledger take minutes once, for which nothing else waits.
+        let (indexed, (unsettled, overdue, account_deletions, expired)) = tokio::join!(self.indexed(), async {
+            // Moves and counters come first: a deletion must find them settled.
+            let unsettled = self.unsettled(started).await;
+            let (overdue, account_deletions) = (self.overdue(started).await, self.account_deletions.sweep().await);
+            // A backlog of deletions may take all the time of a run, so it comes last.
+            (unsettled, overdue, account_deletions, self.expired(started).await)
+        });
         let failures = [
             unsettled.as_ref().err(),
             expired.as_ref().err(),
             overdue.as_ref().err(),
             account_deletions.as_ref().err(),
+            indexed.as_ref().err(),
         ];
-        for (part, error) in ["unsettled", "expired", "overdue", "departures"].into_iter().zip(failures) {
+        let parts = ["unsettled", "expired", "overdue", "departures", "indexed"];
+        for (part, error) in parts.into_iter().zip(failures) {
             if let Some(error) = error {
                 tracing::error!(request_id, part, error = error.cause(), "sweep");
             }
         }
-        let swept = Swept { expired: expired?, overdue: overdue? };
+        let swept = Swept { expired: expired?, overdue: overdue?, indexed: indexed? };
         account_deletions?;
         unsettled?;
-        tracing::info!(request_id, expired = swept.expired, overdue = swept.overdue, "sweep");
+        let Swept { expired, overdue, indexed } = swept;
+        tracing::info!(request_id, expired, overdue, indexed, "sweep");
         Ok(swept)
     }
 
@@ -91,6 +99,12 @@ impl App {
         }
         self.files.settle_counters().await?;
         Ok(())
+    }
+
+    /// Builds the indexes that an earlier release lacks, then stores the words of rows that have none.
+    async fn indexed(&self) -> Result<usize> {
+        self.files.build_indexes().await?;
+        self.files.store_words().await
     }
 
     async fn expired(&self, started: Instant) -> Result<usize> {

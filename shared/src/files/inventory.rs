@@ -138,9 +138,13 @@ impl Files {
     /// A page of rows, in the order of the index that finds them.
     async fn entries(&self, filter: Document, order: Document) -> Result<Vec<Entry>> {
         let rows = self.rows.clone_with_type::<Entry>();
-        let find = rows.find(filter).projection(filter::only_entry()).sort(order.clone()).hint(Hint::Keys(order));
-        let find = find.limit(limits::FSCK_ROWS.into()).batch_size(limits::FSCK_ROWS);
-        run(async { find.await?.try_collect().await }).await
+        self.with_indexes(|| {
+            let find = rows.find(filter.clone()).projection(filter::only_entry());
+            let find = find.sort(order.clone()).hint(Hint::Keys(order.clone()));
+            let find = find.limit(limits::FSCK_ROWS.into()).batch_size(limits::FSCK_ROWS);
+            run(async { find.await?.try_collect().await })
+        })
+        .await
     }
 }
 

@@ -1,11 +1,15 @@
 //! Reads of the ledger. A read checks every folder above a row, so a tombstone hides everything below it.
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{Document, RawDocument, RawDocumentBuf, deserialize_from_slice};
+use mongodb::{
+    action::{Action, Find},
+    bson::{Document, RawDocument, RawDocumentBuf, deserialize_from_slice},
+    options::Hint,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    File, FileOrUpload, Name, Parent,
+    File, FileOrUpload, Parent,
     ledger::Files,
     row::{Position, Row, filter},
 };
@@ -13,14 +17,11 @@ use crate::{
     Error, Result,
     ids::{FileId, UserId},
     limits,
-    stores::{mongo::run, s3::Key},
+    stores::{
+        mongo::{is_missing_index, run},
+        s3::Key,
+    },
 };
-
-/// A folder above a document, or the document.
-pub struct PathStep {
-    pub id: FileId,
-    pub name: Name,
-}
 
 /// A file and the account of its owner, both read at the same moment.
 pub struct WithAccount {
@@ -84,22 +85,8 @@ impl Files {
 
     /// A document of any state that has the object with this key, and no tombstone.
     pub async fn with_key(&self, key: &Key) -> Result<Option<File>> {
-        let find = self.rows.indexed().await?.find_one(filter::stored_with_key(key)).hint(filter::key_index());
-        Ok(run(find).await?.map(File::from))
-    }
-
-    /// The folders above the owner's document, from the root down, and the document itself.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn path(&self, owner: UserId, id: FileId) -> Result<Vec<PathStep>> {
-        let file = self.reachable(filter::visible_of(owner, id)).await?.ok_or(Error::NotFound)?;
-        let above = match file.parent() {
-            Parent::Folder(_) => self.above(owner, file.parent()).await?.folders,
-            Parent::Root | Parent::LegacyRoot => Vec::new(),
-        };
-        let step = |row: &Row| PathStep { id: row.id, name: row.name() };
-        Ok(above.iter().rev().map(step).chain([step(&file)]).collect())
+        let find = || run(self.rows.find_one(filter::stored_with_key(key)).hint(filter::key_index()));
+        Ok(self.with_indexes(find).await?.map(File::from))
     }
 
     /// One page of the owner's documents in a folder, oldest first.
@@ -115,10 +102,19 @@ impl Files {
         {
             return Ok(Vec::new());
         }
-        let page = self.rows.indexed().await?.find(filter::visible_inside(owner, parent)).hint(filter::listing_index());
-        let page = page.sort(filter::by_id()).skip(skip);
-        let rows = async { page.limit(limits::PAGE_SIZE.into()).await?.try_collect::<Vec<Row>>().await };
-        Ok(run(rows).await?.into_iter().map(File::from).collect())
+        let index = Hint::Keys(filter::pages());
+        let rows = match self.page_by(Some(index), owner, parent, skip).await {
+            // A database of the original has no index before the first upload.
+            Err(error) if is_missing_index(&error) => self.page_by(None, owner, parent, skip).await?,
+            answer => answer?,
+        };
+        Ok(rows.into_iter().map(File::from).collect())
+    }
+
+    async fn page_by(&self, index: Option<Hint>, owner: UserId, parent: Parent, skip: u64) -> Result<Vec<Row>> {
+        let page = self.rows.find(filter::visible_inside(owner, parent)).sort(filter::by_id()).skip(skip);
+        let page = page.optional(index, Find::hint);
+        run(async { page.limit(limits::PAGE_SIZE.into()).await?.try_collect().await }).await
     }
 
     /// Checks that a new file of this owner may be put into this folder.
@@ -155,7 +151,7 @@ impl Files {
     }
 
     /// Returns whether a folder of this owner's is hidden, by itself or by a folder above it.
-    async fn is_deleted(&self, owner: UserId, folder: FileId) -> Result<bool> {
+    pub(super) async fn is_deleted(&self, owner: UserId, folder: FileId) -> Result<bool> {
         if self.is_reachable(filter::visible_of(owner, folder)).await? {
             return Ok(false);
         }
@@ -191,6 +187,7 @@ impl Files {
         T: DeserializeOwned + Send + Sync + Unpin,
     {
         let steps = filter::reachable(matching).into_iter().chain(last);
-        run(async { self.rows.aggregate(steps).with_type::<T>().await?.try_next().await }).await
+        let rows = self.rows.aggregate(steps).hint(Hint::Keys(filter::by_id()));
+        run(async { rows.with_type::<T>().await?.try_next().await }).await
     }
 }

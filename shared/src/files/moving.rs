@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, TryStreamExt};
 use mongodb::{
-    bson::{Bson, Document, RawDocumentBuf, oid::ObjectId},
+    bson::{Bson, Document, RawDocumentBuf, doc, oid::ObjectId},
     options::ReturnDocument,
 };
 use serde::Deserialize;
@@ -24,7 +24,7 @@ use super::{
     ledger::Files,
     lookup::read,
     names::{Named, Wanted},
-    row::{Moving, OnlyId, Row, filter, update},
+    row::{Moving, OnlyId, Row, filter, sorted, update},
 };
 use crate::{
     Error, Result,
@@ -265,8 +265,11 @@ impl Files {
     }
 
     async fn flagged(&self, matching: Document) -> Result<Vec<Row>> {
-        let rows = self.rows.indexed().await?.find(matching).hint(filter::moving_index()).limit(limits::SWEEP_BATCH);
-        run(async { rows.await?.try_collect().await }).await
+        self.with_indexes(|| {
+            let rows = self.rows.find(matching.clone()).hint(filter::moving_index()).limit(limits::SWEEP_BATCH);
+            run(async { rows.await?.try_collect().await })
+        })
+        .await
     }
 
     /// The folders above a place, which must stand.
@@ -326,10 +329,15 @@ impl Files {
     }
 
     async fn folders_in(&self, owner: UserId, folders: &[FileId]) -> Result<Vec<FileId>> {
-        let rows = self.rows.indexed().await?.clone_with_type::<OnlyId>();
-        let find = rows.find(filter::folders_in(owner, folders)).hint(filter::by_name_index());
-        let find = find.collation(filter::collation()).projection(filter::only_id());
-        let found: Vec<OnlyId> = run(async { find.batch_size(limits::COPY_BATCH).await?.try_collect().await }).await?;
+        let folders = sorted::named(owner, doc! { "$in": folders }.into(), &["folder"], None);
+        let rows = self.rows.clone_with_type::<OnlyId>();
+        let found: Vec<OnlyId> = self
+            .with_indexes(|| {
+                let find = rows.find(folders.clone()).collation(sorted::collation()).hint(sorted::by_name());
+                let find = find.projection(filter::only_id()).batch_size(limits::COPY_BATCH);
+                run(async { find.await?.try_collect().await })
+            })
+            .await?;
         Ok(found.into_iter().map(|row| row.id).collect())
     }
 }

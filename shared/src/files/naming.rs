@@ -2,14 +2,13 @@
 //! stores the name's key, and a unique index decides between two such requests.
 
 use futures_util::TryStreamExt;
-use mongodb::bson::Document;
 use tokio::time::sleep;
 
 use super::{
     Name, OnConflict,
     ledger::Files,
     names::{Named, Put, Wanted, key},
-    row::{NamedRow, filter},
+    row::{NamedRow, filter, sorted},
 };
 use crate::{
     Error, Result, limits,
@@ -80,7 +79,7 @@ impl Files {
                 .collect();
             let keys: Vec<String> = names.iter().map(key).collect();
             let mut taken: Vec<String> = self
-                .rows_named(filter::named(wanted.owner, wanted.folder, &names), i64::from(limits::NAMES_AT_ONCE) * 4)
+                .rows_named(wanted, &names, i64::from(limits::NAMES_AT_ONCE) * 4)
                 .await?
                 .iter()
                 .filter(|row| row.id != wanted.id)
@@ -124,8 +123,8 @@ impl Files {
     /// The document in the folder that has an equal name; the oldest, if there are several.
     async fn taken(&self, wanted: Wanted<'_>) -> Result<Option<Taken>> {
         let wanted_key = key(wanted.name);
-        let named = filter::named(wanted.owner, wanted.folder, std::slice::from_ref(wanted.name));
-        let rows = self.rows_named(named, limits::EQUAL_NAMES_READ).await?;
+        let names = std::slice::from_ref(wanted.name);
+        let rows = self.rows_named(wanted, names, limits::EQUAL_NAMES_READ).await?;
         let equal = rows.into_iter().find(|row| row.id != wanted.id && key(&row.name()) == wanted_key);
         if let Some(row) = equal {
             return Ok(Some(Taken::By(row)));
@@ -136,19 +135,28 @@ impl Files {
 
     /// Visible rows whose names are equal to one of these by the collation of the index, which is wider than that of
     /// keys.
-    async fn rows_named(&self, named: Document, most: i64) -> Result<Vec<NamedRow>> {
-        let rows = self.rows.indexed().await?.clone_with_type::<NamedRow>();
-        let find = rows.find(named).collation(filter::collation()).hint(filter::by_name_index());
-        let find = find.projection(filter::only_name()).limit(most);
-        run(async { find.await?.try_collect().await }).await
+    async fn rows_named(&self, wanted: Wanted<'_>, names: &[Name], most: i64) -> Result<Vec<NamedRow>> {
+        let types = ["folder", "file", "image"];
+        let named = sorted::named(wanted.owner, filter::inside(wanted.folder), &types, Some(names));
+        let rows = self.rows.clone_with_type::<NamedRow>();
+        self.with_indexes(|| {
+            let find = rows.find(named.clone()).collation(sorted::collation()).hint(sorted::by_name());
+            let find = find.projection(filter::only_name()).limit(most);
+            run(async { find.await?.try_collect().await })
+        })
+        .await
     }
 
     /// Those of these keys that rows in the folder have, visible or pending.
     async fn taken_keys(&self, wanted: Wanted<'_>, keys: &[String]) -> Result<Vec<String>> {
-        let rows = self.rows.indexed().await?.clone_with_type::<NamedRow>();
-        let find = rows.find(filter::with_name_key(wanted.owner, wanted.folder, keys)).hint(filter::name_key_index());
-        let find = find.projection(filter::only_name_key());
-        let found: Vec<NamedRow> = run(async { find.await?.try_collect().await }).await?;
+        let rows = self.rows.clone_with_type::<NamedRow>();
+        let found: Vec<NamedRow> = self
+            .with_indexes(|| {
+                let find = rows.find(filter::with_name_key(wanted.owner, wanted.folder, keys));
+                let find = find.hint(filter::name_key_index()).projection(filter::only_name_key());
+                run(async { find.await?.try_collect().await })
+            })
+            .await?;
         Ok(found.into_iter().filter(|row| row.id != wanted.id).filter_map(|row| row.name_key).collect())
     }
 }

@@ -24,6 +24,8 @@ use crate::{
 };
 
 pub mod filter;
+pub mod search;
+pub mod sorted;
 pub mod update;
 
 /// The collection of the rows.

@@ -45,9 +45,7 @@ impl Files {
     /// must be deleted too. Copies and versions of the image have the same thumbnails.
     pub async fn thumbnails_ready(&self, key: &Key, made: &[ThumbnailFile]) -> Result<()> {
         let made = serialize_to_bson(&made).map_err(|error| Error::Internal(error.into()))?;
-        let images =
-            self.rows.indexed().await?.update_many(filter::images_with_key(key), update::thumbnails_ready(made));
-        let done = run(images.hint(filter::key_index())).await?;
+        let done = run(self.rows.update_many(filter::images_with_key(key), update::thumbnails_ready(made))).await?;
         if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
@@ -57,8 +55,11 @@ impl Files {
         {
             return Ok(true);
         }
-        let others = self.rows.indexed().await?.find_one(filter::live_with_thumbnails_id(id));
-        Ok(run(others.hint(filter::thumbnails_index()).projection(filter::only_id())).await?.is_some())
+        let others = || {
+            let others = self.rows.find_one(filter::live_with_thumbnails_id(id)).hint(filter::thumbnails_index());
+            run(others.projection(filter::only_id()))
+        };
+        Ok(self.with_indexes(others).await?.is_some())
     }
 
     /// Records that the image cannot have thumbnails, with a reason for its owner. Does nothing if another job has made

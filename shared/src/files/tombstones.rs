@@ -242,9 +242,14 @@ impl Files {
         if keys.is_empty() {
             return Ok(HashSet::new());
         }
-        let rows = self.rows.indexed().await?.clone_with_type::<OfKey>();
-        let find = rows.find(filter::live_with_keys(&keys)).hint(filter::key_index()).projection(filter::only_key());
-        let rows: Vec<OfKey> = run(async { find.await?.try_collect().await }).await?;
+        let rows = self.rows.clone_with_type::<OfKey>();
+        let rows: Vec<OfKey> = self
+            .with_indexes(|| {
+                let find = rows.find(filter::live_with_keys(&keys)).hint(filter::key_index());
+                let find = find.projection(filter::only_key());
+                run(async { find.await?.try_collect().await })
+            })
+            .await?;
         Ok(rows.into_iter().map(|row| row.key).collect())
     }
 

@@ -64,7 +64,6 @@ impl Files {
         limit: u32,
         after: Option<(Timestamp, FileId)>,
     ) -> Result<(Vec<File>, bool)> {
-        let rows = self.rows.indexed().await?;
         let mut found: Vec<Row> = Vec::new();
         // Two queries, because one with `$or` does not use the order of the index.
         let mut parts = vec![filter::trashed_before(owner, after.map(|(at, _)| at))];
@@ -74,8 +73,14 @@ impl Files {
         for part in parts {
             let missing = i64::from(limit) + 1 - i64::try_from(found.len()).unwrap_or(i64::MAX);
             if missing > 0 {
-                let find = rows.find(part).hint(filter::trash_index()).sort(filter::latest_trashed()).limit(missing);
-                found.extend(run(async { find.await?.try_collect::<Vec<Row>>().await }).await?);
+                let rows: Vec<Row> = self
+                    .with_indexes(|| {
+                        let find = self.rows.find(part.clone()).hint(filter::trash_index());
+                        let find = find.sort(filter::latest_trashed()).limit(missing);
+                        run(async { find.await?.try_collect().await })
+                    })
+                    .await?;
+                found.extend(rows);
             }
         }
         let has_more = found.len() > limit as usize;

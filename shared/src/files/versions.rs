@@ -12,10 +12,7 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use mongodb::{
-    bson::{Document, oid::ObjectId},
-    options::ReturnDocument,
-};
+use mongodb::{bson::oid::ObjectId, options::ReturnDocument};
 use tokio::time::sleep;
 
 use super::{
@@ -145,10 +142,13 @@ impl Files {
     }
 
     async fn version_rows(&self, owner: UserId, document: FileId) -> Result<Vec<Row>> {
-        let rows = self.rows.indexed().await?;
-        let find = rows.find(filter::versions_of(owner, document)).hint(filter::versions_index());
-        let find = find.limit(i64::from(limits::MAX_VERSIONS_READ));
-        let mut found: Vec<Row> = run(async { find.await?.try_collect().await }).await?;
+        let mut found: Vec<Row> = self
+            .with_indexes(|| {
+                let find = self.rows.find(filter::versions_of(owner, document)).hint(filter::versions_index());
+                let find = find.limit(i64::from(limits::MAX_VERSIONS_READ));
+                run(async { find.await?.try_collect().await })
+            })
+            .await?;
         found.sort_by_key(|row| std::cmp::Reverse((row.content_at(), row.id)));
         Ok(found)
     }
@@ -178,8 +178,7 @@ impl Files {
 
     /// Deletes the versions of documents that are deleted.
     pub(super) async fn delete_versions_of(&self, documents: &[FileId]) -> Result<()> {
-        let all: Document = filter::all_versions_of(documents);
-        run(self.rows.indexed().await?.update_many(all, update::delete()).hint(filter::versions_index())).await?;
+        run(self.rows.update_many(filter::all_versions_of(documents), update::delete())).await?;
         Ok(())
     }
 }

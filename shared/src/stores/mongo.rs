@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use mongodb::{
     Client, Collection, Database, IndexModel,
     bson::{Bson, RawDocument, doc, oid::ObjectId},
-    error::{ErrorKind, WriteFailure},
+    error::{CommandError, ErrorKind, WriteFailure},
     options::{Acknowledgment, ClientOptions, Tls, WriteConcern},
 };
 use tokio::{
@@ -160,9 +160,26 @@ pub fn is_duplicate(error: &Error) -> bool {
 
 /// True if an index or a collection to change does not exist.
 pub fn is_missing(error: &Error) -> bool {
-    let Error::Internal(cause) = error else { return false };
-    let error = cause.downcast_ref::<mongodb::error::Error>();
-    error.is_some_and(|error| matches!(*error.kind, ErrorKind::Command(ref error) if [26, 27].contains(&error.code)))
+    command_error(error).is_some_and(|error| [26, 27].contains(&error.code))
+}
+
+/// True if the index that a query names does not exist.
+pub fn is_missing_index(error: &Error) -> bool {
+    // BadValue, which has other causes too.
+    command_error(error).is_some_and(|error| error.code == 2 && error.message.contains("hint"))
+}
+
+/// True if `MongoDB` ended an operation after its `maxTimeMS`.
+pub fn is_overdue(error: &Error) -> bool {
+    command_error(error).is_some_and(|error| error.code == 50)
+}
+
+fn command_error(error: &Error) -> Option<&CommandError> {
+    let Error::Internal(cause) = error else { return None };
+    match &*cause.downcast_ref::<mongodb::error::Error>()?.kind {
+        ErrorKind::Command(error) => Some(error),
+        _ => None,
+    }
 }
 
 /// The `_id` of a stored document, of any type, to find a document that cannot be read.

@@ -188,6 +188,33 @@ pub fn sized(size: i64) -> Document {
     doc! { "size": size }
 }
 
+pub fn updated_at(time: DateTime) -> Document {
+    doc! { "updatedAt": time }
+}
+
+/// The change of a row to one of the original, or of a release that had no search.
+pub fn without_words() -> Document {
+    doc! { "$unset": { "words": "" } }
+}
+
+/// The fields of the orders of a listing, which a person may have given any value.
+pub const SORTED_FIELDS: [&str; 3] = ["name", "size", "updatedAt"];
+
+/// The fields of a row with these words.
+pub fn worded(words: &[&str]) -> Document {
+    doc! { "words": words }
+}
+
+/// The indexes of an earlier release.
+pub fn is_of_an_earlier_release(index: &str) -> bool {
+    !index.starts_with("listing_") && !index.starts_with("search_")
+}
+
+/// The index of the pages of a folder.
+pub fn pages() -> Document {
+    doc! { "userId": 1, "parentId": 1, "_id": 1 }
+}
+
 /// The fields of an image whose thumbnails are to be made. The sweeper sends the job again after this time.
 pub fn thumbnails_due(resend_at: DateTime) -> Document {
     doc! { "thumbnails": "due", "thumbnailsDueAt": resend_at }
@@ -478,6 +505,12 @@ impl Row {
         self.field("thumbnailsId", Bson::as_object_id).or(self.field("_id", Bson::as_object_id))
     }
 
+    /// The words by which a search finds the row; `None` before they are stored.
+    pub fn words(&self) -> Option<Vec<&str>> {
+        let words = self.field("words", Bson::as_array)?;
+        Some(words.iter().map(|word| word.as_str().expect("a word is a text")).collect())
+    }
+
     pub fn is_tombstone(&self) -> bool {
         self.field("state", Bson::as_str) == Some("deleted")
     }
@@ -730,13 +763,12 @@ mod tests {
     };
 
     /// The fields of the ledger, of the documents of requests and of users that the original does not have.
-    const FIELDS: [&str; 40] = [
+    const FIELDS: [&str; 39] = [
         "became",
         "charged",
         "charges",
         "contentAt",
         "copiedFrom",
-        "counting",
         "decodings",
         "decodingSince",
         "exchange",

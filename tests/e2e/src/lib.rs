@@ -11,6 +11,7 @@ mod http;
 pub mod instance;
 pub mod ledger;
 mod measurements;
+mod profile;
 mod stack;
 pub mod tcp_proxy;
 pub mod thumbnails;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 pub use crate::stack::{Stack, network, networks_key, session_key};
 pub use http::{Answer, Client, Request};
 pub use measurements::{Times, record_measurement};
+pub use profile::Query;
 pub use users::{PASSWORD, SHA1_OF_PASSWORD, User, decoded, document, encoded, id_of};
 
 /// Probes repeatedly until there is a result, and returns it.

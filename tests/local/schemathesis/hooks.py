@@ -101,6 +101,10 @@ def is_how_things_stand(failure, case, response):
         "Parent not found",
         "Parent is not a folder",
         "A folder doesn't have content",
+        # A cursor comes from an answer, and is valid for the other parameters of that request.
+        "Invalid cursor",
+        # `page` is valid, and so are the parameters of a sorted listing.
+        "Use cursor or page",
         # Two people with one e-mail.
         "Already exist",
         # A ticket may allow less than the API.
@@ -119,7 +123,7 @@ def is_how_things_stand(failure, case, response):
 
 def is_counted_in_bytes(failure, case, response):
     """JSON Schema limits the characters of a text, the contract limits its bytes in UTF-8."""
-    texts = {"Invalid name", "Invalid email", "Invalid password"}
+    texts = {"Invalid name", "Invalid email", "Invalid password", "Invalid q"}
     if not isinstance(failure, RejectedPositiveData) or error_of(response) not in texts:
         return False
     values = [*case.query.values(), *(case.body.values() if isinstance(case.body, dict) else [])]

@@ -66,6 +66,11 @@ fn limits_are_what_the_words_say() {
         ("of up to 5 GiB for every 5 MiB of it", limits::MIN_PART_BYTES == 5 << 20),
         ("0 to 5368709120 bytes", limits::MAX_PART_BYTES == 5_368_709_120),
         ("at most 5 TiB", limits::MAX_FILE_BYTES == 5 << 40),
+        (
+            "the first 16 words count, and of a word the first 32",
+            limits::MAX_WORDS == 16 && limits::MAX_WORD_BYTES == 32,
+        ),
+        ("The newest of the first thousand that match", limits::SEARCHED_AT_ONCE == 1000),
         ("64 KiB, or 1 MiB", limits::MAX_BODY_BYTES == 64 << 10 && limits::PARTS_BODY_BYTES == 1 << 20),
     ] {
         assert!(words.contains(said), "nothing says {said:?}");

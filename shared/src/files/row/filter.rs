@@ -3,12 +3,12 @@
 use mongodb::{
     IndexModel,
     bson::{Bson, Document, doc, oid::ObjectId},
-    options::{Collation, CollationStrength, Hint, IndexOptions},
+    options::{Hint, IndexOptions},
 };
 
 use super::{Row, UNCOUNTED};
 use crate::{
-    files::{Name, Parent},
+    files::Parent,
     ids::{FileId, UserId},
     limits,
     stores::s3::Key,
@@ -31,31 +31,30 @@ pub fn indexes() -> Vec<IndexModel> {
         let partial = doc! { field: { "$exists": true } };
         IndexOptions::builder().partial_filter_expression(partial).build()
     };
-    let on = |hint, options| IndexModel::builder().keys(keys_of(hint)).options(options).build();
-    let incomplete = Hint::Keys(doc! { "state": 1, "expiresAt": 1 });
-    let overdue = Hint::Keys(doc! { "thumbnailsDueAt": 1 });
-    let mut names = only_where("nameKey");
-    names.unique = Some(true);
-    let mut sorted = IndexOptions::default();
-    sorted.collation = Some(collation());
-    vec![
-        on(listing_index(), None),
-        on(incomplete, only_where("state").into()),
-        on(state_index(), only_where("state").into()),
-        on(overdue, only_where("thumbnailsDueAt").into()),
-        on(key_index(), only_where("key").into()),
-        on(by_name_index(), sorted.into()),
-        on(name_key_index(), names.into()),
-        on(trash_index(), only_where("trashedAt").into()),
-        on(versions_index(), only_where("versionOf").into()),
-        on(moving_index(), only_where("moving.at").into()),
-        on(thumbnails_index(), only_where("thumbnailsId").into()),
-    ]
+    let invisible =
+        IndexModel::builder().keys(doc! { "state": 1, "expiresAt": 1 }).options(only_where("state")).build();
+    let incomplete = IndexModel::builder().keys(doc! { "userId": 1, "state": 1 }).options(only_where("state")).build();
+    let overdue =
+        IndexModel::builder().keys(doc! { "thumbnailsDueAt": 1 }).options(only_where("thumbnailsDueAt")).build();
+    vec![IndexModel::builder().keys(pages()).build(), invisible, incomplete, overdue]
 }
 
-/// The order of names for people: without case, with numbers by their value.
-pub fn collation() -> Collation {
-    Collation::builder().locale("en").strength(CollationStrength::Secondary).numeric_ordering(true).build()
+/// The indexes that came with the file manager: see [`crate::files::indexes`].
+pub fn later_indexes() -> Vec<IndexModel> {
+    let on = |hint, field: &str, is_unique: bool| {
+        let mut options =
+            IndexOptions::builder().partial_filter_expression(doc! { field: { "$exists": true } }).build();
+        options.unique = is_unique.then_some(true);
+        IndexModel::builder().keys(keys_of(hint)).options(options).build()
+    };
+    vec![
+        on(key_index(), "key", false),
+        on(name_key_index(), "nameKey", true),
+        on(trash_index(), "trashedAt", false),
+        on(versions_index(), "versionOf", false),
+        on(moving_index(), "moving.at", false),
+        on(thumbnails_index(), "thumbnailsId", false),
+    ]
 }
 
 pub fn listing_index() -> Hint {
@@ -68,11 +67,6 @@ pub fn state_index() -> Hint {
 
 pub fn key_index() -> Hint {
     Hint::Keys(by_key())
-}
-
-/// With [`collation`].
-pub fn by_name_index() -> Hint {
-    Hint::Keys(doc! { "userId": 1, "parentId": 1, "type": 1, "name": 1, "_id": 1 })
 }
 
 pub fn name_key_index() -> Hint {
@@ -113,6 +107,11 @@ pub fn with_revision(mut rows: Document, revisions: &[i64]) -> Document {
     rows
 }
 
+/// The same for an id of any type.
+pub fn row_of_any_id(owner: UserId, id: Bson) -> Document {
+    doc! { "_id": { "$eq": id }, "userId": owner }
+}
+
 pub fn visible(id: FileId) -> Document {
     doc! { "_id": id, "state": null }
 }
@@ -126,11 +125,16 @@ pub fn visible_inside(owner: UserId, folder: Parent) -> Document {
 }
 
 /// The value of `parentId` that matches every row in this folder.
-fn inside(folder: Parent) -> Bson {
+pub fn inside(folder: Parent) -> Bson {
     match folder {
         Parent::Root | Parent::LegacyRoot => doc! { "$in": [0, "0"] }.into(),
         Parent::Folder(id) => id.into(),
     }
+}
+
+/// The index of the pages of a folder.
+pub fn pages() -> Document {
+    doc! { "userId": 1, "parentId": 1, "_id": 1 }
 }
 
 /// The oldest first: an `ObjectId` begins with a time.
@@ -178,10 +182,6 @@ pub fn inside_any(owner: UserId, folders: &[FileId]) -> Document {
 
 pub fn visible_inside_any(owner: UserId, folders: &[FileId]) -> Document {
     doc! { "userId": owner, "parentId": { "$in": folders }, "state": null }
-}
-
-pub fn folders_in(owner: UserId, folders: &[FileId]) -> Document {
-    doc! { "userId": owner, "parentId": { "$in": folders }, "type": "folder", "state": null }
 }
 
 pub fn rows(ids: &[FileId]) -> Document {
@@ -262,18 +262,6 @@ pub fn all_moving_into(owner: UserId, folder: FileId) -> Document {
 
 pub fn moving_since_before(at: Timestamp) -> Document {
     doc! { "moving.at": { "$lt": at } }
-}
-
-/// Visible rows in a folder with one of these names, by the [`collation`].
-pub fn named(owner: UserId, folder: Parent, names: &[Name]) -> Document {
-    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
-    doc! {
-        "userId": owner,
-        "parentId": inside(folder),
-        "type": { "$in": ["folder", "file", "image"] },
-        "name": { "$in": names },
-        "state": null,
-    }
 }
 
 /// Rows of any state in a folder with one of these keys of names.

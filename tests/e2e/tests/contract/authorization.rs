@@ -118,6 +118,7 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("GET /files/{id}", things.clone()),
         ("PATCH /files/{id}", things.clone()),
         ("DELETE /files/{id}", things.clone()),
+        ("GET /files/{id}/path", things.clone()),
         ("PUT /files/{id}/publish", things.clone()),
         ("PUT /files/{id}/unpublish", things.clone()),
         ("GET /files/{id}/path", things.clone()),
@@ -136,6 +137,7 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("GET /files/{id}/data", contents.collect()),
         ("GET /files/{id}/parts", things.clone()),
         ("POST /files/{id}/complete", things),
+        ("GET /search", nothing.clone()),
         ("GET /uploads/tickets", nothing),
         ("POST /uploads/tickets", places),
         (
@@ -317,6 +319,7 @@ impl World {
                 let place = self.make(thing).await;
                 send(path, json!({ "name": "new", "type": "folder", "parentId": place })).await
             }
+            "/search" => send("/search?q=a", Value::Null).await,
             "/uploads/tickets" if method == "GET" => send(path, Value::Null).await,
             "/uploads/tickets" => send(path, json!({ "parentId": self.make(thing).await })).await,
             "/uploads/sign" => match thing.split_once(' ').unwrap() {
@@ -344,7 +347,6 @@ impl World {
                 send(&format!("{path}{query}"), Value::Null).await
             }
             "/files/batch" => send(path, json!({ "action": "trash", "ids": [self.make(thing).await] })).await,
-            "/search" => send("/search?q=a", Value::Null).await,
             "/files/{id}" if method == "PATCH" => {
                 send(&path.replace("{id}", &self.make(thing).await), json!({ "name": "new" })).await
             }

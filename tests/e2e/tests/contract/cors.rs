@@ -18,6 +18,8 @@ async fn a_page_may_send_what_the_api_reads() {
         ("GET", "/connect", "authorization"),
         ("GET", "/files", "x-token"),
         ("PUT", "/files/5f1e7d35c7ba06511e683b21/publish", "x-token"),
+        ("PATCH", "/files/5f1e7d35c7ba06511e683b21", "content-type"),
+        ("GET", "/search", "x-token"),
         ("POST", "/uploads/x/s3/multipart", "content-type"),
         ("DELETE", "/uploads/x/s3/multipart/y", "x-token"),
         ("GET", "/files/5f1e7d35c7ba06511e683b21/data", "range"),
@@ -75,7 +77,7 @@ async fn a_page_may_read_every_answer() {
         assert!(["*", ORIGIN].contains(&answer.header("access-control-allow-origin")), "{answer}");
         assert_eq!(answer.header("access-control-allow-credentials"), "", "tokens are no cookies");
         let readable = listed(answer.header("access-control-expose-headers"));
-        for header in ["etag", "location", "retry-after", "x-request-id"] {
+        for header in ["etag", "link", "location", "retry-after", "x-incomplete", "x-request-id"] {
             assert!(readable.contains(&header.to_owned()), "{header} of {answer}");
         }
     }

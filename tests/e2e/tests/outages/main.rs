@@ -7,6 +7,7 @@ mod configuration;
 mod durability;
 mod exact_counts;
 mod file_manager;
+mod indexes;
 mod login_timing;
 mod lost_connections;
 mod mongodb;

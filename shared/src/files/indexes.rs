@@ -1,0 +1,44 @@
+//! The indexes that came with the file manager.
+//!
+//! A database of an earlier release gets them by itself: from the sweeper, or from the first request that needs one. No
+//! other request waits for them. `MongoDB` goes on building an index if nobody waits for it any more.
+
+use super::{
+    ledger::Files,
+    row::{filter, search, sorted},
+};
+use crate::{
+    Error, Result, limits,
+    stores::mongo::{is_missing_index, run, run_within},
+};
+
+impl Files {
+    /// Creates the indexes, and waits until they are built.
+    pub async fn build_indexes(&self) -> Result<()> {
+        run_within(limits::INDEX_BUILD_TIMEOUT, self.rows.create_indexes(indexes())).await?;
+        Ok(())
+    }
+
+    /// Runs a query that names one of these indexes. If there is no such index, creates all of them and tries again.
+    ///
+    /// # Errors
+    /// `Unavailable` if the indexes are not built in time.
+    pub(super) async fn with_indexes<T, Q>(&self, query: impl Fn() -> Q) -> Result<T>
+    where
+        Q: Future<Output = Result<T>>,
+    {
+        match query().await {
+            Err(error) if is_missing_index(&error) => {}
+            answer => return answer,
+        }
+        run(self.rows.create_indexes(indexes())).await.map_err(|error| match error {
+            Error::Internal(cause) => Error::Unavailable(cause),
+            other => other,
+        })?;
+        query().await
+    }
+}
+
+fn indexes() -> Vec<mongodb::IndexModel> {
+    [sorted::indexes(), search::indexes(), filter::later_indexes()].concat()
+}
