@@ -216,6 +216,13 @@ pub enum DeclaredSize {
 }
 
 impl DeclaredSize {
+    /// The most bytes that may come.
+    pub fn most(self) -> u64 {
+        match self {
+            Self::Exactly(size) | Self::AtMost(size) => size,
+        }
+    }
+
     pub fn admits(self, size: u64) -> bool {
         match self {
             Self::Exactly(declared) => size == declared,

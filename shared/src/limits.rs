@@ -369,6 +369,9 @@ pub const MAX_RESENDS: u32 = 8;
 /// Messages that one call sends to SQS, and messages whose visibility one call changes: the limit of SQS.
 pub const QUEUE_BATCH: usize = 10;
 
+/// The time for which a sweep claims the rows that it is about to remove: far longer than the removal takes.
+pub const CLAIM_TTL: Duration = Duration::from_mins(1);
+
 /// Rows that the sweeper takes at once.
 pub const SWEEP_BATCH: i64 = 500;
 

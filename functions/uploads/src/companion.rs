@@ -116,9 +116,9 @@ async fn params(ticket: Ticket, params: Params, State(app): State<App>) -> Resul
             _ => {}
         }
     }
-    let (pending, scope) = app.begin(ticket, file, Incoming::by_form).await?;
+    let (pending, _) = app.begin(ticket, file, Incoming::by_form).await?;
     let content_type = pending.file.name.content_type();
-    let max_bytes = scope.max_bytes.min(limits::MAX_SINGLE_PUT_BYTES);
+    let max_bytes = pending.declared.most().min(limits::MAX_SINGLE_PUT_BYTES);
     let form = app.objects.presign_post(&pending.key.of_form(), &content_type, max_bytes).await?;
     Ok(Json(FormAnswer { method: "POST", form, expires: limits::UPLOAD_URL_TTL.as_secs() }))
 }

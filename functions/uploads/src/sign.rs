@@ -107,10 +107,8 @@ impl App {
             SignRequest::Put(upload) => {
                 let pending = self.uploads.begin(owner, upload).await?;
                 let content_type = pending.file.name.content_type();
-                let form = self
-                    .objects
-                    .presign_post(&pending.key.of_form(), &content_type, limits::MAX_SINGLE_PUT_BYTES)
-                    .await?;
+                let form =
+                    self.objects.presign_post(&pending.key.of_form(), &content_type, pending.declared.most()).await?;
                 return Ok(SignedRequest::PresignedPost(form));
             }
             SignRequest::Begin(upload) => {

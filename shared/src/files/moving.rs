@@ -141,7 +141,7 @@ impl Files {
                 continue;
             }
             let allowed = match self.check_target(row, target.parent).await {
-                Ok(true) => self.commit_move(row, &moving, target).await,
+                Ok(true) => self.commit_move(row, if_match, &moving, target).await,
                 Ok(false) => Ok(None),
                 Err(error) => Err(error),
             };
@@ -188,9 +188,15 @@ impl Files {
         Ok(true)
     }
 
-    /// Steps 3 to 5. `None` if another move has taken the flag.
-    async fn commit_move(&self, row: &Row, moving: &Moving, target: &Target) -> Result<Option<Row>> {
-        let flagged = filter::moving(row.id, moving.id);
+    /// Steps 3 to 5. `None` if another move has taken the flag, or the row has been changed.
+    async fn commit_move(
+        &self,
+        row: &Row,
+        if_match: &IfMatch,
+        moving: &Moving,
+        target: &Target,
+    ) -> Result<Option<Row>> {
+        let flagged = if_match.restrict(filter::moving(row.id, moving.id));
         let update = update::commit_move(target.parent, &target.name, target.key.as_deref());
         let update = self.rows.find_one_and_update(flagged, update).return_document(ReturnDocument::After);
         let Some(moved) = run(update).await? else { return Ok(None) };

@@ -78,6 +78,33 @@ pub(super) fn key(name: &Name) -> String {
     folded.nfc().collect()
 }
 
+/// The most names that [`spellings`] returns.
+const MAX_SPELLINGS: usize = 16;
+
+/// The name, and how else it may be written where the index of names, unlike [`key`], tells `ß` from `ss`.
+pub(super) fn spellings(name: &Name) -> Vec<Name> {
+    let mut spellings = vec![String::new()];
+    let mut rest = name.as_str();
+    while let Some(first) = rest.chars().next() {
+        let both = ["ss", "sS", "Ss", "SS"].into_iter().find(|both| rest.starts_with(both));
+        let (taken, other) = match (both, first) {
+            (Some(both), _) => (both.len(), Some("ß")),
+            (None, 'ß' | 'ẞ') => (first.len_utf8(), Some("ss")),
+            (None, _) => (first.len_utf8(), None),
+        };
+        let mut written = Vec::new();
+        if let Some(other) = other.filter(|_| spellings.len() < MAX_SPELLINGS) {
+            written.extend(spellings.iter().map(|before| format!("{before}{other}")));
+        }
+        for before in &mut spellings {
+            before.push_str(&rest[..taken]);
+        }
+        spellings.extend(written);
+        rest = &rest[taken..];
+    }
+    spellings.into_iter().map(Name).collect()
+}
+
 impl Name {
     /// The name with a number before its extension, at most [`limits::MAX_NAME_BYTES`] long. A folder has no extension.
     pub(super) fn numbered(&self, number: u32, is_folder: bool) -> Self {
@@ -117,6 +144,17 @@ mod tests {
         for (one, other) in [("a.txt", "b.txt"), ("e", "é"), ("a 1", "a 01")] {
             assert_ne!(key(&name(one)), key(&name(other)), "{one} and {other}");
         }
+    }
+
+    #[test]
+    fn a_name_is_written_with_either_form_of_a_sharp_s() {
+        let spelled =
+            |text: &str| spellings(&name(text)).iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
+        assert_eq!(spelled("a.txt"), ["a.txt"]);
+        assert_eq!(spelled("straße"), ["straße", "strasse"]);
+        assert_eq!(spelled("ESSSS"), ["ESSSS", "EßSS", "ESSß", "Eßß"]);
+        assert_eq!(spelled(&"ss".repeat(100)).len(), MAX_SPELLINGS);
+        assert!(spelled("sSßẞ").iter().all(|other| key(&name(other)) == key(&name("ssssss"))));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::{
     Name, OnConflict,
     ledger::Files,
-    names::{Named, Put, Wanted, key},
+    names::{Named, Put, Wanted, key, spellings},
     row::{NamedRow, filter, sorted},
 };
 use crate::{
@@ -137,7 +137,8 @@ impl Files {
     /// keys.
     async fn rows_named(&self, wanted: Wanted<'_>, names: &[Name], most: i64) -> Result<Vec<NamedRow>> {
         let types = ["folder", "file", "image"];
-        let named = sorted::named(wanted.owner, filter::inside(wanted.folder), &types, Some(names));
+        let names: Vec<Name> = names.iter().flat_map(spellings).collect();
+        let named = sorted::named(wanted.owner, filter::inside(wanted.folder), &types, Some(&names));
         let rows = self.rows.clone_with_type::<NamedRow>();
         self.with_indexes(|| {
             let find = rows.find(named.clone()).collation(sorted::collation()).hint(sorted::by_name());

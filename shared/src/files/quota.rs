@@ -214,7 +214,7 @@ impl Files {
             let documents: Vec<FileId> = rows.iter().filter_map(Row::replaces).collect();
             self.settle_exchanges(&documents).await?;
             let tombstones: Vec<Tombstone> = rows.into_iter().map(Tombstone::from).collect();
-            let tombstones = self.with_charges(tombstones).await?;
+            let tombstones = self.claim(&tombstones).await?;
             self.refund(&tombstones).await?;
             let ids: Vec<FileId> = tombstones.iter().map(Tombstone::id).collect();
             run(self.rows.update_many(filter::deleted(&ids), update::refunded())).await?;

@@ -128,6 +128,9 @@ pub struct Row {
     /// Set while the content of a row is exchanged.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Exchange>,
+    /// Set while a sweep removes the row.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    claim: Option<ObjectId>,
     /// Set while the row is moved.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub moving: Option<Moving>,
@@ -285,6 +288,7 @@ impl Row {
             became: None,
             version_of: None,
             exchange: None,
+            claim: None,
             moving: None,
             trashed_at: None,
         }
@@ -472,6 +476,10 @@ impl Row {
         self.moving
             .as_ref()
             .is_some_and(|moving| moving.from != self.parent_id || (moving.trashed.is_some() && !self.is_trashed()))
+    }
+
+    pub fn is_claimed_by(&self, sweep: ObjectId) -> bool {
+        self.claim == Some(sweep)
     }
 
     pub fn is_copy(&self) -> bool {

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{Bson, RawDocumentBuf};
+use mongodb::bson::{Bson, RawDocumentBuf, oid::ObjectId};
 use serde::Deserialize;
 
 use super::{
@@ -214,8 +214,9 @@ impl Files {
         }
         let documents: Vec<FileId> = tombstones.iter().filter(|row| !row.is_folder).map(|row| row.id).collect();
         self.delete_versions_of(&documents).await?;
-        self.refund(tombstones).await?;
-        let (kept, gone): (Vec<&Tombstone>, Vec<&Tombstone>) = tombstones.iter().partition(|row| row.is_repeatable);
+        let claimed = self.claim(tombstones).await?;
+        self.refund(&claimed).await?;
+        let (kept, gone): (Vec<&Tombstone>, Vec<&Tombstone>) = claimed.iter().partition(|row| row.is_repeatable);
         let of = |rows: &[&Tombstone]| {
             let ids: Vec<FileId> = rows.iter().map(|row| row.id).collect();
             filter::deleted(&ids)
@@ -224,7 +225,27 @@ impl Files {
             run(self.rows.update_many(of(&kept), update::keep_tombstone(limits::IN_FLIGHT_GRACE))).await?;
         }
         run(self.rows.delete_many(of(&gone))).await?;
-        self.forget_refunds(tombstones).await
+        self.forget_refunds(&claimed).await
+    }
+
+    /// Claims rows with a tombstone, as they are now, for [`limits::CLAIM_TTL`]: of two sweeps at the same time one takes
+    /// a row off the counter of its owner. Rows that another sweep has claimed are left out.
+    pub(super) async fn claim(&self, tombstones: &[Tombstone]) -> Result<Vec<Tombstone>> {
+        let ids: Vec<FileId> = tombstones.iter().map(|row| row.id).collect();
+        let (claim, now) = (ObjectId::new(), Timestamp::now());
+        run(self.rows.update_many(filter::unclaimed(&ids, now - limits::CLAIM_TTL), update::claim(claim))).await?;
+        let find = self.rows.find(filter::deleted(&ids)).projection(filter::for_sweep());
+        let rows: Vec<Row> = run(async { find.await?.try_collect().await }).await?;
+        let (mine, others): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.is_claimed_by(claim));
+        if !others.is_empty() {
+            // Otherwise this sweep would find them again at once.
+            let others: Vec<FileId> = others.iter().map(|row| row.id).collect();
+            run(self.rows.update_many(filter::deleted(&others), update::expire(now + limits::CLAIM_TTL))).await?;
+        }
+        if Timestamp::now() > now + limits::CLAIM_TTL / 2 {
+            return Err(Error::timeout("MongoDB"));
+        }
+        Ok(mine.into_iter().map(Tombstone::from).collect())
     }
 
     /// Sets the tombstone of everything in a deleted folder, but for what is in the trash by itself. A move into the

@@ -231,6 +231,12 @@ pub fn live_with_thumbnails_id(id: FileId) -> Document {
     doc! { "thumbnailsId": id, "state": { "$ne": "deleted" } }
 }
 
+/// Rows with a tombstone among these that no sweep has claimed since this time.
+pub fn unclaimed(ids: &[FileId], since: Timestamp) -> Document {
+    let free = vec![doc! { "claimedAt": null }, doc! { "claimedAt": { "$lt": since } }];
+    doc! { "_id": { "$in": ids }, "state": "deleted", "$or": free }
+}
+
 /// The row, visible or pending, where it was read.
 pub fn same_place(row: &Row) -> Document {
     doc! {
@@ -340,7 +346,12 @@ pub fn all_versions_of(documents: &[FileId]) -> Document {
 
 /// Deleted rows of a user that may count still.
 pub fn deleted_and_charged(owner: UserId) -> Document {
-    doc! { "userId": owner, "state": "deleted", "charged": { "$ne": UNCOUNTED } }
+    doc! {
+        "userId": owner,
+        "state": "deleted",
+        "charged": { "$ne": UNCOUNTED },
+        "expiresAt": { "$lte": Timestamp::now() },
+    }
 }
 
 /// A pipeline that sums what the quota counts: see [`Row::charge`].

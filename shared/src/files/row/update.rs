@@ -2,7 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
 use super::{FromTrash, Moving, Row, UNCOUNTED, document};
 use crate::{
@@ -156,12 +156,14 @@ pub fn end_exchange() -> Document {
     doc! { "$unset": { "exchange": "" } }
 }
 
-/// Sets the tombstone of a row whose content a document has now. The tombstone stays a while, for a client that repeats
-/// its request.
+/// Sets the tombstone of a row whose content a document has now. The tombstone of an upload that the client may complete
+/// again, or repeat, stays a while.
 pub fn delete_source() -> Vec<Document> {
+    let may_be_repeated = doc! { "$or": [{ "$gte": ["$key", Key::UPLOADS] }, { "$eq": ["$isRepeatable", true] }] };
+    let later = Timestamp::now() + limits::IN_FLIGHT_GRACE;
     let set = doc! {
         "state": "deleted",
-        "expiresAt": Timestamp::now() + limits::IN_FLIGHT_GRACE,
+        "expiresAt": { "$cond": [may_be_repeated, later, Timestamp::now()] },
         "charged": 0_i64,
         "became": { "$ifNull": ["$replaces", "$became"] },
     };
@@ -173,9 +175,14 @@ pub fn charge(bytes: i64) -> Document {
     doc! { "$set": { "charged": bytes } }
 }
 
+/// Claims rows for a sweep.
+pub fn claim(sweep: ObjectId) -> Document {
+    doc! { "$set": { "claim": sweep, "claimedAt": Timestamp::now() } }
+}
+
 /// Marks a tombstone that does not count any more.
 pub fn refunded() -> Document {
-    charge(UNCOUNTED)
+    doc! { "$set": { "charged": UNCOUNTED }, "$unset": { "claim": "", "claimedAt": "" } }
 }
 
 pub fn put_into(folder: FileId) -> Document {
@@ -224,7 +231,7 @@ pub fn delete_expired() -> Vec<Document> {
 /// Keeps a tombstone for this time, after which no attempt at the row can follow. The row does not count any more.
 pub fn keep_tombstone(period: Duration) -> Document {
     let set = doc! { "expiresAt": Timestamp::now() + period, "charged": UNCOUNTED };
-    doc! { "$set": set, "$unset": { "isRepeatable": "" } }
+    doc! { "$set": set, "$unset": { "isRepeatable": "", "claim": "", "claimedAt": "" } }
 }
 
 pub fn decoding_begins() -> Document {

@@ -57,6 +57,9 @@ impl Key {
     /// The keys of bytes that came through a function, as a range: `0` is the character after `/`.
     pub const THROUGH_A_FUNCTION: Range<&str> = FILES.."files0";
 
+    /// The keys of bytes that clients send to S3 begin with this text.
+    pub const UPLOADS: &str = UPLOADS;
+
     /// The keys of thumbnails begin with this text.
     pub const THUMBNAILS: &str = THUMBNAILS;
 
