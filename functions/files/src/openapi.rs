@@ -6,8 +6,8 @@ use shared::{
     limits,
 };
 use utoipa::{
-    IntoParams, OpenApi, ToSchema,
-    openapi::{Object, ObjectBuilder, schema::Type},
+    IntoParams, OpenApi, PartialSchema, ToSchema,
+    openapi::{Object, ObjectBuilder, RefOr, Schema, schema::Type},
 };
 
 #[derive(OpenApi)]
@@ -216,8 +216,8 @@ pub struct Listing {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Search {
-    #[param(schema_with = query, required = true)]
-    pub q: String,
+    #[param(inline)]
+    pub q: SearchText,
     #[param(schema_with = types, required = false)]
     pub r#type: Option<String>,
     #[param(schema_with = found, required = false)]
@@ -273,19 +273,26 @@ fn number_to(most: usize, default: usize) -> Object {
         .build()
 }
 
-fn query() -> Object {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .min_length(Some(1))
-        .max_length(Some(limits::MAX_QUERY_BYTES))
-        .description(Some(format!(
-            "The words to search for, in any order; at most {} bytes of UTF-8. Without a letter or a digit it finds \
-             nothing.",
-            limits::MAX_QUERY_BYTES
-        )))
-        .examples(["img 20"])
-        .build()
+/// The schema of a text to search for.
+pub struct SearchText;
+
+impl PartialSchema for SearchText {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(format!(
+                "The words to search for, in any order; at most {} bytes of UTF-8. Without a letter or a digit it finds \
+                 nothing.",
+                limits::MAX_QUERY_BYTES
+            )))
+            .min_length(Some(1))
+            .max_length(Some(limits::MAX_QUERY_BYTES))
+            .examples(["img 20"])
+            .into()
+    }
 }
+
+impl ToSchema for SearchText {}
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]

@@ -140,14 +140,20 @@ impl Files {
             let rows: Vec<Row> = rows.collect();
             run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.insert_many(&rows)).await?;
         }
-        self.delete_copies_of_deleted(&below, &copies).await?;
+        self.delete_copies_of_deleted((owner, id), &below, &copies).await?;
         let shown = self.show_copy(owner, id, parent).await?;
         self.end_charge(owner, id).await?;
         Ok(shown)
     }
 
     /// Deletes copies whose originals have a tombstone by now.
-    async fn delete_copies_of_deleted(&self, below: &[Row], copies: &HashMap<FileId, FileId>) -> Result<()> {
+    async fn delete_copies_of_deleted(
+        &self,
+        (owner, copy): (UserId, FileId),
+        below: &[Row],
+        copies: &HashMap<FileId, FileId>,
+    ) -> Result<()> {
+        let mut uncounted = Charge::default();
         for some in below.chunks(limits::COPY_BATCH as usize) {
             let ids: Vec<FileId> = some.iter().map(|row| row.id).collect();
             let rows = self.rows.clone_with_type::<OnlyId>();
@@ -156,11 +162,20 @@ impl Files {
             let found: Vec<OnlyId> =
                 run_within(limits::MONGODB_BULK_TIMEOUT, async { find.await?.try_collect().await }).await?;
             let live: HashSet<FileId> = found.into_iter().map(|row| row.id).collect();
-            let gone: Vec<FileId> =
-                ids.iter().filter(|id| !live.contains(id)).filter_map(|id| copies.get(id).copied()).collect();
-            if !gone.is_empty() {
-                run(self.rows.update_many(filter::rows(&gone), update::delete())).await?;
+            let gone: Vec<&Row> = some.iter().filter(|row| !live.contains(&row.id)).collect();
+            if gone.is_empty() {
+                continue;
             }
+            let ids: Vec<FileId> = gone.iter().filter_map(|row| copies.get(&row.id).copied()).collect();
+            // The note of the whole copy counts for them, so they do not count by themselves.
+            run(self.rows.update_many(filter::rows(&ids), update::delete_uncounted())).await?;
+            for row in gone.iter().filter(|row| !row.is_folder()) {
+                let Charge { bytes, .. } = row.charge();
+                uncounted = Charge { bytes: uncounted.bytes + bytes, count: uncounted.count + 1 };
+            }
+        }
+        if uncounted != Charge::default() {
+            self.quota.reduce(owner, copy, uncounted).await?;
         }
         Ok(())
     }

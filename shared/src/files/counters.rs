@@ -149,13 +149,36 @@ impl Quota {
         let all: Vec<FileId> = charged.iter().chain(lost).copied().collect();
         let change = vec![
             doc! { "$set": {
-                "usedBytes": less("$usedBytes", sum("bytes", kept.bytes)),
-                "usedFiles": less("$usedFiles", sum("count", kept.count)),
+                "usedBytes": less("$usedBytes", sum("bytes", kept.bytes).into()),
+                "usedFiles": less("$usedFiles", sum("count", kept.count).into()),
                 "charges": those(&all, true),
             } },
             settled(),
         ];
         run(self.untyped().update_one(doc! { "_id": user, "usedBytes": { "$type": "number" } }, change)).await?;
+        Ok(())
+    }
+
+    /// Takes a part of a charge off the counter, and off its note. Does nothing without the note.
+    pub async fn reduce(&self, user: UserId, file: FileId, by: Charge) -> Result<()> {
+        let less_of = |field: &str, by: i64| doc! { "$subtract": [format!("$$note.{field}"), by] };
+        let reduced = doc! { "$mergeObjects": [
+            "$$note",
+            { "bytes": less_of("bytes", by.bytes), "count": less_of("count", by.count) },
+        ] };
+        let is_this = doc! { "$eq": ["$$note.file", file] };
+        let notes = doc! { "$map": {
+            "input": "$charges",
+            "as": "note",
+            "in": { "$cond": [is_this, reduced, "$$note"] },
+        } };
+        let change = doc! { "$set": {
+            "usedBytes": less("$usedBytes", by.bytes.into()),
+            "usedFiles": less("$usedFiles", by.count.into()),
+            "charges": notes,
+        } };
+        let noted = doc! { "_id": user, "usedBytes": { "$type": "number" }, "charges.file": file };
+        run(self.untyped().update_one(noted, vec![change])).await?;
         Ok(())
     }
 
@@ -181,8 +204,10 @@ impl Quota {
         let files: Vec<&Bson> = items.iter().filter_map(|item| item.get("file")).collect();
         let change = vec![
             doc! { "$set": {
-                "usedBytes": less("$usedBytes", sum("bytes")),
-                "usedFiles": less("$usedFiles", sum("count")),
+                "usedBytes": less("$usedBytes", sum("bytes").into()),
+                "usedFiles": less("$usedFiles", sum("count").into()),
+                // The note of a row's charge goes with the row: without the row it would count as lost.
+                "charges": without(&files),
                 "refunds": { "$setUnion": [{ "$ifNull": ["$refunds", []] }, files] },
             } },
             settled(),
@@ -201,6 +226,12 @@ impl Quota {
     }
 }
 
+/// The notes of charges but for these.
+fn without(files: &[&Bson]) -> Document {
+    let is_one = doc! { "$in": ["$$note.file", files] };
+    doc! { "$filter": { "input": { "$ifNull": ["$charges", []] }, "as": "note", "cond": { "$not": [is_one] } } }
+}
+
 /// The fields of an update pipeline that keep `unsettledAt` as long as there are notes.
 fn settled() -> Document {
     let empty = |list: &str| doc! { "$eq": [{ "$ifNull": [list, []] }, []] };
@@ -213,7 +244,7 @@ fn settled() -> Document {
     } }
 }
 
-fn less(counter: &str, by: Document) -> Document {
+fn less(counter: &str, by: Bson) -> Document {
     doc! { "$max": [0_i64, { "$subtract": [counter, by] }] }
 }
 

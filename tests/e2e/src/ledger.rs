@@ -11,10 +11,9 @@ use std::{
 
 use mongodb::{
     IndexModel,
-    bson::{Bson, DateTime, Document, doc, oid::ObjectId},
+    bson::{Bson, DateTime, Decimal128, Document, RawArrayBuf, RawDocumentBuf, doc, oid::ObjectId, rawdoc},
     options::IndexOptions,
 };
-
 use serde_json::json;
 
 use crate::{Stack, User};
@@ -203,6 +202,58 @@ pub const SORTED_FIELDS: [&str; 3] = ["name", "size", "updatedAt"];
 /// The fields of a row with these words.
 pub fn worded(words: &[&str]) -> Document {
     doc! { "words": words }
+}
+
+/// The field of a row that comes before all others in this order of a listing. A cursor does not carry such a value.
+pub fn in_front(sort: &str) -> Document {
+    let number = "-1".parse::<Decimal128>().unwrap();
+    match sort {
+        "name" => doc! { "name": "0".repeat(2000) },
+        "size" => doc! { "size": number },
+        _ => doc! { "updatedAt": number },
+    }
+}
+
+/// A visible file, as a function stores it. `minutes` is the time of its last change.
+pub fn loaded_file(
+    owner: ObjectId,
+    folder: ObjectId,
+    name: &str,
+    size: i64,
+    minutes: i64,
+    words: &[String],
+) -> RawDocumentBuf {
+    let id = ObjectId::new();
+    rawdoc! {
+        "_id": id,
+        "userId": owner,
+        "name": name,
+        "type": "file",
+        "isPublic": false,
+        "parentId": folder,
+        "key": format!("files/{id}"),
+        "size": size,
+        "words": list(words),
+        "updatedAt": DateTime::from_millis(1_700_000_000_000 + 60_000 * minutes),
+    }
+}
+
+/// A visible folder, as a function stores it.
+pub fn loaded_folder(id: ObjectId, owner: ObjectId, parent: ObjectId, name: &str, words: &[String]) -> RawDocumentBuf {
+    rawdoc! {
+        "_id": id,
+        "userId": owner,
+        "name": name,
+        "type": "folder",
+        "isPublic": false,
+        "parentId": parent,
+        "words": list(words),
+        "updatedAt": DateTime::now(),
+    }
+}
+
+fn list(words: &[String]) -> RawArrayBuf {
+    words.iter().map(String::as_str).collect()
 }
 
 /// The indexes of an earlier release.

@@ -25,6 +25,7 @@ pub enum Command {
     Cost(Readme),
     Bench,
     BenchApi { only: String },
+    BenchScale { profile: Profile },
     BenchThumbnails { only: String },
     Help(String),
 }
@@ -57,7 +58,7 @@ struct Help {
     options: &'static [(&'static str, &'static str)],
 }
 
-const HELP: [Help; 14] = [
+const HELP: [Help; 15] = [
     Help {
         name: "up",
         arguments: " [--fresh] [--port PORT] [--watch] [--debug] [--release]",
@@ -155,6 +156,13 @@ const HELP: [Help; 14] = [
         about: "Measure the processor time, wall time and memory of requests, beside those of an Express server with \
                 the routes of the original.",
         options: &[("--only TEXT", "only the routes with TEXT in their name or path")],
+    },
+    Help {
+        name: "bench scale",
+        arguments: " [--release]",
+        about: "Measure pages and searches in folders of a thousand, a hundred thousand and a million files, and what \
+                happens to a folder of ten thousand. Fails above its limits.",
+        options: &[RELEASE],
     },
     Help {
         name: "bench thumbnails",
@@ -346,10 +354,20 @@ fn cost(parser: &mut Parser) -> Result<Command, Stop> {
 fn bench(parser: &mut Parser, command: &mut String) -> Result<Command, Stop> {
     let benchmark = match next(parser)? {
         None => return Ok(Command::Bench),
-        Some(Arg::Value(name)) if name == "api" || name == "thumbnails" => name.string()?,
+        Some(Arg::Value(name)) if name == "api" || name == "scale" || name == "thumbnails" => name.string()?,
         Some(arg) => return Err(arg.unexpected().into()),
     };
     *command = format!("bench {benchmark}");
+    if benchmark == "scale" {
+        let mut profile = Profile::Local;
+        while let Some(arg) = next(parser)? {
+            match arg {
+                Arg::Long("release") => profile = Profile::Release,
+                _ => return Err(arg.unexpected().into()),
+            }
+        }
+        return Ok(Command::BenchScale { profile });
+    }
     let mut only = String::new();
     while let Some(arg) = next(parser)? {
         match arg {
@@ -370,7 +388,7 @@ fn help() -> String {
     text
 }
 
-/// The help of one command; of `bench` also that of the two benchmarks that it has.
+/// The help of one command; of `bench` also that of the benchmarks that it has.
 fn help_of(command: &str) -> String {
     let mut text = String::new();
     for help in HELP.iter().filter(|help| help.belongs_to(command)) {
@@ -530,8 +548,17 @@ mod tests {
         assert_eq!(parsed("cost --write").unwrap(), Command::Cost(Readme::Write));
         assert_eq!(parsed("bench").unwrap(), Command::Bench);
         assert_eq!(parsed("bench api").unwrap(), Command::BenchApi { only: String::new() });
+        assert_eq!(parsed("bench scale").unwrap(), Command::BenchScale { profile: Profile::Local });
+        assert_eq!(parsed("bench scale --release").unwrap(), Command::BenchScale { profile: Profile::Release });
         assert_eq!(parsed("bench thumbnails --only gif").unwrap(), Command::BenchThumbnails { only: "gif".to_owned() });
-        for wrong in ["schemathesis --minutes 0", "schemathesis 5", "cost --wirte", "bench other", "down now"] {
+        for wrong in [
+            "schemathesis --minutes 0",
+            "schemathesis 5",
+            "cost --wirte",
+            "bench other",
+            "bench scale --only x",
+            "down now",
+        ] {
             assert!(parsed(wrong).is_err(), "{wrong}");
         }
     }

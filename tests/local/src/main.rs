@@ -74,6 +74,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Cost(readme) => cost::cost(&project, readme).await,
         Command::Bench => unless_interrupted(bench::bench(&project)).await,
         Command::BenchApi { only } => stack_commands::bench_requests(&project, &only).await,
+        Command::BenchScale { profile } => stack_commands::bench_scale(&project, profile).await,
         Command::BenchThumbnails { only } => unless_interrupted(bench::thumbnails::bench(&project, &only)).await,
         Command::Help(text) => {
             progress::line(text);

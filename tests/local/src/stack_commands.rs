@@ -128,6 +128,16 @@ pub async fn bench_requests(project: &Project, only: &str) -> Result<ExitCode> {
     .await
 }
 
+/// Measures large folders: see tests/scale.
+pub async fn bench_scale(project: &Project, profile: Profile) -> Result<ExitCode> {
+    throw_away(project, async |stack| {
+        let program = Program { name: "scale", args: &[], step: "Large folders (cargo build)" };
+        let (_, code) = Box::pin(run_program(project, stack, profile, program)).await?;
+        Ok(ExitCode::from(code))
+    })
+    .await
+}
+
 /// Runs a task with a stack in a new folder, which is removed if the task succeeds.
 async fn throw_away(project: &Project, task: impl AsyncFnOnce(&Stack) -> Result<ExitCode>) -> Result<ExitCode> {
     throw_away_all(project, [""], async |[stack]| task(stack).await).await
@@ -358,19 +368,33 @@ async fn keep_until_interrupted(
 }
 
 async fn run_chaos(project: &Project, stack: &Stack, profile: Profile, args: &[String]) -> Result<ExitCode> {
+    let program = Program { name: "chaos", args, step: "Random workloads (cargo build)" };
+    match run_program(project, stack, profile, program).await? {
+        (record, 0) => fsck::afterwards(&record).await,
+        (_, code) => Ok(ExitCode::from(code)),
+    }
+}
+
+/// A program of the workspace that works with a running stack.
+struct Program<'a> {
+    name: &'a str,
+    args: &'a [String],
+    /// The name of its compilation.
+    step: &'a str,
+}
+
+/// Starts a stack, and runs the program beside it. Returns the exit code of the program.
+async fn run_program(project: &Project, stack: &Stack, profile: Profile, program: Program<'_>) -> Result<(Record, u8)> {
     let (tools, build) = tokio::try_join!(Tools::install(project), build(project, profile, Scope::Functions))?;
     let record = step("Stack", start_for_tests(project, stack, &tools, &build)).await?;
     drop(build);
     // With the features of the whole workspace, as everything else here is compiled.
     let mut cargo = subprocess::cargo();
-    build::run(project, cargo.args(["build", "--workspace", "--bin", "chaos"]), "Random workloads (cargo build)")
-        .await?;
-    let mut histories = Command::new(build::target(project).join("chaos"));
-    histories.args(args);
-    match run_beside(project, stack, histories).await? {
-        0 => fsck::afterwards(&record).await,
-        code => Ok(ExitCode::from(code)),
-    }
+    build::run(project, cargo.args(["build", "--workspace", "--bin", program.name]), program.step).await?;
+    let mut command = Command::new(build::target(project).join(program.name));
+    command.args(program.args);
+    let code = run_beside(project, stack, command).await?;
+    Ok((record, code))
 }
 
 /// Runs a program with the path of the stack's record in its environment, and returns its exit code.

@@ -197,6 +197,11 @@ pub fn delete() -> Vec<Document> {
     ]
 }
 
+/// Sets the tombstone of a row that the quota does not count.
+pub fn delete_uncounted() -> Document {
+    doc! { "$set": { "state": "deleted", "expiresAt": Timestamp::now(), "charged": UNCOUNTED } }
+}
+
 /// What the quota counts for a row whose tombstone is set: an upload that was not counted yet never is.
 fn charged_at_deletion() -> Document {
     let was_pending = doc! { "$eq": ["$state", "pending"] };
