@@ -42,7 +42,7 @@ pub struct NewUpload {
 /// The result of S3's report of a new object.
 pub enum Arrival {
     /// The file is complete, now or since an earlier report.
-    Complete(File),
+    Complete(Box<File>),
     /// The object has been deleted meanwhile.
     Gone,
     /// No row refers to the object, so it was deleted.
@@ -125,13 +125,13 @@ impl Uploads {
             }
             Ok(FileOrUpload::Visible(file)) if file.has_key(&key) => file,
             // The object may have become the content of another row, or a copy may have it.
-            Ok(_) | Err(Error::NotFound) => match self.files.with_key(&key).await? {
-                Some(file) => file,
-                None => {
+            Ok(_) | Err(Error::NotFound) => {
+                let Some(file) = self.files.with_key(&key).await? else {
                     self.objects.delete(&put).await?;
                     return Ok(Arrival::Unexpected);
-                }
-            },
+                };
+                file
+            }
             Err(error) => return Err(error),
         };
         if is_form {
@@ -143,7 +143,7 @@ impl Uploads {
         if etag.contains('-') {
             self.objects.abort_multipart_uploads(&key).await?;
         }
-        Ok(Arrival::Complete(file))
+        Ok(Arrival::Complete(Box::new(file)))
     }
 
     /// Cancels an upload whose object must not become a file. The sweeper deletes the row.

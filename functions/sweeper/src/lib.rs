@@ -94,9 +94,7 @@ impl App {
 
     /// Completes moves and counters that functions which died have left.
     async fn unsettled(&self, started: Instant) -> Result<()> {
-        while started.elapsed() < limits::SWEEP_TIME && self.files.settle_moves().await? >= limits::SWEEP_BATCH as usize
-        {
-        }
+        while started.elapsed() < limits::SWEEP_TIME && self.files.settle_moves().await? {}
         self.files.settle_counters().await?;
         Ok(())
     }

@@ -110,7 +110,7 @@ enum Fetched {
     /// The message needs no decoding.
     Finished(Outcome),
     /// The image is to be decoded, from these bytes.
-    Source(File, Bytes),
+    Source(Box<File>, Bytes),
 }
 
 /// One delivery of a message.
@@ -242,7 +242,7 @@ impl App {
     async fn object_created(&self, object: &CreatedObject, delivery: Delivery<'_>) -> Result<Fetched, Failure> {
         match self.uploads.object_created(&object.key, &object.etag).await? {
             Arrival::Complete(file) if matches!(file.kind, Kind::Image(_, Thumbnails::Due)) => {
-                self.fetch_source(file, delivery).await
+                self.fetch_source(*file, delivery).await
             }
             Arrival::Complete(_) => Ok(Fetched::Finished(Outcome::Arrived)),
             Arrival::Gone => Ok(Fetched::Finished(Outcome::Ignored)),
@@ -269,7 +269,7 @@ impl App {
             return Err(self.record_failure(&file, "too large".into()).await);
         }
         match self.objects.get(key, limits::SOURCE_BYTES).await.map_err(Failure::from) {
-            Ok(source) => Ok(Fetched::Source(file, source)),
+            Ok(source) => Ok(Fetched::Source(Box::new(file), source)),
             Err(Failure::Permanent(reason)) => Err(self.record_failure(&file, reason).await),
             Err(transient) => Err(transient),
         }

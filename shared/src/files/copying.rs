@@ -8,7 +8,10 @@
 use std::collections::{HashMap, HashSet};
 
 use futures_util::{FutureExt, TryStreamExt};
-use mongodb::{bson::Document, options::ReturnDocument};
+use mongodb::{
+    bson::{Document, oid::ObjectId},
+    options::ReturnDocument,
+};
 
 use super::{
     Change, File, IfMatch, Name, NewFile, Parent,
@@ -24,6 +27,14 @@ use crate::{
     stores::mongo::{run, run_within},
     time::Timestamp,
 };
+
+/// The outcome of inserting the row of a copy.
+struct Inserted {
+    /// False if an earlier attempt has inserted it.
+    is_new: bool,
+    /// The document whose content the copy is to replace.
+    replaces: Option<FileId>,
+}
 
 impl Files {
     /// Copies a document; a folder with everything visible in it. `copy` is the id of the copy, the same at each attempt
@@ -58,46 +69,57 @@ impl Files {
 
     async fn copy_file(&self, original: &Row, new: NewFile, change: &Change) -> Result<File> {
         let (owner, id, parent) = (new.owner, new.id, new.parent);
-        let charge = Charge { count: 1, ..original.charge() };
-        self.reserve(owner, id, charge).await?;
-        let inserted = self.insert_copy(original, new, change).await;
-        if inserted.is_err() {
-            self.take_back(owner, id).await;
+        let note = self.reserve(owner, id, original.charge_of_copy()).await?;
+        let inserted = self.insert_copy(original, new, change, Some(note)).await;
+        if !matches!(inserted, Ok(Inserted { is_new: true, .. })) {
+            self.take_back(owner, id, note).await;
         }
-        let replaced = inserted?;
+        let Inserted { replaces, .. } = inserted?;
         if !self.has_no_tombstone(original.id).await? {
-            run(self.rows.update_one(filter::row(id), update::delete())).await?;
+            run(self.rows.update_one(filter::pending(id), update::delete())).await?;
             return Err(Error::NotFound);
         }
-        if let Some(document) = replaced {
+        if let Some(document) = replaces {
             return self.replace_by(owner, document, id, &IfMatch::default()).await;
         }
-        self.show_copy(owner, id, parent).await
+        self.show_copy(owner, id, parent, note).await
     }
 
-    /// Inserts the invisible row of a copy. Returns the document whose content it is to replace.
-    async fn insert_copy(&self, original: &Row, new: NewFile, change: &Change) -> Result<Option<FileId>> {
+    /// Inserts the invisible row of a copy.
+    async fn insert_copy(
+        &self,
+        original: &Row,
+        new: NewFile,
+        change: &Change,
+        note: Option<ObjectId>,
+    ) -> Result<Inserted> {
         let expires_at = Timestamp::now() + self.upload_grace;
         let is_folder = original.is_folder();
         let wanted = Wanted { owner: new.owner, folder: new.parent, name: &new.name, id: new.id, is_folder };
-        let row = |name: Name| Row::copy(new.named(name), original).pending_until(expires_at);
+        let row = |name: Name| {
+            let row = Row::copy(new.named(name), original).pending_until(expires_at);
+            match note {
+                Some(note) => row.charged(note),
+                None => row,
+            }
+        };
         let named = self.name(wanted, change.on_conflict, |name, key| {
             let row = row(name).with_name_key(key);
             async move { self.insert(&row).await }.boxed()
         });
-        match named.await? {
-            Named::Done(_) => Ok(None),
+        Ok(match named.await? {
+            Named::Done(is_new) => Inserted { is_new, replaces: None },
             Named::Replaces(document) => {
-                self.insert(&row(new.name.clone()).replacing(document)).await?;
-                Ok(Some(document))
+                let is_new = self.insert(&row(new.name.clone()).replacing(document)).await?;
+                Inserted { is_new, replaces: Some(document) }
             }
-        }
+        })
     }
 
     /// Makes the invisible row of a copy visible.
-    async fn show_copy(&self, owner: UserId, id: FileId, parent: Parent) -> Result<File> {
+    async fn show_copy(&self, owner: UserId, id: FileId, parent: Parent, note: ObjectId) -> Result<File> {
         self.check_parent_exists(parent, id).await?;
-        let update = self.rows.find_one_and_update(filter::pending(id), update::show_copy());
+        let update = self.rows.find_one_and_update(filter::pending(id), update::show_copy(note));
         match run(update.return_document(ReturnDocument::After)).await? {
             Some(row) => Ok(row.into()),
             // An earlier attempt has done it.
@@ -113,15 +135,23 @@ impl Files {
     async fn copy_folder(&self, original: &Row, below: Vec<Row>, new: NewFile, change: &Change) -> Result<File> {
         let (owner, id, parent) = (new.owner, new.id, new.parent);
         self.clear_earlier_attempt(&new).await?;
-        self.insert_copy(original, new, change).await?;
-        let charge = below.iter().map(Row::charge).fold(Charge::default(), |sum, charge| Charge {
-            bytes: sum.bytes.saturating_add(charge.bytes),
-            count: sum.count + charge.count,
-        });
-        if let Err(error) = self.reserve(owner, id, charge).await {
-            run(self.rows.update_one(filter::row(id), update::delete())).await?;
-            return Err(error);
+        if !self.insert_copy(original, new, change, None).await?.is_new
+            && let Ok(copy) = self.file_of(owner, id).await
+        {
+            // An earlier attempt has done it.
+            return Ok(copy);
         }
+        let total = below.iter().map(Row::charge_of_copy).fold(Charge::default(), |sum, one| Charge {
+            bytes: sum.bytes.saturating_add(one.bytes),
+            count: sum.count + one.count,
+        });
+        let note = match self.reserve(owner, id, total).await {
+            Ok(note) => note,
+            Err(error) => {
+                run(self.rows.update_one(filter::pending(id), update::delete())).await?;
+                return Err(error);
+            }
+        };
         let mut copies = HashMap::from([(original.id, id)]);
         for some in below.chunks(limits::COPY_BATCH as usize) {
             let rows = some.iter().filter_map(|row| {
@@ -141,8 +171,8 @@ impl Files {
             run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.insert_many(&rows)).await?;
         }
         self.delete_copies_of_deleted((owner, id), &below, &copies).await?;
-        let shown = self.show_copy(owner, id, parent).await?;
-        self.end_charge(owner, id).await?;
+        let shown = self.show_copy(owner, id, parent, note).await?;
+        self.end_charge(owner, note).await?;
         Ok(shown)
     }
 
@@ -169,9 +199,8 @@ impl Files {
             let ids: Vec<FileId> = gone.iter().filter_map(|row| copies.get(&row.id).copied()).collect();
             // The note of the whole copy counts for them, so they do not count by themselves.
             run(self.rows.update_many(filter::rows(&ids), update::delete_uncounted())).await?;
-            for row in gone.iter().filter(|row| !row.is_folder()) {
-                let Charge { bytes, .. } = row.charge();
-                uncounted = Charge { bytes: uncounted.bytes + bytes, count: uncounted.count + 1 };
+            for one in gone.iter().map(|row| row.charge_of_copy()) {
+                uncounted = Charge { bytes: uncounted.bytes + one.bytes, count: uncounted.count + one.count };
             }
         }
         if uncounted != Charge::default() {
@@ -206,17 +235,18 @@ impl Files {
 
     /// Takes off the counter what the copy of a folder has not copied, before the copy is removed.
     pub(super) async fn settle_copy_of(&self, copy: &Row) -> Result<()> {
-        if copy.is_charged() || !copy.is_copy() || !self.quota.has_note(copy.owner(), copy.id).await? {
+        if copy.is_charged() || !copy.is_copy() {
             return Ok(());
         }
+        let Some(note) = self.quota.note(copy.owner(), copy.id).await? else { return Ok(()) };
         let mut copied = Charge::default();
         let mut level = vec![copy.id];
         for _ in 0..limits::MAX_FOLDER_DEPTH {
             let mut below = Vec::new();
             for some in level.chunks(limits::FOLDERS_AT_ONCE) {
                 for row in self.rows_in(filter::inside_any(copy.owner(), some), limits::MAX_COPIED).await? {
-                    let Charge { bytes, count } = row.charge();
-                    (copied.bytes, copied.count) = (copied.bytes + bytes, copied.count + count);
+                    let one = row.charge();
+                    copied = Charge { bytes: copied.bytes + one.bytes, count: copied.count + one.count };
                     below.extend(row.is_folder().then_some(row.id));
                 }
             }
@@ -225,7 +255,7 @@ impl Files {
             }
             level = below;
         }
-        self.settle_copy(copy.owner(), copy.id, copied).await
+        self.settle_copy(copy.owner(), note.id, copied).await
     }
 
     /// Everything visible below a folder, level by level.

@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt;
 use mongodb::{
     Collection, Database, IndexModel,
-    bson::{Bson, Document, doc},
+    bson::{Bson, Document, doc, oid::ObjectId},
     options::{IndexOptions, ReturnDocument},
 };
 use serde::Deserialize;
@@ -43,9 +43,18 @@ pub struct Counter {
     pub refunds: Vec<FileId>,
 }
 
+/// A row to take off the counter.
+pub struct Counted {
+    pub file: FileId,
+    pub charge: Charge,
+    /// The note of the row's charge, which may be there still.
+    pub note: Option<ObjectId>,
+}
+
 /// A count whose row may not say yet that it is charged.
 #[derive(Clone, Deserialize)]
 pub struct Note {
+    pub id: ObjectId,
     pub file: FileId,
     pub at: Timestamp,
 }
@@ -114,8 +123,8 @@ impl Quota {
             "charges.file": { "$ne": file },
             "$expr": room,
         };
-        let note = doc! { "file": file, "bytes": charge.bytes, "count": charge.count, "at": Timestamp::now() };
-        let change = vec![
+        let note = doc! { "id": ObjectId::new(), "file": file, "bytes": charge.bytes, "count": charge.count, "at": Timestamp::now() };
+        let pipeline = vec![
             doc! { "$set": {
                 "usedBytes": { "$add": ["$usedBytes", charge.bytes] },
                 "usedFiles": { "$add": ["$usedFiles", charge.count] },
@@ -123,17 +132,23 @@ impl Quota {
             } },
             settled(),
         ];
-        let update = self.counters.find_one_and_update(counted, change).return_document(ReturnDocument::After);
+        let update = self.counters.find_one_and_update(counted, pipeline).return_document(ReturnDocument::After);
         Ok(run(update.projection(doc! { "charges": 1 })).await?.map(|counter| counter.charges))
     }
 
     /// Removes notes, and takes those of `lost` off the counters, but for what is `kept`.
-    pub async fn remove_notes(&self, user: UserId, charged: &[FileId], lost: &[FileId], kept: Charge) -> Result<()> {
+    pub async fn remove_notes(
+        &self,
+        user: UserId,
+        charged: &[ObjectId],
+        lost: &[ObjectId],
+        kept: Charge,
+    ) -> Result<()> {
         if charged.is_empty() && lost.is_empty() {
             return Ok(());
         }
-        let those = |ids: &[FileId], negate: bool| {
-            let is_in = doc! { "$in": ["$$note.file", ids] };
+        let those = |ids: &[ObjectId], negate: bool| {
+            let is_in = doc! { "$in": ["$$note.id", ids] };
             let condition = if negate {
                 doc! { "$not": [is_in] }
             } else {
@@ -146,7 +161,7 @@ impl Quota {
             let any = doc! { "$ne": [those(lost, false), []] };
             doc! { "$subtract": [{ "$sum": each }, { "$cond": [any, kept, 0_i64] }] }
         };
-        let all: Vec<FileId> = charged.iter().chain(lost).copied().collect();
+        let all: Vec<ObjectId> = charged.iter().chain(lost).copied().collect();
         let change = vec![
             doc! { "$set": {
                 "usedBytes": less("$usedBytes", sum("bytes", kept.bytes).into()),
@@ -177,22 +192,23 @@ impl Quota {
             "usedFiles": less("$usedFiles", by.count.into()),
             "charges": notes,
         } };
-        let noted = doc! { "_id": user, "usedBytes": { "$type": "number" }, "charges.file": file };
-        run(self.untyped().update_one(noted, vec![change])).await?;
+        let owner = doc! { "_id": user, "usedBytes": { "$type": "number" }, "charges.file": file };
+        run(self.untyped().update_one(owner, vec![change])).await?;
         Ok(())
     }
 
-    /// True if there is a note of the copy of a folder.
-    pub async fn has_note(&self, user: UserId, file: FileId) -> Result<bool> {
-        let noted = doc! { "_id": user, "charges.file": file };
-        Ok(run(self.untyped().find_one(noted).projection(doc! { "_id": 1 })).await?.is_some())
+    /// The note of a charge.
+    pub async fn note(&self, user: UserId, file: FileId) -> Result<Option<Note>> {
+        let counter = self.read(user).await?;
+        Ok(counter.and_then(|counter| counter.charges.into_iter().find(|note| note.file == file)))
     }
 
     /// Takes rows off the counter, each once, with a note. `false` if the user has no counter.
-    pub async fn refund(&self, user: UserId, rows: &[(FileId, Charge)]) -> Result<bool> {
-        let counted = rows.iter().filter(|(_, charge)| *charge != Charge::default());
-        let items: Vec<Document> =
-            counted.map(|(file, charge)| doc! { "file": file, "bytes": charge.bytes, "count": charge.count }).collect();
+    pub async fn refund(&self, user: UserId, rows: &[Counted]) -> Result<bool> {
+        let counted = rows.iter().filter(|row| row.charge != Charge::default());
+        let items: Vec<Document> = counted
+            .map(|Counted { file, charge, .. }| doc! { "file": file, "bytes": charge.bytes, "count": charge.count })
+            .collect();
         if items.is_empty() {
             return Ok(true);
         }
@@ -207,7 +223,7 @@ impl Quota {
                 "usedBytes": less("$usedBytes", sum("bytes").into()),
                 "usedFiles": less("$usedFiles", sum("count").into()),
                 // The note of a row's charge goes with the row: without the row it would count as lost.
-                "charges": without(&files),
+                "charges": without(rows.iter().filter_map(|row| row.note).collect()),
                 "refunds": { "$setUnion": [{ "$ifNull": ["$refunds", []] }, files] },
             } },
             settled(),
@@ -227,8 +243,8 @@ impl Quota {
 }
 
 /// The notes of charges but for these.
-fn without(files: &[&Bson]) -> Document {
-    let is_one = doc! { "$in": ["$$note.file", files] };
+fn without(notes: Vec<ObjectId>) -> Document {
+    let is_one = doc! { "$in": ["$$note.id", notes] };
     doc! { "$filter": { "input": { "$ifNull": ["$charges", []] }, "as": "note", "cond": { "$not": [is_one] } } }
 }
 

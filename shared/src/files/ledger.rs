@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use mongodb::{Database, bson::Document, options::ReturnDocument};
+use mongodb::{
+    Database,
+    bson::{Document, oid::ObjectId},
+    options::ReturnDocument,
+};
 
 use super::{
     ContentKind, DeclaredSize, File, FileOrUpload, IfMatch, Incoming, Kind, Name, NewFile, OnConflict, Parent, Pending,
@@ -90,7 +94,8 @@ impl Files {
         on_conflict: OnConflict,
     ) -> Result<FileOrUpload> {
         let key = Key::random()?;
-        self.begin_at(key, new, kind, Incoming::exactly(size), on_conflict, self.upload_grace).await
+        // The futures of names and counters are large.
+        Box::pin(self.begin_at(key, new, kind, Incoming::exactly(size), on_conflict, self.upload_grace)).await
     }
 
     /// Step 1 of an upload that the client sends to S3.
@@ -114,7 +119,7 @@ impl Files {
             })?;
         }
         let key = Key::of_upload(new.id)?;
-        self.begin_at(key, new, kind, incoming, on_conflict, self.direct_upload_grace).await
+        Box::pin(self.begin_at(key, new, kind, incoming, on_conflict, self.direct_upload_grace)).await
     }
 
     /// Counts on an index, up to the limit only. Uploads that begin at the same moment may exceed the limit by their
@@ -135,17 +140,17 @@ impl Files {
         grace: Duration,
     ) -> Result<FileOrUpload> {
         let (owner, id) = (new.owner, new.id);
-        let is_counted = match incoming.declared {
-            DeclaredSize::Exactly(size) => {
-                self.reserve(owner, id, charge_of(size)).await?;
-                true
-            }
+        let note = match incoming.declared {
+            DeclaredSize::Exactly(size) => Some(self.reserve(owner, id, charge_of(size)).await?),
             // It is counted when its size is known.
-            DeclaredSize::AtMost(_) => false,
+            DeclaredSize::AtMost(_) => None,
         };
         let row = |name: Name| {
             let row = Row::pending(new.named(name), kind, key.clone(), incoming, Timestamp::now() + grace);
-            if is_counted { row.charged() } else { row }
+            match note {
+                Some(note) => row.charged(note),
+                None => row,
+            }
         };
         let wanted = Wanted { owner, folder: new.parent, name: &new.name, id, is_folder: false };
         let named = self.name(wanted, on_conflict, |name, key| self.insert_new(row(name).with_name_key(key)).boxed());
@@ -155,15 +160,12 @@ impl Files {
                 Named::Replaces(document) => self.insert_new(row(new.name.clone()).replacing(document)).await,
             }
         };
-        match inserted.await {
-            Ok(Some(row)) => return row.try_into(),
-            Ok(None) => {}
-            Err(error) => {
-                if is_counted {
-                    self.take_back(owner, id).await;
-                }
-                return Err(error);
-            }
+        let inserted = inserted.await;
+        if let (Some(note), Err(_) | Ok(None)) = (note, &inserted) {
+            self.take_back(owner, id, note).await;
+        }
+        if let Some(row) = inserted? {
+            return row.try_into();
         }
         // The grace period of the earlier attempt may end before this attempt does. Then the sweeper would take the
         // row, and the bytes would be stored after that. So the grace period begins again.
@@ -187,16 +189,9 @@ impl Files {
         }
     }
 
-    /// Takes the charge of a row back that was not inserted. If this fails, the sweeper does it.
-    pub(super) async fn take_back(&self, owner: UserId, id: FileId) {
-        let taken_back = async {
-            // An earlier attempt may have inserted the row.
-            match run(self.rows.find_one(filter::row(id))).await? {
-                Some(_) => Ok(()),
-                None => self.cancel_charge(owner, id).await,
-            }
-        };
-        if let Err(error) = taken_back.await {
+    /// Takes a charge back that no row has stored. If this fails, the sweeper does it.
+    pub(super) async fn take_back(&self, owner: UserId, id: FileId, note: ObjectId) {
+        if let Err(error) = self.cancel_charge(owner, id, note).await {
             tracing::warn!(error = error.cause(), file = id.to_string(), "a charge is not taken back");
         }
     }
@@ -256,13 +251,21 @@ impl Files {
     /// request or by the sweeper. `OverQuota` if the size was not declared and is too much.
     pub async fn finish(&self, pending: &Pending, size: u64) -> Result<File> {
         let (owner, id) = (pending.file.owner, pending.file.id);
-        if !pending.is_charged {
-            self.reserve(owner, id, charge_of(size)).await?;
+        let note = if pending.is_charged { None } else { Some(self.reserve(owner, id, charge_of(size)).await?) };
+        let finished = Box::pin(self.finish_charged(pending, size, note)).await;
+        if let Some(note) = note {
+            // Another attempt may have finished it, with a charge of its own.
+            self.take_back(owner, id, note).await;
         }
+        finished
+    }
+
+    async fn finish_charged(&self, pending: &Pending, size: u64, note: Option<ObjectId>) -> Result<File> {
+        let (owner, id) = (pending.file.owner, pending.file.id);
         let is_image = matches!(pending.file.kind, Kind::Image(..));
         let due_at = is_image.then(|| Timestamp::now() + self.thumbnail_grace);
         if let Some(document) = pending.replaces {
-            let stored = self.rows.update_one(filter::pending(id), update::store_upload(size, due_at));
+            let stored = self.rows.update_one(filter::pending(id), update::store_upload(size, due_at, note));
             if run(stored).await?.matched_count == 0 {
                 return self.replaced_by(owner, id).await;
             }
@@ -272,7 +275,7 @@ impl Files {
                 replaced => return replaced,
             }
         }
-        let update = self.rows.find_one_and_update(filter::pending(id), update::show_upload(size, due_at));
+        let update = self.rows.find_one_and_update(filter::pending(id), update::show_upload(size, due_at, note));
         let update = update.return_document(ReturnDocument::After);
         // A folder that is deleted after this check has the pending row inside, and takes it along.
         self.check_parent_exists(pending.file.parent, id).await?;

@@ -80,7 +80,7 @@ impl Files {
     /// The file, the upload that is to become the file, or the document in the trash, whatever is above it: for the
     /// worker, which makes thumbnails in the trash too.
     pub async fn stored(&self, id: FileId) -> Result<FileOrUpload> {
-        run(self.rows.find_one(filter::live(id))).await?.ok_or(Error::NotFound)?.as_stored()
+        run(self.rows.find_one(filter::live(id))).await?.ok_or(Error::NotFound)?.into_stored()
     }
 
     /// A document of any state that has the object with this key, and no tombstone.

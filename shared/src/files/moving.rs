@@ -246,8 +246,8 @@ impl Files {
         Ok(())
     }
 
-    /// Completes or takes back moves whose function has died.
-    pub async fn settle_moves(&self) -> Result<usize> {
+    /// Completes or takes back moves whose function has died. Returns whether there may be more of them.
+    pub async fn settle_moves(&self) -> Result<bool> {
         let dead = self.flagged(filter::moving_since_before(Timestamp::now() - limits::MOVE_TTL)).await?;
         for row in &dead {
             let Some(moving) = &row.moving else { continue };
@@ -257,7 +257,7 @@ impl Files {
                 self.end_move(row.id, moving.id).await?;
             }
         }
-        Ok(dead.len())
+        Ok(i64::try_from(dead.len()).is_ok_and(|count| count >= limits::SWEEP_BATCH))
     }
 
     /// Takes back moves into this folder, which is deleted, before its content is.

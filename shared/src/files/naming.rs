@@ -138,10 +138,10 @@ impl Files {
     async fn rows_named(&self, wanted: Wanted<'_>, names: &[Name], most: i64) -> Result<Vec<NamedRow>> {
         let types = ["folder", "file", "image"];
         let names: Vec<Name> = names.iter().flat_map(spellings).collect();
-        let named = sorted::named(wanted.owner, filter::inside(wanted.folder), &types, Some(&names));
+        let matching = sorted::named(wanted.owner, filter::inside(wanted.folder), &types, Some(&names));
         let rows = self.rows.clone_with_type::<NamedRow>();
         self.with_indexes(|| {
-            let find = rows.find(named.clone()).collation(sorted::collation()).hint(sorted::by_name());
+            let find = rows.find(matching.clone()).collation(sorted::collation()).hint(sorted::by_name());
             let find = find.projection(filter::only_name()).limit(most);
             run(async { find.await?.try_collect().await })
         })

@@ -13,12 +13,12 @@ use std::{
 };
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{Bson, Document};
+use mongodb::bson::{Bson, Document, oid::ObjectId};
 use serde::Deserialize;
 
 use super::{
     Tombstone,
-    counters::{Counter, Note, number},
+    counters::{Counted, Counter, Note, number},
     ledger::Files,
     row::{Charge, Row, filter, update},
 };
@@ -49,31 +49,33 @@ pub struct FolderUsage {
 }
 
 impl Files {
-    /// Counts bytes for a row that is to be charged. Does nothing if an earlier attempt has counted them.
+    /// Counts bytes for a row that is to be charged. Does nothing if another attempt has counted them just now. Returns the
+    /// id of the note, which the row has to store.
     ///
     /// # Errors
     /// `OverQuota`.
-    pub(super) async fn reserve(&self, user: UserId, file: FileId, charge: Charge) -> Result<()> {
+    pub(super) async fn reserve(&self, user: UserId, file: FileId, charge: Charge) -> Result<ObjectId> {
         for attempt in 0..limits::QUOTA_ATTEMPTS {
             if let Some(notes) = self.quota.reserve(user, file, charge).await? {
+                let note = notes.last().map(|note| note.id);
                 if notes.len() > limits::MAX_CHARGES {
                     self.settle_charges(user, notes).await?;
                 }
-                return Ok(());
+                return note.ok_or_else(|| Error::Internal(anyhow::anyhow!("a note was not stored")));
             }
             let Some(counter) = self.quota.read(user).await? else {
                 // The account has been deleted, and its rows go too.
                 return Err(Error::NotFound);
             };
-            if counter.charges.iter().any(|note| note.file == file) {
-                return Ok(());
+            if let Some(note) = counter.charges.iter().find(|note| note.file == file) {
+                return Ok(note.id);
             }
-            let Some(used) = number(counter.used_bytes.as_ref()) else {
+            let Some(stored) = number(counter.used_bytes.as_ref()) else {
                 self.count_from_rows(user).await?;
                 continue;
             };
             let quota = self.quota.quota_of(&counter);
-            let left = quota.map(|quota| quota.saturating_sub(used.try_into().unwrap_or_default()));
+            let left = quota.map(|quota| quota.saturating_sub(stored.try_into().unwrap_or_default()));
             if left.is_none_or(|left| i128::from(charge.bytes) <= i128::from(left)) {
                 // The counter has changed meanwhile.
                 continue;
@@ -149,29 +151,32 @@ impl Files {
         let (mut charged, mut lost) = (Vec::new(), Vec::new());
         for note in notes {
             match rows.get(&note.file) {
-                Some(row) if row.is_charged() => charged.push(note.file),
+                Some(row) if row.is_charged() && row.charge_id() == Some(note.id) => charged.push(note.id),
                 // The note of a folder's copy covers all rows below: see `settle_copy`.
-                Some(row) if row.is_folder() => {}
-                Some(_) | None if note.at < old => lost.push(note.file),
+                Some(row) if row.is_folder() && !row.is_charged() => {}
+                Some(_) | None if note.at < old => lost.push(note.id),
                 Some(_) | None => {}
             }
         }
         self.quota.remove_notes(user, &charged, &lost, Charge::default()).await
     }
 
-    /// Takes a charge back whose row was not inserted.
-    pub(super) async fn cancel_charge(&self, user: UserId, file: FileId) -> Result<()> {
-        self.quota.remove_notes(user, &[], &[file], Charge::default()).await
+    /// Takes a charge back, unless the row has stored its note.
+    pub(super) async fn cancel_charge(&self, user: UserId, file: FileId, note: ObjectId) -> Result<()> {
+        match run(self.rows.find_one(filter::row(file))).await? {
+            Some(row) if row.charge_id() == Some(note) => Ok(()),
+            _ => self.quota.remove_notes(user, &[], &[note], Charge::default()).await,
+        }
     }
 
     /// Removes the note of a charge whose row says that it is charged.
-    pub(super) async fn end_charge(&self, user: UserId, file: FileId) -> Result<()> {
-        self.quota.remove_notes(user, &[file], &[], Charge::default()).await
+    pub(super) async fn end_charge(&self, user: UserId, note: ObjectId) -> Result<()> {
+        self.quota.remove_notes(user, &[note], &[], Charge::default()).await
     }
 
     /// Takes what was not copied of a folder off the counters, if the copy's function died before it was done.
-    pub(super) async fn settle_copy(&self, user: UserId, copy: FileId, copied: Charge) -> Result<()> {
-        self.quota.remove_notes(user, &[], &[copy], copied).await
+    pub(super) async fn settle_copy(&self, user: UserId, note: ObjectId, copied: Charge) -> Result<()> {
+        self.quota.remove_notes(user, &[], &[note], copied).await
     }
 
     /// Takes rows that are about to be removed off the counters, each once.
@@ -189,7 +194,7 @@ impl Files {
     /// Removes the notes of refunds whose rows are removed, or say that they are refunded.
     pub(super) async fn forget_refunds(&self, tombstones: &[Tombstone]) -> Result<()> {
         for (user, rows) in by_owner(tombstones) {
-            let files: Vec<FileId> = rows.iter().map(|(file, _)| *file).collect();
+            let files: Vec<FileId> = rows.iter().map(|row| row.file).collect();
             self.quota.forget(user, &files).await?;
         }
         Ok(())
@@ -306,10 +311,11 @@ fn count<'de, D: serde::Deserializer<'de>>(field: D) -> std::result::Result<u64,
     Ok(number(Some(&value)).and_then(|number| number.try_into().ok()).unwrap_or_default())
 }
 
-fn by_owner(tombstones: &[Tombstone]) -> BTreeMap<UserId, Vec<(FileId, Charge)>> {
+fn by_owner(tombstones: &[Tombstone]) -> BTreeMap<UserId, Vec<Counted>> {
     let mut owners = BTreeMap::<_, Vec<_>>::new();
-    for tombstone in tombstones {
-        owners.entry(tombstone.owner()).or_default().push((tombstone.id(), tombstone.charge()));
+    for row in tombstones {
+        let counted = Counted { file: row.id(), charge: row.charge(), note: row.charge_id() };
+        owners.entry(row.owner()).or_default().push(counted);
     }
     owners
 }

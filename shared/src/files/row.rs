@@ -107,6 +107,9 @@ pub struct Row {
     /// The bytes that the owner's quota counts for this row. Absent in older rows: [`Row::charge`].
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     charged: Option<i64>,
+    /// The note of the charge at the counter of the owner: see [`super::quota`].
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    charge_id: Option<ObjectId>,
     /// The document that this is a copy of.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     copied_from: Option<FileId>,
@@ -125,6 +128,9 @@ pub struct Row {
     /// The document whose earlier content a version is.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     version_of: Option<FileId>,
+    /// The row that the document got other content from when the version was made.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    version_for: Option<FileId>,
     /// Set while the content of a row is exchanged.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Exchange>,
@@ -213,6 +219,9 @@ pub struct Exchange {
     pub version: FileId,
     /// The bytes that the quota counts for the earlier content.
     pub charged: i64,
+    /// True once it is certain that the object of the new content stays.
+    #[serde(default)]
+    pub accepted: bool,
 }
 
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
@@ -281,12 +290,14 @@ impl Row {
             words: Some(words),
             name_key: None,
             charged: None,
+            charge_id: None,
             copied_from: None,
             thumbnails_id: None,
             content_at: None,
             replaces: None,
             became: None,
             version_of: None,
+            version_for: None,
             exchange: None,
             claim: None,
             moving: None,
@@ -319,11 +330,11 @@ impl Row {
         if matches!(source.r#type, Type::Folder) { copied } else { copied.with_content_of(source) }
     }
 
-    /// The row of a version with the content of `document`. The quota counts the content for the document until the
+    /// The row of a version with the content of `document`, made for an exchange with the content of `source`. The quota counts the content for the document until the
     /// content of the document has been exchanged.
-    pub fn version(id: FileId, document: &Self, expires_at: Timestamp) -> Self {
+    pub fn version(document: &Self, source: FileId, expires_at: Timestamp) -> Self {
         let new = NewFile {
-            id,
+            id: FileId::new(),
             owner: document.user_id,
             name: Name(document.name.clone()),
             is_public: false,
@@ -334,6 +345,7 @@ impl Row {
             state: Some(State::Version),
             expires_at: Some(expires_at),
             version_of: Some(document.id),
+            version_for: Some(source),
             charged: Some(0),
             content_at: Some(document.content_at()),
             parent_id: Bson::Null,
@@ -364,9 +376,9 @@ impl Row {
         Self { replaces: Some(document), ..self }
     }
 
-    /// The same row, counted by the quota with its declared size.
-    pub fn charged(self) -> Self {
-        Self { charged: self.size, ..self }
+    /// The same row, counted by the quota with its declared size, and the note of that.
+    pub fn charged(self, note: ObjectId) -> Self {
+        Self { charged: self.size, charge_id: Some(note), ..self }
     }
 
     fn with_content_of(self, source: &Self) -> Self {
@@ -447,6 +459,10 @@ impl Row {
         self.version_of
     }
 
+    pub fn charge_id(&self) -> Option<ObjectId> {
+        self.charge_id
+    }
+
     pub fn owner(&self) -> UserId {
         self.user_id
     }
@@ -502,6 +518,14 @@ impl Row {
         };
         let is_counted = !self.is_folder() && self.version_of.is_none();
         Charge { bytes: bytes.max(0), count: is_counted.into() }
+    }
+
+    /// What the quota counts for a copy of the row.
+    pub fn charge_of_copy(&self) -> Charge {
+        if self.is_folder() {
+            return Charge::default();
+        }
+        Charge { bytes: self.size.unwrap_or_default().max(0), count: 1 }
     }
 
     /// True if the quota counts the row already.
@@ -689,7 +713,7 @@ pub fn id_of(stored: &Document) -> Bson {
 
 impl Row {
     /// The row as the worker sees it: what is in the trash counts as visible.
-    pub fn as_stored(self) -> Result<FileOrUpload, Error> {
+    pub fn into_stored(self) -> Result<FileOrUpload, Error> {
         if self.is_trashed() { Ok(FileOrUpload::Visible(self.into())) } else { self.try_into() }
     }
 }
@@ -968,12 +992,12 @@ mod tests {
         let (id, at) = (ObjectId::parse_str(ID).unwrap(), Timestamp::from_millis(1_795_348_800_123));
         let trashed = FromTrash { trashed_at: at, expires_at: at };
         let moving = Moving { id, from: id.into(), name: "a".into(), at, trashed: Some(trashed) };
-        let exchange = Exchange { source: id.into(), version: id.into(), charged: 5 };
+        let exchange = Exchange { source: id.into(), version: id.into(), charged: 5, accepted: true };
         let stored = doc! { "moving": document(&moving).unwrap(), "exchange": document(&exchange).unwrap() };
         assert_eq!(stored.get_document("moving").unwrap().get_datetime("at").unwrap().timestamp_millis(), at.millis());
         let row = row(&stored);
         assert!(row.moving.is_some_and(|moving| moving.at == at && moving.trashed.is_some()));
-        assert!(row.exchange.is_some_and(|exchange| exchange.charged == 5));
+        assert!(row.exchange.is_some_and(|exchange| exchange.charged == 5 && exchange.accepted));
     }
 
     #[test]

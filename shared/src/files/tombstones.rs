@@ -46,10 +46,9 @@ pub struct Tombstone {
     thumbnails_id: FileId,
     /// What the quota counts for the row.
     charge: Charge,
+    charge_id: Option<ObjectId>,
     /// Documents whose exchange of content the row may take part in.
     exchanges: Vec<FileId>,
-    /// The version that an exchange has left that did not come to its end.
-    unused_version: Option<FileId>,
     /// The row, if it is of a folder's copy that did not come to its end.
     unfinished_copy: Option<Box<Row>>,
 }
@@ -61,6 +60,10 @@ impl Tombstone {
 
     pub fn owner(&self) -> UserId {
         self.owner
+    }
+
+    pub(super) fn charge_id(&self) -> Option<ObjectId> {
+        self.charge_id
     }
 
     pub(super) fn charge(&self) -> Charge {
@@ -100,11 +103,11 @@ impl From<Row> for Tombstone {
             owner: row.user_id,
             thumbnails_id: row.thumbnails_id(),
             charge: row.charge(),
+            charge_id: row.charge_id(),
             exchanges: [row.replaces(), row.version_of(), row.exchange.as_ref().map(|_| row.id)]
                 .into_iter()
                 .flatten()
                 .collect(),
-            unused_version: row.replaces().map(|_| row.id.twin()),
             parts: row.key.clone().filter(|_| row.may_be_in_parts()),
             ticket: row.ticket_id,
             is_folder: row.may_be_folder(),
@@ -282,12 +285,7 @@ impl Files {
             return Ok(tombstones);
         }
         self.settle_exchanges(&documents).await?;
-        let tombstones = self.with_charges(tombstones).await?;
-        let unused: Vec<FileId> = tombstones.iter().filter_map(|row| row.unused_version).collect();
-        if !unused.is_empty() {
-            run(self.rows.update_many(filter::versions(&unused), update::delete())).await?;
-        }
-        Ok(tombstones)
+        self.with_charges(tombstones).await
     }
 
     /// The same rows as they are now.

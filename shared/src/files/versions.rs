@@ -3,11 +3,12 @@
 //! The new content comes from another row, the source: an upload, a file that is moved, a copy, or a version. (1) The
 //! source says which document it `replaces`. (2) A version is stored with the present content of the document; the quota
 //! does not count it yet. (3) One update sets the content of the document, if it has not changed meanwhile, and marks the
-//! `exchange`. (4) The quota's count of the earlier content goes to the version, and the source goes: its object is named
-//! by the document now. (5) The mark is removed.
+//! `exchange`. (4) The source is read again. If it has a tombstone, a sweep may have deleted its object before the
+//! document named it: the document gets its earlier content back. Otherwise the exchange is `accepted`. (5) The quota's
+//! count of the earlier content goes to the version, and the source goes. (6) The mark is removed.
 //!
-//! Every step can be repeated. The id of the version is made from the id of the source, so that a repeated step makes no
-//! second version. A sweep that removes one of the three rows completes the exchange before.
+//! Every step can be repeated, by this request or by another. A sweep that removes one of the three rows completes the
+//! exchange before. An attempt that fails leaves a version, which has the object of the document or of another version.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tokio::time::sleep;
 use super::{
     Content, File, IfMatch, Kind,
     ledger::Files,
-    row::{Row, filter, update},
+    row::{Exchange, Row, filter, update},
 };
 use crate::{
     Error, Result,
@@ -39,7 +40,7 @@ pub struct Version {
 }
 
 impl Files {
-    /// Makes the content of the row `source` that of a document, whose present content becomes a version.
+    /// Makes the content of the row `source_id` that of a document, whose present content becomes a version.
     ///
     /// # Errors
     /// `NotFound` if the document or the source does not exist any more; `Changed`.
@@ -47,27 +48,31 @@ impl Files {
         &self,
         owner: UserId,
         document: FileId,
-        source: FileId,
+        source_id: FileId,
         if_match: &IfMatch,
     ) -> Result<File> {
-        let marked = self.rows.find_one_and_update(filter::live_of(owner, source), update::replaces(document));
-        let Some(source) = run(marked.return_document(ReturnDocument::After)).await? else {
-            // An earlier attempt has done it, perhaps.
-            return self.replaced_by(owner, source).await;
-        };
         for _ in 0..limits::EXCHANGE_ATTEMPTS {
             let present = self.reachable(filter::visible_of(owner, document)).await?.ok_or(Error::NotFound)?;
             if present.exchange.is_some() {
-                self.settle_exchange(&present).await?;
+                match self.settle_exchange(&present).await {
+                    Ok(()) | Err(Error::NotFound) => {}
+                    Err(error) => return Err(error),
+                }
                 continue;
             }
+            // The source is read after the exchange before this one has come to its end: it may be a version of that.
+            let marked = self.rows.find_one_and_update(filter::live_of(owner, source_id), update::replaces(document));
+            let Some(source) = run(marked.return_document(ReturnDocument::After)).await? else {
+                // An earlier attempt has done it, perhaps.
+                return self.replaced_by(owner, source_id).await;
+            };
             if present.key.is_some() && present.key == source.key {
                 // An earlier attempt has done it.
                 return Ok(present.into());
             }
             if_match.check(present.revision())?;
-            let version = Row::version(source.id.twin(), &present, Timestamp::now() + self.version_period);
-            run(self.rows.replace_one(filter::row(version.id), &version).upsert(true)).await?;
+            let version = Row::version(&present, source.id, Timestamp::now() + self.version_period);
+            run(self.rows.insert_one(&version)).await?;
             let unchanged = if_match.restrict(filter::with_content_of(&present));
             let update = self.rows.find_one_and_update(unchanged, update::exchange(&source, &version, &present));
             if let Some(replaced) = run(update.return_document(ReturnDocument::After)).await? {
@@ -75,6 +80,7 @@ impl Files {
                 self.prune_versions(owner, document).await;
                 return Ok(replaced.into());
             }
+            run(self.rows.update_one(filter::row(version.id), update::delete())).await?;
             // Another request has replaced the content meanwhile.
             sleep(Duration::from_millis(u64::from(ObjectId::new().bytes()[11]) / 8)).await;
         }
@@ -84,13 +90,37 @@ impl Files {
         Err(Error::Changed)
     }
 
-    /// Steps 4 and 5.
+    /// Steps 4 to 6.
+    ///
+    /// # Errors
+    /// `NotFound` if the source has been deleted meanwhile.
     async fn settle_exchange(&self, document: &Row) -> Result<()> {
         let Some(exchange) = &document.exchange else { return Ok(()) };
-        run(self.rows.update_one(filter::row(exchange.version), update::charge(exchange.charged))).await?;
-        run(self.rows.update_one(filter::row(exchange.source), update::delete_source())).await?;
-        run(self.rows.update_one(filter::exchanging(document.id, exchange.source), update::end_exchange())).await?;
+        let exchanging = || filter::exchanging(document.id, exchange.source);
+        if !exchange.accepted {
+            let source = self.rows.find_one(filter::live(exchange.source)).projection(filter::only_id());
+            if run(source).await?.is_none() {
+                return self.undo_exchange(document, exchange).await;
+            }
+            run(self.rows.update_one(exchanging(), update::accept_exchange())).await?;
+        }
+        run(self.rows.update_one(filter::unconsumed(exchange.version), update::charge(exchange.charged))).await?;
+        run(self.rows.update_one(filter::not_refunded(exchange.source), update::delete_source())).await?;
+        run(self.rows.update_one(exchanging(), update::end_exchange())).await?;
         Ok(())
+    }
+
+    /// Gives a document its earlier content back, unless the exchange has been accepted meanwhile.
+    async fn undo_exchange(&self, document: &Row, exchange: &Exchange) -> Result<()> {
+        let version = run(self.rows.find_one(filter::row(exchange.version))).await?;
+        let Some(version) = version else { return Ok(()) };
+        let not_accepted = filter::not_accepted(document.id, exchange.source);
+        let undone = self.rows.update_one(not_accepted, update::undo_exchange(&version, exchange.charged));
+        if run(undone).await?.matched_count == 0 {
+            return Ok(());
+        }
+        run(self.rows.update_one(filter::row(version.id), update::delete())).await?;
+        Err(Error::NotFound)
     }
 
     /// Completes the exchanges that rows to purge take part in.
@@ -100,7 +130,10 @@ impl Files {
         }
         let find = self.rows.find(filter::all_exchanging(documents));
         for document in run(async { find.await?.try_collect::<Vec<Row>>().await }).await? {
-            self.settle_exchange(&document).await?;
+            match self.settle_exchange(&document).await {
+                Ok(()) | Err(Error::NotFound) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -108,8 +141,15 @@ impl Files {
     /// Deletes the oldest versions beyond [`Self::versions_kept`]. The sweeper deletes them later if this fails.
     async fn prune_versions(&self, owner: UserId, document: FileId) {
         let pruned = async {
-            let versions = self.version_rows(owner, document).await?;
-            let beyond: Vec<FileId> = versions.iter().skip(self.versions_kept).map(|version| version.id).collect();
+            let Some(present) = self.reachable(filter::visible_of(owner, document)).await? else { return Ok(()) };
+            if present.exchange.is_some() {
+                return Ok(());
+            }
+            let (_, beyond) = self.kept(self.version_rows(owner, document).await?, &present);
+            // A younger one may belong to an exchange that has begun since the document was read.
+            let old = Timestamp::now() - limits::IN_FLIGHT_GRACE;
+            let is_sure = |version: &Row| version.id.created_at() < old || version.charge().bytes > 0;
+            let beyond: Vec<FileId> = beyond.into_iter().filter(is_sure).map(|version| version.id).collect();
             if !beyond.is_empty() {
                 run(self.rows.update_many(filter::versions(&beyond), update::delete())).await?;
             }
@@ -120,6 +160,18 @@ impl Files {
         }
     }
 
+    /// The versions that a document keeps, and the others: those beyond [`Self::versions_kept`], and those of attempts that
+    /// failed, which have the object of the document or of another version.
+    fn kept(&self, rows: Vec<Row>, document: &Row) -> (Vec<Row>, Vec<Row>) {
+        let (mut kept, mut others) = (Vec::<Row>::new(), Vec::new());
+        for row in rows {
+            let is_double =
+                row.key.is_some() && (row.key == document.key || kept.iter().any(|version| version.key == row.key));
+            if is_double || kept.len() >= self.versions_kept { others.push(row) } else { kept.push(row) }
+        }
+        (kept, others)
+    }
+
     /// The versions of a document, the newest first.
     ///
     /// # Errors
@@ -127,9 +179,8 @@ impl Files {
     pub async fn versions(&self, owner: UserId, document: FileId) -> Result<Vec<Version>> {
         let present = self.reachable(filter::visible_of(owner, document)).await?.ok_or(Error::NotFound)?;
         let rows = self.version_rows(owner, document).await?;
-        // A version that has the present content belongs to an exchange that has not come to its end.
-        let rows = rows.into_iter().filter(|row| row.key.is_none() || row.key != present.key);
-        Ok(rows.take(self.versions_kept).map(|row| Version::of(row, &present)).collect())
+        let (kept, _) = self.kept(rows, &present);
+        Ok(kept.into_iter().map(|row| Version::of(row, &present)).collect())
     }
 
     /// One version of a document.

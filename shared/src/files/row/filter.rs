@@ -300,10 +300,8 @@ pub fn all_trashed_of(owner: UserId) -> Document {
 }
 
 pub fn trashed_before(owner: UserId, before: Option<Timestamp>) -> Document {
-    let trashed_at = match before {
-        Some(at) => doc! { "$lt": at },
-        None => doc! { "$gte": Timestamp::from_millis(0) },
-    };
+    let any = doc! { "$gte": Timestamp::from_millis(0) };
+    let trashed_at = before.map_or(any, |at| doc! { "$lt": at });
     doc! { "userId": owner, "trashedAt": trashed_at, "state": "trashed" }
 }
 
@@ -326,6 +324,20 @@ pub fn with_content_of(document: &Row) -> Document {
 
 pub fn exchanging(document: FileId, source: FileId) -> Document {
     doc! { "_id": document, "exchange.source": source }
+}
+
+/// The document, if its exchange with this source has not been accepted.
+pub fn not_accepted(document: FileId, source: FileId) -> Document {
+    doc! { "_id": document, "exchange.source": source, "exchange.accepted": { "$ne": true } }
+}
+
+/// A version that has not become the content of a document again, and is not taken off the counter.
+pub fn unconsumed(version: FileId) -> Document {
+    doc! { "_id": version, "became": null, "charged": { "$ne": UNCOUNTED } }
+}
+
+pub fn not_refunded(id: FileId) -> Document {
+    doc! { "_id": id, "charged": { "$ne": UNCOUNTED } }
 }
 
 pub fn all_exchanging(documents: &[FileId]) -> Document {

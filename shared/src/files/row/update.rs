@@ -19,26 +19,29 @@ pub fn show_folder() -> Document {
     doc! { "$unset": { "state": "", "expiresAt": "" } }
 }
 
-/// Makes an upload visible. `due_at` is the time at which the thumbnails of an image are overdue.
-pub fn show_upload(size: u64, due_at: Option<Timestamp>) -> Document {
+/// Makes an upload visible. `due_at` is the time at which the thumbnails of an image are overdue, and `note` the note of
+/// its charge, if it is counted only now.
+pub fn show_upload(size: u64, due_at: Option<Timestamp>, note: Option<ObjectId>) -> Document {
     let unset = doc! { "state": "", "expiresAt": "", "maxBytes": "", "uploadId": "", "ticketId": "", "replaces": "" };
-    doc! { "$set": with_bytes(size, due_at), "$unset": unset }
+    doc! { "$set": with_bytes(size, due_at, note), "$unset": unset }
 }
 
 /// Notes that the bytes of an upload are stored whose content becomes that of a document. The upload stays pending.
-pub fn store_upload(size: u64, due_at: Option<Timestamp>) -> Document {
-    doc! { "$set": with_bytes(size, due_at) }
+pub fn store_upload(size: u64, due_at: Option<Timestamp>, note: Option<ObjectId>) -> Document {
+    doc! { "$set": with_bytes(size, due_at, note) }
 }
 
-fn with_bytes(size: u64, due_at: Option<Timestamp>) -> Document {
+fn with_bytes(size: u64, due_at: Option<Timestamp>, note: Option<ObjectId>) -> Document {
     let mut set = doc! { "updatedAt": Timestamp::now(), "size": bytes(size), "charged": bytes(size) };
     set.extend(due_at.map(due).into_iter().flatten());
+    set.extend(note.map(|note| ("chargeId".to_owned(), note.into())));
     set
 }
 
 /// Makes a copy visible. From here on each row of a folder's copy counts by itself.
-pub fn show_copy() -> Vec<Document> {
-    let set = doc! { "updatedAt": Timestamp::now(), "charged": { "$ifNull": ["$charged", 0_i64] } };
+pub fn show_copy(note: ObjectId) -> Vec<Document> {
+    let charged = doc! { "$ifNull": ["$charged", 0_i64] };
+    let set = doc! { "updatedAt": Timestamp::now(), "charged": charged, "chargeId": note };
     vec![doc! { "$set": set }, doc! { "$unset": ["state", "expiresAt", "replaces"] }]
 }
 
@@ -149,6 +152,20 @@ pub fn exchange(source: &Row, version: &Row, earlier: &Row) -> Vec<Document> {
     let exchange = doc! { "source": source.id, "version": version.id, "charged": earlier.charge().bytes };
     set.extend(doc! { "exchange": exchange, "contentAt": Timestamp::now() });
     unset.extend(["decodingSince", "decodings", "thumbnailsResent"]);
+    changed(set, &unset)
+}
+
+pub fn accept_exchange() -> Document {
+    doc! { "$set": { "exchange.accepted": true } }
+}
+
+/// Gives a document the content of the version back that keeps its earlier content.
+pub fn undo_exchange(version: &Row, charged: i64) -> Vec<Document> {
+    let (content, mut unset) = version.content();
+    let mut set: Document =
+        content.into_iter().map(|(field, value)| (field, doc! { "$literal": value }.into())).collect();
+    set.extend(doc! { "charged": charged, "contentAt": version.content_at() });
+    unset.extend(["exchange", "decodingSince", "decodings", "thumbnailsResent"]);
     changed(set, &unset)
 }
 
