@@ -267,7 +267,7 @@ impl Files {
         if let Some(document) = pending.replaces {
             let stored = self.rows.update_one(filter::pending(id), update::store_upload(size, due_at, note));
             if run(stored).await?.matched_count == 0 {
-                return self.replaced_by(owner, id).await;
+                return self.finished(owner, id).await;
             }
             match self.replace_by(owner, document, id, &IfMatch::default()).await {
                 // The document has been deleted meanwhile, so the upload becomes a file of its own.
@@ -281,10 +281,15 @@ impl Files {
         self.check_parent_exists(pending.file.parent, id).await?;
         match run(update).await? {
             Some(row) => Ok(row.into()),
-            None => match self.file(id).await {
-                Err(Error::NotFound) => self.replaced_by(owner, id).await,
-                found => found,
-            },
+            None => self.finished(owner, id).await,
+        }
+    }
+
+    /// The file that another attempt has made of an upload: a file of its own, or a document whose content it has become.
+    async fn finished(&self, owner: UserId, id: FileId) -> Result<File> {
+        match self.file(id).await {
+            Err(Error::NotFound) => self.replaced_by(owner, id).await,
+            found => found,
         }
     }
 

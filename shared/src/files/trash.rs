@@ -29,7 +29,8 @@ impl Files {
             return Ok(row.into());
         }
         if !self.is_reachable(filter::visible_of(owner, id)).await? {
-            return Err(Error::NotFound);
+            // Another request may have put it into the trash just now.
+            return self.trashed(owner, id).await.map_err(|_| Error::NotFound);
         }
         if_match.check(row.revision())?;
         if row.is_folder() {

@@ -145,11 +145,11 @@ impl Files {
             if present.exchange.is_some() {
                 return Ok(());
             }
-            let (_, beyond) = self.kept(self.version_rows(owner, document).await?, &present);
-            // A younger one may belong to an exchange that has begun since the document was read.
+            let (_, doubles, mut beyond) = self.kept(self.version_rows(owner, document).await?, &present);
+            // A younger one may belong to an exchange that has come to its end since the document was read.
             let old = Timestamp::now() - limits::IN_FLIGHT_GRACE;
-            let is_sure = |version: &Row| version.id.created_at() < old || version.charge().bytes > 0;
-            let beyond: Vec<FileId> = beyond.into_iter().filter(is_sure).map(|version| version.id).collect();
+            beyond.extend(doubles.into_iter().filter(|version| version.id.created_at() < old));
+            let beyond: Vec<FileId> = beyond.into_iter().map(|version| version.id).collect();
             if !beyond.is_empty() {
                 run(self.rows.update_many(filter::versions(&beyond), update::delete())).await?;
             }
@@ -160,16 +160,21 @@ impl Files {
         }
     }
 
-    /// The versions that a document keeps, and the others: those beyond [`Self::versions_kept`], and those of attempts that
-    /// failed, which have the object of the document or of another version.
-    fn kept(&self, rows: Vec<Row>, document: &Row) -> (Vec<Row>, Vec<Row>) {
-        let (mut kept, mut others) = (Vec::<Row>::new(), Vec::new());
+    /// The versions that a document keeps; those of attempts that failed, which have the object of the document or of
+    /// another version; and those beyond [`Self::versions_kept`].
+    fn kept(&self, rows: Vec<Row>, document: &Row) -> (Vec<Row>, Vec<Row>, Vec<Row>) {
+        let (mut kept, mut doubles, mut beyond) = (Vec::<Row>::new(), Vec::new(), Vec::new());
         for row in rows {
-            let is_double =
-                row.key.is_some() && (row.key == document.key || kept.iter().any(|version| version.key == row.key));
-            if is_double || kept.len() >= self.versions_kept { others.push(row) } else { kept.push(row) }
+            let has_key_of = |other: &Row| row.key.is_some() && row.key == other.key;
+            if has_key_of(document) || kept.iter().any(has_key_of) {
+                doubles.push(row);
+            } else if kept.len() < self.versions_kept {
+                kept.push(row);
+            } else {
+                beyond.push(row);
+            }
         }
-        (kept, others)
+        (kept, doubles, beyond)
     }
 
     /// The versions of a document, the newest first.
@@ -179,7 +184,7 @@ impl Files {
     pub async fn versions(&self, owner: UserId, document: FileId) -> Result<Vec<Version>> {
         let present = self.reachable(filter::visible_of(owner, document)).await?.ok_or(Error::NotFound)?;
         let rows = self.version_rows(owner, document).await?;
-        let (kept, _) = self.kept(rows, &present);
+        let (kept, ..) = self.kept(rows, &present);
         Ok(kept.into_iter().map(|row| Version::of(row, &present)).collect())
     }
 
