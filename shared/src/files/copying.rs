@@ -167,8 +167,14 @@ impl Files {
                 copies.insert(row.id, new.id);
                 Some(Row::copy(new, row))
             });
-            let rows: Vec<Row> = rows.collect();
-            run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.insert_many(&rows)).await?;
+            let mut rows: Vec<Row> = rows.collect();
+            // By itself, because the index of an earlier release may refuse the first row that names an object again.
+            if let Some(first) = rows.iter().position(|row| row.key.is_some()) {
+                self.insert(&rows.swap_remove(first)).await?;
+            }
+            if !rows.is_empty() {
+                run_within(limits::MONGODB_BULK_TIMEOUT, self.rows.insert_many(&rows)).await?;
+            }
         }
         self.delete_copies_of_deleted((owner, id), &below, &copies).await?;
         let shown = self.show_copy(owner, id, parent, note).await?;

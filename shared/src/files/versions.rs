@@ -72,7 +72,7 @@ impl Files {
             }
             if_match.check(present.revision())?;
             let version = Row::version(&present, source.id, Timestamp::now() + self.version_period);
-            run(self.rows.insert_one(&version)).await?;
+            self.insert(&version).await?;
             let unchanged = if_match.restrict(filter::with_content_of(&present));
             let update = self.rows.find_one_and_update(unchanged, update::exchange(&source, &version, &present));
             if let Some(replaced) = run(update.return_document(ReturnDocument::After)).await? {

@@ -34,8 +34,9 @@ use crate::{Project, progress, subprocess};
 
 const RUNS: usize = 20;
 
-/// In MB. A sixth of a function are the unwind tables and the code that unwinds a panic.
-const MAX_SIZE: f64 = 12.5;
+/// In MB. A sixth of a function are the unwind tables and the code that unwinds a panic. The largest is `files`, which has
+/// the whole file manager: 12.6 MB.
+const MAX_SIZE: f64 = 13.5;
 /// In MB. The thumbnails function decodes four formats.
 const MAX_SIZE_OF_THUMBNAILS: f64 = 16.0;
 const MAX_RSS: f64 = 16.0;
