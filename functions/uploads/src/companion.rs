@@ -98,10 +98,12 @@ struct FormAnswer {
         ),
         (
             status = 409,
-            description = "`This ticket's file limit is reached`, `1000 uploads are not complete: complete or delete \
-                           some, or wait until they expire`: uploads of the owner",
+            description = "`This ticket's file limit is reached`, `The name is taken`, `A folder is not replaced`, `1000 \
+                           uploads are not complete: complete or delete some, or wait until they expire`: uploads of \
+                           the owner",
             body = ErrorWithMessage
         ),
+        (status = 507, description = "`Over quota: 0 bytes left`: of the owner", body = ErrorWithMessage),
         TicketErrors,
     ),
     security(()),
@@ -149,10 +151,12 @@ struct Begun {
         ),
         (
             status = 409,
-            description = "`This ticket's file limit is reached`, `1000 uploads are not complete: complete or delete \
-                           some, or wait until they expire`: uploads of the owner",
+            description = "`This ticket's file limit is reached`, `The name is taken`, `A folder is not replaced`, `1000 \
+                           uploads are not complete: complete or delete some, or wait until they expire`: uploads of \
+                           the owner",
             body = ErrorWithMessage
         ),
+        (status = 507, description = "`Over quota: 0 bytes left`: of the owner", body = ErrorWithMessage),
         TooLarge,
         TicketErrors,
     ),
@@ -434,6 +438,7 @@ struct Completed {
             body = ErrorWithMessage
         ),
         NoUpload,
+        (status = 507, description = "`Over quota: 0 bytes left`: of the owner", body = ErrorWithMessage),
         TicketErrors,
     ),
     security(()),

@@ -128,6 +128,7 @@ async fn parts(
             body = ErrorView
         ),
         (status = 413, description = "`The upload is larger than it may be: begin again with less`", body = ErrorView),
+        (status = 507, description = "`Over quota: 0 bytes left`, with the number of bytes", body = ErrorView),
         AuthErrors,
         NotFound,
     ),
@@ -157,7 +158,7 @@ async fn complete(owner: UserId, id: FileId, State(app): State<App>) -> Result<D
             description = "`Parent not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, \
                            `Invalid maxBytes`, `Invalid maxFiles`, \
                            `Invalid types: media types such as image/png or image/*`, \
-                           `Invalid expiresIn: 1 to 86400 seconds`, `Invalid JSON`",
+                           `Invalid expiresIn: 1 to 86400 seconds`, `Invalid onConflict`, `Invalid JSON`",
             body = ErrorView
         ),
         TooLarge,
@@ -223,14 +224,17 @@ async fn revoke(
             status = 400,
             description = "`Missing method`, `Missing key`, `Missing uploadId`, `Invalid method: PUT, POST, GET or \
                            DELETE`, `Invalid part: uploadId, and partNumber from 1 to 10000`, `Invalid name`, `Parent \
-                           not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid JSON`",
+                           not found`, `Parent is not a folder`, `Too deep: 100 levels at most`, `Invalid onConflict`, \
+                           `Invalid JSON`",
             body = ErrorView
         ),
         (
             status = 409,
-            description = "`1000 uploads are not complete: complete or delete some, or wait until they expire`",
+            description = "`1000 uploads are not complete: complete or delete some, or wait until they expire`, `The \
+                           name is taken`, `A folder is not replaced`",
             body = ErrorView
         ),
+        (status = 507, description = "`Over quota: 0 bytes left`, with the number of bytes", body = ErrorView),
         TooLarge,
         AuthErrors,
         NotFound,
