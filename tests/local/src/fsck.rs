@@ -33,7 +33,9 @@ pub async fn afterwards(record: &Record) -> Result<ExitCode> {
     loop {
         http::invoke(&record.aws_endpoint, sweeper(record)?, &json!({})).await?;
         let report = compare(record).await?;
-        if report.is_clean() {
+        // Tests plant and remove rows that no request has counted, so `usage` says nothing after them. Tests of the quota and
+        // the random workloads compare the counters of their own users.
+        if report.agrees() {
             line(&report);
             return Ok(ExitCode::SUCCESS);
         }
@@ -107,7 +109,12 @@ struct Stored {
 
 impl Report {
     fn is_clean(&self) -> bool {
-        self.complete && self.orphans.count + self.dangling.count + self.stale.count + self.usage.count == 0
+        self.agrees() && self.usage.count == 0
+    }
+
+    /// True if the ledger and the bucket agree.
+    fn agrees(&self) -> bool {
+        self.complete && self.orphans.count + self.dangling.count + self.stale.count == 0
     }
 }
 

@@ -179,7 +179,9 @@ async fn f37_only_what_the_owner_sees_is_found() {
     assert_eq!(bob.request("DELETE", &format!("/files/{gone}")).send().await.status, 204);
     assert_eq!(named(&bob, "report").await, ["report 1"]);
     assert_eq!(named(&bob, "deeper").await, [""; 0]);
-    stack.files.delete_many(all_of(bob.object_id())).await.unwrap();
+    // Not without their objects.
+    let gone = e2e::ledger::set(e2e::ledger::due_tombstone());
+    stack.files.update_many(all_of(bob.object_id()), gone).await.unwrap();
 }
 
 /// More than a thousand matches that nobody sees do not hide the one that the owner sees.
@@ -225,7 +227,9 @@ async fn f38_a_search_reads_what_its_longest_word_matches() {
         stack.queries_of(bob.object_id(), async || assert_eq!(found(&bob, "q=img&limit=100").await.len(), 100)).await;
     let keys: i64 = queries.iter().map(|query| query.keys_examined).sum();
     assert!(keys <= 1500, "{keys}: {queries:?}");
-    stack.files.delete_many(all_of(bob.object_id())).await.unwrap();
+    // Not without their objects.
+    let gone = e2e::ledger::set(e2e::ledger::due_tombstone());
+    stack.files.update_many(all_of(bob.object_id()), gone).await.unwrap();
 }
 
 #[tokio::test]
@@ -265,5 +269,7 @@ async fn f39_the_sweeper_indexes_rows_without_words() {
     // A name without a word has one that no query has.
     assert_eq!(stack.row(nameless_id).await.words().unwrap(), [""]);
     assert_eq!(reports().await, ["New Report.txt", "Old Report.txt"]);
-    stack.files.delete_many(all_of(bob.object_id())).await.unwrap();
+    // Not without their objects.
+    let gone = e2e::ledger::set(e2e::ledger::due_tombstone());
+    stack.files.update_many(all_of(bob.object_id()), gone).await.unwrap();
 }
