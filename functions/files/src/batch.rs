@@ -46,7 +46,7 @@ enum Action {
     Delete,
 }
 
-/// What became of one document.
+/// The outcome for one document.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BatchResult)]
 pub struct Outcome {
@@ -116,7 +116,7 @@ pub async fn batch(
     let started = Instant::now();
     let mut outcomes = Vec::with_capacity(ids.len());
     for id in ids {
-        // What is not done in time can be sent again.
+        // The client can send again the ids that are not done in time.
         let outcome = if started.elapsed() > limits::BATCH_TIME {
             Err(Error::Unavailable(anyhow::anyhow!("the time of a batch is over")))
         } else {

@@ -170,7 +170,7 @@ async fn show(OwnedFile(file): OwnedFile) -> DocumentResponse {
     file.into()
 }
 
-/// What a folder holds
+/// The usage of a folder
 #[utoipa::path(
     get,
     path = "/files/{id}/usage",

@@ -4,7 +4,7 @@ use serde::Serialize;
 use shared::files::FolderUsage;
 use utoipa::ToSchema;
 
-/// What a folder holds, at all levels below.
+/// The content of a folder, at all levels below.
 #[derive(Serialize, ToSchema)]
 #[schema(as = FolderUsage)]
 pub struct FolderUsageView {

@@ -116,7 +116,7 @@ pub struct TicketView {
     types: Vec<String>,
     created_at: Timestamp,
     expires_at: Timestamp,
-    /// What happens if the folder has the name of an upload; absent for `keep`.
+    /// The rule for an upload whose name the folder has; absent for `keep`.
     #[schema(value_type = String)]
     #[serde(skip_serializing_if = "Option::is_none")]
     on_conflict: Option<&'static str>,

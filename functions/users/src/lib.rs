@@ -165,7 +165,7 @@ async fn me(user: User) -> Json<UserView> {
     Json(user.into())
 }
 
-/// What the user stores
+/// The usage of the account
 ///
 /// Files, images, versions, the trash and uploads that are not complete count. What was deleted counts until the next
 /// sweep, or until an upload needs the room.

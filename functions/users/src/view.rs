@@ -44,7 +44,7 @@ impl SessionView {
     }
 }
 
-/// What a user stores.
+/// The usage of an account.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Usage)]
 #[serde(rename_all = "camelCase")]

@@ -142,7 +142,7 @@ impl Files {
         let (owner, id) = (new.owner, new.id);
         let note = match incoming.declared {
             DeclaredSize::Exactly(size) => Some(self.reserve(owner, id, charge_of(size)).await?),
-            // It is counted when its size is known.
+            // The quota counts the upload when its size is known.
             DeclaredSize::AtMost(_) => None,
         };
         let row = |name: Name| {
