@@ -113,6 +113,7 @@ pub async fn copy(
     State(app): State<App>,
     Create { mut fields, idempotent }: Create,
 ) -> Result<DocumentResponse> {
+    fields.must_be_object()?;
     let change = change(&mut fields, OnConflict::Rename)?;
     let id = id?;
     let attempt = match idempotent {

@@ -1,13 +1,16 @@
 //! The `OpenAPI` description of this function's routes, and of the body that the handler reads field by field.
 
 use shared::{
-    http::openapi::{FileName, ParentId, file_size, lenient_bool, missing, on_conflict},
+    http::openapi::{FileName, ParentId, file_size, lenient_bool, missing, on_conflict, optional_name},
     ids::FileId,
     limits,
 };
 use utoipa::{
     IntoParams, OpenApi, PartialSchema, ToSchema,
-    openapi::{Object, ObjectBuilder, RefOr, Schema, schema::Type},
+    openapi::{
+        Array, ArrayBuilder, Object, ObjectBuilder, RefOr, Schema,
+        schema::{SchemaType, Type},
+    },
 };
 
 #[derive(OpenApi)]
@@ -121,11 +124,29 @@ fn data() -> Object {
 
 /// A new name, a new place, or both.
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase", min_properties = 1)]
-pub struct Change {
-    #[schema(required = false)]
+#[serde(untagged)]
+pub enum Change {
+    Rename(Rename),
+    Move(Move),
+}
+
+/// A new name, and perhaps a new place.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct Rename {
     pub name: FileName,
     #[schema(required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = on_conflict, required = false)]
+    pub on_conflict: String,
+}
+
+/// A new place; the name stays.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct Move {
+    #[schema(schema_with = missing, required = false)]
+    pub name: (),
     pub parent_id: ParentId,
     #[schema(schema_with = on_conflict, required = false)]
     pub on_conflict: String,
@@ -135,8 +156,8 @@ pub struct Change {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct Copy {
-    #[schema(required = false)]
-    pub name: FileName,
+    #[schema(schema_with = optional_name, required = false)]
+    pub name: String,
     #[schema(required = false)]
     pub parent_id: ParentId,
     #[schema(schema_with = on_conflict, required = false)]
@@ -155,22 +176,56 @@ pub struct Restore {
 
 /// An action for many documents.
 #[derive(ToSchema)]
+#[serde(untagged)]
+pub enum Batch {
+    Move(BatchMove),
+    Other(BatchOther),
+}
+
+/// Moves documents into one folder.
+#[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-pub struct Batch {
-    #[schema(schema_with = action)]
+pub struct BatchMove {
+    #[schema(schema_with = move_action)]
     pub action: String,
-    #[schema(min_items = 1, max_items = 100)]
+    #[schema(schema_with = ids)]
     pub ids: Vec<FileId>,
-    /// For `move`, `copy` and `restore`. `move` needs it.
+    pub parent_id: ParentId,
+    #[schema(schema_with = on_conflict, required = false)]
+    pub on_conflict: String,
+}
+
+/// Copies, trashes, restores or deletes documents.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct BatchOther {
+    #[schema(schema_with = other_action)]
+    pub action: String,
+    #[schema(schema_with = ids)]
+    pub ids: Vec<FileId>,
+    /// Where copies and restored documents are put.
     #[schema(required = false)]
     pub parent_id: ParentId,
     #[schema(schema_with = on_conflict, required = false)]
     pub on_conflict: String,
 }
 
-fn action() -> Object {
-    let actions = ["move", "copy", "trash", "restore", "delete"];
+fn move_action() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["move"])).build()
+}
+
+fn other_action() -> Object {
+    let actions = ["copy", "trash", "restore", "delete"];
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(actions)).build()
+}
+
+/// The schema of the ids of a batch. An item that is no id has an outcome of its own.
+fn ids() -> Array {
+    let item = ObjectBuilder::new()
+        .schema_type(SchemaType::AnyValue)
+        .description(Some("The id of a document. Anything else has the outcome 404."))
+        .examples(["5f1e7cda04a394508232559d"]);
+    ArrayBuilder::new().items(item).min_items(Some(1)).max_items(Some(limits::MAX_BATCH)).build()
 }
 
 #[derive(IntoParams)]

@@ -74,6 +74,7 @@ pub async fn restore(
     State(files): State<Files>,
     mut fields: Fields,
 ) -> Result<DocumentResponse> {
+    fields.must_be_object()?;
     let on_conflict = fields.on_conflict(OnConflict::Keep)?;
     let parent = fields.present("parentId").map(Parent::try_from).transpose()?;
     Ok(files.restore(owner, id?, &if_match, parent, on_conflict).await?.into())

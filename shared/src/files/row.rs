@@ -330,8 +330,8 @@ impl Row {
         if matches!(source.r#type, Type::Folder) { copied } else { copied.with_content_of(source) }
     }
 
-    /// The row of a version with the content of `document`, made for an exchange with the content of `source`. The quota counts the content for the document until the
-    /// content of the document has been exchanged.
+    /// The row of a version with the content of `document`, made for an exchange with the content of `source`. The quota
+    /// counts the content for the document until the content of the document has been exchanged.
     pub fn version(document: &Self, source: FileId, expires_at: Timestamp) -> Self {
         let new = NewFile {
             id: FileId::new(),
@@ -365,6 +365,20 @@ impl Row {
             is_repeatable: false,
         };
         Self { state: Some(State::Deleted), expires_at: Some(Timestamp::now()), ..Self::folder(new) }
+    }
+
+    /// A tombstone with the content of `document`, which the quota does not count. The sweeper deletes the objects from
+    /// `expires_at` on, unless another row has them.
+    pub fn remains_of_content(document: &Self, expires_at: Timestamp) -> Self {
+        let version = Self::version(document, document.id, expires_at);
+        Self {
+            state: Some(State::Deleted),
+            version_of: None,
+            version_for: None,
+            content_at: None,
+            charged: Some(UNCOUNTED),
+            ..version
+        }
     }
 
     pub fn with_name_key(self, name_key: Option<String>) -> Self {

@@ -114,6 +114,10 @@ impl Files {
     async fn undo_exchange(&self, document: &Row, exchange: &Exchange) -> Result<()> {
         let version = run(self.rows.find_one(filter::row(exchange.version))).await?;
         let Some(version) = version else { return Ok(()) };
+        // The sweep that has purged the source left the object alone if the document named it already. A sweep deletes
+        // the object once this update has been made or has failed, unless a row names the object then.
+        let remains = Row::remains_of_content(document, Timestamp::now() + limits::IN_FLIGHT_GRACE);
+        self.insert(&remains).await?;
         let not_accepted = filter::not_accepted(document.id, exchange.source);
         let undone = self.rows.update_one(not_accepted, update::undo_exchange(&version, exchange.charged));
         if run(undone).await?.matched_count == 0 {

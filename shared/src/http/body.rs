@@ -21,7 +21,10 @@ use crate::{
 
 /// The fields of a JSON object. There are none if the body is empty, is not an object, or has another content type.
 #[derive(Default)]
-pub struct Fields(Vec<(&'static str, Scalar)>);
+pub struct Fields {
+    fields: Vec<(&'static str, Scalar)>,
+    is_other_json: bool,
+}
 
 impl Fields {
     /// The text of a field; `None` where the contract calls the field missing: absent, `null`, `""`, or no string.
@@ -44,17 +47,29 @@ impl Fields {
         }
     }
 
+    /// Refuses a body that is JSON, but neither an object nor `null`, for an endpoint that needs no field.
+    ///
+    /// # Errors
+    /// `Invalid JSON`.
+    pub fn must_be_object(&self) -> Result<()> {
+        if self.is_other_json { Err(Error::Invalid("Invalid JSON")) } else { Ok(()) }
+    }
+
+    fn other_json() -> Self {
+        Self { is_other_json: true, ..Self::default() }
+    }
+
     /// Takes the value of a field that is there, even if it is `null`.
     pub fn present(&mut self, name: &str) -> Option<Scalar> {
-        let found = self.0.iter().position(|(key, _)| *key == name);
-        found.map(|at| self.0.remove(at).1)
+        let found = self.fields.iter().position(|(key, _)| *key == name);
+        found.map(|at| self.fields.remove(at).1)
     }
 
     /// Takes the value of a field; a second call returns `Null`.
     pub fn take(&mut self, name: &str) -> Scalar {
         debug_assert!(NAMES.contains(&name), "{name} is not among the names that are kept");
-        let found = self.0.iter().position(|(key, _)| *key == name);
-        found.map_or(Scalar::Null, |at| self.0.remove(at).1)
+        let found = self.fields.iter().position(|(key, _)| *key == name);
+        found.map_or(Scalar::Null, |at| self.fields.remove(at).1)
     }
 }
 
@@ -184,29 +199,29 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 None => fields.push((name, map.next_value()?)),
             }
         }
-        Ok(Fields(fields))
+        Ok(Fields { fields, is_other_json: false })
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Fields, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Fields::default())
+        Ok(Fields::other_json())
     }
     fn visit_unit<E>(self) -> std::result::Result<Fields, E> {
         Ok(Fields::default())
     }
     fn visit_bool<E>(self, _: bool) -> std::result::Result<Fields, E> {
-        Ok(Fields::default())
+        Ok(Fields::other_json())
     }
     fn visit_i64<E>(self, _: i64) -> std::result::Result<Fields, E> {
-        Ok(Fields::default())
+        Ok(Fields::other_json())
     }
     fn visit_u64<E>(self, _: u64) -> std::result::Result<Fields, E> {
-        Ok(Fields::default())
+        Ok(Fields::other_json())
     }
     fn visit_f64<E>(self, _: f64) -> std::result::Result<Fields, E> {
-        Ok(Fields::default())
+        Ok(Fields::other_json())
     }
     fn visit_str<E>(self, _: &str) -> std::result::Result<Fields, E> {
-        Ok(Fields::default())
+        Ok(Fields::other_json())
     }
 }
 
@@ -290,7 +305,9 @@ mod tests {
     #[test]
     fn a_body_that_is_no_object_has_no_fields() {
         for json in ["[1,{}]", "null", "true", "-1", "1", "1.5", r#""email""#] {
-            assert!(fields(json).0.is_empty(), "{json}");
+            let fields = fields(json);
+            assert!(fields.fields.is_empty(), "{json}");
+            assert_eq!(fields.must_be_object().is_ok(), json == "null", "{json}");
         }
     }
 
@@ -315,7 +332,7 @@ mod tests {
     fn a_field_counts_at_any_position_and_unknown_keys_are_not_kept() {
         let many: Vec<String> = (0..10_000).map(|n| format!(r#""k{n}":"x","#)).collect();
         let mut fields = fields(&format!(r#"{{{},"name":"a"}}"#, many.concat().trim_end_matches(',')));
-        assert_eq!(fields.0.len(), 1);
+        assert_eq!(fields.fields.len(), 1);
         assert_eq!(fields.text("name").as_deref(), Some("a"));
     }
 }

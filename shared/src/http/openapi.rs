@@ -2,6 +2,7 @@
 //! responses. A field that a handler reads by hand has its schema here or in the function's own `openapi`, built from
 //! the limits that the field is checked against.
 
+use serde_json::Value;
 use utoipa::{
     IntoResponses, PartialSchema, ToSchema,
     openapi::{
@@ -23,7 +24,7 @@ impl PartialSchema for ParentId {
             "".into(),
             false.into(),
             0.into(),
-            serde_json::Value::from("0"),
+            Value::from("0"),
         ]));
         OneOf::builder()
             .description(Some(
@@ -47,6 +48,11 @@ pub fn missing() -> Schema {
         .into()
 }
 
+/// The schema of a file name that may be missing.
+pub fn optional_name() -> Schema {
+    OneOf::builder().item(FileName::schema()).item(missing()).into()
+}
+
 /// The schema of a flag: only `true` is true.
 pub fn lenient_bool() -> Object {
     ObjectBuilder::new()
@@ -59,13 +65,14 @@ pub fn lenient_bool() -> Object {
 
 /// The schema of `onConflict`.
 pub fn on_conflict() -> Object {
+    let values = ["keep", "fail", "rename", "replace"].map(Value::from);
     ObjectBuilder::new()
-        .schema_type(Type::String)
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
         .description(Some(
             "What happens if the folder has the name already. `keep`: both have the name. `fail`: 409. `rename`: the new \
              document gets a number. `replace`: the existing file gets the new content, and its content becomes a version.",
         ))
-        .enum_values(Some(["keep", "fail", "rename", "replace"]))
+        .enum_values(Some(values.into_iter().chain([Value::Null])))
         .build()
 }
 

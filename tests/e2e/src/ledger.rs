@@ -162,6 +162,12 @@ pub fn versions_of(file: impl RowId) -> Document {
     with(State::Version.only(), doc! { "versionOf": file.object_id() })
 }
 
+/// The field of a file that has got the content of the row `source`, if the function died before it looked whether the
+/// object of that row stays. `version` has the earlier content, which counts these bytes.
+pub fn exchanging(source: ObjectId, version: impl RowId, bytes: i64) -> Document {
+    doc! { "exchange": { "source": source, "version": version.object_id(), "charged": bytes } }
+}
+
 /// The field of a row whose place some function changes, since a time. A function that dies meanwhile leaves the field
 /// behind. `from` is the folder that the row was in, as `parentId` has it, and `name` the name that the row had.
 pub fn moving(from: impl Into<Bson>, name: &str, since: DateTime) -> Document {

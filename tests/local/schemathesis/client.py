@@ -33,6 +33,13 @@ class User:
     def file(self):
         return self.post("/files", {"name": "a.txt", "type": "file", "isPublic": True, "data": "SGVsbG8h"})
 
+    def version(self):
+        """A file, and a content that the file had before."""
+        new = {"name": f"{uuid.uuid4()}.txt", "type": "file", "data": "SGVsbG8h"}
+        file = self.post("/files", new)["id"]
+        self.post("/files", {**new, "data": "SGk=", "onConflict": "replace"})
+        return file, self.answer("GET", f"/files/{file}/versions")[0]["id"]
+
     def upload(self, size):
         return self.post("/files", {"name": "a.txt", "type": "file", "size": size})
 

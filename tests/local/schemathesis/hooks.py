@@ -76,6 +76,10 @@ def before_call(context, case, kwargs):
             body["parentId"] = user.folder()["id"]
         case "POST /uploads/sign" if isinstance(body, dict) and "uploadId" in body:
             body["key"] = user.signed("POST")["key"]
+        case "POST /files/batch":
+            body["ids"] = [user.file()["id"]]
+        case label if "{version}" in label:
+            path["id"], path["version"] = user.version()
         case label if "{id}" in label:
             path["id"] = user.file()["id"]
         case label if "{upload}" in label:

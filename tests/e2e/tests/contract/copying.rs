@@ -96,9 +96,13 @@ async fn f12_a_copy_goes_where_it_is_said_and_has_the_name_that_is_said() {
             "text/html"
         }));
     }
-    // No body, and one that is no object, say nothing.
     let plain = bob.request("POST", &format!("/files/{id}/copy")).send().await.tagged(201);
     assert_eq!((&plain["name"], &plain["parentId"]), (&json!("a (2).txt"), &json!(folder)));
+    assert_eq!(bob.copy(&id, Value::Null).await.tagged(201)["name"], "a (3).txt");
+    for body in [json!("a"), json!([]), json!(5), json!(true)] {
+        bob.copy(&id, body.clone()).await.fails(400, "Invalid JSON");
+        bob.restore(&id, body).await.fails(400, "Invalid JSON");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use e2e::{
     Answer, Stack, User, encoded,
     fixtures::jpeg,
     id_of,
-    ledger::{all_of, expired, set, versions_of},
+    ledger::{all_of, charged, exchanging, expired, set, versions_of, with_objects},
 };
 use mongodb::bson::oid::ObjectId;
 use serde_json::{Value, json};
@@ -270,4 +270,35 @@ async fn f21_a_version_is_deleted_alone() {
         bob.delete(&path).await.fails(404, "Not found");
     }
     assert_eq!(contents(&bob, &id).await, [b"two"]);
+}
+
+/// The source of the content was purged while the file got its content, and the sweep left the object of the source alone,
+/// because the file had it.
+#[tokio::test]
+async fn f20_an_exchange_that_is_taken_back_leaves_no_object() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let id = file_with(&bob, &[b"one", b"second"]).await;
+    let refused = stack.row(&id).await.key().to_owned();
+    let version = bob.versions(&id).await[0]["id"].as_str().unwrap().to_owned();
+    let has_it = || with_objects(std::slice::from_ref(&refused));
+    stack.sweep_until("the source is gone", async || (stack.count_rows(has_it()).await == 1).then_some(())).await;
+    stack.set_row(&version, charged(0)).await;
+    stack.set_row(&id, exchanging(ObjectId::new(), &version, 3)).await;
+
+    assert_eq!(id_of(&replace(&bob, "a.txt", b"number three").await.tagged(201)), id);
+    // The source was counted, and was not any more when it was purged.
+    stack.forget_usage(bob.object_id()).await;
+    assert_eq!(contents(&bob, &id).await, [b"one"]);
+    assert_eq!(stack.objects(&refused).await, [refused.clone()], "a function may be about to take the exchange back");
+    let remains = stack.files.update_many(has_it(), set(expired()));
+    assert_eq!(remains.await.unwrap().matched_count, 1);
+    stack
+        .sweep_until("the object is gone, too", async || {
+            let rows = stack.count_rows(all_of(bob.object_id())).await;
+            (rows == 2 && stack.objects(&refused).await.is_empty()).then_some(())
+        })
+        .await;
+    assert_eq!(bob.content(&id).await, b"number three");
+    assert_eq!(bob.used_bytes().await, 15);
 }
