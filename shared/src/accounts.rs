@@ -1,5 +1,6 @@
 //! Accounts: users, their passwords and sessions, and the limits of guesses at passwords.
 
+pub mod keys;
 pub mod passwords;
 pub mod rate_limit;
 pub mod sessions;

@@ -10,6 +10,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     #[error("Unauthorized")]
     Unauthorized,
+    /// The token is valid, and does not allow the request.
+    #[error("{0}")]
+    Forbidden(&'static str),
     #[error("Not found")]
     NotFound,
     #[error("Method not allowed")]

@@ -6,11 +6,13 @@ pub mod error;
 mod file_view;
 mod gateway_response;
 mod json;
+mod keys;
 pub mod openapi;
 mod params;
 mod serve;
 
 pub use file_view::{FileView, ParentView};
 pub use json::{DocumentResponse, Json};
+pub use keys::{KeyGuard, key_routes};
 pub use params::{ApiUrl, Params, VersionPath};
 pub use serve::{get_only, serve};

@@ -25,11 +25,17 @@ pub struct OfFile;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OfTicket;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OfKey;
+
 /// The id of an account.
 pub type UserId = Id<OfUser>;
 
 /// The id of a folder, file or image.
 pub type FileId = Id<OfFile>;
+
+/// The id of an API key.
+pub type KeyId = Id<OfKey>;
 
 /// The id of a ticket, which permits uploads.
 pub type TicketId = Id<OfTicket>;

@@ -229,6 +229,18 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
 /// request would fill Redis for a day. As many sessions are listed, and ended at once.
 pub const MAX_SESSIONS: isize = 1000;
 
+/// API keys that one user may have.
+pub const MAX_KEYS: i64 = 100;
+
+/// The longest name of an API key, in bytes of UTF-8.
+pub const MAX_KEY_NAME_BYTES: usize = 255;
+
+/// The longest lifetime of an API key, in seconds. By default a key lasts until it is deleted.
+pub const MAX_KEY_SECONDS: u32 = 365 * 24 * 60 * 60;
+
+/// How exact the time is at which an API key was last used. Otherwise each request would write to MongoDB.
+pub const KEY_USE_PERIOD: Duration = Duration::from_hours(1);
+
 /// The timeout of ending many sessions. A repeated request goes on where the first stopped.
 pub const END_SESSIONS_TIMEOUT: Duration = Duration::from_secs(2);
 

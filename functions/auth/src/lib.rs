@@ -12,14 +12,16 @@ use serde::Serialize;
 use shared::{
     Error, Result,
     accounts::{
+        keys::Keys,
         passwords::{Password, Passwords, Verdict},
         rate_limit::{Address, RateLimit},
         sessions::Sessions,
         token::Token,
         users::{User, Users},
     },
+    files::Files,
     http::{
-        Json,
+        Json, KeyGuard,
         error::ErrorView,
         get_only,
         openapi::{AuthErrors, PasswordErrors, ServiceErrors},
@@ -33,6 +35,7 @@ pub mod openapi;
 
 #[derive(Clone, FromRef)]
 pub struct App {
+    key_guard: KeyGuard,
     users: Users,
     sessions: Sessions,
     passwords: Passwords,
@@ -40,14 +43,20 @@ pub struct App {
 }
 
 pub fn router(app: App) -> Router {
-    Router::new().route("/connect", get_only(connect)).route("/disconnect", get_only(disconnect)).with_state(app)
+    let routes = Router::new()
+        .route("/connect", get_only(connect))
+        .route("/disconnect", get_only(disconnect))
+        .with_state(app.clone());
+    app.key_guard.with_keys(routes)
 }
 
 impl App {
     pub async fn new(stores: &Stores) -> anyhow::Result<Self> {
-        let users = Users::of(&stores.mongodb.connect().await?);
+        let database = stores.mongodb.connect().await?;
+        let users = Users::of(&database);
         let redis = Redis::connect(stores)?;
         Ok(Self {
+            key_guard: KeyGuard::new(Keys::of(&database), Files::of(&database, &stores.config)),
             sessions: Sessions::new(redis.clone(), users.clone()),
             users,
             passwords: Passwords::new(stores.config.password_hash),

@@ -13,10 +13,10 @@ use axum::{
 };
 use shared::{
     Error, Result,
-    accounts::{sessions::Sessions, users::Users},
+    accounts::{keys::Keys, sessions::Sessions, users::Users},
     files::{File, Files},
     http::{
-        Params, VersionPath,
+        KeyGuard, Params, VersionPath,
         auth::Viewer,
         error::ErrorView,
         openapi::{AuthErrors, NotFound, ServiceErrors},
@@ -37,23 +37,27 @@ use representation::{Disposition, Precondition, Representation, wants_range};
 
 #[derive(Clone, FromRef)]
 pub struct App {
+    key_guard: KeyGuard,
     files: Files,
     objects: Objects,
     sessions: Sessions,
 }
 
 pub fn router(app: App) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/files/{id}/data", get(data))
         .route("/files/{id}/versions/{version}/data", get(version_data))
-        .with_state(app)
+        .with_state(app.clone());
+    app.key_guard.with_keys(routes)
 }
 
 impl App {
     pub async fn new(stores: &Stores) -> anyhow::Result<Self> {
         let database = stores.mongodb.connect().await?;
+        let files = Files::of(&database, &stores.config);
         Ok(Self {
-            files: Files::of(&database, &stores.config),
+            key_guard: KeyGuard::new(Keys::of(&database), files.clone()),
+            files,
             objects: Objects::connect(stores, limits::S3_INLINE_TIMEOUT),
             sessions: Sessions::new(Redis::connect(stores)?, Users::of(&database)),
         })

@@ -11,10 +11,10 @@ use axum::{
 };
 use shared::{
     Error, Result,
-    accounts::{sessions::Sessions, users::Users},
+    accounts::{keys::Keys, sessions::Sessions, users::Users},
     files::{ContentKind, File, FileOrUpload, Files, IfMatch, Incoming, NewFile, OnConflict, idempotency::Idempotency},
     http::{
-        ApiUrl, DocumentResponse, FileView, Json,
+        ApiUrl, DocumentResponse, FileView, Json, KeyGuard,
         auth::OwnedFile,
         error::ErrorView,
         openapi::{AuthErrors, NotFound},
@@ -41,6 +41,7 @@ use view::FolderUsageView;
 
 #[derive(Clone, FromRef)]
 pub struct App {
+    key_guard: KeyGuard,
     files: Files,
     objects: Objects,
     uploads: Uploads,
@@ -50,7 +51,7 @@ pub struct App {
 }
 
 pub fn router(app: App) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/files", get(list::list).post(create))
         .route("/files/batch", post(batch::batch))
         .route("/files/{id}", get(show).patch(change::patch).delete(delete))
@@ -68,7 +69,8 @@ pub fn router(app: App) -> Router {
         .route("/search", get(search::search))
         // No limit here: Lambda's own limit of 6 MB is above what inline data can need.
         .layer(DefaultBodyLimit::disable())
-        .with_state(app)
+        .with_state(app.clone());
+    app.key_guard.with_keys(routes)
 }
 
 impl App {
@@ -77,6 +79,7 @@ impl App {
         let files = Files::of(&database, &stores.config);
         let objects = Objects::connect(stores, limits::S3_INLINE_TIMEOUT);
         Ok(Self {
+            key_guard: KeyGuard::new(Keys::of(&database), files.clone()),
             uploads: Uploads::new(files.clone(), objects.clone(), FilesLeft::of(&database)),
             files,
             objects,

@@ -11,10 +11,10 @@ use axum::{
 };
 use shared::{
     Error, Result,
-    accounts::{sessions::Sessions, users::Users},
+    accounts::{keys::Keys, sessions::Sessions, users::Users},
     files::{FileOrUpload, Files},
     http::{
-        ApiUrl, DocumentResponse, FileView, Json,
+        ApiUrl, DocumentResponse, FileView, Json, KeyGuard,
         body::{Fields, Object},
         error::ErrorView,
         openapi::{AuthErrors, NotFound, TooLarge},
@@ -38,6 +38,7 @@ use ticket::{NewTicketView, TicketRequest, TicketView};
 
 #[derive(Clone, FromRef)]
 pub struct App {
+    key_guard: KeyGuard,
     files: Files,
     objects: Objects,
     uploads: Uploads,
@@ -47,7 +48,7 @@ pub struct App {
 }
 
 pub fn router(app: App) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/files/{id}/parts", get(parts))
         .route("/files/{id}/complete", post(complete))
         .route("/uploads/tickets", get(issued).post(issue))
@@ -55,7 +56,8 @@ pub fn router(app: App) -> Router {
         .route("/uploads/sign", post(sign))
         .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
         .nest("/uploads/{ticket}/s3", companion::router())
-        .with_state(app)
+        .with_state(app.clone());
+    app.key_guard.with_keys(routes)
 }
 
 impl App {
@@ -64,6 +66,7 @@ impl App {
         let (files, users) = (Files::of(&database, &stores.config), Users::of(&database));
         let objects = Objects::connect(stores, limits::S3_INLINE_TIMEOUT);
         Ok(Self {
+            key_guard: KeyGuard::new(Keys::of(&database), files.clone()),
             uploads: Uploads::new(files.clone(), objects.clone(), FilesLeft::of(&database)),
             files,
             objects,

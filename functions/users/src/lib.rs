@@ -12,6 +12,7 @@ use shared::{
     Error, Result,
     account_deletion::AccountDeletions,
     accounts::{
+        keys::Keys,
         passwords::{Password, Passwords, Verdict},
         rate_limit::{Address, RateLimit},
         sessions::Sessions,
@@ -20,7 +21,7 @@ use shared::{
     },
     files::Files,
     http::{
-        Json,
+        Json, KeyGuard,
         body::Fields,
         error::ErrorView,
         openapi::{AuthErrors, NotFound, PasswordErrors, ServiceErrors, TooLarge},
@@ -31,6 +32,7 @@ use shared::{
     uploads::tickets::Grants,
 };
 
+mod keys;
 pub mod openapi;
 mod view;
 
@@ -38,6 +40,8 @@ use view::{SessionView, UsageView, UserView};
 
 #[derive(Clone, FromRef)]
 pub struct App {
+    key_guard: KeyGuard,
+    keys: Keys,
     users: Users,
     sessions: Sessions,
     passwords: Passwords,
@@ -48,15 +52,18 @@ pub struct App {
 }
 
 pub fn router(app: App) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/users", post(sign_up))
         .route("/users/me", get(me).delete(leave))
         .route("/users/me/usage", get(usage))
         .route("/users/me/password", put(change_password))
         .route("/users/me/sessions", get(sessions).delete(end_other_sessions))
         .route("/users/me/sessions/{id}", delete(end_session))
+        .route("/users/me/keys", get(keys::list).post(keys::create))
+        .route("/users/me/keys/{id}", delete(keys::delete))
         .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
-        .with_state(app)
+        .with_state(app.clone());
+    app.key_guard.with_keys(routes)
 }
 
 impl App {
@@ -64,13 +71,16 @@ impl App {
         let database = stores.mongodb.connect().await?;
         let users = Users::of(&database);
         let redis = Redis::connect(stores)?;
+        let (keys, files) = (Keys::of(&database), Files::of(&database, &stores.config));
         Ok(Self {
+            key_guard: KeyGuard::new(keys.clone(), files.clone()),
+            keys,
             sessions: Sessions::new(redis.clone(), users.clone()),
             users,
             passwords: Passwords::new(stores.config.password_hash),
             rate_limit: RateLimit::new(redis, &stores.config),
             grants: Grants::of(&database),
-            files: Files::of(&database, &stores.config),
+            files,
             account_deletions: AccountDeletions::of(&database, &stores.config),
         })
     }
@@ -215,7 +225,7 @@ async fn leave(user: User, token: Token, State(app): State<App>, mut fields: Fie
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Changes the password, ends all other sessions and revokes all tickets
+/// Changes the password, ends all other sessions and API keys, and revokes all tickets
 #[utoipa::path(
     put,
     path = "/users/me/password",
@@ -245,6 +255,10 @@ async fn change_password(user: User, token: Token, State(app): State<App>, field
     app.end_what_others_have(user.id(), &token).await?;
     if !app.users.change_password(&user, &hash, &token).await? {
         return Err(Error::Conflict("The password has been changed meanwhile"));
+    }
+    // The keys are not valid any more, whether or not they are deleted.
+    if let Err(error) = app.keys.delete_all_of(user.id()).await {
+        tracing::warn!(error = error.cause(), "API keys that are not valid any more are left");
     }
     app.end_what_others_have(user.id(), &token).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -1,12 +1,19 @@
 //! The `OpenAPI` description of this function's routes, and of the bodies that handlers read field by field.
 
 use shared::{
-    http::{error::ErrorView, openapi::new_password},
+    accounts::keys::KeyScope,
+    http::{
+        error::ErrorView,
+        openapi::{ParentId, new_password},
+    },
     limits,
 };
 use utoipa::{
     IntoResponses, OpenApi, ToSchema,
-    openapi::{Object, ObjectBuilder, schema::Type},
+    openapi::{
+        Array, ArrayBuilder, Object, ObjectBuilder,
+        schema::{SchemaType, Type},
+    },
 };
 
 #[derive(OpenApi)]
@@ -19,6 +26,9 @@ use utoipa::{
     crate::sessions,
     crate::end_other_sessions,
     crate::end_session,
+    crate::keys::list,
+    crate::keys::create,
+    crate::keys::delete,
 ))]
 pub struct Api;
 
@@ -67,4 +77,53 @@ pub struct NewPassword {
     pub password: String,
     #[schema(schema_with = new_password)]
     pub new_password: String,
+}
+
+/// An API key to make.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct NewKey {
+    #[schema(schema_with = key_name)]
+    pub name: String,
+    #[schema(schema_with = scopes)]
+    pub scopes: Vec<String>,
+    /// The folder that the key is limited to; the root for no limit.
+    #[schema(required = false)]
+    pub parent_id: ParentId,
+    #[schema(schema_with = key_seconds, required = false)]
+    pub expires_in: u32,
+}
+
+fn key_name() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(format!(
+            "Tells keys apart. At most {} bytes of UTF-8, without control characters.",
+            limits::MAX_KEY_NAME_BYTES
+        )))
+        .min_length(Some(1))
+        .max_length(Some(limits::MAX_KEY_NAME_BYTES))
+        .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]+$"))
+        .examples(["backup of the office"])
+        .build()
+}
+
+fn scopes() -> Array {
+    let scope = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(KeyScope::ALL.map(KeyScope::as_str)));
+    ArrayBuilder::new()
+        .items(scope)
+        .description(Some("The rights of the key, each once."))
+        .min_items(Some(1))
+        .max_items(Some(KeyScope::ALL.len()))
+        .unique_items(true)
+        .build()
+}
+
+fn key_seconds() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Integer, Type::Null]))
+        .description(Some("The lifetime of the key in seconds; a key without it does not expire."))
+        .minimum(Some(1))
+        .maximum(Some(limits::MAX_KEY_SECONDS))
+        .build()
 }

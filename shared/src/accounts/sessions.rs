@@ -1,9 +1,12 @@
 //! Sessions: Redis keeps each token by its SHA-256 for a day, and a list of the sessions of each user.
 
+use std::sync::Arc;
+
 use redis::{Cmd, pipe};
 use tokio::time::timeout;
 
 use super::{
+    keys::ApiKey,
     rate_limit::LoginPermit,
     token::{Token, session_id},
     users::{User, Users},
@@ -111,21 +114,12 @@ impl Sessions {
         Ok(open.map(|((digest, expires_at), _)| Session { digest, expires_at }).collect())
     }
 
-    /// The user of the session.
+    /// Reads the account, and checks the session or the key against it.
     ///
     /// # Errors
-    /// `Unauthorized` for a token that is unknown or expired, whose user has no account any more, or whose session the
-    /// user has ended together with all others.
-    pub async fn user(&self, token: &Token) -> Result<User> {
-        self.verify(&self.stored(token).await?).await
-    }
-
-    /// Reads the account, and checks the session against it.
-    ///
-    /// # Errors
-    /// The errors of [`StoredSession::verify`].
-    pub async fn verify(&self, stored: &StoredSession) -> Result<User> {
-        stored.verify(self.users.with_id(stored.user).await?)
+    /// The errors of [`Credential::verify`].
+    pub async fn verify(&self, credential: &Credential) -> Result<User> {
+        credential.verify(self.users.with_id(credential.user()).await?)
     }
 
     /// The session as Redis has it; the account is not checked.
@@ -139,6 +133,33 @@ impl Sessions {
         let user = id.and_then(|hex| hex.parse().ok()).ok_or(Error::Unauthorized)?;
         let opened_at = Timestamp::from_millis(Timestamp::now().millis() - lifetime() + left);
         Ok(StoredSession { user, session: token.session_id(), opened_at })
+    }
+}
+
+/// The right of a request to act for a user. Only the account tells whether the user still exists and has not ended the
+/// right.
+pub enum Credential {
+    Session(StoredSession),
+    Key(Arc<ApiKey>),
+}
+
+impl Credential {
+    pub fn user(&self) -> UserId {
+        match self {
+            Self::Session(session) => session.user,
+            Self::Key(key) => key.user_id,
+        }
+    }
+
+    /// Checks the session or the key against the account of its user, and returns the account.
+    ///
+    /// # Errors
+    /// `Unauthorized` if the account does not exist, or its user has ended the session or the key.
+    pub fn verify(&self, account: Option<User>) -> Result<User> {
+        match self {
+            Self::Session(session) => session.verify(account),
+            Self::Key(key) => key.verify(account),
+        }
     }
 }
 

@@ -60,11 +60,23 @@ pub struct User {
     /// The id of the session that stayed: see [`crate::sessions::Session::id`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_kept: Option<SessionId>,
+    /// The number of times that the user has changed the password. API keys end with a change.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    password_changes: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 impl User {
     pub fn id(&self) -> UserId {
         self.id
+    }
+
+    pub(super) fn password_changes(&self) -> i64 {
+        self.password_changes
     }
 
     /// True if the user has ended the session with this id, which was opened at this time. Clocks differ, so a session
@@ -94,7 +106,8 @@ impl Users {
     /// `Already exist` for an e-mail that has an account. A unique index decides, also for concurrent sign-ups.
     pub async fn create(&self, Email(email): Email, password: String) -> Result<User> {
         self.ensure_unique_email().await?;
-        let user = User { id: UserId::new(), email, password, sessions_since: None, session_kept: None };
+        let user =
+            User { id: UserId::new(), email, password, sessions_since: None, session_kept: None, password_changes: 0 };
         match run(self.users.insert_one(&user)).await {
             Ok(_) => Ok(user),
             Err(error) if is_duplicate(&error) => Err(Error::Invalid("Already exist")),
@@ -127,12 +140,14 @@ impl Users {
         Ok(done.matched_count == 1)
     }
 
-    /// Replaces a password that the user has changed, in the same way, and ends all sessions but this one.
+    /// Replaces a password that the user has changed, in the same way, and ends all API keys, and all sessions but this
+    /// one.
     pub async fn change_password(&self, user: &User, new: &str, kept: &Token) -> Result<bool> {
         let unchanged = doc! { "_id": user.id, "password": &user.password };
         let mut set = since_now(kept);
         set.insert("password", new);
-        let done = run(self.users.update_one(unchanged, doc! { "$set": set })).await?;
+        let changed = doc! { "$set": set, "$inc": { "passwordChanges": 1_i64 } };
+        let done = run(self.users.update_one(unchanged, changed)).await?;
         Ok(done.matched_count == 1)
     }
 

@@ -145,6 +145,13 @@ impl Files {
         Ok(run(found).await?.is_some())
     }
 
+    /// Returns whether a document of this owner's, of any state, is somewhere below a folder.
+    pub async fn is_inside(&self, owner: UserId, id: FileId, folder: FileId) -> Result<bool> {
+        let rows = self.rows.clone_with_type::<RawDocumentBuf>();
+        let rows = rows.aggregate(filter::inside_anywhere(owner, id, folder)).hint(Hint::Keys(filter::by_id()));
+        Ok(run(async { rows.await?.try_next().await }).await?.is_some())
+    }
+
     /// The position of the matching row, unless there is a tombstone on it or above it.
     async fn position(&self, matching: Document) -> Result<Option<Position>> {
         self.find_reachable(matching, filter::position()).await

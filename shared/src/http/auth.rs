@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::{
     extract::{FromRef, FromRequestParts, RawPathParams},
-    http::{HeaderMap, header, request::Parts},
+    http::{Extensions, HeaderMap, header, request::Parts},
 };
 use lambda_http::{RequestExt, request::RequestContext};
 
@@ -12,8 +12,9 @@ use super::error::WithMessage;
 use crate::{
     Error, Result,
     accounts::{
+        keys::ApiKey,
         rate_limit::Address,
-        sessions::{Sessions, StoredSession},
+        sessions::{Credential, Sessions},
         token::Token,
         users::User,
     },
@@ -41,8 +42,31 @@ impl LogUser {
     }
 }
 
+/// A key whose request may go on, in the extensions of the request.
+#[derive(Clone)]
+pub(super) struct Permitted(pub Arc<ApiKey>);
+
+/// A key that may not read the content that the request asks for. Everybody may read public content.
+#[derive(Clone, Copy)]
+pub(super) enum Refused {
+    BeyondScope,
+    OutsideFolder,
+    /// The key is of nobody any more.
+    Unknown,
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::BeyondScope => Self::Forbidden("This key may not do that"),
+            Refused::OutsideFolder => Self::NotFound,
+            Refused::Unknown => Self::Unauthorized,
+        }
+    }
+}
+
 /// The token in `X-Token`, or else in `Authorization: Bearer`.
-fn sent_token(headers: &HeaderMap) -> Option<Token> {
+pub(super) fn sent_token(headers: &HeaderMap) -> Option<Token> {
     let bearer = || {
         let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
@@ -50,6 +74,21 @@ fn sent_token(headers: &HeaderMap) -> Option<Token> {
     // Some clients always send the header. A header without a value counts as absent.
     let token = headers.get("x-token").and_then(|token| token.to_str().ok()).filter(|token| !token.is_empty());
     token.or_else(bearer).filter(|token| !token.is_empty()).map(|token| Token::sent(token.to_owned()))
+}
+
+/// The session or the API key that a token stands for. The account is not checked.
+///
+/// # Errors
+/// `Unauthorized`; for a key, also [`Refused`].
+async fn credential(token: &Token, extensions: &Extensions, sessions: &Sessions) -> Result<Credential> {
+    if !token.is_key() {
+        return sessions.stored(token).await.map(Credential::Session);
+    }
+    if let Some(refused) = extensions.get::<Refused>() {
+        return Err((*refused).into());
+    }
+    let Permitted(key) = extensions.get().cloned().ok_or(Error::Unauthorized)?;
+    Ok(Credential::Key(key))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Token {
@@ -60,7 +99,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Token {
     }
 }
 
-/// Requires a valid session.
+/// Requires a valid session, or an API key that allows the request.
 impl<S> FromRequestParts<S> for User
 where
     Sessions: FromRef<S>,
@@ -70,13 +109,14 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let token = Token::from_request_parts(parts, state).await?;
-        let user = Sessions::from_ref(state).user(&token).await?;
+        let sessions = Sessions::from_ref(state);
+        let user = sessions.verify(&credential(&token, &parts.extensions, &sessions).await?).await?;
         LogUser::of(parts).note_user(user.id());
         Ok(user)
     }
 }
 
-/// Requires a valid session.
+/// Requires a valid session, or an API key that allows the request.
 impl<S> FromRequestParts<S> for UserId
 where
     Sessions: FromRef<S>,
@@ -119,26 +159,26 @@ where
     }
 }
 
-/// A user whose session is in Redis, but whose account has not been checked. A handler that reads the account together
+/// A user with a session or an API key, whose account has not been checked. A handler that reads the account together
 /// with something else saves a query to `MongoDB`.
 pub struct UnverifiedUser {
-    stored: StoredSession,
+    credential: Credential,
     sessions: Sessions,
     log: LogUser,
 }
 
 impl UnverifiedUser {
-    /// The id of the user, if the session is valid.
+    /// The id of the user, if the session or the key is valid.
     pub fn id(&self) -> UserId {
-        self.stored.user
+        self.credential.user()
     }
 
-    /// Checks the session against the account that [`Self::id`] has now.
+    /// Checks the session or the key against the account that [`Self::id`] has now.
     ///
     /// # Errors
     /// `Unauthorized` if the account does not exist, or its user has ended the session.
     pub fn verify(&self, account: Option<User>) -> Result<()> {
-        self.log.note_user(self.stored.verify(account)?.id());
+        self.log.note_user(self.credential.verify(account)?.id());
         Ok(())
     }
 
@@ -147,7 +187,7 @@ impl UnverifiedUser {
     /// # Errors
     /// The errors of [`Self::verify`].
     async fn verify_by_lookup(&self) -> Result<()> {
-        self.log.note_user(self.sessions.verify(&self.stored).await?.id());
+        self.log.note_user(self.sessions.verify(&self.credential).await?.id());
         Ok(())
     }
 }
@@ -155,16 +195,22 @@ impl UnverifiedUser {
 /// A user who may be anonymous. Redis is asked only where the user matters.
 pub struct Viewer {
     token: Option<Token>,
+    /// An API key, or its refusal.
+    extensions: Extensions,
     sessions: Sessions,
     log: LogUser,
 }
 
 impl Viewer {
-    /// The user of the viewer's token, not verified; `None` without a token, or if Redis does not know the token.
+    /// The user of the viewer's token, not verified; `None` without a token, or if the token is of no session and no API
+    /// key.
+    ///
+    /// # Errors
+    /// An API key that does not allow the request.
     pub async fn unverified(self) -> Result<Option<UnverifiedUser>> {
-        let Self { token: Some(token), sessions, log } = self else { return Ok(None) };
-        match sessions.stored(&token).await {
-            Ok(stored) => Ok(Some(UnverifiedUser { stored, sessions, log })),
+        let Self { token: Some(token), extensions, sessions, log } = self else { return Ok(None) };
+        match credential(&token, &extensions, &sessions).await {
+            Ok(credential) => Ok(Some(UnverifiedUser { credential, sessions, log })),
             Err(Error::Unauthorized) => Ok(None),
             Err(error) => Err(error),
         }
@@ -179,7 +225,12 @@ where
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        Ok(Self { token: sent_token(&parts.headers), sessions: Sessions::from_ref(state), log: LogUser::of(parts) })
+        Ok(Self {
+            token: sent_token(&parts.headers),
+            extensions: parts.extensions.clone(),
+            sessions: Sessions::from_ref(state),
+            log: LogUser::of(parts),
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
-    http::header,
+    http::{HeaderMap, header},
 };
 use serde::{
     Deserialize, Deserializer,
@@ -47,6 +47,17 @@ impl Fields {
         }
     }
 
+    /// The fields of a body with these headers.
+    ///
+    /// # Errors
+    /// `Invalid JSON`.
+    pub(super) fn of(headers: &HeaderMap, body: &[u8]) -> Result<Self> {
+        if body.is_empty() || !is_json(headers) {
+            return Ok(Self::default());
+        }
+        serde_json::from_slice(body).map_err(|_| Error::Invalid("Invalid JSON"))
+    }
+
     /// Refuses a body that is JSON, but neither an object nor `null`, for an endpoint that needs no field.
     ///
     /// # Errors
@@ -77,10 +88,8 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
-        match json(request, state).await? {
-            None => Ok(Self::default()),
-            Some(body) => serde_json::from_slice(&body).map_err(|_| Error::Invalid("Invalid JSON")),
-        }
+        let headers = request.headers().clone();
+        Self::of(&headers, &read(request, state).await?)
     }
 }
 
@@ -92,7 +101,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Object<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let body = json(request, state).await?;
+        let is_json = is_json(request.headers());
+        let body = Some(read(request, state).await?).filter(|body| is_json && !body.is_empty());
         // A derived type would also accept an array of its fields in order, and refuse a repeated field.
         let fields: Option<Map<String, Value>> =
             serde_json::from_slice(body.as_deref().unwrap_or(b"{}")).map_err(|_| Error::Invalid("Invalid JSON"))?;
@@ -101,15 +111,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Object<T> {
     }
 }
 
-/// The body, if its content type is JSON and it is not empty.
-async fn json<S: Send + Sync>(request: Request, state: &S) -> Result<Option<Bytes>> {
-    let content_type = request.headers().get(header::CONTENT_TYPE);
+/// True if the content type of a request is JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
     let essence = content_type.and_then(|value| value.to_str().ok()?.split(';').next());
-    let is_json = essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"));
-    let body = Bytes::from_request(request, state).await.map_err(|_| {
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
+    Bytes::from_request(request, state).await.map_err(|_| {
         Error::TooLarge("The body is larger than this endpoint takes: 64 KiB, or 1 MiB for a list of parts")
-    })?;
-    Ok(Some(body).filter(|body| is_json && !body.is_empty()))
+    })
 }
 
 /// A JSON value. Only scalars have a meaning here.

@@ -73,6 +73,7 @@ fn respond(error: &Error, body: impl Serialize) -> Response {
 pub fn status(error: &Error) -> StatusCode {
     match error {
         Error::Unauthorized => StatusCode::UNAUTHORIZED,
+        Error::Forbidden(_) => StatusCode::FORBIDDEN,
         Error::NotFound => StatusCode::NOT_FOUND,
         Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Error::Invalid(_) => StatusCode::BAD_REQUEST,

@@ -130,12 +130,15 @@ pub enum ServiceErrors {
     Unavailable(ErrorView),
 }
 
-/// Errors of any request with a session token.
+/// Errors of any request with a token.
 #[derive(IntoResponses)]
 pub enum AuthErrors {
     /// `Unauthorized`: there is no token, or the token is unknown or has expired, or its user has no account any more.
     #[response(status = 401)]
     Unauthorized(ErrorView),
+    /// `This key may not do that`: the token is an API key without the scope, or a key of one folder.
+    #[response(status = 403)]
+    Forbidden(ErrorView),
     /// `Internal server error`
     #[response(status = 500)]
     Internal(ErrorView),

@@ -20,6 +20,7 @@ pub const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../functions/sta
     tags(
         (name = "Accounts"),
         (name = "Sessions", description = "A login opens one; its token is what `X-Token` sends."),
+        (name = "API keys", description = "Tokens for programs, with rights that are less than the user's."),
         (name = "Files", description = "Folders, files and images: making, finding, publishing and deleting them."),
         (name = "Content", description = "The bytes, and thumbnails of images."),
         (name = "Uploads", description = "Files of any size, which their clients bring to S3 themselves."),
@@ -35,7 +36,8 @@ struct Security;
 
 impl Modify for Security {
     fn modify(&self, description: &mut Description) {
-        let token = ApiKey::Header(ApiKeyValue::with_description("X-Token", "What `GET /connect` answers."));
+        let token =
+            ApiKey::Header(ApiKeyValue::with_description("X-Token", "The token of `GET /connect`, or an API key."));
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The same token."));
         let password = HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some("E-mail and password."));
         let components = description.components.get_or_insert_default();

@@ -610,6 +610,24 @@ pub fn for_adoption() -> Document {
     doc! { "name": 1, "type": 1, "localPath": 1 }
 }
 
+/// A pipeline that finds the id of a row of this owner's with the folder above it, whatever states they have.
+pub fn inside_anywhere(owner: UserId, id: FileId, folder: FileId) -> [Document; 4] {
+    [
+        doc! { "$match": row_of(owner, id) },
+        doc! { "$graphLookup": {
+            "from": super::COLLECTION,
+            "startWith": "$parentId",
+            "connectFromField": "parentId",
+            "connectToField": "_id",
+            "maxDepth": limits::FOLDERS_READ_ABOVE - 2,
+            "restrictSearchWithMatch": { "userId": owner },
+            "as": "folders",
+        } },
+        doc! { "$match": { "folders._id": folder } },
+        doc! { "$project": only_id() },
+    ]
+}
+
 /// The steps of a pipeline that finds rows with the folders above each, unless the row has a tombstone, or a folder above
 /// it is deleted, in the trash, or not complete yet.
 ///

@@ -23,10 +23,23 @@ enum Asking {
     WithAnExpiredToken,
     AnotherUser,
     TheOwner,
+    /// An API key of the owner with this scope.
+    WithAKey(&'static str),
+    /// An API key of the owner with all scopes, for a folder with nothing in it.
+    WithAKeyOfAFolder,
 }
 
-const EVERYBODY: [Asking; 5] =
-    [Asking::Nobody, Asking::WithAMalformedToken, Asking::WithAnExpiredToken, Asking::AnotherUser, Asking::TheOwner];
+const EVERYBODY: [Asking; 9] = [
+    Asking::Nobody,
+    Asking::WithAMalformedToken,
+    Asking::WithAnExpiredToken,
+    Asking::AnotherUser,
+    Asking::TheOwner,
+    Asking::WithAKey("read"),
+    Asking::WithAKey("upload"),
+    Asking::WithAKey("write"),
+    Asking::WithAKeyOfAFolder,
+];
 
 /// The kinds of objects that an id may have.
 const THINGS: [&str; 16] = [
@@ -111,6 +124,9 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("GET /users/me/sessions", nothing.clone()),
         ("DELETE /users/me/sessions", nothing.clone()),
         ("DELETE /users/me/sessions/{id}", only(&["the owner's session", "unknown id", "malformed id"])),
+        ("GET /users/me/keys", nothing.clone()),
+        ("POST /users/me/keys", places.clone()),
+        ("DELETE /users/me/keys/{id}", only(&["the owner's key", "unknown id", "malformed id"])),
         ("GET /connect", passwords),
         ("GET /disconnect", nothing.clone()),
         ("GET /files", places.clone()),
@@ -204,6 +220,8 @@ struct World {
     expired: String,
     /// Two images with thumbnails: the first is private, the second is public.
     images: [String; 2],
+    /// Clients with keys of the owner, by [`EVERYBODY`]'s last.
+    keys: Vec<(Asking, Client)>,
 }
 
 impl World {
@@ -225,7 +243,11 @@ impl World {
             *image = id(&owner.create(body).await.document(201));
             thumbnail(&owner, image, 100).await;
         }
-        Self { stack, owner, other, expired, images }
+        let mut keys = Vec::new();
+        for asking in EVERYBODY.into_iter().filter(Asking::has_key) {
+            keys.push((asking, key_of(&stack, &owner, asking).await));
+        }
+        Self { stack, owner, other, expired, images, keys }
     }
 
     fn as_seen_by(&self, asking: Asking) -> Client {
@@ -235,6 +257,9 @@ impl World {
             Asking::WithAnExpiredToken => self.stack.anyone().with_token(&self.expired),
             Asking::AnotherUser => self.other.clone(),
             Asking::TheOwner => self.owner.clone(),
+            Asking::WithAKey(_) | Asking::WithAKeyOfAFolder => {
+                self.keys.iter().find(|(of, _)| *of == asking).expect("a key").1.clone()
+            }
         }
     }
 
@@ -274,30 +299,8 @@ impl World {
                 let password = if thing == "right password" { PASSWORD } else { "wrong" };
                 client.connect(&self.owner.email, password).await
             }
-            // Each client does these to its own account.
-            "/users/me" | "/users/me/password" | "/disconnect" | "/users/me/sessions" | "/trash" => {
-                let leaving = self.stack.user("leaving").await;
-                let client = match asking {
-                    Asking::TheOwner | Asking::AnotherUser => leaving.clone(),
-                    _ => client.clone(),
-                };
-                let password = if thing == "right password" { PASSWORD } else { "wrong" };
-                let request = client.request(method, path);
-                if method == "GET" || thing == "-" {
-                    request.send().await
-                } else {
-                    request.json(json!({ "password": password, "newPassword": "another" })).send().await
-                }
-            }
-            "/users/me/sessions/{id}" => {
-                let session = match thing {
-                    "the owner's session" => {
-                        self.owner.another_token().await;
-                        id(&self.owner.get("/users/me/sessions").await.json()[0])
-                    }
-                    thing => nobodys(thing),
-                };
-                send(&path.replace("{id}", &session), Value::Null).await
+            _ if path.starts_with("/users/me") || path == "/disconnect" || path == "/trash" => {
+                self.own(method, path, thing, asking).await
             }
             "/files" if method == "GET" => {
                 let place = self.make(thing).await;
@@ -311,6 +314,9 @@ impl World {
                 let somebody = self.stack.user("somebody").await;
                 match (thing, asking) {
                     ("the root", Asking::TheOwner | Asking::AnotherUser) => somebody.get("/files").await,
+                    ("the root", _) if asking.has_key() => {
+                        key_of(&self.stack, &somebody, asking).await.get("/files").await
+                    }
                     ("the root", _) => client.get("/files").await,
                     _ => send(&format!("/files?parentId={place}"), Value::Null).await,
                 }
@@ -360,6 +366,52 @@ impl World {
             }
             _ if path.starts_with("/uploads/{ticket}/s3/") => self.companion(method, path, thing, &client).await,
             _ => send(path, Value::Null).await,
+        }
+    }
+
+    /// Routes about the account of the client.
+    async fn own(&self, method: &str, path: &str, thing: &str, asking: Asking) -> Answer {
+        let client = self.as_seen_by(asking);
+        let send = async |path: &str| client.request(method, path).send().await;
+        match path {
+            // Each client does these to its own account.
+            "/users/me" | "/users/me/password" | "/disconnect" | "/users/me/sessions" | "/trash" => {
+                let leaving = self.stack.user("leaving").await;
+                let client = match asking {
+                    Asking::TheOwner | Asking::AnotherUser => leaving.clone(),
+                    _ if asking.has_key() => key_of(&self.stack, &leaving, asking).await,
+                    _ => client.clone(),
+                };
+                let password = if thing == "right password" { PASSWORD } else { "wrong" };
+                let request = client.request(method, path);
+                if method == "GET" || thing == "-" {
+                    request.send().await
+                } else {
+                    request.json(json!({ "password": password, "newPassword": "another" })).send().await
+                }
+            }
+            "/users/me/sessions/{id}" => {
+                let session = match thing {
+                    "the owner's session" => {
+                        self.owner.another_token().await;
+                        id(&self.owner.get("/users/me/sessions").await.json()[0])
+                    }
+                    thing => nobodys(thing),
+                };
+                send(&path.replace("{id}", &session)).await
+            }
+            "/users/me/keys" if method == "POST" => {
+                let body = json!({ "name": "new", "scopes": ["read"], "parentId": self.make(thing).await });
+                client.request(method, path).json(body).send().await
+            }
+            "/users/me/keys/{id}" => {
+                let key = match thing {
+                    "the owner's key" => id(&self.owner.post("/users/me/keys", a_key("read")).await.json()),
+                    thing => nobodys(thing),
+                };
+                send(&path.replace("{id}", &key)).await
+            }
+            _ => send(path).await,
         }
     }
 
@@ -533,6 +585,26 @@ impl World {
         assert_eq!(begun.status, 200, "{begun}");
         begun.json()
     }
+}
+
+impl Asking {
+    fn has_key(&self) -> bool {
+        matches!(self, Self::WithAKey(_) | Self::WithAKeyOfAFolder)
+    }
+}
+
+fn a_key(scope: &str) -> Value {
+    json!({ "name": scope, "scopes": [scope] })
+}
+
+/// A client with a key of this user.
+async fn key_of(stack: &Stack, user: &User, asking: Asking) -> Client {
+    let body = match asking {
+        Asking::WithAKey(scope) => a_key(scope),
+        _ => json!({ "name": "all", "scopes": ["read", "upload", "write"], "parentId": user.folder("empty").await }),
+    };
+    let key = user.post("/users/me/keys", body).await.json();
+    stack.anyone().with_token(key["key"].as_str().unwrap())
 }
 
 fn nobodys(thing: &str) -> String {
