@@ -27,6 +27,11 @@ class User:
         """The id of the session."""
         return hashlib.sha256(self.token.encode()).hexdigest()[:24]
 
+    def key(self):
+        """The id of an API key: a user may have a hundred."""
+        keys = self.answer("GET", "/users/me/keys")
+        return (keys or [self.post("/users/me/keys", {"name": "a key", "scopes": ["read"]})])[0]["id"]
+
     def folder(self):
         return self.post("/files", {"name": "a folder", "type": "folder"})
 

@@ -66,13 +66,15 @@ def before_call(context, case, kwargs):
             body["email"] = f"{uuid.uuid4()}@example.org"
         case "DELETE /users/me/sessions/{id}":
             path["id"] = user.session()
+        case "DELETE /users/me/keys/{id}":
+            path["id"] = user.key()
         case "DELETE /users/me" | "PUT /users/me/password":
             body["password"] = PASSWORD
         case "GET /files/{id}/parts":
             path["id"] = user.upload(200 << 20)["id"]
         case "POST /files/{id}/complete":
             path["id"] = user.sent(user.upload(2))["id"]
-        case "POST /files" | "POST /uploads/tickets" if isinstance(body, dict) and body.get("parentId"):
+        case "POST /files" | "POST /uploads/tickets" | "POST /users/me/keys" if isinstance(body, dict) and body.get("parentId"):
             body["parentId"] = user.folder()["id"]
         case "POST /uploads/sign" if isinstance(body, dict) and "uploadId" in body:
             body["key"] = user.signed("POST")["key"]
