@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod content;
 pub mod error;
 mod file_view;
 mod gateway_response;
