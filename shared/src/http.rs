@@ -7,11 +7,14 @@ pub mod error;
 mod file_view;
 mod gateway_response;
 mod json;
+pub mod listing;
 pub mod openapi;
 mod params;
 mod serve;
+pub mod upload_limits;
 
 pub use file_view::{FileView, ParentView};
 pub use json::{DocumentResponse, Json};
 pub use params::{ApiUrl, Params, VersionPath};
 pub use serve::{get_only, serve};
+pub use upload_limits::NewTicketView;

@@ -14,7 +14,7 @@ use shared::{
     accounts::{sessions::Sessions, users::Users},
     files::{FileOrUpload, Files},
     http::{
-        ApiUrl, DocumentResponse, FileView, Json,
+        ApiUrl, DocumentResponse, FileView, Json, NewTicketView,
         body::{Fields, Object},
         error::ErrorView,
         openapi::{AuthErrors, NotFound, TooLarge},
@@ -34,7 +34,7 @@ mod sign;
 mod ticket;
 
 use sign::{SignRequest, SignedRequest};
-use ticket::{NewTicketView, TicketRequest, TicketView};
+use ticket::{TicketRequest, TicketView};
 
 #[derive(Clone, FromRef)]
 pub struct App {
