@@ -10,8 +10,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     #[error("Unauthorized")]
     Unauthorized,
+    /// The link has a password, which the request does not have, or has wrong.
+    #[error("Password required")]
+    PasswordRequired,
     #[error("Not found")]
     NotFound,
+    /// What the request asks for was there, and is not any more.
+    #[error("{0}")]
+    Gone(&'static str),
     #[error("Method not allowed")]
     MethodNotAllowed,
     #[error("{0}")]

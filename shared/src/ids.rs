@@ -25,6 +25,9 @@ pub struct OfFile;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OfTicket;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OfLink;
+
 /// The id of an account.
 pub type UserId = Id<OfUser>;
 
@@ -33,6 +36,9 @@ pub type FileId = Id<OfFile>;
 
 /// The id of a ticket, which permits uploads.
 pub type TicketId = Id<OfTicket>;
+
+/// The id of a link, which lets others read a file or a folder, or upload into a folder.
+pub type LinkId = Id<OfLink>;
 
 impl<Of> Id<Of> {
     /// A new id, which is unique.
@@ -131,7 +137,7 @@ impl<Of> ToSchema for Id<Of> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(
     as = Id,
-    description = "The id of an account, a file, a session or a ticket.",
+    description = "The id of an account, a file, a session, a ticket or a link.",
     pattern = "^[0-9a-f]{24}$",
     example = "5f1e7d35c7ba06511e683b21"
 )]

@@ -77,6 +77,11 @@ impl<S: Send + Sync> FromRequestParts<S> for ContentRequest {
 }
 
 impl ContentRequest {
+    /// True if the request asks for the content itself: not for its headers, nor for a thumbnail.
+    pub fn is_for_content(&self) -> bool {
+        self.method != Method::HEAD && self.size.is_empty()
+    }
+
     /// The response with the content of a file, or with a thumbnail.
     pub async fn respond(&self, file: &File, caching: Caching, objects: &Objects) -> Result<Response> {
         let representation = Representation::of(file, &self.size)?;
