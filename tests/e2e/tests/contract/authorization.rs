@@ -277,9 +277,9 @@ impl World {
                 body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
                 let created = owner.post("/links", body).await;
                 assert_eq!(created.status, 201, "{created}");
-                *link = created.json()["token"].as_str().unwrap().to_owned();
+                created.json()["token"].as_str().unwrap().clone_into(link);
             }
-            eventually("an expired link", Duration::from_secs(5), async || {
+            eventually("an expired link", Duration::from_secs(20), async || {
                 (stack.anyone().get(&format!("/shared/{}", links[2])).await.status == 410).then_some(())
             })
             .await;
@@ -338,6 +338,15 @@ impl World {
 
     async fn answer(&self, route: &str, thing: &str, asking: Asking) -> Answer {
         let (method, path) = route.split_once(' ').unwrap();
+        if path.starts_with("/links") || path.starts_with("/shared/") {
+            self.of_links(method, path, thing, asking).await
+        } else {
+            self.of_others(method, path, thing, asking).await
+        }
+    }
+
+    /// The answer of a route that is not of links.
+    async fn of_others(&self, method: &str, path: &str, thing: &str, asking: Asking) -> Answer {
         let client = self.as_seen_by(asking);
         let send = async |path: &str, body: Value| {
             let request = client.request(method, path);
@@ -421,35 +430,6 @@ impl World {
                 let query = if size.is_empty() { String::new() } else { format!("?size={size}") };
                 send(&format!("{path}{query}"), Value::Null).await
             }
-            "/links" if method == "POST" => send(path, json!({ "fileId": self.make(thing).await })).await,
-            "/links/{id}" => {
-                let link = match thing {
-                    "the owner's link" => {
-                        id(&self.owner.post("/links", json!({ "fileId": self.folders[0] })).await.json())
-                    }
-                    thing => nobodys(thing),
-                };
-                let body = if method == "PATCH" { json!({ "maxDownloads": 7 }) } else { Value::Null };
-                send(&path.replace("{id}", &link), body).await
-            }
-            "/shared/{token}/unlock" => {
-                let password = if thing == "right password" { PASSWORD } else { "wrong" };
-                send(&path.replace("{token}", &self.token(asking, false)), json!({ "password": password })).await
-            }
-            _ if path.starts_with("/shared/{token}") => {
-                let token = self.token(asking, thing.ends_with("for uploads"));
-                let path = path.replace("{token}", &token);
-                match path.strip_suffix("/files") {
-                    Some(_) => {
-                        let folder = self.below(thing).await;
-                        send(&format!("{path}?parentId={folder}"), Value::Null).await
-                    }
-                    None if path.contains("{id}") => {
-                        send(&path.replace("{id}", &self.below(thing).await), Value::Null).await
-                    }
-                    None => send(&path, Value::Null).await,
-                }
-            }
             "/files/batch" => send(path, json!({ "action": "trash", "ids": [self.make(thing).await] })).await,
             "/files/{id}" if method == "PATCH" => {
                 send(&path.replace("{id}", &self.make(thing).await), json!({ "name": "new" })).await
@@ -464,6 +444,35 @@ impl World {
             }
             _ if path.starts_with("/uploads/{ticket}/s3/") => self.companion(method, path, thing, &client).await,
             _ => send(path, Value::Null).await,
+        }
+    }
+
+    /// The answer of a route of links, for their owners or for visitors.
+    async fn of_links(&self, method: &str, path: &str, thing: &str, asking: Asking) -> Answer {
+        let client = self.as_seen_by(asking);
+        let send = async |path: &str, body: Value| {
+            let request = client.request(method, path);
+            if body.is_null() { request.send().await } else { request.json(body).send().await }
+        };
+        let path = path.replace("{token}", &self.token(asking, thing.ends_with("for uploads")));
+        if path.ends_with("/unlock") {
+            let password = if thing == "right password" { PASSWORD } else { "wrong" };
+            send(&path, json!({ "password": password })).await
+        } else if path.contains("{id}") && path.starts_with("/shared/") {
+            send(&path.replace("{id}", &self.below(thing).await), Value::Null).await
+        } else if path.ends_with("/files") {
+            send(&format!("{path}?parentId={}", self.below(thing).await), Value::Null).await
+        } else if path == "/links/{id}" {
+            let link = match thing {
+                "the owner's link" => id(&self.owner.post("/links", json!({ "fileId": self.folders[0] })).await.json()),
+                thing => nobodys(thing),
+            };
+            let body = if method == "PATCH" { json!({ "maxDownloads": 7 }) } else { Value::Null };
+            send(&path.replace("{id}", &link), body).await
+        } else if path == "/links" && method == "POST" {
+            send(&path, json!({ "fileId": self.make(thing).await })).await
+        } else {
+            send(&path, Value::Null).await
         }
     }
 
@@ -637,7 +646,7 @@ impl World {
             }
             "expired ticket" => {
                 let params = format!("/uploads/{token}/s3/params?filename=a");
-                eventually("an expired ticket", Duration::from_secs(5), async || {
+                eventually("an expired ticket", Duration::from_secs(20), async || {
                     (self.stack.anyone().get(&params).await.status == 401).then_some(())
                 })
                 .await;
