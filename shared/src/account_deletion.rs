@@ -1,6 +1,7 @@
 //! Deletion of accounts and of everything that belongs to them.
 //!
 //! First every row of the user gets a tombstone, and the user's tickets and API keys are revoked. If that fails on the way, the user
+//! First every row of the user gets a tombstone, and the user's tickets and links are revoked. If that fails on the way, the user
 //! still has an account and can send the request again. Then the account is deleted, and from there on nobody can make
 //! a request in its name. Requests that began before may still store something, which nobody could delete. So a marker
 //! in collection `departures` is stored before the account is deleted: by the marker the sweeper deletes the user's
@@ -22,6 +23,7 @@ use crate::{
     files::Files,
     ids::UserId,
     limits,
+    links::Revocations,
     stores::mongo::{self, run},
     time::Timestamp,
     uploads::tickets::Grants,
@@ -43,6 +45,7 @@ pub struct AccountDeletions {
     files: Files,
     grants: Grants,
     keys: Keys,
+    links: Revocations,
 }
 
 impl AccountDeletions {
@@ -53,12 +56,18 @@ impl AccountDeletions {
             files: Files::of(database, config),
             grants: Grants::of(database),
             keys: Keys::of(database),
+            links: Revocations::of(database),
         }
     }
 
     /// Deletes all data of a user, but not the account.
     pub async fn delete_data(&self, user: UserId) -> Result<()> {
-        try_join!(self.files.tombstone_all(user), self.grants.revoke_all_of(user), self.keys.delete_all_of(user),)?;
+        try_join!(
+            self.files.tombstone_all(user),
+            self.grants.revoke_all_of(user),
+            self.keys.delete_all_of(user),
+            self.links.revoke_all_of(user),
+        )?;
         Ok(())
     }
 

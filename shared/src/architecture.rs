@@ -7,9 +7,10 @@ use std::{
 };
 
 /// The layers, from the top. A module uses modules of lower layers only; in the ground it may use its own layer.
-const LAYERS: [&[&str]; 6] = [
+const LAYERS: [&[&str]; 7] = [
     &["http"],
     &["account_deletion"],
+    &["links"],
     &["uploads"],
     &["files", "accounts"],
     &["stores"],

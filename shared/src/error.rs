@@ -13,8 +13,14 @@ pub enum Error {
     /// The token is valid, and does not allow the request.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// The link has a password, which the request does not have, or has wrong.
+    #[error("Password required")]
+    PasswordRequired,
     #[error("Not found")]
     NotFound,
+    /// What the request asks for was there, and is not any more.
+    #[error("{0}")]
+    Gone(&'static str),
     #[error("Method not allowed")]
     MethodNotAllowed,
     #[error("{0}")]

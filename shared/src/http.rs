@@ -2,17 +2,21 @@
 
 pub mod auth;
 pub mod body;
+pub mod content;
 pub mod error;
 mod file_view;
 mod gateway_response;
 mod json;
 mod keys;
+pub mod listing;
 pub mod openapi;
 mod params;
 mod serve;
+pub mod upload_limits;
 
 pub use file_view::{FileView, ParentView};
 pub use json::{DocumentResponse, Json};
 pub use keys::{KeyGuard, key_routes};
 pub use params::{ApiUrl, Params, VersionPath};
 pub use serve::{get_only, serve};
+pub use upload_limits::NewTicketView;

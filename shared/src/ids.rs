@@ -28,6 +28,9 @@ pub struct OfTicket;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OfKey;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OfLink;
+
 /// The id of an account.
 pub type UserId = Id<OfUser>;
 
@@ -39,6 +42,9 @@ pub type KeyId = Id<OfKey>;
 
 /// The id of a ticket, which permits uploads.
 pub type TicketId = Id<OfTicket>;
+
+/// The id of a link, which lets others read a file or a folder, or upload into a folder.
+pub type LinkId = Id<OfLink>;
 
 impl<Of> Id<Of> {
     /// A new id, which is unique.
@@ -137,7 +143,7 @@ impl<Of> ToSchema for Id<Of> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(
     as = Id,
-    description = "The id of an account, a file, a session or a ticket.",
+    description = "The id of an account, a file, a session, a ticket or a link.",
     pattern = "^[0-9a-f]{24}$",
     example = "5f1e7d35c7ba06511e683b21"
 )]

@@ -2,11 +2,12 @@
 //!
 //! 1. [`http`]: requests and responses, the only module with axum.
 //! 2. [`account_deletion`]: what all parts of an account need to go.
-//! 3. [`uploads`]: the protocol for bytes that clients send to S3 themselves, and tickets.
-//! 4. [`files`]: the ledger, which has a row for each object in the bucket; and beside it [`accounts`]: users, sessions
+//! 3. [`links`]: what others may do with a file or a folder who have no session.
+//! 4. [`uploads`]: the protocol for bytes that clients send to S3 themselves, and tickets.
+//! 5. [`files`]: the ledger, which has a row for each object in the bucket; and beside it [`accounts`]: users, sessions
 //!    and passwords.
-//! 5. [`stores`]: the clients of `MongoDB`, Redis, S3 and SQS.
-//! 6. The ground: configuration, errors, ids, limits, log, times and digests.
+//! 6. [`stores`]: the clients of `MongoDB`, Redis, S3 and SQS.
+//! 7. The ground: configuration, errors, ids, limits, log, times and digests.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ pub mod files;
 pub mod http;
 pub mod ids;
 pub mod limits;
+pub mod links;
 pub mod logging;
 pub mod stores;
 pub mod time;

@@ -48,6 +48,23 @@ pub const MAX_TICKETS_LISTED: i64 = 1000;
 pub const MAX_TICKET_SECONDS: u32 = 24 * 60 * 60;
 pub const TICKET_DEFAULT_SECONDS: u32 = 60 * 60;
 
+/// Most links of one user, and most links that are listed, the newest ones. Creating a link counts those of its user.
+pub const MAX_LINKS: u64 = 10_000;
+pub const MAX_LINKS_LISTED: i64 = 1000;
+
+/// The longest lifetime of a link with an expiry, in seconds: ten years.
+pub const MAX_LINK_SECONDS: u32 = 10 * 365 * 24 * 60 * 60;
+
+/// The lifetime of a key that opens a link in place of its password.
+pub const UNLOCK_TTL: Duration = Duration::from_hours(1);
+
+/// The time within which requests of one visitor for one file count as one download.
+pub const GRANT_TTL: Duration = Duration::from_hours(1);
+
+/// The newest claims that the document of a link remembers as counted. A claim is needed until its visitor has the
+/// grant in Redis, which takes some milliseconds, or a retry after a failure.
+pub const CLAIMS_KEPT: u32 = 256;
+
 /// Largest JSON body of an endpoint that carries no file, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 << 10;
 

@@ -5,9 +5,8 @@
 use axum::{
     Router,
     extract::{FromRef, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
 };
-use base64::{Engine, engine::DecodePaddingMode, engine::general_purpose::GeneralPurpose};
 use serde::Serialize;
 use shared::{
     Error, Result,
@@ -22,6 +21,7 @@ use shared::{
     files::Files,
     http::{
         Json, KeyGuard,
+        auth::basic,
         error::ErrorView,
         get_only,
         openapi::{AuthErrors, PasswordErrors, ServiceErrors},
@@ -80,23 +80,12 @@ impl TryFrom<&HeaderMap> for Login {
 }
 
 impl Login {
-    /// `None` without a header, for another scheme, for no base64, without a colon, or for a password that is too long.
+    /// `None` without a header of the scheme, or for a password that is too long.
     fn read(headers: &HeaderMap) -> Option<Self> {
-        let (scheme, credentials) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("basic") {
-            return None;
-        }
-        let credentials = String::from_utf8(BASE64.decode(credentials.trim()).ok()?).ok()?;
-        let (email, password) = credentials.split_once(':')?;
-        Some(Self { email: email.to_owned(), password: password.parse().ok()? })
+        let (email, password) = basic(headers)?;
+        Some(Self { email, password: password.parse().ok()? })
     }
 }
-
-/// Padding is optional, as in the original's decoder.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::STANDARD,
-    base64::engine::GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 #[derive(Serialize, ToSchema)]
 struct Connected {

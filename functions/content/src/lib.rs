@@ -1,14 +1,11 @@
-//! The bytes of a file or of one of its thumbnails. The ledger knows everything but the bytes, so S3 is asked for the
-//! bytes only. S3 itself sends the client content above 4 MiB, and ranges.
+//! The bytes of a file or of one of its thumbnails, sent by [`shared::http::content`].
 
 #![forbid(unsafe_code)]
 
 use axum::{
     Router,
-    body::Body,
     extract::{FromRef, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use shared::{
@@ -16,24 +13,21 @@ use shared::{
     accounts::{keys::Keys, sessions::Sessions, users::Users},
     files::{File, Files},
     http::{
-        KeyGuard, Params, VersionPath,
+        KeyGuard, VersionPath,
         auth::Viewer,
+        content::{
+            Caching, ContentRequest,
+            openapi::{Asked, Conditions},
+        },
         error::ErrorView,
         openapi::{AuthErrors, NotFound, ServiceErrors},
     },
     ids::{FileId, UserId},
     limits,
-    stores::{
-        Stores,
-        redis::Redis,
-        s3::{Objects, ResponseOverrides},
-    },
+    stores::{Stores, redis::Redis, s3::Objects},
 };
 
 pub mod openapi;
-mod representation;
-
-use representation::{Disposition, Precondition, Representation, wants_range};
 
 #[derive(Clone, FromRef)]
 pub struct App {
@@ -64,15 +58,6 @@ impl App {
     }
 }
 
-/// Sent with every content: an upload of a user must not act in the name of this origin.
-const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
-    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-];
-
-const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-
 /// The content of a file, or a thumbnail
 ///
 /// A private file needs its owner's token. A public file needs none; an invalid token is ignored. If the answer is a
@@ -84,7 +69,7 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
     path = "/files/{id}/data",
     tag = "Content",
     operation_id = "readContent",
-    params(("id" = FileId, Path), openapi::Asked, openapi::Conditions),
+    params(("id" = FileId, Path), Asked, Conditions),
     responses(
         (
             status = 200,
@@ -126,14 +111,12 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 async fn data(
     id: FileId,
     viewer: Viewer,
-    method: Method,
-    asked: HeaderMap,
-    params: Params,
+    asked: ContentRequest,
     State(files): State<Files>,
     State(objects): State<Objects>,
 ) -> Result<Response> {
     let file = find(&files, id, viewer).await?;
-    respond(&file, &method, &asked, &params, &objects).await
+    asked.respond(&file, Caching::of(&file), &objects).await
 }
 
 /// The content of a version, or a thumbnail
@@ -144,7 +127,7 @@ async fn data(
     path = "/files/{id}/versions/{version}/data",
     tag = "Content",
     operation_id = "readVersion",
-    params(("id" = FileId, Path), ("version" = FileId, Path), openapi::Asked, openapi::Conditions),
+    params(("id" = FileId, Path), ("version" = FileId, Path), Asked, Conditions),
     responses(
         (
             status = 200,
@@ -179,77 +162,12 @@ async fn data(
 async fn version_data(
     owner: UserId,
     VersionPath { document, version }: VersionPath,
-    method: Method,
-    asked: HeaderMap,
-    params: Params,
+    asked: ContentRequest,
     State(files): State<Files>,
     State(objects): State<Objects>,
 ) -> Result<Response> {
     let version = files.version(owner, document, version).await?;
-    respond(&version.file, &method, &asked, &params, &objects).await
-}
-
-/// The response with the content of a file, or with a thumbnail.
-async fn respond(
-    file: &File,
-    method: &Method,
-    asked: &HeaderMap,
-    params: &Params,
-    objects: &Objects,
-) -> Result<Response> {
-    let representation = Representation::of(file, params.get("size").unwrap_or_default())?;
-    let disposition = if params.get("download") == Some("1") { Disposition::Attachment } else { Disposition::Inline };
-    let (caching, policy) =
-        if file.is_public { ("public, max-age=60", "cross-origin") } else { ("private, no-store", "same-origin") };
-
-    match representation.precondition(asked) {
-        Precondition::Holds => {}
-        Precondition::Failed => return Err(Error::PreconditionFailed),
-        Precondition::NotModified => return not_modified(&representation, caching),
-    }
-    let too_large = representation.size > limits::MAX_INLINE_BYTES as u64;
-    if *method != Method::HEAD && (too_large || wants_range(asked)) {
-        return redirect(objects, &representation, disposition, caching).await;
-    }
-    let body = if *method == Method::HEAD {
-        Body::empty()
-    } else {
-        Body::from(objects.get(&representation.key, limits::MAX_INLINE_BYTES as u64).await?)
-    };
-    let mut response = body.into_response();
-    let headers = response.headers_mut();
-    headers.extend(SECURITY_HEADERS);
-    headers.extend(representation.validators()?);
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::CONTENT_TYPE, value(&representation.content_type)?);
-    headers.insert(header::CONTENT_LENGTH, representation.size.into());
-    headers.insert(header::CONTENT_DISPOSITION, value(&representation.disposition(disposition))?);
-    // The content is sent as it is stored. Earlier versions sent this header too, so it stays part of the answer.
-    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
-    headers.insert(RESOURCE_POLICY, HeaderValue::from_static(policy));
-    Ok(response)
-}
-
-fn not_modified(representation: &Representation, caching: &'static str) -> Result<Response> {
-    let mut response = StatusCode::NOT_MODIFIED.into_response();
-    response.headers_mut().extend(representation.validators()?);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
-    Ok(response)
-}
-
-/// Sends the client to S3. The redirect must not be cached, even for a public file: its URL expires earlier.
-async fn redirect(
-    objects: &Objects,
-    representation: &Representation,
-    disposition: Disposition,
-    caching: &str,
-) -> Result<Response> {
-    let disposition = representation.s3_disposition(disposition);
-    let overrides =
-        ResponseOverrides { content_type: &representation.content_type, disposition: &disposition, caching };
-    let url = objects.presign_get(&representation.key, overrides).await?;
-    Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response())
+    asked.respond(&version.file, Caching::of(&version.file), &objects).await
 }
 
 /// A file that is public, or that belongs to the viewer. For a private file and for an unknown id alike, Redis is asked
@@ -272,8 +190,4 @@ async fn find(files: &Files, id: FileId, viewer: Viewer) -> Result<File> {
         Err(Error::Unauthorized) => Err(Error::NotFound),
         Err(error) => Err(error),
     }
-}
-
-fn value(text: &str) -> Result<HeaderValue> {
-    HeaderValue::try_from(text).map_err(|error| Error::Internal(error.into()))
 }

@@ -1,19 +1,17 @@
 //! The answer to `POST /files`, and `GET /files`.
 
-use std::str::FromStr;
-
-use axum::{
-    extract::State,
-    http::{HeaderName, header},
-    response::IntoResponse,
-};
+use axum::{extract::State, response::IntoResponse};
 use serde::Serialize;
 use shared::{
     Error, Result,
-    files::{Cursor, Files, Order, Parent, Sort, Types, View},
-    http::{ApiUrl, FileView, Json, Params, error::ErrorView, openapi::AuthErrors},
+    files::{Files, Parent},
+    http::{
+        ApiUrl, FileView, Json, Params,
+        error::ErrorView,
+        listing::{OF_SORTED, Sorted, next_link},
+        openapi::AuthErrors,
+    },
     ids::UserId,
-    limits,
     uploads::Instructions,
 };
 use utoipa::ToSchema;
@@ -69,12 +67,11 @@ pub async fn list(
     let Some(folder) = listing.parent() else { return Ok((None, Json(Vec::new()))) };
     let (found, link) = match sorted {
         None => (files.page(owner, folder, listing.page()).await?, None),
-        Some(Sorted { sort, order, types, limit, cursor }) => {
-            let view = View { owner, folder, sort, order, types };
-            let cursor = cursor.map(|cursor| Cursor::parse(cursor, view)).transpose()?;
-            let page = files.sorted(view, cursor, limit).await?;
+        Some(sorted) => {
+            let view = sorted.view(owner, folder);
+            let page = files.sorted(view, sorted.cursor(view)?, sorted.limit).await?;
             let link = match page.next {
-                Some(next) => Some(listing.next(&api?, &next.text(view)?)),
+                Some(next) => Some(next_link(&api?, "/files", &listing.0, &next.text(view)?)),
                 None => None,
             };
             (page.files, link)
@@ -85,18 +82,6 @@ pub async fn list(
 
 /// The query.
 pub struct Listing(pub Params);
-
-/// The query of a sorted listing.
-struct Sorted<'a> {
-    sort: Sort,
-    order: Order,
-    types: Types,
-    limit: usize,
-    cursor: Option<&'a str>,
-}
-
-/// The parameters of which one makes a listing sorted, but for the cursor.
-const OF_SORTED: [&str; 4] = ["sort", "order", "type", "limit"];
 
 impl Listing {
     /// The folder; `None` for a parent that cannot exist and so holds nothing.
@@ -121,65 +106,14 @@ impl Listing {
     /// `None` without a parameter of a sorted listing.
     fn sorted(&self) -> Result<Option<Sorted<'_>>> {
         let Self(params) = self;
-        let cursor = params.get("cursor");
-        if cursor.is_none() && OF_SORTED.iter().all(|name| params.get(name).is_none()) {
+        if params.get("cursor").is_none() && OF_SORTED.iter().all(|name| params.get(name).is_none()) {
             return Ok(None);
         }
         if params.get("page").is_some() {
             return Err(Error::Invalid("Use cursor or page"));
         }
-        Ok(Some(Sorted {
-            sort: match params.get("sort") {
-                None | Some("name") => Sort::Name,
-                Some("size") => Sort::Size,
-                Some("date") => Sort::Date,
-                Some(_) => return Err(Error::Invalid("Invalid sort")),
-            },
-            order: match params.get("order") {
-                None | Some("asc") => Order::Ascending,
-                Some("desc") => Order::Descending,
-                Some(_) => return Err(Error::Invalid("Invalid order")),
-            },
-            limit: limit(params, limits::LISTED, limits::MAX_LISTED)?,
-            types: types(params)?,
-            cursor,
-        }))
+        Sorted::read(params).map(Some)
     }
-
-    /// The header that leads to the next part. The parameters are valid, so they need no encoding.
-    fn next(&self, ApiUrl(api): &ApiUrl, cursor: &str) -> [(HeaderName, String); 1] {
-        let Self(params) = self;
-        let mut url = format!("{api}/files?");
-        for name in ["parentId"].iter().chain(&OF_SORTED) {
-            if let Some(value) = params.get(name) {
-                url.extend([name, "=", value, "&"]);
-            }
-        }
-        [(header::LINK, format!("<{url}cursor={cursor}>; rel=\"next\""))]
-    }
-}
-
-/// The parameter `limit`, or its default.
-pub fn limit(params: &Params, default: usize, most: usize) -> Result<usize> {
-    let Some(text) = params.get("limit") else { return Ok(default) };
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let limit = usize::from_str(text).ok().filter(|limit| is_number && (1..=most).contains(limit));
-    limit.ok_or(Error::Invalid("Invalid limit"))
-}
-
-/// The parameter `type`: one type, or several with commas between them; all without the parameter.
-pub fn types(params: &Params) -> Result<Types> {
-    let Some(names) = params.get("type") else { return Ok(Types::ALL) };
-    let mut types = Types::NONE;
-    for name in names.split(',') {
-        match name {
-            "folder" => types.folders = true,
-            "file" => types.files = true,
-            "image" => types.images = true,
-            _ => return Err(Error::Invalid("Invalid type")),
-        }
-    }
-    Ok(types)
 }
 
 #[cfg(test)]
@@ -197,24 +131,5 @@ mod tests {
             assert_eq!(page(text), 0, "{text:?}");
         }
         assert_eq!(page("99999999999999999999999"), u64::MAX);
-    }
-
-    #[test]
-    fn f29_a_limit_is_a_number_of_documents() {
-        let limit = |text: &str| limit(&vec![("limit".into(), text.into())].into(), 100, 1000);
-        assert_eq!((limit("1").unwrap(), limit("1000").unwrap(), limit("007").unwrap()), (1, 1000, 7));
-        for text in ["", "0", "1001", "-1", "+1", "1.0", "x", " 1", "99999999999999999999999"] {
-            assert!(matches!(limit(text), Err(Error::Invalid("Invalid limit"))), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn f31_types_are_names_with_commas_between_them() {
-        let types = |text: &str| types(&vec![("type".into(), text.into())].into());
-        let some = Types { folders: true, files: false, images: true };
-        assert_eq!((types("folder,image").unwrap(), types("image,folder,image").unwrap()), (some, some));
-        for text in ["", "folder,", ",", "Folder", "folder image", "directory"] {
-            assert!(matches!(types(text), Err(Error::Invalid("Invalid type"))), "{text:?}");
-        }
     }
 }

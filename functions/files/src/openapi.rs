@@ -1,6 +1,7 @@
 //! The `OpenAPI` description of this function's routes, and of the body that the handler reads field by field.
 
 use shared::{
+    http::listing::schema::{listed, number_to, order, sort, types},
     http::openapi::{FileName, ParentId, file_size, lenient_bool, missing, on_conflict, optional_name},
     ids::FileId,
     limits,
@@ -279,53 +280,8 @@ pub struct Search {
     pub limit: Option<String>,
 }
 
-fn sort() -> Object {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .description(Some(
-            "What the list is sorted by: the name, in which numbers count as numbers and case makes no difference; the \
-             size; or the time of the last change.",
-        ))
-        .enum_values(Some(["name", "size", "date"]))
-        .default(Some("name".into()))
-        .build()
-}
-
-fn order() -> Object {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .description(Some("`desc` turns folders and the other documents around, each for themselves."))
-        .enum_values(Some(["asc", "desc"]))
-        .default(Some("asc".into()))
-        .build()
-}
-
-fn types() -> Object {
-    const NAME: &str = "(folder|file|image)";
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .description(Some("`folder`, `file` or `image`, or several with commas between them; all without it."))
-        .pattern(Some(format!("^{NAME}(,{NAME})*$")))
-        .examples(["folder,image"])
-        .build()
-}
-
-fn listed() -> Object {
-    number_to(limits::MAX_LISTED, limits::LISTED)
-}
-
 fn found() -> Object {
     number_to(limits::MAX_FOUND, limits::FOUND)
-}
-
-fn number_to(most: usize, default: usize) -> Object {
-    ObjectBuilder::new()
-        .schema_type(Type::Integer)
-        .description(Some("The most documents of the answer."))
-        .minimum(Some(1))
-        .maximum(Some(most))
-        .default(Some(default.into()))
-        .build()
 }
 
 /// The schema of a text to search for.

@@ -8,6 +8,7 @@ use shared::{
     http::{
         FileView, Json, Params,
         error::ErrorView,
+        listing::{limit, types},
         openapi::{AuthErrors, NotFound},
     },
     ids::{FileId, UserId},
@@ -15,10 +16,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use crate::{
-    list::{limit, types},
-    openapi,
-};
+use crate::openapi;
 
 const X_INCOMPLETE: HeaderName = HeaderName::from_static("x-incomplete");
 

@@ -11,6 +11,7 @@ use shared::{
     account_deletion::AccountDeletions,
     files::{Files, usage_check::Counters},
     limits,
+    links::Revocations,
     stores::{Stores, queue::JobQueue, redis::Redis, s3::Objects},
     uploads::{Uploads, tickets::FilesLeft},
 };
@@ -22,6 +23,7 @@ use fsck::Fsck;
 pub struct App {
     files: Files,
     uploads: Uploads,
+    links: Revocations,
     jobs: JobQueue,
     account_deletions: AccountDeletions,
     redis: Redis,
@@ -47,6 +49,7 @@ impl App {
         Ok(Self {
             uploads: Uploads::new(files.clone(), objects, FilesLeft::of(&database)),
             fsck: Fsck::new(files.clone(), Counters::of(&database), stores),
+            links: Revocations::of(&database),
             files,
             jobs: JobQueue::connect(stores),
             account_deletions: AccountDeletions::of(&database, &stores.config),
@@ -114,6 +117,7 @@ impl App {
                 break;
             }
             count += tombstones.len();
+            self.links.revoke_with(&tombstones).await?;
             self.uploads.purge(tombstones).await?;
         }
         Ok(count)

@@ -14,7 +14,7 @@ use shared::{
     accounts::{keys::Keys, sessions::Sessions, users::Users},
     files::{FileOrUpload, Files},
     http::{
-        ApiUrl, DocumentResponse, FileView, Json, KeyGuard,
+        ApiUrl, DocumentResponse, FileView, Json, KeyGuard, NewTicketView,
         body::{Fields, Object},
         error::ErrorView,
         openapi::{AuthErrors, NotFound, TooLarge},
@@ -34,7 +34,7 @@ mod sign;
 mod ticket;
 
 use sign::{SignRequest, SignedRequest};
-use ticket::{NewTicketView, TicketRequest, TicketView};
+use ticket::{TicketRequest, TicketView};
 
 #[derive(Clone, FromRef)]
 pub struct App {

@@ -3,7 +3,8 @@
 use shared::{
     http::{
         error::ErrorWithMessage,
-        openapi::{FileName, ParentId, file_size, lenient_bool, missing, on_conflict},
+        openapi::{FileName, ParentId, lenient_bool, missing, on_conflict},
+        upload_limits::schema::{max_bytes, max_files, types},
     },
     limits,
     stores::s3::Key,
@@ -12,7 +13,7 @@ use utoipa::{
     IntoParams, IntoResponses, OpenApi, PartialSchema, ToSchema,
     openapi::{
         Object, ObjectBuilder, RefOr, Schema,
-        schema::{ArrayBuilder, SchemaType, Type},
+        schema::{SchemaType, Type},
     },
 };
 
@@ -53,42 +54,6 @@ pub struct NewTicket {
     pub expires_in: Option<u32>,
     #[schema(schema_with = on_conflict, required = false)]
     pub on_conflict: String,
-}
-
-fn max_bytes() -> Object {
-    let mut bytes = file_size();
-    bytes.schema_type = SchemaType::from_iter([Type::Integer, Type::Null]);
-    bytes.description = Some(
-        "The size limit of each file. S3 checks the limit of a file that is put whole. For a multipart upload the \
-         request that completes it checks the limit, and until then S3 may have taken a part of up to \
-         5 GiB for every 5 MiB of it."
-            .into(),
-    );
-    bytes
-}
-
-fn max_files() -> Object {
-    ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::Integer, Type::Null]))
-        .description(Some("The number of uploads that may begin. Uploads that fail do not count."))
-        .minimum(Some(1))
-        .maximum(Some(u32::MAX))
-        .build()
-}
-
-fn types() -> Schema {
-    let token = "[A-Za-z0-9!#$&^_.+-]{1,127}";
-    let one = ObjectBuilder::new().schema_type(Type::String).pattern(Some(format!("^{token}/({token}|[*])$")));
-    let mut types = ArrayBuilder::new()
-        .description(Some(
-            "Media types, or classes such as `image/*`. The extension of the file name decides the type.",
-        ))
-        .items(one)
-        .max_items(Some(limits::MAX_TICKET_TYPES))
-        .examples([serde_json::json!(["image/*", "application/pdf"])])
-        .build();
-    types.schema_type = SchemaType::from_iter([Type::Array, Type::Null]);
-    types.into()
 }
 
 fn expires_in() -> Object {

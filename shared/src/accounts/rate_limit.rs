@@ -18,6 +18,9 @@
 //! - 14,400 from each network that has logged in to it, of which the account remembers 32;
 //! - 14,400 by each session.
 //!
+//! A wrong password of a link counts for the link from this network, at most ten within a minute, and for the network,
+//! whatever the link, at most `FailuresPerAddress`. A link that does not exist counts like one that exists.
+//!
 //! An e-mail without an account counts like an e-mail with an account, so a stranger cannot tell the two apart. Only an
 //! attacker in a network of the owner can learn something: that this network has logged in to the account, by using up
 //! the failures of the network and then trying the account.
@@ -48,6 +51,13 @@ impl Address {
             Ok(IpAddr::V4(address)) => address.to_string(),
             Err(_) => source_ip.to_owned(),
         })
+    }
+}
+
+/// The address itself, for a key that nobody can read an address from.
+impl AsRef<[u8]> for Address {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
@@ -90,6 +100,16 @@ impl RateLimit {
     /// `TooManyFailures`.
     pub async fn reauthentication(&self, session: &Token) -> Result<PasswordAttempt> {
         self.attempt(Counter::failures(key("session", &session.digest()), limits::MAX_FAILURES), Vec::new(), None).await
+    }
+
+    /// Permits a check of the password of a link, by the token in the request, which may be of no link.
+    ///
+    /// # Errors
+    /// `TooManyFailures`.
+    pub async fn link(&self, token: &str, Address(network): &Address) -> Result<PasswordAttempt> {
+        let own = Counter::failures(key("link", &format!("{network} {token}")), limits::MAX_FAILURES);
+        let of_network = Counter::failures(key("links", network), self.failures_per_address);
+        self.attempt(own, vec![of_network], None).await
     }
 
     async fn attempt(&self, own: Counter, shared: Vec<Counter>, networks: Option<Networks>) -> Result<PasswordAttempt> {

@@ -67,6 +67,13 @@ impl Files {
         self.reachable(filter::visible_of(owner, id)).await?.map(File::from).ok_or(Error::NotFound)
     }
 
+    /// The owner's file, if it is below this folder.
+    pub async fn file_below(&self, owner: UserId, folder: FileId, id: FileId) -> Result<File> {
+        let last = [filter::below(folder)].into_iter().chain(filter::without_folders());
+        let row: Option<Row> = self.find_reachable(filter::visible_of(owner, id), last).await?;
+        row.map(File::from).ok_or(Error::NotFound)
+    }
+
     /// The file, or the upload that is to become the file, of any owner.
     pub async fn file_or_upload(&self, id: FileId) -> Result<FileOrUpload> {
         self.reachable_file_or_upload(filter::row(id)).await

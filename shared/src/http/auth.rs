@@ -6,9 +6,10 @@ use axum::{
     extract::{FromRef, FromRequestParts, RawPathParams},
     http::{Extensions, HeaderMap, header, request::Parts},
 };
+use base64::{Engine, engine::DecodePaddingMode, engine::general_purpose::GeneralPurpose};
 use lambda_http::{RequestExt, request::RequestContext};
 
-use super::error::WithMessage;
+use super::{Params, error::WithMessage};
 use crate::{
     Error, Result,
     accounts::{
@@ -20,6 +21,7 @@ use crate::{
     },
     files::{File, Files},
     ids::{FileId, UserId},
+    links::{Credentials, Visitor},
     uploads::tickets::{Ticket, Tickets},
 };
 
@@ -90,6 +92,23 @@ async fn credential(token: &Token, extensions: &Extensions, sessions: &Sessions)
     let Permitted(key) = extensions.get().cloned().ok_or(Error::Unauthorized)?;
     Ok(Credential::Key(key))
 }
+
+/// The name and the password of `Authorization: Basic`. `None` without a header, for another scheme, for no base64, or
+/// without a colon.
+pub fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let (scheme, credentials) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let credentials = String::from_utf8(BASE64.decode(credentials.trim()).ok()?).ok()?;
+    credentials.split_once(':').map(|(name, password)| (name.to_owned(), password.to_owned()))
+}
+
+/// Padding is optional, as in the original's decoder.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    base64::engine::GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 impl<S: Send + Sync> FromRequestParts<S> for Token {
     type Rejection = Error;
@@ -244,6 +263,34 @@ impl<S: Send + Sync> FromRequestParts<S> for Address {
             _ => None,
         };
         Ok(Self::of(source_ip.unwrap_or_default()))
+    }
+}
+
+/// A request to a link: the `{token}` of the route, and who asks with what.
+pub struct Visit {
+    pub token: String,
+    pub credentials: Credentials,
+    pub visitor: Visitor,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Visit {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        // A path that is not UTF-8 has no token.
+        let path = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Error::NotFound)?;
+        let token = path.iter().find(|(name, _)| *name == "token").map(|(_, token)| token.to_owned());
+        let params = Params::from_request_parts(parts, state).await?;
+        let key = params.get("key").filter(|key| !key.is_empty()).map(str::to_owned);
+        // A password that is too long is no password of a link.
+        let password = basic(&parts.headers).and_then(|(_, password)| password.parse().ok());
+        let agent = parts.headers.get(header::USER_AGENT).map(|agent| agent.as_bytes().to_vec()).unwrap_or_default();
+        let address = Address::from_request_parts(parts, state).await?;
+        Ok(Self {
+            token: token.unwrap_or_default(),
+            credentials: Credentials { password, key },
+            visitor: Visitor { address, agent },
+        })
     }
 }
 

@@ -39,6 +39,14 @@ impl IntoResponse for DocumentResponse {
 
 /// True if these are the headers of a JSON response.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+    has_type(headers, b"application/json")
+}
+
+/// True if these are the headers of a page.
+pub(super) fn is_html(headers: &HeaderMap) -> bool {
+    has_type(headers, b"text/html")
+}
+
+fn has_type(headers: &HeaderMap, content_type: &[u8]) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(content_type))
 }

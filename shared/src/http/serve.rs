@@ -20,7 +20,12 @@ use futures_util::FutureExt;
 use lambda_http::{LambdaEvent, RequestExt, Service, request::LambdaRequest, service_fn};
 use tokio::time::timeout;
 
-use super::{auth::LogUser, error::Cause, gateway_response::GatewayResponse, json::is_json};
+use super::{
+    auth::LogUser,
+    error::Cause,
+    gateway_response::GatewayResponse,
+    json::{is_html, is_json},
+};
 use crate::{
     Error, limits,
     stores::{Stores, reconnect::Reconnecting},
@@ -63,15 +68,20 @@ async fn respond(mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
     // The log has the route and not the path, because a path is user input.
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let has_token = ["/shared/", "/s/"].iter().any(|prefix| request.uri().path().starts_with(prefix));
 
     let mut response =
         if is_preflight(&request) { StatusCode::NO_CONTENT.into_response() } else { run(request, next).await };
-    if response.status().is_client_error() && !is_json(response.headers()) {
+    if response.status().is_client_error() && !is_json(response.headers()) && !is_html(response.headers()) {
         // axum rejects a path or a query that it cannot parse, with a text of its own.
         response = Error::Invalid("Invalid request").into_response();
     }
     // Private answers must not be cached, nor 404s: the file may be published a moment later.
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
+    if has_token {
+        // The path of a link is its secret, so no page that follows may learn the path.
+        response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    }
     if let Some(Ok(id)) = request_id.as_deref().map(HeaderValue::from_str) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

@@ -4,13 +4,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::TryStreamExt;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use mongodb::{
     Collection, Database, IndexModel,
-    bson::{doc, oid::ObjectId},
+    bson::{Bson, doc, oid::ObjectId},
     options::IndexOptions,
 };
 use serde::{Deserialize, Serialize};
@@ -18,8 +17,9 @@ use sha2::Sha256;
 
 use crate::{
     Config, Error, Result,
+    digest::MacKey,
     files::{Name, OnConflict, Parent},
-    ids::{FileId, TicketId, UserId},
+    ids::{FileId, LinkId, TicketId, UserId},
     limits,
     stores::{
         mongo::{Indexed, run},
@@ -80,13 +80,29 @@ struct Row {
     /// Absent for `keep`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     on_conflict: Option<String>,
-    /// The number of uploads that may still begin.
+    /// The number of uploads that may still begin. Less than 0 if a link allows fewer files than have been uploaded.
     files_left: i64,
+    /// The link that issues its visitors tickets for this document, which count the files together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    link: Option<OfLink>,
     /// The newest [`limits::MAX_INCOMPLETE_UPLOADS`] of the counted uploads, complete or not. A failed upload gives its
     /// file back if it is in this list, and leaves the list, so that it gives its file back only once.
     #[serde(default)]
     begun: Vec<FileId>,
-    expires_at: Timestamp,
+    /// Absent for the document of a link, which stays as long as the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfLink {
+    id: LinkId,
+    /// The time from which on no ticket of the link is valid any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ends_at: Option<Timestamp>,
+    /// What `files_left` began with.
+    max_files: i64,
 }
 
 impl From<Row> for Scope {
@@ -115,68 +131,88 @@ pub struct Issued {
 #[derive(Clone)]
 pub struct Tickets {
     rows: Indexed<Row>,
-    /// The MAC function with its key.
-    keyed: Hmac<Sha256>,
+    key: MacKey,
 }
 
 impl Tickets {
     /// # Errors
     /// The key is missing or too short.
     pub fn of(database: &Database, config: &Config) -> anyhow::Result<Self> {
-        let key = config.ticket_key.as_deref();
-        let key =
-            key.context("set TICKET_KEY, or TICKET_KEY_PARAMETER to the name of an SSM parameter that holds it")?;
-        ensure!(key.len() >= 32, "TICKET_KEY is shorter than 32 characters: make one with `openssl rand -base64 32`");
-        let keyed = Hmac::new_from_slice(key.as_bytes()).context("TICKET_KEY")?;
-        Ok(Self { rows: Indexed::new(database.collection("tickets"), indexes), keyed })
+        Ok(Self { rows: Indexed::new(database.collection("tickets"), indexes), key: MacKey::of(config)? })
     }
 
     /// Issues a ticket for at most `max_files` files. Returns the ticket as its holder sends it, and its expiry.
     pub async fn issue(&self, scope: Scope, max_files: Option<u32>, lifetime: Duration) -> Result<(String, Timestamp)> {
         let expires_at = (Timestamp::now() + lifetime).in_whole_seconds();
-        let row = Row {
-            id: TicketId::new(),
-            user_id: scope.owner,
-            parent_id: match scope.parent {
-                Parent::Root | Parent::LegacyRoot => None,
-                Parent::Folder(id) => Some(id),
-            },
-            is_public: scope.is_public,
-            max_bytes: scope.max_bytes.try_into().unwrap_or(i64::MAX),
-            types: scope.types,
-            on_conflict: Some(scope.on_conflict)
-                .filter(|on_conflict| *on_conflict != OnConflict::Keep)
-                .map(|on_conflict| on_conflict.as_str().to_owned()),
-            files_left: max_files.map_or(i64::MAX / 2, i64::from),
-            begun: Vec::new(),
-            expires_at,
-        };
+        let row = Row { expires_at: Some(expires_at), ..Row::new(scope, total(max_files)) };
         run(self.rows.indexed().await?.insert_one(&row)).await?;
-        let ticket = Ticket { id: row.id, expires_at: (expires_at.millis() / 1000).try_into().unwrap_or(u32::MAX) };
-        Ok((self.encode(ticket), expires_at))
+        Ok((self.sign(row.id, expires_at), expires_at))
+    }
+
+    /// Stores the document for the tickets of a link, which together admit at most `max_files` files.
+    pub async fn begin_link(
+        &self,
+        link: LinkId,
+        scope: Scope,
+        max_files: Option<u32>,
+        ends_at: Option<Timestamp>,
+    ) -> Result<TicketId> {
+        let max_files = total(max_files);
+        let row = Row { link: Some(OfLink { id: link, ends_at, max_files }), ..Row::new(scope, max_files) };
+        run(self.rows.indexed().await?.insert_one(&row)).await?;
+        Ok(row.id)
+    }
+
+    /// Changes the limits of the tickets of a link. Files that have been uploaded stay counted.
+    pub async fn change_link(
+        &self,
+        ticket: TicketId,
+        scope: &Scope,
+        max_files: Option<u32>,
+        ends_at: Option<Timestamp>,
+    ) -> Result<()> {
+        let max_files = total(max_files);
+        let more = doc! { "$subtract": [max_files, "$link.maxFiles"] };
+        let update = doc! { "$set": {
+            "filesLeft": { "$add": ["$filesLeft", more] },
+            "link.maxFiles": max_files,
+            "link.endsAt": ends_at.map_or(Bson::from("$$REMOVE"), Bson::from),
+            "maxBytes": stored_bytes(scope.max_bytes),
+            "types": { "$literal": &scope.types },
+        } };
+        run(self.rows.update_one(doc! { "_id": ticket }, vec![update])).await?;
+        Ok(())
+    }
+
+    /// The ticket with this id and expiry, as its holder sends it.
+    pub fn sign(&self, id: TicketId, expires_at: Timestamp) -> String {
+        self.encode(Ticket { id, expires_at: (expires_at.millis() / 1000).try_into().unwrap_or(u32::MAX) })
     }
 
     /// The limits of a ticket, if it has not been revoked.
     pub async fn scope(&self, ticket: Ticket) -> Result<Scope> {
-        let row = run(self.rows.find_one(doc! { "_id": ticket.id }).projection(doc! { "begun": 0 }))
-            .await?
-            .ok_or(Error::Unauthorized)?;
-        Ok(row.into())
+        let row = run(self.rows.find_one(doc! { "_id": ticket.id }).projection(doc! { "begun": 0 })).await?;
+        let has_ended =
+            |row: &Row| row.link.as_ref().and_then(|link| link.ends_at).is_some_and(|end| end <= Timestamp::now());
+        Ok(row.filter(|row| !has_ended(row)).ok_or(Error::Unauthorized)?.into())
     }
 
     /// The valid tickets of a user, newest first, at most [`limits::MAX_TICKETS_LISTED`].
     pub async fn issued_by(&self, owner: UserId) -> Result<Vec<Issued>> {
+        // The documents of links have no expiry.
         let good = doc! { "userId": owner, "expiresAt": { "$gt": Timestamp::now() } };
         let rows = async {
             let rows = self.rows.find(good).sort(doc! { "_id": -1 }).limit(limits::MAX_TICKETS_LISTED).await?;
             rows.try_collect::<Vec<Row>>().await
         };
-        let issued = run(rows).await?.into_iter().map(|row| Issued {
-            id: row.id,
-            // A ticket without a limit has a number that does not fit into a `u32`.
-            files_left: row.files_left.try_into().ok(),
-            expires_at: row.expires_at,
-            scope: row.into(),
+        let issued = run(rows).await?.into_iter().filter_map(|row| {
+            Some(Issued {
+                id: row.id,
+                // A ticket without a limit has a number that does not fit into a `u32`.
+                files_left: row.files_left.try_into().ok(),
+                expires_at: row.expires_at?,
+                scope: row.into(),
+            })
         });
         Ok(issued.collect())
     }
@@ -185,7 +221,7 @@ impl Tickets {
     pub async fn revoke(&self, owner: UserId, ticket: &str) -> Result<()> {
         let by_id = || ticket.parse().ok();
         let id = self.decode(ticket).map(|ticket| ticket.id).or_else(by_id).ok_or(Error::NotFound)?;
-        let done = run(self.rows.delete_one(doc! { "_id": id, "userId": owner })).await?;
+        let done = run(self.rows.delete_one(doc! { "_id": id, "userId": owner, "link": null })).await?;
         if done.deleted_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
@@ -240,22 +276,44 @@ impl Tickets {
     }
 
     fn ticket_mac(&self, ticket: Ticket) -> Hmac<Sha256> {
-        self.mac(&[b"ticket", &ticket.bytes()])
+        self.key.mac(&[b"ticket", &ticket.bytes()])
     }
 
     fn upload_mac(&self, ticket: Ticket, key: &Key, max_bytes: u64, upload_id: &[u8]) -> Hmac<Sha256> {
-        self.mac(&[b"upload", &ticket.bytes(), key.as_str().as_bytes(), &max_bytes.to_be_bytes(), upload_id])
+        self.key.mac(&[b"upload", &ticket.bytes(), key.as_str().as_bytes(), &max_bytes.to_be_bytes(), upload_id])
     }
+}
 
-    /// Each piece follows its length, so that different lists never give the same bytes.
-    fn mac(&self, pieces: &[&[u8]]) -> Hmac<Sha256> {
-        let mut mac = self.keyed.clone();
-        for piece in pieces {
-            mac.update(&(piece.len() as u64).to_be_bytes());
-            mac.update(piece);
+impl Row {
+    fn new(scope: Scope, files_left: i64) -> Self {
+        Self {
+            id: TicketId::new(),
+            user_id: scope.owner,
+            parent_id: match scope.parent {
+                Parent::Root | Parent::LegacyRoot => None,
+                Parent::Folder(id) => Some(id),
+            },
+            is_public: scope.is_public,
+            max_bytes: stored_bytes(scope.max_bytes),
+            types: scope.types,
+            on_conflict: Some(scope.on_conflict)
+                .filter(|on_conflict| *on_conflict != OnConflict::Keep)
+                .map(|on_conflict| on_conflict.as_str().to_owned()),
+            files_left,
+            link: None,
+            begun: Vec::new(),
+            expires_at: None,
         }
-        mac
     }
+}
+
+/// The number of files to begin with.
+fn total(max_files: Option<u32>) -> i64 {
+    max_files.map_or(i64::MAX / 2, i64::from)
+}
+
+fn stored_bytes(max_bytes: u64) -> i64 {
+    max_bytes.try_into().unwrap_or(i64::MAX)
 }
 
 fn indexes() -> Vec<IndexModel> {
@@ -318,8 +376,19 @@ impl Grants {
         Self(database.collection("tickets"))
     }
 
+    /// Revokes the tickets that a user has issued. The tickets of links end with their links.
+    pub async fn revoke_issued_by(&self, owner: UserId) -> Result<()> {
+        run(self.0.delete_many(doc! { "userId": owner, "link": null })).await?;
+        Ok(())
+    }
+
     pub async fn revoke_all_of(&self, owner: UserId) -> Result<()> {
         run(self.0.delete_many(doc! { "userId": owner })).await?;
+        Ok(())
+    }
+
+    pub async fn revoke(&self, tickets: &[TicketId]) -> Result<()> {
+        run(self.0.delete_many(doc! { "_id": { "$in": tickets } })).await?;
         Ok(())
     }
 }

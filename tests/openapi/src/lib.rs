@@ -25,6 +25,7 @@ pub const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../functions/sta
         (name = "Content", description = "The bytes, and thumbnails of images."),
         (name = "Uploads", description = "Files of any size, which their clients bring to S3 themselves."),
         (name = "Companion", description = "What stock Uppy asks where it is given a ticket's `companionEndpoint`."),
+        (name = "Links", description = "What others may read, or upload, who have no account."),
         (name = "Status"),
     ),
     security(("token" = []), ("bearer" = [])),
@@ -43,6 +44,9 @@ impl Modify for Security {
         let components = description.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::ApiKey(token));
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        let of_link = HttpBuilder::new().scheme(HttpAuthScheme::Basic);
+        let of_link = of_link.description(Some("The password of a link, with any user name."));
+        components.add_security_scheme("linkPassword", SecurityScheme::Http(of_link.build()));
         components.add_security_scheme("password", SecurityScheme::Http(password.build()));
     }
 }
@@ -53,6 +57,7 @@ pub fn description() -> String {
         auth::openapi::Api::openapi(),
         content::openapi::Api::openapi(),
         files::openapi::Api::openapi(),
+        links::openapi::Api::openapi(),
         status::openapi::Api::openapi(),
         uploads::openapi::Api::openapi(),
         users::openapi::Api::openapi(),

@@ -640,6 +640,11 @@ pub fn reachable(matching: Document) -> [Document; 4] {
     above(matching, &doc! { "$gt": ["$$folder.state", null] })
 }
 
+/// The step that keeps the rows below this folder.
+pub fn below(folder: FileId) -> Document {
+    doc! { "$match": { "folders._id": folder } }
+}
+
 /// The same, where only a tombstone counts, and what is in the trash is found.
 pub fn not_deleted_above(matching: Document) -> [Document; 4] {
     above(matching, &doc! { "$eq": ["$$folder.state", "deleted"] })

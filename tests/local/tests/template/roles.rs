@@ -97,11 +97,11 @@ fn s20_functions_for_passwords_and_status_have_no_bucket_and_no_queue() {
 }
 
 #[test]
-fn s20_only_thumbnails_and_content_read_what_was_uploaded() {
+fn s20_only_content_links_and_thumbnails_read_what_was_uploaded() {
     for folder in ["files", "uploads"] {
-        assert_eq!(who_may("s3:GetObject", folder), ["contentRole", "thumbnailsRole"]);
+        assert_eq!(who_may("s3:GetObject", folder), ["contentRole", "linksRole", "thumbnailsRole"]);
     }
-    assert_eq!(who_may("s3:GetObject", "thumbnails"), ["contentRole"]);
+    assert_eq!(who_may("s3:GetObject", "thumbnails"), ["contentRole", "linksRole"]);
     for permission in permissions() {
         let reads = permission.action.starts_with("s3:Get");
         assert!(!reads || permission.action == "s3:GetObject", "{permission}");

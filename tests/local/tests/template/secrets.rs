@@ -45,13 +45,14 @@ fn s23_the_name_of_a_secret_is_not_taken_for_the_secret() {
 }
 
 #[test]
-fn s23_only_uploads_may_know_the_key_of_tickets() {
+fn s23_only_uploads_and_links_may_know_the_key_of_tickets() {
     for (name, function) in template().of("AWS::Lambda::Function") {
+        let may_know = ["uploads", "links"].contains(&name);
         let role = template().named(&format!("{name}Role")).to_string();
-        assert_eq!(role.contains("parameter${TicketKeyParameter}"), name == "uploads", "{name}");
+        assert_eq!(role.contains("parameter${TicketKeyParameter}"), may_know, "{name}");
         let variable = &function["Environment"]["Variables"]["TICKET_KEY_PARAMETER"];
-        assert_eq!(variable.is_null(), name != "uploads", "{name}");
-        if name == "uploads" {
+        assert_eq!(variable.is_null(), !may_know, "{name}");
+        if may_know {
             assert_eq!(text(variable), "${TicketKeyParameter}");
         }
     }

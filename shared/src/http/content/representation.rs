@@ -4,14 +4,14 @@ use std::time::SystemTime;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use shared::{
+
+use super::value;
+use crate::{
     Error, Result,
     digest::digest,
     files::{Content, File, Kind, ThumbnailFile, Thumbnails},
     stores::s3::Key,
 };
-
-use crate::value;
 
 pub struct Representation {
     pub key: Key,

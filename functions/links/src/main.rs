@@ -1,0 +1,12 @@
+#![forbid(unsafe_code)]
+
+use lambda_http::Error;
+use links::{App, router};
+use shared::{http, logging, stores::Stores};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let stores = Stores::load().await?;
+    logging::init("links", &stores.config);
+    http::serve(&stores, async |stores| Ok(router(App::new(stores).await?))).await
+}

@@ -1,0 +1,143 @@
+//! The response with the content of a file or of one of its thumbnails. The ledger knows everything but the bytes, so
+//! S3 is asked for the bytes only. S3 itself sends the client content above 4 MiB, and ranges.
+
+use axum::{
+    body::Body,
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+
+use super::Params;
+use crate::{
+    Error, Result,
+    files::File,
+    limits,
+    stores::s3::{Objects, ResponseOverrides},
+};
+
+pub mod openapi;
+mod representation;
+
+use representation::{Disposition, Precondition, Representation, wants_range};
+
+/// Sent with every content: an upload of a user must not act in the name of this origin.
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+];
+
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// Who may keep and embed the content that a response carries.
+#[derive(Clone, Copy)]
+pub enum Caching {
+    Public,
+    Private,
+}
+
+impl Caching {
+    /// The caching of a file that its owner or, if it is public, anybody reads.
+    pub fn of(file: &File) -> Self {
+        if file.is_public { Self::Public } else { Self::Private }
+    }
+
+    /// The headers `Cache-Control` and `Cross-Origin-Resource-Policy`.
+    fn headers(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Public => ("public, max-age=60", "cross-origin"),
+            Self::Private => ("private, no-store", "same-origin"),
+        }
+    }
+}
+
+/// A request for the content of a file.
+pub struct ContentRequest {
+    method: Method,
+    headers: HeaderMap,
+    /// The width of a thumbnail; empty for the content itself.
+    size: String,
+    disposition: Disposition,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ContentRequest {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let params = Params::from_request_parts(parts, state).await?;
+        let is_download = params.get("download") == Some("1");
+        Ok(Self {
+            method: parts.method.clone(),
+            headers: parts.headers.clone(),
+            size: params.get("size").unwrap_or_default().to_owned(),
+            disposition: if is_download { Disposition::Attachment } else { Disposition::Inline },
+        })
+    }
+}
+
+impl ContentRequest {
+    /// True if the request asks for the content itself: not for its headers, nor for a thumbnail.
+    pub fn is_for_content(&self) -> bool {
+        self.method != Method::HEAD && self.size.is_empty()
+    }
+
+    /// The response with the content of a file, or with a thumbnail.
+    pub async fn respond(&self, file: &File, caching: Caching, objects: &Objects) -> Result<Response> {
+        let representation = Representation::of(file, &self.size)?;
+        let (caching, policy) = caching.headers();
+
+        match representation.precondition(&self.headers) {
+            Precondition::Holds => {}
+            Precondition::Failed => return Err(Error::PreconditionFailed),
+            Precondition::NotModified => return not_modified(&representation, caching),
+        }
+        let too_large = representation.size > limits::MAX_INLINE_BYTES as u64;
+        if self.method != Method::HEAD && (too_large || wants_range(&self.headers)) {
+            return redirect(objects, &representation, self.disposition, caching).await;
+        }
+        let body = if self.method == Method::HEAD {
+            Body::empty()
+        } else {
+            Body::from(objects.get(&representation.key, limits::MAX_INLINE_BYTES as u64).await?)
+        };
+        let mut response = body.into_response();
+        let headers = response.headers_mut();
+        headers.extend(SECURITY_HEADERS);
+        headers.extend(representation.validators()?);
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers.insert(header::CONTENT_TYPE, value(&representation.content_type)?);
+        headers.insert(header::CONTENT_LENGTH, representation.size.into());
+        headers.insert(header::CONTENT_DISPOSITION, value(&representation.disposition(self.disposition))?);
+        // The content is sent as it is stored. Earlier versions sent this header too, so it stays part of the answer.
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+        headers.insert(RESOURCE_POLICY, HeaderValue::from_static(policy));
+        Ok(response)
+    }
+}
+
+fn not_modified(representation: &Representation, caching: &'static str) -> Result<Response> {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    response.headers_mut().extend(representation.validators()?);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+    Ok(response)
+}
+
+/// Sends the client to S3. The redirect must not be cached, even for a public file: its URL expires earlier.
+async fn redirect(
+    objects: &Objects,
+    representation: &Representation,
+    disposition: Disposition,
+    caching: &str,
+) -> Result<Response> {
+    let disposition = representation.s3_disposition(disposition);
+    let overrides =
+        ResponseOverrides { content_type: &representation.content_type, disposition: &disposition, caching };
+    let url = objects.presign_get(&representation.key, overrides).await?;
+    Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response())
+}
+
+fn value(text: &str) -> Result<HeaderValue> {
+    HeaderValue::try_from(text).map_err(|error| Error::Internal(error.into()))
+}
