@@ -19,6 +19,7 @@ mod files;
 mod fsck;
 mod gateway;
 mod idempotency;
+mod link_pages;
 mod listing;
 mod logs;
 mod malformed_input;
