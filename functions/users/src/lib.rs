@@ -304,7 +304,7 @@ impl App {
     /// Ends all sessions but this one, and revokes all tickets: somebody who knew the old password may have issued
     /// tickets.
     async fn end_what_others_have(&self, user: UserId, token: &Token) -> Result<()> {
-        tokio::try_join!(self.sessions.end_others(user, token), self.grants.revoke_all_of(user))?;
+        tokio::try_join!(self.sessions.end_others(user, token), self.grants.revoke_issued_by(user))?;
         Ok(())
     }
 }

@@ -376,6 +376,12 @@ impl Grants {
         Self(database.collection("tickets"))
     }
 
+    /// Revokes the tickets that a user has issued. The tickets of links end with their links.
+    pub async fn revoke_issued_by(&self, owner: UserId) -> Result<()> {
+        run(self.0.delete_many(doc! { "userId": owner, "link": null })).await?;
+        Ok(())
+    }
+
     pub async fn revoke_all_of(&self, owner: UserId) -> Result<()> {
         run(self.0.delete_many(doc! { "userId": owner })).await?;
         Ok(())

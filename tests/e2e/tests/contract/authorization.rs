@@ -23,10 +23,22 @@ enum Asking {
     WithAnExpiredToken,
     AnotherUser,
     TheOwner,
+    WithALink,
+    /// The link has a password, which this client does not have.
+    WithALinkWithAPassword,
+    WithAnExpiredLink,
 }
 
-const EVERYBODY: [Asking; 5] =
-    [Asking::Nobody, Asking::WithAMalformedToken, Asking::WithAnExpiredToken, Asking::AnotherUser, Asking::TheOwner];
+const EVERYBODY: [Asking; 8] = [
+    Asking::Nobody,
+    Asking::WithAMalformedToken,
+    Asking::WithAnExpiredToken,
+    Asking::AnotherUser,
+    Asking::TheOwner,
+    Asking::WithALink,
+    Asking::WithALinkWithAPassword,
+    Asking::WithAnExpiredLink,
+];
 
 /// The kinds of objects that an id may have.
 const THINGS: [&str; 16] = [
@@ -72,6 +84,20 @@ const VERSIONS: [&str; 8] = [
     "private file, malformed version",
 ];
 
+/// The content and the folders that the routes of a link are tested with. The link leads to a folder.
+const SHARED: [&str; 8] = [
+    "file inside",
+    "file in a folder inside",
+    "file inside, in the trash",
+    "file outside",
+    "public file of another user",
+    "file for uploads",
+    "unknown id",
+    "malformed id",
+];
+const SHARED_FOLDERS: [&str; 6] =
+    ["the folder", "folder inside", "folder outside", "folder for uploads", "unknown id", "malformed id"];
+
 /// The tickets and uploads that a companion route is tested with.
 const TICKETS: [&str; 5] =
     ["good ticket", "revoked ticket", "expired ticket", "ticket of a user who left", "unknown ticket"];
@@ -82,6 +108,8 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
     let nothing = only(&["-"]);
     let passwords = only(&["right password", "wrong password"]);
     let things = only(&THINGS);
+    let (links, shared) =
+        (only(&["the owner's link", "unknown id", "malformed id"]), only(&["link for reading", "link for uploads"]));
     let places = [only(&["the root"]), things.clone()].concat();
     let contents = THINGS.iter().flat_map(|thing| {
         let sizes = if thing.ends_with("id") || is_gone(thing) {
@@ -111,7 +139,7 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("GET /users/me/sessions", nothing.clone()),
         ("DELETE /users/me/sessions", nothing.clone()),
         ("DELETE /users/me/sessions/{id}", only(&["the owner's session", "unknown id", "malformed id"])),
-        ("GET /connect", passwords),
+        ("GET /connect", passwords.clone()),
         ("GET /disconnect", nothing.clone()),
         ("GET /files", places.clone()),
         ("POST /files", places.clone()),
@@ -136,7 +164,17 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("GET /search", nothing.clone()),
         ("GET /files/{id}/data", contents.collect()),
         ("GET /files/{id}/parts", things.clone()),
-        ("POST /files/{id}/complete", things),
+        ("POST /files/{id}/complete", things.clone()),
+        ("POST /links", things),
+        ("GET /links", nothing.clone()),
+        ("GET /links/{id}", links.clone()),
+        ("PATCH /links/{id}", links.clone()),
+        ("DELETE /links/{id}", links),
+        ("GET /shared/{token}", shared.clone()),
+        ("POST /shared/{token}/unlock", passwords.clone()),
+        ("GET /shared/{token}/files", only(&SHARED_FOLDERS)),
+        ("GET /shared/{token}/files/{id}/data", only(&SHARED)),
+        ("POST /shared/{token}/ticket", shared),
         ("GET /search", nothing.clone()),
         ("GET /uploads/tickets", nothing),
         ("POST /uploads/tickets", places),
@@ -204,6 +242,10 @@ struct World {
     expired: String,
     /// Two images with thumbnails: the first is private, the second is public.
     images: [String; 2],
+    /// The folder that links for reading lead to, and the folder that links for uploads lead to.
+    folders: [String; 2],
+    /// For each kind of folder the tokens of a link without a password, of one with a password, and of an expired one.
+    links: [[String; 3]; 2],
 }
 
 impl World {
@@ -225,7 +267,24 @@ impl World {
             *image = id(&owner.create(body).await.document(201));
             thumbnail(&owner, image, 100).await;
         }
-        Self { stack, owner, other, expired, images }
+        let folders = [owner.folder("shared").await, owner.folder("inbox").await];
+        let mut links: [[String; 3]; 2] = Default::default();
+        for ((links, folder), kind) in links.iter_mut().zip(&folders).zip(["download", "upload"]) {
+            for (link, more) in
+                links.iter_mut().zip([json!({}), json!({ "password": PASSWORD }), json!({ "expiresIn": 1 })])
+            {
+                let mut body = json!({ "fileId": folder, "kind": kind });
+                body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                let created = owner.post("/links", body).await;
+                assert_eq!(created.status, 201, "{created}");
+                *link = created.json()["token"].as_str().unwrap().to_owned();
+            }
+            eventually("an expired link", Duration::from_secs(5), async || {
+                (stack.anyone().get(&format!("/shared/{}", links[2])).await.status == 410).then_some(())
+            })
+            .await;
+        }
+        Self { stack, owner, other, expired, images, folders, links }
     }
 
     fn as_seen_by(&self, asking: Asking) -> Client {
@@ -235,6 +294,21 @@ impl World {
             Asking::WithAnExpiredToken => self.stack.anyone().with_token(&self.expired),
             Asking::AnotherUser => self.other.clone(),
             Asking::TheOwner => self.owner.clone(),
+            // The token of a link is no token of a session.
+            Asking::WithALink => self.stack.anyone().with_token(&self.links[0][0]),
+            Asking::WithALinkWithAPassword => self.stack.anyone().with_token(&self.links[0][1]),
+            Asking::WithAnExpiredLink => self.stack.anyone().with_token(&self.links[0][2]),
+        }
+    }
+
+    /// The token in the path of a route for visitors. A client without a link has a forged one.
+    fn token(&self, asking: Asking, for_uploads: bool) -> String {
+        let of_kind = &self.links[usize::from(for_uploads)];
+        match asking {
+            Asking::WithALink => of_kind[0].clone(),
+            Asking::WithALinkWithAPassword => of_kind[1].clone(),
+            Asking::WithAnExpiredLink => of_kind[2].clone(),
+            _ => format!("{}{}", ObjectId::new().to_hex(), "A".repeat(14)),
         }
     }
 
@@ -247,7 +321,8 @@ impl World {
             answer = self.answer(route, thing, asking).await;
         }
         let is_companion = route.contains("/s3/");
-        for (status, error) in [(401, "Unauthorized"), (404, "Not found")] {
+        let unauthorized = if route.contains("/shared/") { "Password required" } else { "Unauthorized" };
+        for (status, error) in [(401, unauthorized), (404, "Not found")] {
             if answer.status == status && is_companion {
                 answer.fails_with_message(status, error);
             } else if answer.status == status {
@@ -346,6 +421,35 @@ impl World {
                 let query = if size.is_empty() { String::new() } else { format!("?size={size}") };
                 send(&format!("{path}{query}"), Value::Null).await
             }
+            "/links" if method == "POST" => send(path, json!({ "fileId": self.make(thing).await })).await,
+            "/links/{id}" => {
+                let link = match thing {
+                    "the owner's link" => {
+                        id(&self.owner.post("/links", json!({ "fileId": self.folders[0] })).await.json())
+                    }
+                    thing => nobodys(thing),
+                };
+                let body = if method == "PATCH" { json!({ "maxDownloads": 7 }) } else { Value::Null };
+                send(&path.replace("{id}", &link), body).await
+            }
+            "/shared/{token}/unlock" => {
+                let password = if thing == "right password" { PASSWORD } else { "wrong" };
+                send(&path.replace("{token}", &self.token(asking, false)), json!({ "password": password })).await
+            }
+            _ if path.starts_with("/shared/{token}") => {
+                let token = self.token(asking, thing.ends_with("for uploads"));
+                let path = path.replace("{token}", &token);
+                match path.strip_suffix("/files") {
+                    Some(_) => {
+                        let folder = self.below(thing).await;
+                        send(&format!("{path}?parentId={folder}"), Value::Null).await
+                    }
+                    None if path.contains("{id}") => {
+                        send(&path.replace("{id}", &self.below(thing).await), Value::Null).await
+                    }
+                    None => send(&path, Value::Null).await,
+                }
+            }
             "/files/batch" => send(path, json!({ "action": "trash", "ids": [self.make(thing).await] })).await,
             "/files/{id}" if method == "PATCH" => {
                 send(&path.replace("{id}", &self.make(thing).await), json!({ "name": "new" })).await
@@ -360,6 +464,35 @@ impl World {
             }
             _ if path.starts_with("/uploads/{ticket}/s3/") => self.companion(method, path, thing, &client).await,
             _ => send(path, Value::Null).await,
+        }
+    }
+
+    /// Makes a file or a folder that a route of a link is asked for, and returns its id.
+    async fn below(&self, thing: &str) -> String {
+        let [shared, inbox] = &self.folders;
+        match thing {
+            "the folder" => shared.clone(),
+            "folder for uploads" => inbox.clone(),
+            "folder inside" => self.owner.folder_in(shared, "inside").await,
+            "folder outside" => self.owner.folder("outside").await,
+            "file inside" => self.owner.upload_into(shared, "a.txt", b"hi").await,
+            "file in a folder inside" => {
+                let folder = self.owner.folder_in(shared, "inside").await;
+                self.owner.upload_into(&folder, "a.txt", b"hi").await
+            }
+            "file inside, in the trash" => {
+                let file = self.owner.upload_into(shared, "a.txt", b"hi").await;
+                self.owner.trash(&file).await.document(200);
+                file
+            }
+            "file outside" => self.owner.upload("a.txt", b"hi").await,
+            "public file of another user" => {
+                let file = self.other.upload("a.txt", b"hi").await;
+                self.other.publish(&file).await;
+                file
+            }
+            "file for uploads" => self.owner.upload_into(inbox, "a.txt", b"hi").await,
+            thing => nobodys(thing),
         }
     }
 
