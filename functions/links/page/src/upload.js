@@ -30,8 +30,9 @@ uppy.addPreProcessor(async () => {
   }
   const answer = await fetch(ticket, { method: "POST", headers: { Accept: "application/json" } });
   if (!answer.ok) {
-    const { error } = await answer.json().catch(() => ({}));
-    throw new Error(error ?? "The server does not answer. Try again in a moment.");
+    const again = answer.status < 500 ? "Load this page again." : "Try again in a moment.";
+    uppy.info(`The upload cannot begin. ${again}`, "error", 10_000);
+    throw new Error(again);
   }
   const { companionEndpoint, expiresAt } = await answer.json();
   const s3 = uppy.getPlugin("AwsS3");

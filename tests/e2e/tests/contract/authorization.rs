@@ -174,7 +174,13 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("POST /shared/{token}/unlock", passwords.clone()),
         ("GET /shared/{token}/files", only(&SHARED_FOLDERS)),
         ("GET /shared/{token}/files/{id}/data", only(&SHARED)),
-        ("POST /shared/{token}/ticket", shared),
+        ("POST /shared/{token}/ticket", shared.clone()),
+        ("GET /s/{token}", shared.clone()),
+        ("POST /s/{token}", passwords.clone()),
+        ("POST /s/{token}/files", shared.clone()),
+        ("GET /s/{token}/files/{id}/data", only(&SHARED)),
+        ("POST /s/{token}/ticket", shared),
+        ("GET /s/assets/{file}", only(&["unknown file"])),
         ("GET /search", nothing.clone()),
         ("GET /uploads/tickets", nothing),
         ("POST /uploads/tickets", places),
@@ -321,9 +327,13 @@ impl World {
             answer = self.answer(route, thing, asking).await;
         }
         let is_companion = route.contains("/s3/");
-        let unauthorized = if route.contains("/shared/") { "Password required" } else { "Unauthorized" };
+        let is_page = route.contains("/s/{token}") && !route.ends_with("/ticket");
+        let of_link = ["/shared/", "/s/{token}"].iter().any(|path| route.contains(path));
+        let unauthorized = if of_link { "Password required" } else { "Unauthorized" };
         for (status, error) in [(401, unauthorized), (404, "Not found")] {
-            if answer.status == status && is_companion {
+            if answer.status == status && is_page {
+                assert_eq!(answer.header("content-type"), "text/html; charset=utf-8", "of {answer}");
+            } else if answer.status == status && is_companion {
                 answer.fails_with_message(status, error);
             } else if answer.status == status {
                 answer.fails(status, error);
@@ -436,7 +446,18 @@ impl World {
                 let password = if thing == "right password" { PASSWORD } else { "wrong" };
                 send(&path.replace("{token}", &self.token(asking, false)), json!({ "password": password })).await
             }
-            _ if path.starts_with("/shared/{token}") => {
+            "/s/assets/{file}" => send("/s/assets/unknown-file", Value::Null).await,
+            "/s/{token}" if method == "POST" => {
+                let password = if thing == "right password" { PASSWORD } else { "wrong" };
+                let form = client.request(method, &path.replace("{token}", &self.token(asking, false)));
+                form.body("application/x-www-form-urlencoded", format!("password={password}")).send().await
+            }
+            "/s/{token}/files" => {
+                let token = self.token(asking, thing.ends_with("for uploads"));
+                let form = client.request(method, &path.replace("{token}", &token));
+                form.body("multipart/form-data; boundary=x", "--x--\r\n").send().await
+            }
+            _ if path.starts_with("/shared/{token}") || path.starts_with("/s/{token}") => {
                 let token = self.token(asking, thing.ends_with("for uploads"));
                 let path = path.replace("{token}", &token);
                 match path.strip_suffix("/files") {
