@@ -65,6 +65,11 @@ pub const GRANT_TTL: Duration = Duration::from_hours(1);
 /// grant in Redis, which takes some milliseconds, or a retry after a failure.
 pub const CLAIMS_KEPT: u32 = 256;
 
+/// Largest body of the form of a link's page, in bytes, and the files that it may have. Beside [`MAX_INLINE_BYTES`] of
+/// files, the form has their names and its boundaries. Each file takes some 50 ms to store.
+pub const FORM_BYTES: usize = MAX_INLINE_BYTES + (128 << 10);
+pub const FORM_FILES: usize = 50;
+
 /// Largest JSON body of an endpoint that carries no file, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 << 10;
 

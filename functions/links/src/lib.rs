@@ -23,9 +23,11 @@ use shared::{
     limits,
     links::Links,
     stores::{Stores, redis::Redis, s3::Objects},
+    uploads::{Uploads, tickets::FilesLeft},
 };
 
 pub mod openapi;
+mod pages;
 mod request;
 mod shared_files;
 mod view;
@@ -38,6 +40,7 @@ pub struct App {
     key_guard: KeyGuard,
     links: Links,
     objects: Objects,
+    uploads: Uploads,
     sessions: Sessions,
     users: Users,
 }
@@ -52,6 +55,7 @@ pub fn router(app: App) -> Router {
         .route("/shared/{token}/files/{id}/data", get(shared_files::data))
         .route("/shared/{token}/ticket", post(shared_files::ticket))
         .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
+        .merge(pages::router())
         .with_state(app.clone());
     app.key_guard.with_keys(routes)
 }
@@ -61,10 +65,12 @@ impl App {
         let database = stores.mongodb.connect().await?;
         let (files, users) = (Files::of(&database, &stores.config), Users::of(&database));
         let redis = Redis::connect(stores)?;
+        let objects = Objects::connect(stores, limits::S3_INLINE_TIMEOUT);
         Ok(Self {
             key_guard: KeyGuard::new(Keys::of(&database), files.clone()),
-            links: Links::of(&database, redis.clone(), files, &stores.config)?,
-            objects: Objects::connect(stores, limits::S3_INLINE_TIMEOUT),
+            links: Links::of(&database, redis.clone(), files.clone(), &stores.config)?,
+            uploads: Uploads::new(files, objects.clone(), FilesLeft::of(&database)),
+            objects,
             sessions: Sessions::new(redis, users.clone()),
             users,
         })

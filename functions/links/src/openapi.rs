@@ -18,7 +18,7 @@ use utoipa::{
     },
 };
 
-use crate::shared_files;
+use crate::{pages, shared_files};
 
 #[derive(OpenApi)]
 #[openapi(paths(
@@ -32,6 +32,12 @@ use crate::shared_files;
     shared_files::list,
     shared_files::data,
     shared_files::ticket,
+    pages::show,
+    pages::unlock,
+    pages::send,
+    pages::data,
+    pages::ticket,
+    pages::asset,
 ))]
 pub struct Api;
 
@@ -156,6 +162,60 @@ pub struct Listing {
     /// Where the list goes on, from the URL in `Link`. The other parameters must be the same, but for `limit`.
     #[param(value_type = String, required = false)]
     pub cursor: Option<String>,
+}
+
+/// What is shown of a shared folder.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Shown {
+    /// The id of a folder below the shared folder.
+    #[param(value_type = String, required = false)]
+    pub folder: Option<String>,
+    /// The id of a file in the shared folder.
+    #[param(value_type = String, required = false)]
+    pub file: Option<String>,
+    /// Where the list of the folder goes on.
+    #[param(value_type = String, required = false)]
+    pub cursor: Option<String>,
+}
+
+/// The form of a page that takes uploads.
+#[derive(ToSchema)]
+pub struct FilesOfForm {
+    /// The files, each with its name.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    pub file: Vec<Vec<u8>>,
+}
+
+/// Errors of any page of a link. Each is a page, and gives no hint beyond its status.
+#[derive(IntoResponses)]
+pub enum PageErrors {
+    /// The page asks for the password.
+    #[response(status = 401, content_type = "text/html")]
+    PasswordRequired(String),
+    /// The link does not exist any more, or does not lead to what is asked for.
+    #[response(status = 404, content_type = "text/html")]
+    NotFound(String),
+    /// The link has expired, or is used up.
+    #[response(status = 410, content_type = "text/html")]
+    Gone(String),
+    /// Too many wrong passwords.
+    #[response(
+        status = 429,
+        content_type = "text/html",
+        headers(("Retry-After" = u64, description = "Seconds to wait"))
+    )]
+    TooMany(String),
+    /// A store does not answer.
+    #[response(
+        status = 503,
+        content_type = "text/html",
+        headers(("Retry-After" = u64, description = "Seconds to wait"))
+    )]
+    Unavailable(String),
+    /// Something failed that the visitor cannot change.
+    #[response(status = 500, content_type = "text/html")]
+    Failed(String),
 }
 
 /// Errors of any request with the token of a link.

@@ -4,7 +4,7 @@ use super::{Credentials, Link, Links, Opened, downloads::USED_UP, row, token};
 use crate::{
     Error, Result,
     accounts::{passwords::Verdict, rate_limit::Address},
-    files::{Cursor, File, Kind as FileKind, Page, Parent, View},
+    files::{Cursor, File, Kind as FileKind, Located, Page, Parent, View},
     ids::{FileId, LinkId},
     stores::mongo::run,
     time::Timestamp,
@@ -105,6 +105,19 @@ impl Links {
             (_, None) => Ok(None),
             (_, Some(_)) => Err(Error::NotFound),
         }
+    }
+
+    /// A file or folder below the folder of the link, with its path from there to itself.
+    ///
+    /// # Errors
+    /// `NotFound`, for every id if the link takes uploads.
+    pub async fn way(&self, opened: &Opened, id: FileId) -> Result<Located> {
+        if opened.link.takes_uploads() {
+            return Err(Error::NotFound);
+        }
+        let Located { file, path } = self.files.located(opened.link.owner, id).await?;
+        let at = path.iter().position(|step| step.id == opened.file.id).ok_or(Error::NotFound)?;
+        Ok(Located { file, path: path[at + 1..].to_vec() })
     }
 
     /// Up to `limit` documents of a folder that [`Self::find_folder`] has found, after the cursor.

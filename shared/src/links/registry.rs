@@ -17,7 +17,7 @@ use crate::{
     config::Scheme,
     digest::MacKey,
     files::{Files, Kind as FileKind, OnConflict, Parent},
-    ids::{FileId, LinkId, UserId},
+    ids::{FileId, LinkId, TicketId, UserId},
     limits,
     stores::{
         mongo::{Indexed, run},
@@ -159,12 +159,22 @@ impl Links {
     /// # Errors
     /// `NotFound` if the link takes no uploads; the errors of [`Files::check_parent`].
     pub async fn ticket(&self, opened: &Opened) -> Result<(String, Timestamp)> {
-        let Kind::Upload { ticket, .. } = opened.link.kind else { return Err(Error::NotFound) };
-        self.files.check_parent(opened.link.owner, Parent::Folder(opened.file.id)).await?;
-        run(self.rows.update_one(row::link(opened.link.id), row::use_now())).await?;
+        let (_, ticket) = self.begin_uploads(opened).await?;
         let expires_at = Timestamp::now() + std::time::Duration::from_secs(limits::TICKET_DEFAULT_SECONDS.into());
         let expires_at = opened.link.expires_at.map_or(expires_at, |end| end.min(expires_at)).in_whole_seconds();
         Ok((self.tickets.sign(ticket, expires_at), expires_at))
+    }
+
+    /// The limits of a visitor's uploads through the link, and the document that counts the files.
+    ///
+    /// # Errors
+    /// `NotFound` if the link takes no uploads; the errors of [`Files::check_parent`].
+    pub async fn begin_uploads(&self, opened: &Opened) -> Result<(Scope, TicketId)> {
+        let Kind::Upload { limits, ticket } = &opened.link.kind else { return Err(Error::NotFound) };
+        let scope = scope(opened.link.owner, opened.file.id, limits);
+        self.files.check_parent(scope.owner, scope.parent).await?;
+        run(self.rows.update_one(row::link(opened.link.id), row::use_now())).await?;
+        Ok((scope, *ticket))
     }
 
     async fn hash(&self, password: Option<Password>) -> Result<Option<String>> {

@@ -64,6 +64,13 @@ impl Objects {
         &self.bucket
     }
 
+    /// The origin of all requests to objects that clients send, for the policy of a page.
+    pub async fn origin(&self) -> Result<String> {
+        let url = self.signer.bucket_url().await?;
+        let path = url.find("://").and_then(|scheme| url[scheme + 3..].find('/').map(|at| scheme + 3 + at));
+        Ok(url[..path.unwrap_or(url.len())].to_owned())
+    }
+
     pub async fn put(&self, key: &Key, bytes: Bytes, content_type: &str) -> Result<()> {
         let put = async {
             if self.put_directly(key, bytes.clone(), content_type).await {

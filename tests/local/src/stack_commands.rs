@@ -233,15 +233,17 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
             Profile::Release => Ok(()),
         }
     };
-    let (tools, build, (), (), browser) = tokio::try_join!(
+    let (tools, build, (), (), browser, pages) = tokio::try_join!(
         Tools::install(project),
         build(project, *profile, Scope::Tests),
         sam,
         test_images::fetch(project),
-        tools::browser(project)
+        tools::browser(project),
+        tools::pages(project)
     )?;
     let mut environment: Vec<_> = build.programs.iter().map(|(name, path)| (variable(name), path.clone())).collect();
     environment.extend(browser.map(|packages| (variable("browser"), packages)));
+    environment.extend(pages.map(|packages| (variable("pages"), packages)));
     let start = step("Stacks for the tests", async {
         let mut records = Vec::new();
         for stack in stacks {

@@ -126,6 +126,14 @@ pub async fn browser(project: &Project) -> Result<Option<PathBuf>> {
     Packages { name: "browser", source: "tests/e2e/tests/browser/js" }.install(project).await.map(Some)
 }
 
+/// The folder with what the script of the pages of links is built from, for `NODE_PATH`; `None` without Node.js.
+pub async fn pages(project: &Project) -> Result<Option<PathBuf>> {
+    if check_node().await.is_err() {
+        return Ok(None);
+    }
+    Packages { name: "pages", source: "functions/links/page" }.install(project).await.map(Some)
+}
+
 /// Packages of npm, pinned by the lock file in the folder `source`.
 struct Packages {
     name: &'static str,

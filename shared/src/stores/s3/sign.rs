@@ -48,7 +48,7 @@ impl Signer {
     }
 
     /// The URL of the bucket, without a slash at the end.
-    async fn bucket_url(&self) -> Result<String> {
+    pub(super) async fn bucket_url(&self) -> Result<String> {
         let params = Params::builder().region(&self.region).bucket(&self.bucket).set_endpoint(self.endpoint.clone());
         let params = params.build().map_err(|error| Error::Internal(error.into()))?;
         let endpoint = self.resolver.resolve_endpoint(&params).await;

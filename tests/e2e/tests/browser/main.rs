@@ -1,10 +1,11 @@
 //! Pages in a real browser: stock Uppy in both current major versions, which sends files directly to S3; uploads that
-//! try to act in a browser; and the page of `/docs`. Skipped without a browser.
+//! try to act in a browser; the pages of links; and the page of `/docs`. Skipped without a browser.
 #![allow(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 mod active;
 mod browser;
 mod docs;
+mod pages;
 mod uppy;
 
 use std::time::Duration;

@@ -185,7 +185,13 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("POST /shared/{token}/unlock", passwords.clone()),
         ("GET /shared/{token}/files", only(&SHARED_FOLDERS)),
         ("GET /shared/{token}/files/{id}/data", only(&SHARED)),
-        ("POST /shared/{token}/ticket", shared),
+        ("POST /shared/{token}/ticket", shared.clone()),
+        ("GET /s/{token}", shared.clone()),
+        ("POST /s/{token}", passwords.clone()),
+        ("POST /s/{token}/files", shared.clone()),
+        ("GET /s/{token}/files/{id}/data", only(&SHARED)),
+        ("POST /s/{token}/ticket", shared),
+        ("GET /s/assets/{file}", only(&["unknown file"])),
         ("GET /search", nothing.clone()),
         ("GET /uploads/tickets", nothing),
         ("POST /uploads/tickets", places),
@@ -341,9 +347,13 @@ impl World {
             answer = self.answer(route, thing, asking).await;
         }
         let is_companion = route.contains("/s3/");
-        let unauthorized = if route.contains("/shared/") { "Password required" } else { "Unauthorized" };
+        let is_page = route.contains("/s/{token}") && !route.ends_with("/ticket");
+        let of_link = ["/shared/", "/s/{token}"].iter().any(|path| route.contains(path));
+        let unauthorized = if of_link { "Password required" } else { "Unauthorized" };
         for (status, error) in [(401, unauthorized), (404, "Not found")] {
-            if answer.status == status && is_companion {
+            if answer.status == status && is_page {
+                assert_eq!(answer.header("content-type"), "text/html; charset=utf-8", "of {answer}");
+            } else if answer.status == status && is_companion {
                 answer.fails_with_message(status, error);
             } else if answer.status == status {
                 answer.fails(status, error);
@@ -358,7 +368,7 @@ impl World {
 
     async fn answer(&self, route: &str, thing: &str, asking: Asking) -> Answer {
         let (method, path) = route.split_once(' ').unwrap();
-        if path.starts_with("/links") || path.starts_with("/shared/") {
+        if ["/links", "/shared/", "/s/"].iter().any(|of_link| path.starts_with(of_link)) {
             self.of_links(method, path, thing, asking).await
         } else {
             self.of_others(method, path, thing, asking).await
@@ -502,10 +512,22 @@ impl World {
             if body.is_null() { request.send().await } else { request.json(body).send().await }
         };
         let path = path.replace("{token}", &self.token(asking, thing.ends_with("for uploads")));
-        if path.ends_with("/unlock") {
+        if path == "/s/assets/{file}" {
+            send("/s/assets/unknown-file", Value::Null).await
+        } else if path.starts_with("/s/") && method == "POST" && !path.ends_with("/ticket") {
+            // The forms of the pages.
+            let form = client.request(method, &path);
+            let form = if path.ends_with("/files") {
+                form.body("multipart/form-data; boundary=x", "--x--\r\n")
+            } else {
+                let password = if thing == "right password" { PASSWORD } else { "wrong" };
+                form.body("application/x-www-form-urlencoded", format!("password={password}"))
+            };
+            form.send().await
+        } else if path.ends_with("/unlock") {
             let password = if thing == "right password" { PASSWORD } else { "wrong" };
             send(&path, json!({ "password": password })).await
-        } else if path.contains("{id}") && path.starts_with("/shared/") {
+        } else if path.contains("{id}") && path != "/links/{id}" {
             send(&path.replace("{id}", &self.below(thing).await), Value::Null).await
         } else if path.ends_with("/files") {
             send(&format!("{path}?parentId={}", self.below(thing).await), Value::Null).await

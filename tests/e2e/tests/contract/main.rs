@@ -20,6 +20,7 @@ mod fsck;
 mod gateway;
 mod idempotency;
 mod keys;
+mod link_pages;
 mod links;
 mod listing;
 mod logs;
