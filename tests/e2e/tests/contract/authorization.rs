@@ -256,6 +256,8 @@ struct World {
     stack: Stack,
     owner: User,
     other: User,
+    /// The user whose tickets the companion routes are tested with. One user may not have all incomplete uploads.
+    issuer: User,
     expired: String,
     /// Two images with thumbnails: the first is private, the second is public.
     images: [String; 2],
@@ -270,7 +272,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let stack = Stack::running().await;
-        let (owner, other) = (stack.user("owner").await, stack.user("other").await);
+        let (owner, other, issuer) = (stack.user("owner").await, stack.user("other").await, stack.user("issuer").await);
         let expired = owner.another_token().await;
         let mut redis = stack.redis().await;
         let () = redis.pexpire(session_key(&expired), 1).await.unwrap();
@@ -307,7 +309,7 @@ impl World {
             })
             .await;
         }
-        Self { stack, owner, other, expired, images, keys, folders, links }
+        Self { stack, owner, other, issuer, expired, images, keys, folders, links }
     }
 
     fn as_seen_by(&self, asking: Asking) -> Client {
@@ -695,7 +697,8 @@ impl World {
 
     async fn companion(&self, method: &str, path: &str, thing: &str, client: &Client) -> Answer {
         let (ticket, upload) = thing.split_once(", ").unwrap_or((thing, ""));
-        let owner = if ticket == "ticket of a user who left" { &self.stack.user("leaving").await } else { &self.owner };
+        let owner =
+            if ticket == "ticket of a user who left" { &self.stack.user("leaving").await } else { &self.issuer };
         let token = match ticket {
             "unknown ticket" => "a".repeat(64),
             "expired ticket" => self.ticket_for(owner, json!({ "expiresIn": 1 })).await,
