@@ -25,6 +25,12 @@ pub struct OfFile;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OfTicket;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OfLink;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OfZip;
+
 /// The id of an account.
 pub type UserId = Id<OfUser>;
 
@@ -33,6 +39,12 @@ pub type FileId = Id<OfFile>;
 
 /// The id of a ticket, which permits uploads.
 pub type TicketId = Id<OfTicket>;
+
+/// The id of a link, which shares a document.
+pub type LinkId = Id<OfLink>;
+
+/// The id of a ZIP.
+pub type ZipId = Id<OfZip>;
 
 impl<Of> Id<Of> {
     /// A new id, which is unique.
@@ -131,7 +143,7 @@ impl<Of> ToSchema for Id<Of> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(
     as = Id,
-    description = "The id of an account, a file, a session or a ticket.",
+    description = "The id of an account, a file, a session, a ticket or a ZIP.",
     pattern = "^[0-9a-f]{24}$",
     example = "5f1e7d35c7ba06511e683b21"
 )]
