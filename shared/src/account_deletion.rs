@@ -1,6 +1,6 @@
 //! Deletion of accounts and of everything that belongs to them.
 //!
-//! First every row of the user gets a tombstone, and the user's tickets are revoked. If that fails on the way, the user
+//! First every row of the user gets a tombstone, and the user's tickets are revoked, and ZIPs deleted. If that fails on the way, the user
 //! still has an account and can send the request again. Then the account is deleted, and from there on nobody can make
 //! a request in its name. Requests that began before may still store something, which nobody could delete. So a marker
 //! in collection `departures` is stored before the account is deleted: by the marker the sweeper deletes the user's
@@ -19,6 +19,7 @@ use tokio::{time::timeout, try_join};
 use crate::{
     Config, Result,
     accounts::users::Users,
+    archives::Zips,
     files::Files,
     ids::UserId,
     limits,
@@ -42,6 +43,7 @@ pub struct AccountDeletions {
     users: Users,
     files: Files,
     grants: Grants,
+    zips: Zips,
 }
 
 impl AccountDeletions {
@@ -51,12 +53,13 @@ impl AccountDeletions {
             users: Users::of(database),
             files: Files::of(database, config),
             grants: Grants::of(database),
+            zips: Zips::of(database),
         }
     }
 
     /// Deletes all data of a user, but not the account.
     pub async fn delete_data(&self, user: UserId) -> Result<()> {
-        try_join!(self.files.tombstone_all(user), self.grants.revoke_all_of(user))?;
+        try_join!(self.files.tombstone_all(user), self.grants.revoke_all_of(user), self.zips.delete_all_of(user))?;
         Ok(())
     }
 

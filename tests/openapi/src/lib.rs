@@ -22,6 +22,7 @@ pub const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../functions/sta
         (name = "Sessions", description = "A login opens one; its token is what `X-Token` sends."),
         (name = "Files", description = "Folders, files and images: making, finding, publishing and deleting them."),
         (name = "Content", description = "The bytes, and thumbnails of images."),
+        (name = "ZIPs", description = "Many files and folders as one file, made in the background."),
         (name = "Uploads", description = "Files of any size, which their clients bring to S3 themselves."),
         (name = "Companion", description = "What stock Uppy asks where it is given a ticket's `companionEndpoint`."),
         (name = "Status"),
