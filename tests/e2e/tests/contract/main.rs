@@ -45,3 +45,4 @@ mod uploads;
 mod users;
 mod versions;
 mod worker;
+mod zips;
