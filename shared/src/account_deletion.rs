@@ -1,7 +1,6 @@
 //! Deletion of accounts and of everything that belongs to them.
 //!
-//! First every row of the user gets a tombstone, and the user's tickets and API keys are revoked. If that fails on the way, the user
-//! First every row of the user gets a tombstone, and the user's tickets and links are revoked. If that fails on the way, the user
+//! First every row of the user gets a tombstone, the user's tickets, API keys and links are revoked, and ZIPs deleted. If that fails on the way, the user
 //! still has an account and can send the request again. Then the account is deleted, and from there on nobody can make
 //! a request in its name. Requests that began before may still store something, which nobody could delete. So a marker
 //! in collection `departures` is stored before the account is deleted: by the marker the sweeper deletes the user's
@@ -20,6 +19,7 @@ use tokio::{time::timeout, try_join};
 use crate::{
     Config, Result,
     accounts::{keys::Keys, users::Users},
+    archives::Zips,
     files::Files,
     ids::UserId,
     limits,
@@ -46,6 +46,7 @@ pub struct AccountDeletions {
     grants: Grants,
     keys: Keys,
     links: Revocations,
+    zips: Zips,
 }
 
 impl AccountDeletions {
@@ -57,6 +58,7 @@ impl AccountDeletions {
             grants: Grants::of(database),
             keys: Keys::of(database),
             links: Revocations::of(database),
+            zips: Zips::of(database),
         }
     }
 
@@ -67,6 +69,7 @@ impl AccountDeletions {
             self.grants.revoke_all_of(user),
             self.keys.delete_all_of(user),
             self.links.revoke_all_of(user),
+            self.zips.delete_all_of(user),
         )?;
         Ok(())
     }

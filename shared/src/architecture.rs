@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 7] = [
     &["http"],
     &["account_deletion"],
     &["links"],
-    &["uploads"],
+    &["uploads", "archives"],
     &["files", "accounts"],
     &["stores"],
     &["config", "digest", "error", "ids", "limits", "logging", "time"],
@@ -63,7 +63,7 @@ fn axum_is_only_in_http() {
 
 #[test]
 fn the_forms_of_keys_are_only_in_s3_key() {
-    let forms = ["\"files/", "\"uploads/", "\"thumbnails/", "/form\""];
+    let forms = ["\"files/", "\"uploads/", "\"thumbnails/", "\"zips/", "/form\"", "/plan\"", "/checksums\""];
     let mut sources = Sources::read();
     let key = sources.0.remove("stores::s3::key").expect("the module of keys");
     for form in forms {

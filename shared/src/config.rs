@@ -49,6 +49,9 @@ pub struct Config {
     pub versions_kept: usize,
     /// The bytes that a user may store who has no quota of their own: `QUOTA_BYTES`, default 0 for any number.
     pub quota_bytes: u64,
+    /// The name of the function that builds ZIPs, for the functions that start it: `ARCHIVES_FUNCTION`, or Lambda's own
+    /// `AWS_LAMBDA_FUNCTION_NAME`, because that function starts itself again.
+    pub archives_function: Option<String>,
     /// The key that signs tickets, for the function that issues and accepts them: `TICKET_KEY`, or the SSM parameter
     /// that `TICKET_KEY_PARAMETER` names.
     pub ticket_key: Option<String>,
@@ -83,6 +86,7 @@ impl Config {
             version_period: days("VERSION_DAYS", 30)?,
             versions_kept: parsed("VERSIONS_KEPT", 10)?,
             quota_bytes: parsed("QUOTA_BYTES", 0)?,
+            archives_function: optional("ARCHIVES_FUNCTION").or_else(|| optional("AWS_LAMBDA_FUNCTION_NAME")),
             ticket_key: Some(ticket_key).filter(|key| !key.is_empty()),
         })
     }
@@ -119,6 +123,7 @@ pub struct AwsSettings {
     pub endpoint: Option<String>,
     pub s3_endpoint: Option<String>,
     pub sqs_endpoint: Option<String>,
+    pub lambda_endpoint: Option<String>,
 }
 
 /// # Errors
@@ -136,6 +141,7 @@ pub fn aws_settings() -> Result<AwsSettings> {
         endpoint: optional("AWS_ENDPOINT_URL"),
         s3_endpoint: optional("AWS_ENDPOINT_URL_S3"),
         sqs_endpoint: optional("AWS_ENDPOINT_URL_SQS"),
+        lambda_endpoint: optional("AWS_ENDPOINT_URL_LAMBDA"),
     })
 }
 

@@ -24,6 +24,7 @@ mod counters;
 pub mod idempotency;
 mod indexes;
 mod inventory;
+mod items;
 mod ledger;
 mod lookup;
 mod moving;
@@ -42,6 +43,7 @@ mod versions;
 mod words;
 
 pub use inventory::{Expectation, ExpectedObject};
+pub use items::{Item, ItemKind};
 pub use ledger::Files;
 pub use lookup::WithAccount;
 pub use moving::Change;
@@ -80,6 +82,14 @@ impl Name {
             Some(text) if text.starts_with("text/") => format!("{text}; charset=utf-8"),
             Some(other) => other.into(),
         }
+    }
+}
+
+#[cfg(test)]
+impl Name {
+    /// A name that the original has stored, which never checked names.
+    pub(crate) fn of_original(name: &str) -> Self {
+        Self(name.to_owned())
     }
 }
 

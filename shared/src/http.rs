@@ -13,6 +13,7 @@ pub mod openapi;
 mod params;
 mod serve;
 pub mod upload_limits;
+mod zip_view;
 
 pub use file_view::{FileView, ParentView};
 pub use json::{DocumentResponse, Json};
@@ -20,3 +21,4 @@ pub use keys::{KeyGuard, key_routes};
 pub use params::{ApiUrl, Params, VersionPath};
 pub use serve::{get_only, serve};
 pub use upload_limits::NewTicketView;
+pub use zip_view::ZipView;

@@ -31,6 +31,9 @@ pub struct OfKey;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OfLink;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OfZip;
+
 /// The id of an account.
 pub type UserId = Id<OfUser>;
 
@@ -45,6 +48,9 @@ pub type TicketId = Id<OfTicket>;
 
 /// The id of a link, which lets others read a file or a folder, or upload into a folder.
 pub type LinkId = Id<OfLink>;
+
+/// The id of a ZIP.
+pub type ZipId = Id<OfZip>;
 
 impl<Of> Id<Of> {
     /// A new id, which is unique.
@@ -143,7 +149,7 @@ impl<Of> ToSchema for Id<Of> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(
     as = Id,
-    description = "The id of an account, a file, a session, a ticket or a link.",
+    description = "The id of an account, a file, a session, a ticket, an API key, a link or a ZIP.",
     pattern = "^[0-9a-f]{24}$",
     example = "5f1e7d35c7ba06511e683b21"
 )]

@@ -3,7 +3,8 @@
 //! 1. [`http`]: requests and responses, the only module with axum.
 //! 2. [`account_deletion`]: what all parts of an account need to go.
 //! 3. [`links`]: what others may do with a file or a folder who have no session.
-//! 4. [`uploads`]: the protocol for bytes that clients send to S3 themselves, and tickets.
+//! 4. [`uploads`]: the protocol for bytes that clients send to S3 themselves, and tickets; and beside it
+//!    [`archives`]: ZIPs of documents.
 //! 5. [`files`]: the ledger, which has a row for each object in the bucket; and beside it [`accounts`]: users, sessions
 //!    and passwords.
 //! 6. [`stores`]: the clients of `MongoDB`, Redis, S3 and SQS.
@@ -15,6 +16,7 @@ pub mod account_deletion;
 pub mod accounts;
 #[cfg(test)]
 mod architecture;
+pub mod archives;
 pub mod config;
 pub mod digest;
 pub mod error;

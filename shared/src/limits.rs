@@ -111,6 +111,9 @@ pub const MAX_FOLDERS_MOVED: usize = 100_000;
 /// Folders whose content one query reads.
 pub const FOLDERS_AT_ONCE: usize = 500;
 
+/// Documents that are looked up at once, with the folders above each.
+pub const ITEMS_AT_ONCE: usize = 250;
+
 /// Items that a copied folder may contain.
 pub const MAX_COPIED: usize = 20_000;
 
@@ -459,3 +462,72 @@ pub const S3_LISTING: Duration = Duration::from_secs(10);
 
 /// The time before the function's end at which a comparison stops, so that its findings are still reported.
 pub const FSCK_REPORT: Duration = Duration::from_secs(5);
+
+/// Attempts at starting a function, each within [`AWS_ATTEMPT_TIMEOUT`]. The sweeper starts what was not started.
+pub const INVOKE_ATTEMPTS: u32 = 3;
+
+/// Documents that one request puts into a ZIP, with everything in the folders among them.
+pub const MAX_ZIPPED: usize = 1000;
+
+/// ZIPs of one user, or of one link, that are made at the same time, and that are kept. Each may be as large as all
+/// files of the user, and counts in no quota.
+pub const MAX_ZIPS_MADE: u64 = 10;
+pub const MAX_ZIPS_KEPT: u64 = 100;
+
+/// The time for which a ZIP is kept, counted from the request and again from when it is ready.
+pub const ZIP_TTL: Duration = Duration::from_hours(24);
+
+/// Entries of a ZIP, and the bytes of their paths. The list of the entries and the directory of the ZIP are in the memory
+/// of the function that builds it: some 100 MB of its 512.
+pub const MAX_ZIP_ENTRIES: usize = 200_000;
+pub const MAX_ZIP_PATHS: usize = 32 << 20;
+
+/// Largest list of the entries of a ZIP as it is stored, in bytes: above what the two limits before allow.
+pub const MAX_ZIP_PLAN_BYTES: u64 = 128 << 20;
+
+/// Largest ZIP, in bytes: 5 TiB, which every S3 takes.
+pub const MAX_ZIP_BYTES: u64 = 5 << 40;
+
+/// Files of a ZIP that S3 copies. Each takes two parts or more of the [`MAX_PARTS`] that a multipart upload has.
+pub const MAX_ZIP_COPIES: usize = 4000;
+
+/// Bytes that S3 copies as one part, if that does not take too many parts. S3 copies some 100 MB a second for each
+/// request, so parts of this size are copied in parallel.
+pub const ZIP_COPY_BYTES: u64 = 256 << 20;
+
+/// The size up to which the bytes of small files are gathered for one part: the first that needs no more than
+/// [`MAX_PARTS`] parts.
+pub const ZIP_PART_BYTES: [u64; 4] = [8 << 20, 16 << 20, 32 << 20, 64 << 20];
+
+/// Parts of a ZIP that are in memory at once, parts that are made at once, and reads of files at once. A read has at most
+/// [`ZIP_READ_BYTES`], so reads take 64 MB and parts 200 MB.
+pub const ZIP_PARTS_IN_MEMORY: usize = 3;
+pub const ZIP_PARTS_AT_ONCE: usize = 16;
+pub const ZIP_READS_AT_ONCE: usize = 16;
+pub const ZIP_READ_BYTES: u64 = 4 << 20;
+
+/// The timeout of one read or write of S3 by the function that builds a ZIP: 64 MiB at 2 MiB a second.
+pub const ZIP_S3_TIMEOUT: Duration = Duration::from_secs(32);
+
+/// The timeouts of copying one part of a ZIP, and of completing the multipart upload of a ZIP.
+pub const ZIP_COPY_TIMEOUT: Duration = Duration::from_mins(1);
+pub const ZIP_COMPLETE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The time for which a builder has a ZIP for itself, and the time after which it renews that and stores its progress.
+pub const ZIP_LEASE: Duration = Duration::from_secs(45);
+pub const ZIP_LEASE_RENEWAL: Duration = Duration::from_secs(2);
+
+/// The time before the function's end at which a builder stops, so that another invocation goes on: longer than the
+/// longest step of a builder.
+pub const ZIP_HANDOVER: Duration = Duration::from_secs(90);
+
+/// The number of builders that may begin with a ZIP without getting further, and the number of times that a ZIP is begun
+/// anew because a file was deleted meanwhile.
+pub const MAX_ZIP_ATTEMPTS: u32 = 20;
+pub const MAX_ZIP_PLANS: u32 = 3;
+
+/// The time for which the sweeper leaves a ZIP to the invocations that Lambda itself repeats.
+pub const ZIP_RESTART_AFTER: Duration = Duration::from_mins(1);
+
+/// ZIPs that the sweeper restarts or removes in one run, at most.
+pub const ZIPS_SWEPT: i64 = 500;

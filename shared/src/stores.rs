@@ -1,7 +1,8 @@
-//! The four stores: `MongoDB`, Redis, S3 and SQS.
+//! The four stores, `MongoDB`, Redis, S3 and SQS, and the start of another function.
 
 pub mod aws;
 pub mod certificates;
+pub mod lambda;
 pub mod mongo;
 pub(crate) mod paginate;
 pub mod queue;

@@ -1,4 +1,4 @@
-//! Folders, files and images: create, list, search, show, publish, delete.
+//! Folders, files and images: create, list, search, show, publish, delete; and ZIPs of them.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,7 @@ use axum::{
 use shared::{
     Error, Result,
     accounts::{keys::Keys, sessions::Sessions, users::Users},
+    archives::Zips,
     files::{ContentKind, File, FileOrUpload, Files, IfMatch, Incoming, NewFile, OnConflict, idempotency::Idempotency},
     http::{
         ApiUrl, DocumentResponse, FileView, Json, KeyGuard,
@@ -21,7 +22,7 @@ use shared::{
     },
     ids::{FileId, UserId},
     limits,
-    stores::{Stores, queue::JobQueue, redis::Redis, s3::Objects},
+    stores::{Stores, lambda::Invoker, queue::JobQueue, redis::Redis, s3::Objects},
     uploads::{Uploads, tickets::FilesLeft},
 };
 
@@ -34,6 +35,7 @@ mod search;
 mod trash;
 mod versions;
 mod view;
+mod zips;
 
 use create::{Create, Payload, Upload};
 use list::Created;
@@ -47,6 +49,8 @@ pub struct App {
     uploads: Uploads,
     idempotency: Idempotency,
     jobs: JobQueue,
+    zips: Zips,
+    archives: Invoker,
     sessions: Sessions,
 }
 
@@ -67,6 +71,9 @@ pub fn router(app: App) -> Router {
         .route("/files/{id}/versions/{version}/restore", put(versions::restore))
         .route("/trash", get(trash::list).delete(trash::empty))
         .route("/search", get(search::search))
+        .route("/zips", post(zips::create))
+        .route("/zips/{id}", get(zips::show))
+        .route("/zips/{id}/data", get(zips::data))
         // No limit here: Lambda's own limit of 6 MB is above what inline data can need.
         .layer(DefaultBodyLimit::disable())
         .with_state(app.clone());
@@ -85,6 +92,8 @@ impl App {
             objects,
             idempotency: Idempotency::of(&database),
             jobs: JobQueue::connect(stores),
+            zips: Zips::of(&database),
+            archives: Invoker::of_archives(stores),
             sessions: Sessions::new(Redis::connect(stores)?, Users::of(&database)),
         })
     }

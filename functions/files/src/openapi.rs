@@ -35,6 +35,9 @@ use utoipa::{
     crate::versions::delete,
     crate::batch::batch,
     crate::search::search,
+    crate::zips::create,
+    crate::zips::show,
+    crate::zips::data,
 ))]
 pub struct Api;
 
@@ -209,6 +212,18 @@ pub struct BatchOther {
     pub parent_id: ParentId,
     #[schema(schema_with = on_conflict, required = false)]
     pub on_conflict: String,
+}
+
+/// The documents of a ZIP.
+#[derive(ToSchema)]
+pub struct NewZip {
+    #[schema(schema_with = zipped)]
+    pub ids: Vec<FileId>,
+}
+
+/// The schema of the ids of a ZIP.
+fn zipped() -> Array {
+    ArrayBuilder::new().items(FileId::schema()).min_items(Some(1)).max_items(Some(limits::MAX_ZIPPED)).build()
 }
 
 fn move_action() -> Object {

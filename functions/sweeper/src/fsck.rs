@@ -14,6 +14,7 @@ use futures_util::TryStreamExt;
 use serde::Serialize;
 use shared::{
     Result,
+    archives::Zips,
     files::{
         Expectation, ExpectedObject, Files,
         usage_check::{Counters, Difference},
@@ -34,6 +35,7 @@ use merge::{Merged, merge};
 pub struct Fsck {
     files: Files,
     counters: Counters,
+    zips: Zips,
     objects: Objects,
 }
 
@@ -83,8 +85,8 @@ struct Stale {
 }
 
 impl Fsck {
-    pub fn new(files: Files, counters: Counters, stores: &Stores) -> Self {
-        Self { files, counters, objects: Objects::connect(stores, limits::S3_LISTING) }
+    pub fn new(files: Files, counters: Counters, zips: Zips, stores: &Stores) -> Self {
+        Self { files, counters, zips, objects: Objects::connect(stores, limits::S3_LISTING) }
     }
 
     /// Compares everything, or as much as there is time for before the deadline.
@@ -149,12 +151,22 @@ impl Fsck {
     /// Checks again that an object has no row. A listed object that is no orphan had a row at that time. If this row
     /// has been deleted since, the object was deleted before the row, so it is gone now.
     async fn is_orphan(&self, key: &str) -> Result<bool> {
-        Ok(!self.files.is_referenced(key).await? && self.objects.summary(key).await?.is_some())
+        Ok(!self.is_of_zip(key).await?
+            && !self.files.is_referenced(key).await?
+            && self.objects.summary(key).await?.is_some())
+    }
+
+    /// True if a ZIP accounts for an object or a multipart upload: the sweeper removes the ZIP with all of its objects.
+    async fn is_of_zip(&self, key: &str) -> Result<bool> {
+        match Key::parse_zip(key) {
+            Some((zip, _)) => self.zips.exists(zip).await,
+            None => Ok(false),
+        }
     }
 
     /// The same check for a multipart upload.
     async fn is_abandoned(&self, MultipartUpload { key, upload_id }: &MultipartUpload) -> Result<bool> {
-        if self.files.expects_multipart(key).await? {
+        if self.is_of_zip(key).await? || self.files.expects_multipart(key).await? {
             return Ok(false);
         }
         let mut uploads = pin!(self.objects.list_multipart_uploads(key));

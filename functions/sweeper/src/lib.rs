@@ -9,10 +9,12 @@ use serde::Serialize;
 use shared::{
     Result,
     account_deletion::AccountDeletions,
-    files::{Files, usage_check::Counters},
+    archives::Zips,
+    files::{Files, Tombstone, usage_check::Counters},
+    ids::FileId,
     limits,
     links::Revocations,
-    stores::{Stores, queue::JobQueue, redis::Redis, s3::Objects},
+    stores::{Stores, lambda::Invoker, queue::JobQueue, redis::Redis, s3::Objects},
     uploads::{Uploads, tickets::FilesLeft},
 };
 
@@ -26,6 +28,9 @@ pub struct App {
     links: Revocations,
     jobs: JobQueue,
     account_deletions: AccountDeletions,
+    zips: Zips,
+    objects: Objects,
+    archives: Invoker,
     redis: Redis,
     pub fsck: Fsck,
 }
@@ -47,8 +52,11 @@ impl App {
         let files = Files::of(&database, &stores.config);
         let objects = Objects::connect(stores, limits::S3_INLINE_TIMEOUT);
         Ok(Self {
-            uploads: Uploads::new(files.clone(), objects, FilesLeft::of(&database)),
-            fsck: Fsck::new(files.clone(), Counters::of(&database), stores),
+            uploads: Uploads::new(files.clone(), objects.clone(), FilesLeft::of(&database)),
+            fsck: Fsck::new(files.clone(), Counters::of(&database), Zips::of(&database), stores),
+            zips: Zips::of(&database),
+            objects,
+            archives: Invoker::of_archives(stores),
             links: Revocations::of(&database),
             files,
             jobs: JobQueue::connect(stores),
@@ -57,7 +65,7 @@ impl App {
         })
     }
 
-    /// One run, in four parts. A part runs even if another part fails, because the cause of a failure may last for
+    /// One run, in parts. A part runs even if another part fails, because the cause of a failure may last for
     /// days. The next run does what this run could not do.
     ///
     /// # Errors
@@ -67,21 +75,23 @@ impl App {
         self.use_redis().await;
         let started = Instant::now();
         // Indexes of a large ledger take minutes once, for which nothing else waits.
-        let (indexed, (unsettled, overdue, account_deletions, expired)) = tokio::join!(self.indexed(), async {
+        let (indexed, (unsettled, overdue, account_deletions, zips, expired)) = tokio::join!(self.indexed(), async {
             // Moves and counters come first: a deletion must find them settled.
             let unsettled = self.unsettled(started).await;
             let (overdue, account_deletions) = (self.overdue(started).await, self.account_deletions.sweep().await);
+            let zips = self.zips.sweep(&self.objects, &self.archives).await;
             // A backlog of deletions may take all the time of a run, so it comes last.
-            (unsettled, overdue, account_deletions, self.expired(started).await)
+            (unsettled, overdue, account_deletions, zips, self.expired(started).await)
         });
         let failures = [
             unsettled.as_ref().err(),
             expired.as_ref().err(),
             overdue.as_ref().err(),
             account_deletions.as_ref().err(),
+            zips.as_ref().err(),
             indexed.as_ref().err(),
         ];
-        let parts = ["unsettled", "expired", "overdue", "departures", "indexed"];
+        let parts = ["unsettled", "expired", "overdue", "departures", "zips", "indexed"];
         for (part, error) in parts.into_iter().zip(failures) {
             if let Some(error) = error {
                 tracing::error!(request_id, part, error = error.cause(), "sweep");
@@ -89,6 +99,7 @@ impl App {
         }
         let swept = Swept { expired: expired?, overdue: overdue?, indexed: indexed? };
         account_deletions?;
+        zips?;
         unsettled?;
         let Swept { expired, overdue, indexed } = swept;
         tracing::info!(request_id, expired, overdue, indexed, "sweep");
@@ -118,6 +129,8 @@ impl App {
             }
             count += tombstones.len();
             self.links.revoke_with(&tombstones).await?;
+            let documents: Vec<FileId> = tombstones.iter().map(Tombstone::id).collect();
+            self.zips.delete_all_with(&documents).await?;
             self.uploads.purge(tombstones).await?;
         }
         Ok(count)

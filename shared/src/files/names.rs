@@ -106,8 +106,13 @@ pub(super) fn spellings(name: &Name) -> Vec<Name> {
 }
 
 impl Name {
+    /// The name for comparisons: NFC, without case.
+    pub(crate) fn key(&self) -> String {
+        key(self)
+    }
+
     /// The name with a number before its extension, at most [`limits::MAX_NAME_BYTES`] long. A folder has no extension.
-    pub(super) fn numbered(&self, number: u32, is_folder: bool) -> Self {
+    pub(crate) fn numbered(&self, number: u32, is_folder: bool) -> Self {
         let name = self.as_str();
         let extension = name.rfind('.').filter(|&at| at > 0 && !is_folder).map_or("", |at| &name[at..]);
         // An extension that fills the name is none.

@@ -116,6 +116,9 @@ pub struct Row {
     /// The id in the keys of the thumbnails, if it is not the row's own. Rows with the same `key` share the thumbnails.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     thumbnails_id: Option<FileId>,
+    /// The CRC-32 of the content, once a ZIP needed it.
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
+    crc32: Option<i64>,
     /// The time at which the content became the row's, if that is not the time of the row's id.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     content_at: Option<Timestamp>,
@@ -162,7 +165,7 @@ pub struct Charge {
 pub const UNCOUNTED: i64 = -1;
 
 /// The fields that make up the content of a document.
-const CONTENT: [&str; 11] = [
+const CONTENT: [&str; 12] = [
     "type",
     "key",
     "localPath",
@@ -173,6 +176,7 @@ const CONTENT: [&str; 11] = [
     "thumbnailError",
     "thumbnailsDueAt",
     "thumbnailsId",
+    "crc32",
     "charged",
 ];
 
@@ -293,6 +297,7 @@ impl Row {
             charge_id: None,
             copied_from: None,
             thumbnails_id: None,
+            crc32: None,
             content_at: None,
             replaces: None,
             became: None,
@@ -408,6 +413,7 @@ impl Row {
             thumbnail_error: source.thumbnail_error.clone(),
             thumbnails_due_at: source.thumbnails_due_at,
             thumbnails_id: source.may_be_image().then(|| source.thumbnails_id()),
+            crc32: source.crc32,
             charged: Some(source.size.unwrap_or_default()),
             ..self
         }
@@ -437,6 +443,10 @@ impl Row {
 
     pub fn revision(&self) -> i64 {
         self.revision.unwrap_or(1)
+    }
+
+    pub fn crc32(&self) -> Option<u32> {
+        self.crc32.and_then(|crc32| crc32.try_into().ok())
     }
 
     pub fn content_at(&self) -> Timestamp {
@@ -1029,7 +1039,7 @@ mod tests {
             assert_eq!(content.get(field), Some(value), "{field}");
         }
         assert_eq!(content.len(), expected.len(), "{content}");
-        assert_eq!(unset, ["localPath", "inParts", "thumbnailFiles", "thumbnailError", "charged"]);
+        assert_eq!(unset, ["localPath", "inParts", "thumbnailFiles", "thumbnailError", "crc32", "charged"]);
     }
 
     #[test]

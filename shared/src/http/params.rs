@@ -8,7 +8,7 @@ use axum::{
 use crate::{
     Error, Result,
     files::IfMatch,
-    ids::{FileId, LinkId, SessionId},
+    ids::{FileId, LinkId, SessionId, ZipId},
 };
 
 /// The URL of this API as the caller knows it, without a slash at the end: `https://files.example.com`. The gateway
@@ -99,6 +99,16 @@ impl<S: Send + Sync> FromRequestParts<S> for FileId {
 
 /// The `{id}` of a route. A malformed id has the same answer as an unknown id.
 impl<S: Send + Sync> FromRequestParts<S> for LinkId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let SessionId(id) = SessionId::from_request_parts(parts, state).await?;
+        id.parse()
+    }
+}
+
+/// The `{id}` of a route.
+impl<S: Send + Sync> FromRequestParts<S> for ZipId {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {

@@ -42,6 +42,7 @@ pub struct Aws {
     pub(super) credentials: Credentials,
     pub(super) s3_endpoint: Option<String>,
     sqs_endpoint: Option<String>,
+    pub(super) lambda_endpoint: Option<String>,
 }
 
 impl Aws {
@@ -74,6 +75,7 @@ impl Aws {
             credentials: settings.credentials,
             s3_endpoint: settings.s3_endpoint.or_else(|| settings.endpoint.clone()),
             sqs_endpoint: settings.sqs_endpoint.or_else(|| settings.endpoint.clone()),
+            lambda_endpoint: settings.lambda_endpoint.or_else(|| settings.endpoint.clone()),
             shared: match settings.endpoint {
                 Some(url) => shared.endpoint_url(url).build(),
                 None => shared.build(),

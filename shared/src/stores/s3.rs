@@ -1,7 +1,9 @@
 //! One private S3 bucket for all bytes. The ledger knows which objects the bucket should hold.
 
 use std::{
+    ops::Range,
     path::Path,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,12 +16,13 @@ use aws_sdk_s3::{
     types::{AnnotationDirective, Delete, ObjectIdentifier},
 };
 use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt;
 
 use super::{
     Stores,
     aws::{Aws, Connections, in_quick_attempts},
 };
-use crate::{Error, Result, logging::log_call};
+use crate::{Error, Result, ids::ZipId, limits, logging::log_call};
 
 mod direct;
 pub mod key;
@@ -124,6 +127,33 @@ impl Objects {
         answer
     }
 
+    /// Reads a part of an object, which has all of these bytes.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no object.
+    pub async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
+        let size = range.end.saturating_sub(range.start);
+        if size == 0 {
+            return Ok(Bytes::new());
+        }
+        let header = format!("bytes={}-{}", range.start, range.end - 1);
+        let read = async {
+            if let Some(bytes) = self.get_range_directly(key, &header, size).await {
+                return Ok(bytes);
+            }
+            let get = self.s3.get_object().bucket(&self.bucket).key(key.as_str()).range(&header);
+            let object = get.customize().config_override(in_quick_attempts()).send().await.map_err(not_found)?;
+            if object.content_length.unwrap_or(0).unsigned_abs() != size {
+                return Err(Error::Internal(anyhow::anyhow!("an object is shorter than its row says")));
+            }
+            gather(object.body, size).await
+        };
+        let started = Instant::now();
+        let answer = tokio::time::timeout(self.timeout, read).await.unwrap_or_else(|_| Err(Error::timeout("S3")));
+        log_call("S3", "get a range", started, &answer);
+        answer
+    }
+
     /// The size of an object; `NotFound` if there is no object.
     pub async fn size(&self, key: &Key) -> Result<u64> {
         let started = Instant::now();
@@ -164,6 +194,25 @@ impl Objects {
             None => Ok(()),
             Some(error) => Err(Error::Unavailable(anyhow::anyhow!("S3 does not delete: {error:?}"))),
         }
+    }
+
+    /// Deletes all objects of a ZIP, and aborts its multipart uploads.
+    pub async fn delete_zip(&self, id: ZipId) -> Result<()> {
+        let prefix = Key::of_all_of_zip(id);
+        let of_zip = |key: &str| Key::parse_zip(key).map(|(_, key)| key);
+        {
+            let mut uploads = pin!(self.list_multipart_uploads(&prefix));
+            while let Some(upload) = uploads.try_next().await? {
+                self.abort_multipart_upload(&upload.key, &upload.upload_id).await?;
+            }
+        }
+        let listed = self.list_objects_under(&prefix).try_chunks(limits::DELETED_AT_ONCE);
+        let mut listed = pin!(listed);
+        while let Some(objects) = listed.try_next().await.map_err(|error| error.1)? {
+            let keys: Vec<Key> = objects.iter().filter_map(|object| of_zip(&object.key)).collect();
+            self.delete_all(&keys).await?;
+        }
+        Ok(())
     }
 
     /// Deletes an object. A missing object counts as deleted.

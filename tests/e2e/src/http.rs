@@ -224,12 +224,13 @@ impl std::fmt::Display for Answer {
 }
 
 /// Fields of a row that no document has.
-const PRIVATE: [&str; 18] = [
+const PRIVATE: [&str; 19] = [
     "__v",
     "_id",
     "became",
     "charged",
     "contentAt",
+    "crc32",
     "decodingSince",
     "exchange",
     "key",

@@ -487,6 +487,24 @@ pub fn ticket(owner: ObjectId, expires_at: DateTime) -> Document {
     }
 }
 
+/// The name of a row that only the original can have stored.
+pub fn named(name: &str) -> Document {
+    doc! { "name": name }
+}
+
+/// The filter for rows whose checksum a ZIP needed.
+pub fn with_checksum() -> Document {
+    doc! { "crc32": { "$exists": true } }
+}
+
+/// A document of the collection `zips`: a ZIP of these documents whose builder has died.
+fn abandoned_zip(id: ObjectId, owner: ObjectId, documents: &[ObjectId]) -> Document {
+    doc! {
+        "_id": id, "userId": owner, "ids": documents, "name": "files.zip", "state": "due", "done": 0_i64,
+        "dueAt": DateTime::from_millis(0), "expiresAt": DateTime::MAX,
+    }
+}
+
 /// The fields of both documents.
 #[must_use]
 pub fn with(mut fields: Document, more: Document) -> Document {
@@ -767,6 +785,51 @@ impl Stack {
         tree
     }
 
+    /// Plants a ZIP that another builder has for ever, and returns its id.
+    pub async fn plant_zip(&self, owner: ObjectId) -> String {
+        let id = ObjectId::new();
+        let zips = self.database.collection::<Document>("zips");
+        let zip = with(abandoned_zip(id, owner, &[]), doc! { "dueAt": DateTime::MAX, "expiresAt": DateTime::MAX });
+        zips.insert_one(zip).await.expect("MongoDB writes");
+        id.to_hex()
+    }
+
+    /// Plants a ZIP of these documents whose builder has died, and returns its id.
+    pub async fn plant_abandoned_zip(&self, owner: ObjectId, documents: &[ObjectId]) -> String {
+        let id = ObjectId::new();
+        let zips = self.database.collection::<Document>("zips");
+        zips.insert_one(abandoned_zip(id, owner, documents)).await.expect("MongoDB writes");
+        id.to_hex()
+    }
+
+    /// Lets the lease of a ZIP be over, as if its builder had died long ago.
+    pub async fn end_lease(&self, zip: &str) {
+        self.set_zip(zip, doc! { "dueAt": DateTime::from_millis(0) }).await;
+    }
+
+    /// Lets the time of a ZIP be over.
+    pub async fn expire_zip(&self, zip: &str) {
+        self.set_zip(zip, doc! { "expiresAt": DateTime::from_millis(0), "dueAt": DateTime::from_millis(0) }).await;
+    }
+
+    /// The key of a ZIP, once its plan is stored.
+    pub async fn key_of_zip(&self, zip: &str) -> Option<String> {
+        let zips = self.database.collection::<Document>("zips");
+        let found = zips.find_one(row(zip)).await.expect("MongoDB reads").expect("a ZIP");
+        found.get("key").and_then(Bson::as_str).map(str::to_owned)
+    }
+
+    pub async fn zip_exists(&self, zip: &str) -> bool {
+        let zips = self.database.collection::<Document>("zips");
+        zips.find_one(row(zip)).await.expect("MongoDB reads").is_some()
+    }
+
+    async fn set_zip(&self, zip: &str, fields: Document) {
+        let zips = self.database.collection::<Document>("zips");
+        let changed = zips.update_one(row(zip), set(fields)).await.expect("MongoDB writes");
+        assert_eq!(changed.matched_count, 1, "no such ZIP");
+    }
+
     /// Limits the bytes that a user may have.
     pub async fn set_quota(&self, user: ObjectId, bytes: i64) {
         let limited = self.users.update_one(doc! { "_id": user }, set(doc! { "quotaBytes": bytes }));
@@ -825,14 +888,16 @@ mod tests {
     };
 
     /// The fields of the ledger, of the documents of requests and of users that the original does not have.
-    const FIELDS: [&str; 39] = [
+    const FIELDS: [&str; 41] = [
         "became",
         "charged",
         "charges",
         "contentAt",
         "copiedFrom",
+        "crc32",
         "decodings",
         "decodingSince",
+        "dueAt",
         "exchange",
         "expiresAt",
         "fileId",

@@ -17,6 +17,7 @@ pub mod tcp_proxy;
 pub mod thumbnails;
 mod users;
 pub mod worker;
+pub mod zips;
 
 use std::time::{Duration, Instant};
 

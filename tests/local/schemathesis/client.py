@@ -38,6 +38,9 @@ class User:
     def file(self):
         return self.post("/files", {"name": "a.txt", "type": "file", "isPublic": True, "data": "SGVsbG8h"})
 
+    def zip(self):
+        return self.post("/zips", {"ids": [self.file()["id"]]})
+
     def version(self):
         """A file, and a content that the file had before."""
         new = {"name": f"{uuid.uuid4()}.txt", "type": "file", "data": "SGVsbG8h"}

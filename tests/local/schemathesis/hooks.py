@@ -80,6 +80,10 @@ def before_call(context, case, kwargs):
             body["key"] = user.signed("POST")["key"]
         case "POST /files/batch":
             body["ids"] = [user.file()["id"]]
+        case "POST /zips":
+            body["ids"] = [user.file()["id"]]
+        case label if label.startswith("GET /zips/{id}"):
+            path["id"] = user.zip()["id"]
         case "POST /links":
             body["fileId"] = user.folder()["id"]
         case label if label.endswith("/links/{id}"):

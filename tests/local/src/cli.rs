@@ -27,7 +27,17 @@ pub enum Command {
     BenchApi { only: String },
     BenchScale { profile: Profile },
     BenchThumbnails { only: String },
+    BenchZips(ZipsOptions),
     Help(String),
+}
+
+#[derive(Debug, PartialEq)]
+pub struct ZipsOptions {
+    pub profile: Profile,
+    /// The number of small files.
+    pub files: u32,
+    /// The size of each of the large files.
+    pub mib: u32,
 }
 
 #[derive(Debug, PartialEq)]
@@ -58,7 +68,7 @@ struct Help {
     options: &'static [(&'static str, &'static str)],
 }
 
-const HELP: [Help; 15] = [
+const HELP: [Help; 16] = [
     Help {
         name: "up",
         arguments: " [--fresh] [--port PORT] [--watch] [--debug] [--release]",
@@ -169,6 +179,17 @@ const HELP: [Help; 15] = [
         arguments: " [--only TEXT]",
         about: "Measure the time, memory and SSIM of thumbnails, beside those of sharp.",
         options: &[("--only TEXT", "only the images with TEXT in their name")],
+    },
+    Help {
+        name: "bench zips",
+        arguments: " [--files 10000] [--mib 256] [--release]",
+        about: "Measure the time and the memory of ZIPs of many small files and of ten large ones, and compare each entry \
+                with its file. Fails above its limits.",
+        options: &[
+            ("--files N", "so many files of 100 kB (default: 10000)"),
+            ("--mib N", "the size of the large files; the emulator takes 25 times as much memory (default: 256)"),
+            RELEASE,
+        ],
     },
 ];
 
@@ -354,7 +375,9 @@ fn cost(parser: &mut Parser) -> Result<Command, Stop> {
 fn bench(parser: &mut Parser, command: &mut String) -> Result<Command, Stop> {
     let benchmark = match next(parser)? {
         None => return Ok(Command::Bench),
-        Some(Arg::Value(name)) if name == "api" || name == "scale" || name == "thumbnails" => name.string()?,
+        Some(Arg::Value(name)) if ["api", "scale", "thumbnails", "zips"].iter().any(|known| name == *known) => {
+            name.string()?
+        }
         Some(arg) => return Err(arg.unexpected().into()),
     };
     *command = format!("bench {benchmark}");
@@ -367,6 +390,18 @@ fn bench(parser: &mut Parser, command: &mut String) -> Result<Command, Stop> {
             }
         }
         return Ok(Command::BenchScale { profile });
+    }
+    if benchmark == "zips" {
+        let mut options = ZipsOptions { profile: Profile::Local, files: 10_000, mib: 256 };
+        while let Some(arg) = next(parser)? {
+            match arg {
+                Arg::Long("files") => options.files = parser.value()?.parse()?,
+                Arg::Long("mib") => options.mib = parser.value()?.parse()?,
+                Arg::Long("release") => options.profile = Profile::Release,
+                _ => return Err(arg.unexpected().into()),
+            }
+        }
+        return Ok(Command::BenchZips(options));
     }
     let mut only = String::new();
     while let Some(arg) = next(parser)? {
@@ -551,7 +586,12 @@ mod tests {
         assert_eq!(parsed("bench scale").unwrap(), Command::BenchScale { profile: Profile::Local });
         assert_eq!(parsed("bench scale --release").unwrap(), Command::BenchScale { profile: Profile::Release });
         assert_eq!(parsed("bench thumbnails --only gif").unwrap(), Command::BenchThumbnails { only: "gif".to_owned() });
+        let zips = |profile, files, mib| Command::BenchZips(ZipsOptions { profile, files, mib });
+        assert_eq!(parsed("bench zips").unwrap(), zips(Profile::Local, 10_000, 256));
+        let larger = "bench zips --files 5 --mib=1024 --release";
+        assert_eq!(parsed(larger).unwrap(), zips(Profile::Release, 5, 1024));
         for wrong in [
+            "bench zips --mib x",
             "schemathesis --minutes 0",
             "schemathesis 5",
             "cost --wirte",

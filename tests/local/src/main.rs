@@ -75,6 +75,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Bench => unless_interrupted(bench::bench(&project)).await,
         Command::BenchApi { only } => stack_commands::bench_requests(&project, &only).await,
         Command::BenchScale { profile } => stack_commands::bench_scale(&project, profile).await,
+        Command::BenchZips(options) => stack_commands::bench_zips(&project, &options).await,
         Command::BenchThumbnails { only } => unless_interrupted(bench::thumbnails::bench(&project, &only)).await,
         Command::Help(text) => {
             progress::line(text);

@@ -13,7 +13,7 @@ use tokio::process::Command;
 use tokio::time::sleep;
 
 use crate::build::{self, Build, Profile, Scope, build};
-use crate::cli::{TestOptions, UpOptions};
+use crate::cli::{TestOptions, UpOptions, ZipsOptions};
 use crate::deploy::{self, Deployment};
 use crate::gateway_proxy::GatewayProxy;
 use crate::progress::{line, notice, seconds, step};
@@ -133,6 +133,17 @@ pub async fn bench_scale(project: &Project, profile: Profile) -> Result<ExitCode
     throw_away(project, async |stack| {
         let program = Program { name: "scale", args: &[], step: "Large folders (cargo build)" };
         let (_, code) = Box::pin(run_program(project, stack, profile, program)).await?;
+        Ok(ExitCode::from(code))
+    })
+    .await
+}
+
+/// Measures ZIPs: see tests/scale.
+pub async fn bench_zips(project: &Project, options: &ZipsOptions) -> Result<ExitCode> {
+    throw_away(project, async |stack| {
+        let args = [options.files.to_string(), options.mib.to_string()];
+        let program = Program { name: "zips", args: &args, step: "ZIPs (cargo build)" };
+        let (_, code) = Box::pin(run_program(project, stack, options.profile, program)).await?;
         Ok(ExitCode::from(code))
     })
     .await

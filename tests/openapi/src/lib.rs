@@ -23,6 +23,7 @@ pub const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../functions/sta
         (name = "API keys", description = "Tokens for programs, with rights that are less than the user's."),
         (name = "Files", description = "Folders, files and images: making, finding, publishing and deleting them."),
         (name = "Content", description = "The bytes, and thumbnails of images."),
+        (name = "ZIPs", description = "Many files and folders as one file, made in the background."),
         (name = "Uploads", description = "Files of any size, which their clients bring to S3 themselves."),
         (name = "Companion", description = "What stock Uppy asks where it is given a ticket's `companionEndpoint`."),
         (name = "Links", description = "What others may read, or upload, who have no account."),

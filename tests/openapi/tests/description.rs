@@ -71,6 +71,10 @@ fn limits_are_what_the_words_say() {
             limits::MAX_WORDS == 16 && limits::MAX_WORD_BYTES == 32,
         ),
         ("The newest of the first thousand that match", limits::SEARCHED_AT_ONCE == 1000),
+        ("Invalid ids: 1 to 1000", limits::MAX_ZIPPED == 1000),
+        ("`10 ZIPs are being made: ", limits::MAX_ZIPS_MADE == 10),
+        ("`100 ZIPs were made within a day: ", limits::MAX_ZIPS_KEPT == 100),
+        ("It is kept for a day", limits::ZIP_TTL == Duration::from_hours(24)),
         ("64 KiB, or 1 MiB", limits::MAX_BODY_BYTES == 64 << 10 && limits::PARTS_BODY_BYTES == 1 << 20),
     ] {
         assert!(words.contains(said), "nothing says {said:?}");

@@ -184,6 +184,16 @@ pub fn visible_inside_any(owner: UserId, folders: &[FileId]) -> Document {
     doc! { "userId": owner, "parentId": { "$in": folders }, "state": null }
 }
 
+/// Rows of this owner among these that users see.
+pub fn visible_among(owner: UserId, ids: &[FileId]) -> Document {
+    doc! { "_id": { "$in": ids }, "userId": owner, "state": null }
+}
+
+/// Rows with this object.
+pub fn with_key(key: &Key) -> Document {
+    doc! { "key": key.as_str() }
+}
+
 pub fn rows(ids: &[FileId]) -> Document {
     doc! { "_id": { "$in": ids } }
 }

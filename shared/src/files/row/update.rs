@@ -320,3 +320,7 @@ pub fn adopt(key: &Key, size: u64, is_image: bool) -> Document {
     set.extend(is_image.then(|| due(Timestamp::now())).into_iter().flatten());
     doc! { "$set": set }
 }
+
+pub fn set_crc32(crc32: u32) -> Document {
+    doc! { "$set": { "crc32": i64::from(crc32) } }
+}

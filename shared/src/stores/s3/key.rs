@@ -3,6 +3,7 @@
 //! - `files/<random>`: bytes that came through a function.
 //! - `uploads/<file>/<random>`: bytes that a client sent to S3; with `/form` at the end, those that a form put there.
 //! - `thumbnails/<image>/<width>`: a thumbnail.
+//! - `zips/<zip>/<random>`: a ZIP; with `/plan` and `/checksums` at the end, what its builder needs to go on.
 
 use std::ops::Range;
 
@@ -12,12 +13,19 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use crate::{Result, digest::random_text, ids::FileId};
+use crate::{
+    Result,
+    digest::random_text,
+    ids::{FileId, ZipId},
+};
 
 const FILES: &str = "files/";
 const UPLOADS: &str = "uploads/";
 const THUMBNAILS: &str = "thumbnails/";
+const ZIPS: &str = "zips/";
 const FORM: &str = "/form";
+const PLAN: &str = "/plan";
+const CHECKSUMS: &str = "/checksums";
 
 /// The random bytes of a key: 192 bits, in 32 characters.
 const RANDOM_BYTES: usize = 24;
@@ -92,6 +100,35 @@ impl Key {
     /// object.
     pub fn of_thumbnail(id: FileId, width: u32) -> Self {
         Self(format!("{THUMBNAILS}{id}/{width}"))
+    }
+
+    /// A new key for a ZIP. A ZIP that is begun anew gets another key, so that a builder which is late does not write to
+    /// the object of its successor.
+    pub fn of_zip(id: ZipId) -> Result<Self> {
+        Ok(Self(format!("{ZIPS}{id}/{}", random_text::<RANDOM_BYTES>()?)))
+    }
+
+    /// The key of the list of what the ZIP contains.
+    #[must_use]
+    pub fn of_plan(&self) -> Self {
+        Self(format!("{}{PLAN}", self.0))
+    }
+
+    /// The key of the checksums that the builder of the ZIP has computed.
+    #[must_use]
+    pub fn of_checksums(&self) -> Self {
+        Self(format!("{}{CHECKSUMS}", self.0))
+    }
+
+    /// All keys of a ZIP begin with this text.
+    pub fn of_all_of_zip(id: ZipId) -> String {
+        format!("{ZIPS}{id}/")
+    }
+
+    /// Parses any key of a ZIP. `None` for any other key.
+    pub fn parse_zip(key: &str) -> Option<(ZipId, Self)> {
+        let (zip, _) = key.strip_prefix(ZIPS)?.split_once('/')?;
+        Some((zip.parse().ok()?, Self(key.to_owned())))
     }
 
     /// True if a client sends the object to S3 itself.
@@ -174,6 +211,20 @@ mod tests {
             format!("thumbnails/{ID}/500"),
         ] {
             assert_eq!(Key::parse_upload(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_a_zip_names_the_zip() {
+        let id: ZipId = ID.parse().unwrap();
+        let key = Key::of_zip(id).unwrap();
+        for key in [key.of_plan(), key.of_checksums(), key] {
+            assert!(key.as_str().starts_with(&Key::of_all_of_zip(id)));
+            assert_eq!(Key::parse_zip(key.as_str()), Some((id, key.clone())));
+            assert!(!key.is_of_row());
+        }
+        for key in ["zips/", "zips/x/y", &format!("zips/{ID}"), &format!("files/{ID}/x")] {
+            assert_eq!(Key::parse_zip(key), None, "{key}");
         }
     }
 

@@ -25,13 +25,22 @@ pub struct MultipartUpload {
 impl Objects {
     /// All objects of the bucket, in the order of the keys' bytes.
     pub fn list_objects(&self) -> impl Stream<Item = Result<ObjectSummary>> {
-        paginate(move |token| async move {
+        self.list_objects_under("")
+    }
+
+    /// The objects whose keys begin with `prefix`, in the order of the keys' bytes.
+    pub fn list_objects_under<'a>(&'a self, prefix: &str) -> impl Stream<Item = Result<ObjectSummary>> + use<'a> {
+        let prefix = Some(prefix.to_owned()).filter(|prefix| !prefix.is_empty());
+        paginate(move |token| {
             let list = self.s3.list_objects_v2().bucket(&self.bucket).encoding_type(EncodingType::Url);
-            let page = list.set_continuation_token(token).send().await?;
-            let objects = page.contents.unwrap_or_default().into_iter();
-            let encoding = page.encoding_type;
-            let objects = objects.filter_map(|object| summary_of(object, encoding.as_ref())).collect();
-            Ok((objects, page.next_continuation_token))
+            let list = list.set_prefix(prefix.clone()).set_continuation_token(token);
+            async move {
+                let page = list.send().await?;
+                let objects = page.contents.unwrap_or_default().into_iter();
+                let encoding = page.encoding_type;
+                let objects = objects.filter_map(|object| summary_of(object, encoding.as_ref())).collect();
+                Ok((objects, page.next_continuation_token))
+            }
         })
     }
 

@@ -1,16 +1,23 @@
 //! S3's multipart uploads.
 
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
+
 use aws_sdk_s3::{
     Config,
-    config::timeout::TimeoutConfig,
+    config::{RequestChecksumCalculation, timeout::TimeoutConfig},
     error::ProvideErrorMetadata,
+    primitives::ByteStream,
     types::{CompletedMultipartUpload, CompletedPart},
 };
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, future, stream};
 use tokio::time::timeout;
 
 use super::{Key, MultipartUpload, Objects};
-use crate::{Error, Result, limits};
+use crate::{Error, Result, limits, logging::log_call};
 
 /// A part that S3 has.
 pub struct Part {
@@ -69,14 +76,64 @@ impl Objects {
         timeout(limits::LIST_PARTS_TIMEOUT, list).await.map_err(|_| Error::timeout("S3"))?
     }
 
+    /// Uploads a part. The bytes are signed, so S3 stores no others.
+    ///
+    /// # Errors
+    /// `NotFound` if the upload does not exist any more.
+    pub async fn upload_part(&self, key: &Key, upload_id: &str, number: u16, bytes: Bytes) -> Result<()> {
+        let put = self.s3.upload_part().bucket(&self.bucket).key(key.as_str()).upload_id(upload_id);
+        let put = put.part_number(number.into()).body(ByteStream::from(bytes));
+        // S3 refuses the checksum of a part if the upload was created without one.
+        let plain = Config::builder().request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+        let started = Instant::now();
+        let answer = match put.customize().config_override(plain).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("NoSuchUpload") => Err(Error::NotFound),
+            Err(error) => Err(error.into()),
+        };
+        log_call("S3", "upload a part", started, &answer);
+        answer
+    }
+
+    /// Copies bytes of another object as a part, within S3.
+    ///
+    /// # Errors
+    /// `NotFound` if the other object, or the upload, does not exist any more.
+    pub async fn copy_part(
+        &self,
+        (key, upload_id): (&Key, &str),
+        number: u16,
+        from: &Key,
+        range: Range<u64>,
+    ) -> Result<()> {
+        let copy = self.s3.upload_part_copy().bucket(&self.bucket).key(key.as_str()).upload_id(upload_id);
+        let copy = copy.part_number(number.into()).copy_source(format!("{}/{}", self.bucket, from.as_str()));
+        let copy = copy.copy_source_range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+        let patience = TimeoutConfig::builder().operation_timeout(limits::ZIP_COPY_TIMEOUT).build();
+        let patient = Config::builder().timeout_config(patience);
+        let started = Instant::now();
+        let answer = match copy.customize().config_override(patient).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.code(), Some("NoSuchUpload" | "NoSuchKey")) => Err(Error::NotFound),
+            Err(error) => Err(error.into()),
+        };
+        log_call("S3", "copy a part", started, &answer);
+        answer
+    }
+
     /// Completes a multipart upload. `NotFound` if the upload does not exist any more, perhaps because it was completed
     /// before.
     pub async fn complete_multipart_upload(&self, key: &Key, upload_id: &str, parts: &[Part]) -> Result<()> {
+        self.complete_within(limits::COMPLETE_MULTIPART_TIMEOUT, key, upload_id, parts).await
+    }
+
+    /// The same with another timeout.
+    pub async fn complete_within(&self, patience: Duration, key: &Key, upload_id: &str, parts: &[Part]) -> Result<()> {
         let parts =
             parts.iter().map(|part| CompletedPart::builder().part_number(part.number.into()).e_tag(&part.etag).build());
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
         let complete = self.s3.complete_multipart_upload().bucket(&self.bucket).key(key.as_str()).upload_id(upload_id);
-        let patience = TimeoutConfig::builder().operation_timeout(limits::COMPLETE_MULTIPART_TIMEOUT).build();
+        let patience = TimeoutConfig::builder().operation_timeout(patience).build();
         let patient = Config::builder().timeout_config(patience);
         match complete.multipart_upload(parts).customize().config_override(patient).send().await {
             Ok(_) => Ok(()),

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use e2e::{
     Answer, Client, PASSWORD, Stack, User, encoded, eventually, fixtures::jpeg, record_measurement, session_key,
-    thumbnails::thumbnail, unique,
+    thumbnails::thumbnail, unique, zips,
 };
 use futures_util::{StreamExt, stream};
 use mongodb::bson::oid::ObjectId;
@@ -110,6 +110,10 @@ const SHARED_FOLDERS: [&str; 6] =
 const TICKETS: [&str; 5] =
     ["good ticket", "revoked ticket", "expired ticket", "ticket of a user who left", "unknown ticket"];
 
+/// The ZIPs that the routes of a ZIP are tested with.
+const ZIPS: [&str; 5] =
+    ["the owner's ZIP", "ZIP that is being made", "ZIP of a user who left", "unknown id", "malformed id"];
+
 /// Every route with the kinds of objects that it is tested with.
 fn lines() -> Vec<(&'static str, Vec<String>)> {
     let only = |things: &[&str]| things.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -193,6 +197,9 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("POST /s/{token}/ticket", shared),
         ("GET /s/assets/{file}", only(&["unknown file"])),
         ("GET /search", nothing.clone()),
+        ("POST /zips", only(&THINGS)),
+        ("GET /zips/{id}", only(&ZIPS)),
+        ("GET /zips/{id}/data", only(&ZIPS)),
         ("GET /uploads/tickets", nothing),
         ("POST /uploads/tickets", places),
         (
@@ -443,6 +450,10 @@ impl World {
                 let query = if size.is_empty() { String::new() } else { format!("?size={size}") };
                 send(&format!("{path}{query}"), Value::Null).await
             }
+            "/zips" => send(path, json!({ "ids": [self.make(thing).await] })).await,
+            _ if path.starts_with("/zips/{id}") => {
+                send(&path.replace("{id}", &self.zip(thing).await), Value::Null).await
+            }
             "/files/batch" => send(path, json!({ "action": "trash", "ids": [self.make(thing).await] })).await,
             "/files/{id}" if method == "PATCH" => {
                 send(&path.replace("{id}", &self.make(thing).await), json!({ "name": "new" })).await
@@ -645,6 +656,26 @@ impl World {
             _ => its,
         };
         (file, version)
+    }
+
+    /// Makes a ZIP, and returns its id.
+    async fn zip(&self, thing: &str) -> String {
+        match thing {
+            "the owner's ZIP" => {
+                let file = self.make("private file").await;
+                let zip = zips::done(&self.owner, &zips::ask(&self.owner, &[&file]).await).await;
+                id(&zip)
+            }
+            "ZIP that is being made" => self.stack.plant_zip(self.owner.object_id()).await,
+            "ZIP of a user who left" => {
+                let leaving = self.stack.user("leaving").await;
+                let zip = self.stack.plant_zip(leaving.object_id()).await;
+                let left = leaving.request("DELETE", "/users/me").json(json!({ "password": PASSWORD })).send().await;
+                assert_eq!(left.status, 204, "{left}");
+                zip
+            }
+            thing => nobodys(thing),
+        }
     }
 
     /// The id of an object for requests that only read it. Images have thumbnails.

@@ -48,3 +48,4 @@ mod uploads;
 mod users;
 mod versions;
 mod worker;
+mod zips;

@@ -20,6 +20,7 @@ mod sweeper;
 mod tls;
 mod uploads;
 mod worker;
+mod zips;
 
 use std::time::Duration;
 

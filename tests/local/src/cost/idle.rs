@@ -138,6 +138,7 @@ impl Idle {
         let cost = match kind {
             "AWS::ApiGatewayV2::Api" | "AWS::ApiGatewayV2::Stage" | "AWS::SQS::Queue" => "by the request",
             "AWS::IAM::Role"
+            | "AWS::IAM::Policy"
             | "AWS::Lambda::Permission"
             | "AWS::S3::BucketPolicy"
             | "AWS::SNS::TopicPolicy"

@@ -41,7 +41,7 @@ fn s20_no_role_may_do_every_action_or_touch_every_resource() {
         // The only wildcard is the rest of a key, below one of the bucket's folders.
         let folder = resource.strip_prefix("${Bucket.Arn}/").and_then(|key| key.strip_suffix("/*"));
         let bounded = match folder {
-            Some(folder) => ["files", "uploads", "thumbnails"].contains(&folder),
+            Some(folder) => ["files", "uploads", "thumbnails", "zips"].contains(&folder),
             None => !resource.contains(['*', '?']),
         };
         assert!(bounded, "{permission}");
@@ -97,11 +97,12 @@ fn s20_functions_for_passwords_and_status_have_no_bucket_and_no_queue() {
 }
 
 #[test]
-fn s20_only_content_links_and_thumbnails_read_what_was_uploaded() {
+fn s20_only_four_functions_read_what_was_uploaded() {
     for folder in ["files", "uploads"] {
-        assert_eq!(who_may("s3:GetObject", folder), ["contentRole", "linksRole", "thumbnailsRole"]);
+        assert_eq!(who_may("s3:GetObject", folder), ["archivesRole", "contentRole", "linksRole", "thumbnailsRole"]);
     }
     assert_eq!(who_may("s3:GetObject", "thumbnails"), ["contentRole", "linksRole"]);
+    assert_eq!(who_may("s3:GetObject", "zips"), ["archivesRole", "filesRole"]);
     for permission in permissions() {
         let reads = permission.action.starts_with("s3:Get");
         assert!(!reads || permission.action == "s3:GetObject", "{permission}");
@@ -112,6 +113,7 @@ fn s20_only_content_links_and_thumbnails_read_what_was_uploaded() {
 fn s20_only_thumbnails_writes_thumbnails() {
     assert_eq!(who_may("s3:PutObject", "thumbnails"), ["thumbnailsRole"]);
     assert_eq!(who_may("s3:PutObject", "files"), ["filesRole"]);
+    assert_eq!(who_may("s3:PutObject", "zips"), ["archivesRole"]);
 }
 
 /// A change of a role appears in the review of that file.
@@ -149,10 +151,16 @@ impl fmt::Display for Permission {
 /// All permissions of the roles, sorted.
 fn permissions() -> Vec<Permission> {
     let mut permissions = Vec::new();
-    for (role, of) in template().of("AWS::IAM::Role") {
-        for statement in
-            of["Policies"].as_array().unwrap().iter().flat_map(|of| list(&of["PolicyDocument"]["Statement"]))
-        {
+    let own = template()
+        .of("AWS::IAM::Role")
+        .flat_map(|(role, of)| of["Policies"].as_array().unwrap().iter().map(move |policy| (role, policy)));
+    let added = template().of("AWS::IAM::Policy").map(|(name, policy)| {
+        let [role] = &texts(&policy["Roles"])[..] else { panic!("{name} is for one role") };
+        let role = role.strip_prefix("${").and_then(|role| role.strip_suffix('}')).unwrap();
+        (template().of("AWS::IAM::Role").map(|(name, _)| name).find(|name| *name == role).unwrap(), policy)
+    });
+    for (role, policy) in own.chain(added) {
+        for statement in list(&policy["PolicyDocument"]["Statement"]) {
             // No statement has `NotAction`, which allows all actions but those that it names.
             let keys: Vec<_> = statement.as_object().unwrap().keys().collect();
             let mut known =
