@@ -79,7 +79,9 @@ impl Visit {
 async fn link(user: &User, file: &str, options: Value) -> String {
     let mut body = options;
     body["fileId"] = json!(file);
-    user.post("/links", body).await.document(201)["url"].as_str().unwrap().to_owned()
+    let made = user.post("/links", body).await;
+    assert_eq!(made.status, 201, "of {made}");
+    made.json()["url"].as_str().unwrap().to_owned()
 }
 
 /// The same visit on a small and a large screen, light and dark.
