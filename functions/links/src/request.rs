@@ -67,8 +67,8 @@ pub struct ChangeRequest {
     max_bytes: Option<Scalar>,
     #[serde(deserialize_with = "present")]
     max_files: Option<Scalar>,
-    #[serde(deserialize_with = "present")]
-    types: Option<Option<Vec<String>>>,
+    #[serde(deserialize_with = "types")]
+    types: Option<Vec<String>>,
 }
 
 impl ChangeRequest {
@@ -79,14 +79,19 @@ impl ChangeRequest {
             max_downloads: self.max_downloads.as_ref().map(max_downloads).transpose()?,
             max_bytes: self.max_bytes.as_ref().map(max_bytes).transpose()?,
             max_files: self.max_files.as_ref().map(max_files).transpose()?,
-            types: self.types.map(|types| media_types(types.unwrap_or_default())).transpose()?,
+            types: self.types.map(media_types).transpose()?,
         })
     }
 }
 
 /// A field that is there, even if it is `null`.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(field).map(Some)
+fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Scalar>, D::Error> {
+    Scalar::deserialize(field).map(Some)
+}
+
+/// The field `types`, if it is there. `null` removes the limit.
+fn types<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Vec<String>>, D::Error> {
+    Ok(Some(Option::deserialize(field)?.unwrap_or_default()))
 }
 
 fn password(field: Scalar) -> Result<Option<Password>> {

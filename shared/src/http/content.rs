@@ -19,7 +19,7 @@ use crate::{
 pub mod openapi;
 mod representation;
 
-use representation::{Disposition, Precondition, Representation, wants_range};
+use representation::{Disposition, Precondition, Representation, value, wants_range};
 
 /// Sent with every content: an upload of a user must not act in the name of this origin.
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
@@ -136,8 +136,4 @@ async fn redirect(
         ResponseOverrides { content_type: &representation.content_type, disposition: &disposition, caching };
     let url = objects.presign_get(&representation.key, overrides).await?;
     Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response())
-}
-
-fn value(text: &str) -> Result<HeaderValue> {
-    HeaderValue::try_from(text).map_err(|error| Error::Internal(error.into()))
 }

@@ -48,7 +48,7 @@ enum State {
 }
 
 impl Links {
-    /// Steps 1 of a download: claims a count for this visitor.
+    /// Step 1 of a download: claims a count for this visitor.
     ///
     /// # Errors
     /// `The link is used up`.
@@ -64,8 +64,9 @@ impl Links {
             let (stored,): (Option<String>,) = self.redis.query_all(&commands).await?;
             stored.unwrap_or(own)
         };
-        let claim = || ObjectId::parse_str(&stored).map(State::Claimed).unwrap_or(State::Claimed(ObjectId::new()));
-        let state = if stored == COUNTED { State::Granted } else { claim() };
+        // A value of another form is no claim that has been counted.
+        let claim = || ObjectId::parse_str(&stored).unwrap_or_default();
+        let state = if stored == COUNTED { State::Granted } else { State::Claimed(claim()) };
         Ok(Permit { key, state })
     }
 

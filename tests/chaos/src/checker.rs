@@ -49,6 +49,7 @@ pub async fn check(run: &Run<'_>, people: &mut [Person<'_>], earlier_orphans: &B
     let people: &[Person<'_>] = people;
     check_bucket(run, people, &rows, earlier_orphans).await?;
     check_quotas(run, people, &rows).await;
+    check_links(run, people).await;
     check_answers(run, people, &rows).await;
     Ok(())
 }
@@ -250,6 +251,30 @@ async fn check_quotas(run: &Run<'_>, people: &[Person<'_>], rows: &[Row]) {
             run.violated(Anomaly::WrongQuota, format!("{} stores {expected}", person.id));
         }
     }
+}
+
+/// Checks the counts of the links: of each visitor who got the bytes once, and of nobody who did not ask. A visitor whom
+/// Redis has forgotten may have been counted again.
+async fn check_links(run: &Run<'_>, people: &[Person<'_>]) {
+    let everything = people.iter().flat_map(|person| person.shared.iter().map(move |shared| (person, shared)));
+    stream::iter(everything)
+        .for_each_concurrent(AT_ONCE, async |(person, shared)| {
+            let path = format!("/links/{}", shared.id.to_hex());
+            let Some(answer) = settled(run, person, &path).await else { return };
+            // A link ends with its file.
+            if answer.status == 404 && person.known.standing(shared.at) != Presence::Certain {
+                return;
+            }
+            let link = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
+            let counted = link["downloads"].as_u64().and_then(|count| usize::try_from(count).ok());
+            let most = if shared.is_forgotten { shared.most } else { shared.most.min(shared.asked) };
+            if !counted.is_some_and(|counted| (shared.served..=most).contains(&counted)) {
+                let (asked, served) = (shared.asked, shared.served);
+                let what = format!("{served} of {asked} visitors got what a link gives to {}: {answer}", shared.most);
+                run.violated(Anomaly::WrongDownloads, what);
+            }
+        })
+        .await;
 }
 
 /// Checks the product's answers: every file is readable for its owner, and no deleted file is.

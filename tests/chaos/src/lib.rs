@@ -74,6 +74,8 @@ pub enum Anomaly {
     Cycle,
     /// What is counted for a person is not what the person's rows add up to, or is above the person's quota.
     WrongQuota,
+    /// A link has given its file to more visitors than it may, or has counted others than those who asked.
+    WrongDownloads,
     /// The system does not settle.
     NotSettled,
     /// No known fault explains the answer.

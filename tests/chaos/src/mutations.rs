@@ -40,10 +40,13 @@ pub enum Mutation {
     NotCounted,
     /// The object of the earlier content is deleted when a file is replaced.
     VersionDeleted,
+    /// A function counts the download of a visitor and dies before it sets the grant, and the visitor's next request is
+    /// counted again.
+    CounterBeforeGrant,
 }
 
 impl Mutation {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AckBeforePut,
         Self::NoFlipCheck,
         Self::DeleteWithoutTombstone,
@@ -56,6 +59,7 @@ impl Mutation {
         Self::RefundTwice,
         Self::NotCounted,
         Self::VersionDeleted,
+        Self::CounterBeforeGrant,
     ];
 
     pub fn name(self) -> &'static str {
@@ -72,6 +76,7 @@ impl Mutation {
             Self::RefundTwice => "refund-twice",
             Self::NotCounted => "not-counted",
             Self::VersionDeleted => "version-deleted",
+            Self::CounterBeforeGrant => "counter-before-grant",
         }
     }
 
@@ -87,6 +92,7 @@ impl Mutation {
             Self::FailureTakenForRefusal => Anomaly::Unrequested,
             Self::CheckThenSetMove => Anomaly::Cycle,
             Self::RefundTwice | Self::NotCounted => Anomaly::WrongQuota,
+            Self::CounterBeforeGrant => Anomaly::WrongDownloads,
         }
     }
 
@@ -101,6 +107,7 @@ impl Mutation {
                 | Self::RefundTwice
                 | Self::NotCounted
                 | Self::VersionDeleted
+                | Self::CounterBeforeGrant
         )
     }
 }
@@ -165,6 +172,13 @@ pub async fn uncount(stack: &Stack, user: ObjectId, size: u64) -> Result<()> {
     let account = with(doc! { "_id": user }, ledger::counting());
     let counted = stack.users.update_one(account, ledger::uncount(i64::try_from(size)?, 1)).await?;
     ensure!(counted.modified_count == 1, "nothing is counted");
+    Ok(())
+}
+
+/// Counts a download of a link once more.
+pub async fn count_again(stack: &Stack, link: ObjectId) -> Result<()> {
+    let counted = stack.links().update_one(doc! { "_id": link }, ledger::count_download()).await?;
+    ensure!(counted.modified_count == 1, "no such link");
     Ok(())
 }
 

@@ -64,6 +64,7 @@ fn every_kind() -> Vec<Fault> {
         KillFunction("thumbnails"),
         KillFunction("thumbnails"),
         KillFunction("content"),
+        KillFunction("links"),
         KillFunction("sweeper"),
         StopFunction("files"),
         StopFunction("uploads"),

@@ -23,6 +23,9 @@ use crate::{
 
 mod changes;
 mod replacements;
+mod sharing;
+
+pub use sharing::Shared;
 
 /// A time limit that is longer than a function may run: after it no function executes the request any more.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,6 +81,7 @@ pub struct Person<'a> {
     /// Emptying the trash got no answer, so it may still be executed.
     may_be_emptying: bool,
     pub known: Known,
+    pub shared: Vec<Shared>,
 }
 
 impl<'a> Person<'a> {
@@ -101,6 +105,7 @@ impl<'a> Person<'a> {
             may_be_moving: false,
             may_be_emptying: false,
             known: Known::default(),
+            shared: Vec::new(),
         })
     }
 
@@ -130,6 +135,7 @@ impl<'a> Person<'a> {
                 85..92 => self.delete().await,
                 92..93 => self.look_at_usage().await,
                 93..94 => self.look_into_folder().await,
+                94..96 => self.share().await,
                 _ => self.read().await,
             }
         }
@@ -520,6 +526,7 @@ impl<'a> Person<'a> {
             Mutation::CheckThenSetMove => self.plant_circle().await,
             Mutation::CopyWithoutLook | Mutation::SharedObjectDeleted => self.plant_dead_copy(mutation).await,
             Mutation::RefundTwice | Mutation::NotCounted => self.plant_wrong_count(mutation).await,
+            Mutation::CounterBeforeGrant => self.plant_second_count().await,
             _ => self.plant_lost_version().await,
         };
         if is_planted.is_none() {

@@ -82,6 +82,11 @@ pub fn charged(bytes: i64) -> Document {
     doc! { "charged": bytes }
 }
 
+/// Counts a download of a link.
+pub fn count_download() -> Document {
+    doc! { "$inc": { "downloads": 1_i64 } }
+}
+
 /// The fields of an account that counts this.
 pub fn counters(bytes: i64, files: i64) -> Document {
     doc! { "usedBytes": bytes, "usedFiles": files }

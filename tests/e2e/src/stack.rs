@@ -118,6 +118,11 @@ impl Stack {
         self.http.post(url).multipart(form).send().await.expect("an answer of S3")
     }
 
+    /// The links of all users.
+    pub fn links(&self) -> Collection<Document> {
+        self.database.collection("links")
+    }
+
     /// The name that a function has in AWS.
     pub fn function(&self, name: &str) -> &str {
         self.functions.get(name).unwrap_or_else(|| panic!("stack.json has no function {name}"))

@@ -54,6 +54,10 @@ class User:
     def ticket(self):
         return self.post("/uploads/tickets", {})
 
+    def link(self, file=None, **limits):
+        """A link to a file, or to a new folder."""
+        return self.post("/links", {"fileId": file or self.folder()["id"], **limits})
+
     def part(self, ticket):
         """A multipart upload with a ticket, and its only part."""
         path = f"/uploads/{ticket}/s3/multipart"

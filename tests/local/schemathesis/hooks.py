@@ -78,6 +78,17 @@ def before_call(context, case, kwargs):
             body["key"] = user.signed("POST")["key"]
         case "POST /files/batch":
             body["ids"] = [user.file()["id"]]
+        case "POST /links":
+            body["fileId"] = user.folder()["id"]
+        case label if label.endswith("/links/{id}"):
+            path["id"] = user.link()["id"]
+        case "GET /shared/{token}/files/{id}/data":
+            path["id"] = user.file()["id"]
+            path["token"] = user.link(path["id"])["token"]
+        case "POST /shared/{token}/ticket":
+            path["token"] = user.link(kind="upload")["token"]
+        case label if "{token}" in label:
+            path["token"] = user.link()["token"]
         case label if "{version}" in label:
             path["id"], path["version"] = user.version()
         case label if "{id}" in label:
@@ -109,6 +120,10 @@ def is_how_things_stand(failure, case, response):
         "Invalid cursor",
         # `page` is valid, and so are the parameters of a sorted listing.
         "Use cursor or page",
+        # A file takes no uploads.
+        "Only a folder takes uploads",
+        # Fields that mean nothing are ignored, so that nothing may be left.
+        "Nothing to change",
         # Two people with one e-mail.
         "Already exist",
         # A ticket may allow less than the API.

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::value;
 use crate::{
     Error, Result,
     digest::digest,
@@ -176,6 +175,12 @@ pub fn wants_range(asked: &HeaderMap) -> bool {
     let range = asked.get(header::RANGE).and_then(|value| value.to_str().ok());
     let unit = range.and_then(|range| range.split_once('=')).map(|(unit, _)| unit);
     unit.is_some_and(|unit| unit.eq_ignore_ascii_case("bytes"))
+}
+
+/// # Errors
+/// `Internal` for a text that no header can have.
+pub fn value(text: &str) -> Result<HeaderValue> {
+    HeaderValue::try_from(text).map_err(|error| Error::Internal(error.into()))
 }
 
 #[cfg(test)]

@@ -245,6 +245,8 @@ struct World {
     stack: Stack,
     owner: User,
     other: User,
+    /// The user whose tickets the companion routes are tested with. One user may not have all incomplete uploads.
+    issuer: User,
     expired: String,
     /// Two images with thumbnails: the first is private, the second is public.
     images: [String; 2],
@@ -257,7 +259,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let stack = Stack::running().await;
-        let (owner, other) = (stack.user("owner").await, stack.user("other").await);
+        let (owner, other, issuer) = (stack.user("owner").await, stack.user("other").await, stack.user("issuer").await);
         let expired = owner.another_token().await;
         let mut redis = stack.redis().await;
         let () = redis.pexpire(session_key(&expired), 1).await.unwrap();
@@ -283,14 +285,14 @@ impl World {
                 body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
                 let created = owner.post("/links", body).await;
                 assert_eq!(created.status, 201, "{created}");
-                *link = created.json()["token"].as_str().unwrap().to_owned();
+                created.json()["token"].as_str().unwrap().clone_into(link);
             }
-            eventually("an expired link", Duration::from_secs(5), async || {
+            eventually("an expired link", Duration::from_secs(20), async || {
                 (stack.anyone().get(&format!("/shared/{}", links[2])).await.status == 410).then_some(())
             })
             .await;
         }
-        Self { stack, owner, other, expired, images, folders, links }
+        Self { stack, owner, other, issuer, expired, images, folders, links }
     }
 
     fn as_seen_by(&self, asking: Asking) -> Client {
@@ -348,6 +350,17 @@ impl World {
 
     async fn answer(&self, route: &str, thing: &str, asking: Asking) -> Answer {
         let (method, path) = route.split_once(' ').unwrap();
+        if path.starts_with("/s/") {
+            self.of_pages(method, path, thing, asking).await
+        } else if path.starts_with("/links") || path.starts_with("/shared/") {
+            self.of_links(method, path, thing, asking).await
+        } else {
+            self.of_others(method, path, thing, asking).await
+        }
+    }
+
+    /// The answer of a route that is not of links.
+    async fn of_others(&self, method: &str, path: &str, thing: &str, asking: Asking) -> Answer {
         let client = self.as_seen_by(asking);
         let send = async |path: &str, body: Value| {
             let request = client.request(method, path);
@@ -431,46 +444,6 @@ impl World {
                 let query = if size.is_empty() { String::new() } else { format!("?size={size}") };
                 send(&format!("{path}{query}"), Value::Null).await
             }
-            "/links" if method == "POST" => send(path, json!({ "fileId": self.make(thing).await })).await,
-            "/links/{id}" => {
-                let link = match thing {
-                    "the owner's link" => {
-                        id(&self.owner.post("/links", json!({ "fileId": self.folders[0] })).await.json())
-                    }
-                    thing => nobodys(thing),
-                };
-                let body = if method == "PATCH" { json!({ "maxDownloads": 7 }) } else { Value::Null };
-                send(&path.replace("{id}", &link), body).await
-            }
-            "/shared/{token}/unlock" => {
-                let password = if thing == "right password" { PASSWORD } else { "wrong" };
-                send(&path.replace("{token}", &self.token(asking, false)), json!({ "password": password })).await
-            }
-            "/s/assets/{file}" => send("/s/assets/unknown-file", Value::Null).await,
-            "/s/{token}" if method == "POST" => {
-                let password = if thing == "right password" { PASSWORD } else { "wrong" };
-                let form = client.request(method, &path.replace("{token}", &self.token(asking, false)));
-                form.body("application/x-www-form-urlencoded", format!("password={password}")).send().await
-            }
-            "/s/{token}/files" => {
-                let token = self.token(asking, thing.ends_with("for uploads"));
-                let form = client.request(method, &path.replace("{token}", &token));
-                form.body("multipart/form-data; boundary=x", "--x--\r\n").send().await
-            }
-            _ if path.starts_with("/shared/{token}") || path.starts_with("/s/{token}") => {
-                let token = self.token(asking, thing.ends_with("for uploads"));
-                let path = path.replace("{token}", &token);
-                match path.strip_suffix("/files") {
-                    Some(_) => {
-                        let folder = self.below(thing).await;
-                        send(&format!("{path}?parentId={folder}"), Value::Null).await
-                    }
-                    None if path.contains("{id}") => {
-                        send(&path.replace("{id}", &self.below(thing).await), Value::Null).await
-                    }
-                    None => send(&path, Value::Null).await,
-                }
-            }
             "/files/batch" => send(path, json!({ "action": "trash", "ids": [self.make(thing).await] })).await,
             "/files/{id}" if method == "PATCH" => {
                 send(&path.replace("{id}", &self.make(thing).await), json!({ "name": "new" })).await
@@ -486,6 +459,54 @@ impl World {
             _ if path.starts_with("/uploads/{ticket}/s3/") => self.companion(method, path, thing, &client).await,
             _ => send(path, Value::Null).await,
         }
+    }
+
+    /// The answer of a route of links, for their owners or for visitors.
+    async fn of_links(&self, method: &str, path: &str, thing: &str, asking: Asking) -> Answer {
+        let client = self.as_seen_by(asking);
+        let send = async |path: &str, body: Value| {
+            let request = client.request(method, path);
+            if body.is_null() { request.send().await } else { request.json(body).send().await }
+        };
+        let path = path.replace("{token}", &self.token(asking, thing.ends_with("for uploads")));
+        if path.ends_with("/unlock") {
+            let password = if thing == "right password" { PASSWORD } else { "wrong" };
+            send(&path, json!({ "password": password })).await
+        } else if path.contains("{id}") && path.starts_with("/shared/") {
+            send(&path.replace("{id}", &self.below(thing).await), Value::Null).await
+        } else if path.ends_with("/files") {
+            send(&format!("{path}?parentId={}", self.below(thing).await), Value::Null).await
+        } else if path == "/links/{id}" {
+            let link = match thing {
+                "the owner's link" => id(&self.owner.post("/links", json!({ "fileId": self.folders[0] })).await.json()),
+                thing => nobodys(thing),
+            };
+            let body = if method == "PATCH" { json!({ "maxDownloads": 7 }) } else { Value::Null };
+            send(&path.replace("{id}", &link), body).await
+        } else if path == "/links" && method == "POST" {
+            send(&path, json!({ "fileId": self.make(thing).await })).await
+        } else {
+            send(&path, Value::Null).await
+        }
+    }
+
+    /// The answer of a route of the pages of links.
+    async fn of_pages(&self, method: &str, path: &str, thing: &str, asking: Asking) -> Answer {
+        let token = self.token(asking, thing.ends_with("for uploads"));
+        let mut filled = path.replace("{token}", &token).replace("{file}", "unknown-file");
+        if path.contains("{id}") {
+            filled = filled.replace("{id}", &self.below(thing).await);
+        }
+        let request = self.as_seen_by(asking).request(method, &filled);
+        let request = match (method, path) {
+            ("POST", "/s/{token}") => {
+                let password = if thing == "right password" { PASSWORD } else { "wrong" };
+                request.body("application/x-www-form-urlencoded", format!("password={password}"))
+            }
+            (_, "/s/{token}/files") => request.body("multipart/form-data; boundary=x", "--x--\r\n"),
+            _ => request,
+        };
+        request.send().await
     }
 
     /// Makes a file or a folder that a route of a link is asked for, and returns its id.
@@ -638,7 +659,8 @@ impl World {
 
     async fn companion(&self, method: &str, path: &str, thing: &str, client: &Client) -> Answer {
         let (ticket, upload) = thing.split_once(", ").unwrap_or((thing, ""));
-        let owner = if ticket == "ticket of a user who left" { &self.stack.user("leaving").await } else { &self.owner };
+        let owner =
+            if ticket == "ticket of a user who left" { &self.stack.user("leaving").await } else { &self.issuer };
         let token = match ticket {
             "unknown ticket" => "a".repeat(64),
             "expired ticket" => self.ticket_for(owner, json!({ "expiresIn": 1 })).await,
@@ -658,7 +680,7 @@ impl World {
             }
             "expired ticket" => {
                 let params = format!("/uploads/{token}/s3/params?filename=a");
-                eventually("an expired ticket", Duration::from_secs(5), async || {
+                eventually("an expired ticket", Duration::from_secs(20), async || {
                     (self.stack.anyone().get(&params).await.status == 401).then_some(())
                 })
                 .await;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const UNKNOWN: &str = "5f1e7d35c7ba06511e683b21";
 
 /// Every endpoint that needs a token; `{id}` is the id of a file.
-const AUTHENTICATED: [(&str, &str); 34] = [
+const AUTHENTICATED: [(&str, &str); 39] = [
     ("GET", "/users/me"),
     ("GET", "/users/me/usage"),
     ("DELETE", "/users/me"),
@@ -47,6 +47,11 @@ const AUTHENTICATED: [(&str, &str); 34] = [
     ("POST", "/uploads/tickets"),
     ("DELETE", "/uploads/tickets/{id}"),
     ("POST", "/uploads/sign"),
+    ("GET", "/links"),
+    ("POST", "/links"),
+    ("GET", "/links/{id}"),
+    ("PATCH", "/links/{id}"),
+    ("DELETE", "/links/{id}"),
 ];
 
 #[tokio::test]

@@ -290,7 +290,7 @@ async fn f20_an_exchange_that_is_taken_back_leaves_no_object() {
     // The source was counted, and was not any more when it was purged.
     stack.forget_usage(bob.object_id()).await;
     assert_eq!(contents(&bob, &id).await, [b"one"]);
-    assert_eq!(stack.objects(&refused).await, [refused.clone()], "a function may be about to take the exchange back");
+    assert_eq!(stack.objects(&refused).await, [&*refused], "a function may be about to take the exchange back");
     let remains = stack.files.update_many(has_it(), set(expired()));
     assert_eq!(remains.await.unwrap().matched_count, 1);
     stack

@@ -46,7 +46,7 @@ fn is_one_of(answer: &Answer, statuses: &[u16]) -> bool {
 }
 
 /// Kills functions again and again until the work is done.
-async fn while_functions_die<T>(stack: &Stack, functions: &[&str], work: impl Future<Output = T>) -> T {
+pub async fn while_functions_die<T>(stack: &Stack, functions: &[&str], work: impl Future<Output = T>) -> T {
     let is_done = Cell::new(false);
     let work = async {
         let result = work.await;

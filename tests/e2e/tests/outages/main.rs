@@ -8,6 +8,7 @@ mod durability;
 mod exact_counts;
 mod file_manager;
 mod indexes;
+mod links;
 mod login_timing;
 mod lost_connections;
 mod mongodb;

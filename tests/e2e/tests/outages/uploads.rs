@@ -17,7 +17,8 @@ use crate::{
 
 const GIB: u64 = 1 << 30;
 
-const FUNCTIONS: [&str; 8] = ["auth", "content", "files", "status", "sweeper", "thumbnails", "uploads", "users"];
+const FUNCTIONS: [&str; 9] =
+    ["auth", "content", "files", "links", "status", "sweeper", "thumbnails", "uploads", "users"];
 
 /// The peak memory of each function's process, in kB.
 fn peaks(stack: &Stack) -> BTreeMap<(&'static str, i32), u64> {
