@@ -377,7 +377,9 @@ impl World {
 
     async fn answer(&self, route: &str, thing: &str, asking: Asking) -> Answer {
         let (method, path) = route.split_once(' ').unwrap();
-        if ["/links", "/shared/", "/s/"].iter().any(|of_link| path.starts_with(of_link)) {
+        if path.starts_with("/s/") {
+            self.of_pages(method, path, thing, asking).await
+        } else if path.starts_with("/links") || path.starts_with("/shared/") {
             self.of_links(method, path, thing, asking).await
         } else {
             self.of_others(method, path, thing, asking).await
@@ -525,19 +527,7 @@ impl World {
             if body.is_null() { request.send().await } else { request.json(body).send().await }
         };
         let path = path.replace("{token}", &self.token(asking, thing.ends_with("for uploads")));
-        if path == "/s/assets/{file}" {
-            send("/s/assets/unknown-file", Value::Null).await
-        } else if path.starts_with("/s/") && method == "POST" && !path.ends_with("/ticket") {
-            // The forms of the pages.
-            let form = client.request(method, &path);
-            let form = if path.ends_with("/files") {
-                form.body("multipart/form-data; boundary=x", "--x--\r\n")
-            } else {
-                let password = if thing == "right password" { PASSWORD } else { "wrong" };
-                form.body("application/x-www-form-urlencoded", format!("password={password}"))
-            };
-            form.send().await
-        } else if path.ends_with("/unlock") {
+        if path.ends_with("/unlock") {
             let password = if thing == "right password" { PASSWORD } else { "wrong" };
             send(&path, json!({ "password": password })).await
         } else if path.contains("{id}") && path != "/links/{id}" {
@@ -556,6 +546,25 @@ impl World {
         } else {
             send(&path, Value::Null).await
         }
+    }
+
+    /// The answer of a route of the pages of links.
+    async fn of_pages(&self, method: &str, path: &str, thing: &str, asking: Asking) -> Answer {
+        let token = self.token(asking, thing.ends_with("for uploads"));
+        let mut filled = path.replace("{token}", &token).replace("{file}", "unknown-file");
+        if path.contains("{id}") {
+            filled = filled.replace("{id}", &self.below(thing).await);
+        }
+        let request = self.as_seen_by(asking).request(method, &filled);
+        let request = match (method, path) {
+            ("POST", "/s/{token}") => {
+                let password = if thing == "right password" { PASSWORD } else { "wrong" };
+                request.body("application/x-www-form-urlencoded", format!("password={password}"))
+            }
+            (_, "/s/{token}/files") => request.body("multipart/form-data; boundary=x", "--x--\r\n"),
+            _ => request,
+        };
+        request.send().await
     }
 
     /// Makes a file or a folder that a route of a link is asked for, and returns its id.

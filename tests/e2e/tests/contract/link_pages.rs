@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 async fn page_of(user: &User, file: &str, options: Value) -> String {
     let mut body = options;
     body["fileId"] = json!(file);
-    let token = user.post("/links", body).await.document(201)["token"].as_str().unwrap().to_owned();
-    format!("/s/{token}")
+    let made = user.post("/links", body).await;
+    assert_eq!(made.status, 201, "of {made}");
+    format!("/s/{}", made.json()["token"].as_str().unwrap())
 }
 
 /// A page, with what every page has.

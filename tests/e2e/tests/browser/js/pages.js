@@ -57,7 +57,9 @@ function complaintsOf(page) {
   page.on("console", (message) => {
     // The browser writes this line for each status above 399, which a visit may expect.
     const isStatus = message.text().startsWith("Failed to load resource: the server responded with a status of 4");
-    if (["error", "warn"].includes(message.type()) && !isStatus) complaints.push(message.text());
+    // Uppy writes a line for each upload that is refused, and shows it in the page.
+    const isShown = message.text().startsWith("[Uppy]");
+    if (["error", "warn"].includes(message.type()) && !isStatus && !isShown) complaints.push(message.text());
   });
   return complaints;
 }
