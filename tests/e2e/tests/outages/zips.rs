@@ -25,7 +25,7 @@ const SOON: Duration = Duration::from_mins(1);
 
 /// An S3 that takes its time, so that a builder is at every step for a while.
 fn slow() -> Value {
-    json!({ "service": "s3", "latency": { "dist": "uniform", "min_ms": 40.0, "max_ms": 120.0 } })
+    json!({ "service": "s3", "latency": { "dist": "uniform", "min": 40.0, "max": 120.0 } })
 }
 
 fn failing() -> Value {
