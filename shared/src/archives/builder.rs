@@ -296,29 +296,26 @@ impl Builder {
         progress: &'a Progress,
         end: SystemTime,
     ) -> Result<Option<Work<'a>>, Stop> {
-        let (key, upload_id, plan, layout) = match (&row.key, &row.upload_id) {
-            (Some(key), Some(upload_id)) => {
-                if self.objects.summary(key.as_str()).await?.is_some() {
-                    return Ok(None);
-                }
-                let plan = Plan::decode(&self.objects.get(&key.of_plan(), limits::MAX_ZIP_PLAN_BYTES).await?)?;
-                let layout = Layout::of(&plan)?;
-                (key.clone(), upload_id.clone(), plan, layout)
+        let (key, upload_id, plan, layout) = if let (Some(key), Some(upload_id)) = (&row.key, &row.upload_id) {
+            if self.objects.summary(key.as_str()).await?.is_some() {
+                return Ok(None);
             }
-            _ => {
-                let plan = self.plan(row).await?;
-                let layout = Layout::of(&plan)?;
-                let key = Key::of_zip(row.id)?;
-                self.objects.put(&key.of_plan(), plan.encode()?.into(), "application/json").await?;
-                let upload_id = self.objects.create_multipart_upload(&key, "application/zip").await?;
-                let planned = row::planned(&key, &upload_id, plan.entries.len(), layout.size);
-                if !self.change(row.id, lease, planned).await? {
-                    self.objects.abort_multipart_upload(key.as_str(), &upload_id).await?;
-                    self.objects.delete(&key.of_plan()).await?;
-                    return Err(Stop::Lost);
-                }
-                (key, upload_id, plan, layout)
+            let plan = Plan::decode(&self.objects.get(&key.of_plan(), limits::MAX_ZIP_PLAN_BYTES).await?)?;
+            let layout = Layout::of(&plan)?;
+            (key.clone(), upload_id.clone(), plan, layout)
+        } else {
+            let plan = self.plan(row).await?;
+            let layout = Layout::of(&plan)?;
+            let key = Key::of_zip(row.id)?;
+            self.objects.put(&key.of_plan(), plan.encode()?.into(), "application/json").await?;
+            let upload_id = self.objects.create_multipart_upload(&key, "application/zip").await?;
+            let planned = row::planned(&key, &upload_id, plan.entries.len(), layout.size);
+            if !self.change(row.id, lease, planned).await? {
+                self.objects.abort_multipart_upload(key.as_str(), &upload_id).await?;
+                self.objects.delete(&key.of_plan()).await?;
+                return Err(Stop::Lost);
             }
+            (key, upload_id, plan, layout)
         };
         let mut checksums = Checksums::of(&plan);
         match self.objects.get(&key.of_checksums(), limits::MAX_ZIP_PLAN_BYTES).await {

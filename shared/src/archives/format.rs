@@ -180,7 +180,7 @@ fn dos_time(at: Timestamp) -> (u16, u16) {
     let month = if month < 10 { month + 3 } else { month - 9 };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     let date = (year - 1980) << 9 | month << 5 | day;
-    let time = (of_day / 3600) << 11 | (of_day / 60 % 60) << 5 | of_day % 60 / 2;
+    let time = (of_day / 3600) << 11 | (of_day / 60 % 60) << 5 | (of_day % 60 / 2);
     (u16::try_from(date).unwrap_or_default(), u16::try_from(time).unwrap_or_default())
 }
 

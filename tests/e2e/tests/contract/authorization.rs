@@ -452,10 +452,7 @@ impl World {
                 let query = if size.is_empty() { String::new() } else { format!("?size={size}") };
                 send(&format!("{path}{query}"), Value::Null).await
             }
-            "/zips" => send(path, json!({ "ids": [self.make(thing).await] })).await,
-            _ if path.starts_with("/zips/{id}") => {
-                send(&path.replace("{id}", &self.zip(thing).await), Value::Null).await
-            }
+            _ if path.starts_with("/zips") => self.zip_answer(method, path, thing, &client).await,
             "/files/batch" => send(path, json!({ "action": "trash", "ids": [self.make(thing).await] })).await,
             "/files/{id}" if method == "PATCH" => {
                 send(&path.replace("{id}", &self.make(thing).await), json!({ "name": "new" })).await
@@ -665,6 +662,13 @@ impl World {
             _ => its,
         };
         (file, version)
+    }
+
+    async fn zip_answer(&self, method: &str, path: &str, thing: &str, client: &Client) -> Answer {
+        if path == "/zips" {
+            return client.post(path, json!({ "ids": [self.make(thing).await] })).await;
+        }
+        client.request(method, &path.replace("{id}", &self.zip(thing).await)).send().await
     }
 
     /// Makes a ZIP, and returns its id.
