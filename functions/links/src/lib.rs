@@ -12,6 +12,7 @@ use axum::{
 use shared::{
     Error, Result,
     accounts::{keys::Keys, sessions::Sessions, users::Users},
+    archives::Zips,
     files::Files,
     http::{
         ApiUrl, Json, KeyGuard, Params,
@@ -22,7 +23,7 @@ use shared::{
     ids::{LinkId, UserId},
     limits,
     links::Links,
-    stores::{Stores, redis::Redis, s3::Objects},
+    stores::{Stores, lambda::Invoker, redis::Redis, s3::Objects},
     uploads::{Uploads, tickets::FilesLeft},
 };
 
@@ -31,6 +32,7 @@ mod pages;
 mod request;
 mod shared_files;
 mod view;
+mod zips;
 
 use request::{ChangeRequest, LinkRequest};
 use view::LinkView;
@@ -39,6 +41,9 @@ use view::LinkView;
 pub struct App {
     key_guard: KeyGuard,
     links: Links,
+    files: Files,
+    zips: Zips,
+    archives: Invoker,
     objects: Objects,
     uploads: Uploads,
     sessions: Sessions,
@@ -54,6 +59,9 @@ pub fn router(app: App) -> Router {
         .route("/shared/{token}/files", get(shared_files::list))
         .route("/shared/{token}/files/{id}/data", get(shared_files::data))
         .route("/shared/{token}/ticket", post(shared_files::ticket))
+        .route("/shared/{token}/zips", post(zips::create))
+        .route("/shared/{token}/zips/{id}", get(zips::show))
+        .route("/shared/{token}/zips/{id}/data", get(zips::data))
         .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
         .merge(pages::router())
         .with_state(app.clone());
@@ -69,7 +77,10 @@ impl App {
         Ok(Self {
             key_guard: KeyGuard::new(Keys::of(&database), files.clone()),
             links: Links::of(&database, redis.clone(), files.clone(), &stores.config)?,
-            uploads: Uploads::new(files, objects.clone(), FilesLeft::of(&database)),
+            uploads: Uploads::new(files.clone(), objects.clone(), FilesLeft::of(&database)),
+            files,
+            zips: Zips::of(&database),
+            archives: Invoker::of_archives(stores),
             objects,
             sessions: Sessions::new(redis, users.clone()),
             users,

@@ -18,7 +18,7 @@ use utoipa::{
     },
 };
 
-use crate::{pages, shared_files};
+use crate::{pages, shared_files, zips};
 
 #[derive(OpenApi)]
 #[openapi(paths(
@@ -32,14 +32,33 @@ use crate::{pages, shared_files};
     shared_files::list,
     shared_files::data,
     shared_files::ticket,
+    zips::create,
+    zips::show,
+    zips::data,
     pages::show,
     pages::unlock,
     pages::send,
     pages::data,
     pages::ticket,
+    pages::create_zip,
+    pages::show_zip,
+    pages::zip_data,
     pages::asset,
 ))]
 pub struct Api;
+
+/// The documents of a ZIP; without them the ZIP has all that the link leads to.
+#[derive(ToSchema)]
+pub struct NewSharedZip {
+    #[schema(required = false, min_items = 1, max_items = 1000)]
+    pub ids: Vec<FileId>,
+}
+
+/// The form that makes a ZIP.
+#[derive(ToSchema)]
+pub struct ZippedFolder {
+    pub folder: FileId,
+}
 
 /// A link to create. An absent field, or `null`, sets no limit.
 #[derive(ToSchema)]

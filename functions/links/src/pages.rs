@@ -20,6 +20,7 @@ use serde::Deserialize;
 use shared::{
     Error, Result,
     accounts::users::Users,
+    archives::Zips,
     files::{self, Content, File, Thumbnails},
     http::{
         ApiUrl, Json, NewTicketView, Params,
@@ -32,7 +33,7 @@ use shared::{
         listing::Sorted,
         openapi::ServiceErrors,
     },
-    ids::FileId,
+    ids::{FileId, ZipId},
     limits,
     links::{Credentials, Kind, Links, Opened},
     stores::s3::Objects,
@@ -43,6 +44,7 @@ use crate::{
     App,
     openapi::{LinkErrors, OfLink},
     shared_files::{self, SharedId},
+    zips::{self, SharedZip},
 };
 
 mod assets;
@@ -59,10 +61,11 @@ mod response;
 mod tests;
 mod upload;
 mod view;
+mod zip;
 
 use assets::Asset;
 use response::{Failure, Page};
-use view::{ContentView, EntryView, FolderView, LinkView, RequestView, StepView};
+use view::{ContentView, EntryView, FolderView, LinkView, RequestView, StepView, ZipView};
 
 pub use form::{__path_send, send};
 
@@ -77,6 +80,9 @@ pub fn router() -> Router<App> {
         .route("/s/{token}/files", form)
         .route("/s/{token}/files/{id}/data", get(data))
         .route("/s/{token}/ticket", post(ticket))
+        .route("/s/{token}/zips", post(create_zip).layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES)))
+        .route("/s/{token}/zips/{id}", get(show_zip))
+        .route("/s/{token}/zips/{id}/data", get(zip_data))
 }
 
 /// A request to a page of a link: the key comes from the cookie, and from nowhere else.
@@ -182,7 +188,8 @@ pub async fn show(
         entries: page.files.into_iter().map(entry).collect(),
         is_continued,
     };
-    Ok(Page::with_content(folder::page(&link, &folder, None), &s3))
+    let download_all = (!folder.entries.is_empty()).then(|| zip::form(&link, &file.id.to_string()));
+    Ok(Page::with_content(folder::page(&link, &folder, download_all.as_ref()), &s3))
 }
 
 fn entry(file: File) -> EntryView {
@@ -332,6 +339,93 @@ pub async fn ticket(
     users: State<Users>,
 ) -> Result<(StatusCode, Json<NewTicketView>)> {
     shared_files::ticket(visit, api, links, users).await
+}
+
+#[derive(Deserialize)]
+pub struct Wanted {
+    folder: String,
+}
+
+/// Makes a ZIP of a shared folder
+///
+/// For the form of the page.
+#[utoipa::path(
+    post,
+    path = "/s/{token}/zips",
+    tag = "Pages",
+    operation_id = "createZipForLinkPage",
+    params(OfLink),
+    request_body(content = crate::openapi::ZippedFolder, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To the page of the ZIP", headers(("Location" = String))),
+        (status = 409, description = "A page: too many ZIPs", body = String, content_type = "text/html"),
+        crate::openapi::PageErrors,
+    ),
+    security(()),
+)]
+pub async fn create_zip(
+    visit: PageVisit,
+    State(app): State<App>,
+    wanted: Result<Form<Wanted>, FormRejection>,
+) -> Result<Response, Failure> {
+    let opened = visit.open(&app.links).await?;
+    let folder = wanted.ok().and_then(|Form(wanted)| wanted.folder.parse().ok()).ok_or(Error::NotFound)?;
+    let file = app.links.find_file(&opened, folder).await?;
+    let zip = app.make(&opened, &[file.id]).await?;
+    Ok(see_other(&format!("{}/zips/{}", visit.path(), zip.id))?)
+}
+
+/// The page of a ZIP
+#[utoipa::path(
+    get,
+    path = "/s/{token}/zips/{id}",
+    tag = "Pages",
+    operation_id = "showZipPage",
+    params(OfLink, ("id" = ZipId, Path)),
+    responses(
+        (status = 200, description = "The page", body = String, content_type = "text/html"),
+        crate::openapi::PageErrors,
+    ),
+    security(()),
+)]
+pub async fn show_zip(
+    visit: PageVisit,
+    id: Result<SharedZip>,
+    ApiUrl(api): ApiUrl,
+    State(links): State<Links>,
+    State(zips): State<Zips>,
+    State(objects): State<Objects>,
+) -> Result<Page, Failure> {
+    let (opened, zip) = zips::find(&visit.0, id, &links, &zips).await?;
+    let link = visit.view(&opened, &api);
+    let view = ZipView { id: zip.id.to_string(), state: zip.state, bytes: zip.bytes, done: zip.done, error: zip.error };
+    Ok(Page::with_content(zip::page(&link, &view), &objects.origin().await?))
+}
+
+/// The content of a ZIP, for its page
+///
+/// As `GET /shared/{token}/zips/{id}/data`, with the key in the cookie.
+#[utoipa::path(
+    get,
+    path = "/s/{token}/zips/{id}/data",
+    tag = "Pages",
+    operation_id = "readZipForLinkPage",
+    params(OfLink, ("id" = ZipId, Path)),
+    responses(
+        (status = 302, description = "S3 sends the bytes", headers(("Location" = String))),
+        (status = 409, description = "A page: the ZIP is not ready", body = String, content_type = "text/html"),
+        crate::openapi::PageErrors,
+    ),
+    security(()),
+)]
+pub async fn zip_data(
+    PageVisit(visit): PageVisit,
+    id: Result<SharedZip>,
+    links: State<Links>,
+    zips: State<Zips>,
+    objects: State<Objects>,
+) -> Result<Response, Failure> {
+    Ok(zips::data(visit, id, links, zips, objects).await?)
 }
 
 /// The styles and the script of the pages

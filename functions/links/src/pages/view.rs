@@ -1,5 +1,7 @@
 //! What the pages show, as plain values.
 
+use shared::archives::State;
+
 /// A link, as far as its pages need it.
 pub struct LinkView {
     /// The path of the link's page: `/s/{token}`.
@@ -70,6 +72,17 @@ impl FolderView {
     pub fn name(&self) -> &str {
         self.steps.last().map_or(&self.root, |step| &step.name)
     }
+}
+
+/// A ZIP of what is shared.
+pub struct ZipView {
+    pub id: String,
+    pub state: State,
+    /// The size of the ZIP; `None` until its list is made.
+    pub bytes: Option<u64>,
+    pub done: u64,
+    /// The reason why there is no ZIP.
+    pub error: Option<String>,
 }
 
 /// A folder that takes uploads.

@@ -102,7 +102,7 @@ fn s20_only_four_functions_read_what_was_uploaded() {
         assert_eq!(who_may("s3:GetObject", folder), ["archivesRole", "contentRole", "linksRole", "thumbnailsRole"]);
     }
     assert_eq!(who_may("s3:GetObject", "thumbnails"), ["contentRole", "linksRole"]);
-    assert_eq!(who_may("s3:GetObject", "zips"), ["archivesRole", "filesRole"]);
+    assert_eq!(who_may("s3:GetObject", "zips"), ["archivesRole", "filesRole", "linksRole"]);
     for permission in permissions() {
         let reads = permission.action.starts_with("s3:Get");
         assert!(!reads || permission.action == "s3:GetObject", "{permission}");
