@@ -61,8 +61,7 @@ impl Class {
             Some(("image", _)) => Self::Picture,
             Some(("video", _)) => Self::Video,
             Some(("audio", _)) => Self::Audio,
-            Some(("text", _)) => Self::Text,
-            Some(("application", "pdf" | "msword" | "rtf" | "json" | "xml")) => Self::Text,
+            Some(("text", _) | ("application", "pdf" | "msword" | "rtf" | "json" | "xml")) => Self::Text,
             Some(("application", kind)) if kind.starts_with("vnd.o") => Self::Text,
             Some(("application", "zip" | "gzip" | "x-tar" | "x-7z-compressed" | "x-bzip2" | "vnd.rar" | "x-xz")) => {
                 Self::Archive
