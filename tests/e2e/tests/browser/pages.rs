@@ -335,9 +335,9 @@ async fn the_script_of_the_pages_is_what_its_sources_make() {
     let Some(packages) = std::env::var_os("FILES_MANAGER_PAGES") else { return };
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../functions/links/page");
     let built = std::env::temp_dir().join(unique("pages"));
-    let mut build = Command::new("node");
-    build.arg(folder.join("build.js")).arg(&built).env("NODE_PATH", packages);
-    assert!(build.status().await.unwrap().success());
+    let mut node = Command::new("node");
+    node.arg(folder.join("build.js")).arg(&built).env("NODE_PATH", packages);
+    assert!(node.status().await.unwrap().success());
     let files = |folder: &PathBuf| {
         let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name()).collect();
         files.sort();
