@@ -22,8 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed={path}");
         let bytes = fs::read(path)?;
         let (stem, extension) = path.rsplit('/').next().and_then(|name| name.split_once('.')).ok_or(path)?;
-        let digest: String = Sha256::digest(&bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        println!("cargo::rustc-env={variable}={stem}-{digest}.{extension}");
+        let digest = u64::from_be_bytes(Sha256::digest(&bytes)[..8].try_into()?);
+        println!("cargo::rustc-env={variable}={stem}-{digest:016x}.{extension}");
         let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
         gzip.write_all(&bytes)?;
         fs::write(Path::new(&folder).join(format!("{stem}.{extension}.gz")), gzip.finish()?)?;

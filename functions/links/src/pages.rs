@@ -168,10 +168,8 @@ pub async fn show(
         .collect();
     let root = opened.file.name.as_str();
     if file.kind != files::Kind::Folder {
-        let above = match steps.pop() {
-            Some(last) => folder::way(&link, root, &steps, Some(&last.name)),
-            None => html! {},
-        };
+        let last = steps.pop();
+        let above = last.map_or_else(|| html! {}, |last| folder::way(&link, root, &steps, Some(&last.name)));
         return Ok(Page::with_content(file::page(&link, &entry(file), &above), &s3));
     }
     // Only the cursor comes from the query: a page has one order.

@@ -158,8 +158,8 @@ async fn a_form_stores_files_within_the_limits_of_the_link() {
     let many: Vec<_> = names.iter().map(|name| (&**name, "")).collect();
     is_page(&send(&many).await, 413, "up to 50 files at once");
     is_page(&send(&[("a.txt", &"x".repeat((4 << 20) + (200 << 10)))]).await, 413, "Nothing was sent");
-    let sent = send(&[("secret-plan.txt", "one"), ("é.txt", "two")]).await;
-    assert_eq!((sent.status, sent.header("location")), (303, &*format!("{page}?sent=2")));
+    let done = send(&[("secret-plan.txt", "one"), ("é.txt", "two")]).await;
+    assert_eq!((done.status, done.header("location")), (303, &*format!("{page}?sent=2")));
     is_page(&send(&[("three.txt", "three"), ("four.txt", "four")]).await, 409, "1 file sent. Thank you.");
     let listed = bob.get(&format!("/files?parentId={folder}&sort=name")).await.documents();
     let mut names: Vec<_> = listed.iter().map(|file| file["name"].as_str().unwrap()).collect();
