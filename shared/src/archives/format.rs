@@ -193,6 +193,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::decimal_bitwise_operands, reason = "the numbers are of dates")]
     fn records_have_the_lengths_that_were_said() {
         for size in [0, 5, LARGE - 1, LARGE, LARGE + 1, 1 << 42] {
             for offset in [0, LARGE - 1, LARGE, 1 << 42] {

@@ -12,6 +12,7 @@ use futures_util::{StreamExt, stream};
 use mongodb::bson::oid::ObjectId;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 const TABLE: &str = include_str!("authorization.md");
 
@@ -116,12 +117,50 @@ const ZIPS: [&str; 5] =
 
 /// Every route with the kinds of objects that it is tested with.
 fn lines() -> Vec<(&'static str, Vec<String>)> {
-    let only = |things: &[&str]| things.iter().map(ToString::to_string).collect::<Vec<_>>();
+    [lines_of_users(), lines_of_links()].concat()
+}
+
+fn only(things: &[&str]) -> Vec<String> {
+    things.iter().map(ToString::to_string).collect()
+}
+
+/// The routes of links, for their owners and for whoever has a token.
+fn lines_of_links() -> Vec<(&'static str, Vec<String>)> {
+    let nothing = only(&["-"]);
+    let passwords = only(&["right password", "wrong password"]);
+    let links = only(&["the owner's link", "unknown id", "malformed id"]);
+    let shared = only(&["link for reading", "link for uploads"]);
+    let zips = only(&["ZIP of the link", "the owner's ZIP", "unknown id", "malformed id"]);
+    vec![
+        ("POST /links", only(&THINGS)),
+        ("GET /links", nothing),
+        ("GET /links/{id}", links.clone()),
+        ("PATCH /links/{id}", links.clone()),
+        ("DELETE /links/{id}", links),
+        ("GET /shared/{token}", shared.clone()),
+        ("POST /shared/{token}/unlock", passwords.clone()),
+        ("GET /shared/{token}/files", only(&SHARED_FOLDERS)),
+        ("GET /shared/{token}/files/{id}/data", only(&SHARED)),
+        ("POST /shared/{token}/ticket", shared.clone()),
+        ("GET /s/{token}", shared.clone()),
+        ("POST /s/{token}", passwords),
+        ("POST /s/{token}/files", shared.clone()),
+        ("GET /s/{token}/files/{id}/data", only(&SHARED)),
+        ("POST /s/{token}/ticket", shared.clone()),
+        ("GET /s/assets/{file}", only(&["unknown file"])),
+        ("POST /shared/{token}/zips", shared.clone()),
+        ("GET /shared/{token}/zips/{id}", zips.clone()),
+        ("GET /shared/{token}/zips/{id}/data", zips.clone()),
+        ("POST /s/{token}/zips", shared),
+        ("GET /s/{token}/zips/{id}", zips.clone()),
+        ("GET /s/{token}/zips/{id}/data", zips),
+    ]
+}
+
+fn lines_of_users() -> Vec<(&'static str, Vec<String>)> {
     let nothing = only(&["-"]);
     let passwords = only(&["right password", "wrong password"]);
     let things = only(&THINGS);
-    let (links, shared) =
-        (only(&["the owner's link", "unknown id", "malformed id"]), only(&["link for reading", "link for uploads"]));
     let places = [only(&["the root"]), things.clone()].concat();
     let contents = THINGS.iter().flat_map(|thing| {
         let sizes = if thing.ends_with("id") || is_gone(thing) {
@@ -154,7 +193,7 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("GET /users/me/keys", nothing.clone()),
         ("POST /users/me/keys", places.clone()),
         ("DELETE /users/me/keys/{id}", only(&["the owner's key", "unknown id", "malformed id"])),
-        ("GET /connect", passwords.clone()),
+        ("GET /connect", passwords),
         ("GET /disconnect", nothing.clone()),
         ("GET /files", places.clone()),
         ("POST /files", places.clone()),
@@ -164,7 +203,6 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("GET /files/{id}/path", things.clone()),
         ("PUT /files/{id}/publish", things.clone()),
         ("PUT /files/{id}/unpublish", things.clone()),
-        ("GET /files/{id}/path", things.clone()),
         ("POST /files/{id}/copy", things.clone()),
         ("PUT /files/{id}/trash", things.clone()),
         ("PUT /files/{id}/restore", things.clone()),
@@ -179,24 +217,7 @@ fn lines() -> Vec<(&'static str, Vec<String>)> {
         ("GET /search", nothing.clone()),
         ("GET /files/{id}/data", contents.collect()),
         ("GET /files/{id}/parts", things.clone()),
-        ("POST /files/{id}/complete", things.clone()),
-        ("POST /links", things),
-        ("GET /links", nothing.clone()),
-        ("GET /links/{id}", links.clone()),
-        ("PATCH /links/{id}", links.clone()),
-        ("DELETE /links/{id}", links),
-        ("GET /shared/{token}", shared.clone()),
-        ("POST /shared/{token}/unlock", passwords.clone()),
-        ("GET /shared/{token}/files", only(&SHARED_FOLDERS)),
-        ("GET /shared/{token}/files/{id}/data", only(&SHARED)),
-        ("POST /shared/{token}/ticket", shared.clone()),
-        ("GET /s/{token}", shared.clone()),
-        ("POST /s/{token}", passwords.clone()),
-        ("POST /s/{token}/files", shared.clone()),
-        ("GET /s/{token}/files/{id}/data", only(&SHARED)),
-        ("POST /s/{token}/ticket", shared),
-        ("GET /s/assets/{file}", only(&["unknown file"])),
-        ("GET /search", nothing.clone()),
+        ("POST /files/{id}/complete", things),
         ("POST /zips", only(&THINGS)),
         ("GET /zips/{id}", only(&ZIPS)),
         ("GET /zips/{id}/data", only(&ZIPS)),
@@ -272,6 +293,8 @@ struct World {
     keys: Vec<(Asking, Client)>,
     /// The folder that links for reading lead to, and the folder that links for uploads lead to.
     folders: [String; 2],
+    /// The ids of ZIPs: see [`World::zip`].
+    zips: [OnceCell<String>; 4],
     /// For each kind of folder the tokens of a link without a password, of one with a password, and of an expired one.
     links: [[String; 3]; 2],
 }
@@ -316,7 +339,7 @@ impl World {
             })
             .await;
         }
-        Self { stack, owner, other, issuer, expired, images, keys, folders, links }
+        Self { stack, owner, other, issuer, expired, images, keys, folders, links, zips: Default::default() }
     }
 
     fn as_seen_by(&self, asking: Asking) -> Client {
@@ -527,6 +550,8 @@ impl World {
         if path.ends_with("/unlock") {
             let password = if thing == "right password" { PASSWORD } else { "wrong" };
             send(&path, json!({ "password": password })).await
+        } else if path.contains("/zips/{id}") {
+            send(&path.replace("{id}", &self.zip(thing).await), Value::Null).await
         } else if path.contains("{id}") && path != "/links/{id}" {
             send(&path.replace("{id}", &self.below(thing).await), Value::Null).await
         } else if path.ends_with("/files") {
@@ -549,7 +574,9 @@ impl World {
     async fn of_pages(&self, method: &str, path: &str, thing: &str, asking: Asking) -> Answer {
         let token = self.token(asking, thing.ends_with("for uploads"));
         let mut filled = path.replace("{token}", &token).replace("{file}", "unknown-file");
-        if path.contains("{id}") {
+        if path.contains("/zips/{id}") {
+            filled = filled.replace("{id}", &self.zip(thing).await);
+        } else if path.contains("{id}") {
             filled = filled.replace("{id}", &self.below(thing).await);
         }
         let request = self.as_seen_by(asking).request(method, &filled);
@@ -557,6 +584,10 @@ impl World {
             ("POST", "/s/{token}") => {
                 let password = if thing == "right password" { PASSWORD } else { "wrong" };
                 request.body("application/x-www-form-urlencoded", format!("password={password}"))
+            }
+            (_, "/s/{token}/zips") => {
+                let folder = &self.folders[usize::from(thing.ends_with("for uploads"))];
+                request.body("application/x-www-form-urlencoded", format!("folder={folder}"))
             }
             (_, "/s/{token}/files") => request.body("multipart/form-data; boundary=x", "--x--\r\n"),
             _ => request,
@@ -666,14 +697,37 @@ impl World {
 
     async fn zip_answer(&self, method: &str, path: &str, thing: &str, client: &Client) -> Answer {
         if path == "/zips" {
-            return client.post(path, json!({ "ids": [self.make(thing).await] })).await;
+            let answer = client.post(path, json!({ "ids": [self.make(thing).await] })).await;
+            // A user may have a few ZIPs at a time.
+            if answer.status == 202 {
+                zips::done(&self.owner, &answer.json()).await;
+            }
+            return answer;
         }
         client.request(method, &path.replace("{id}", &self.zip(thing).await)).send().await
     }
 
-    /// Makes a ZIP, and returns its id.
+    /// The id of a ZIP. Each kind of ZIP is made once: a user may have a few at a time.
     async fn zip(&self, thing: &str) -> String {
+        let kinds = ["the owner's ZIP", "ZIP that is being made", "ZIP of a user who left", "ZIP of the link"];
+        match kinds.iter().position(|kind| *kind == thing) {
+            Some(kind) => self.zips[kind].get_or_init(|| self.make_zip(thing)).await.clone(),
+            None => nobodys(thing),
+        }
+    }
+
+    async fn make_zip(&self, thing: &str) -> String {
         match thing {
+            "ZIP of the link" => {
+                let link = format!("/shared/{}/zips", self.links[0][0]);
+                let zip = id(&self.stack.anyone().post(&link, json!({})).await.json());
+                eventually("the ZIP of the link", Duration::from_mins(1), async || {
+                    let shown = self.stack.anyone().get(&format!("{link}/{zip}")).await.json();
+                    (shown["state"] == "ready").then_some(())
+                })
+                .await;
+                zip
+            }
             "the owner's ZIP" => {
                 let file = self.make("private file").await;
                 let zip = zips::done(&self.owner, &zips::ask(&self.owner, &[&file]).await).await;

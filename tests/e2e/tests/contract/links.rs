@@ -738,3 +738,92 @@ async fn a_link_ends_with_its_file_and_with_its_owner() {
     stack.anyone().get(&kept.path("")).await.fails(404, "Not found");
     assert_eq!(stack.links().count_documents(doc! { "userId": bob.object_id() }).await.unwrap(), 0);
 }
+
+/// Asks for a ZIP through a link, and waits until it is made.
+async fn zip_of(stack: &Stack, link: &Shared, body: Value) -> String {
+    let asked = stack.anyone().post(&link.path("/zips"), body).await;
+    assert_eq!(asked.status, 202, "{asked}");
+    let path = link.path(&format!("/zips/{}", id_of(&asked.json())));
+    eventually("the ZIP is made", Duration::from_mins(2), async || {
+        let shown = stack.anyone().get(&path).await.json();
+        assert_ne!(shown["state"], "failed", "{shown}");
+        (shown["state"] == "ready").then_some(())
+    })
+    .await;
+    path
+}
+
+#[tokio::test]
+async fn f53_a_visitor_gets_a_zip_of_what_is_shared() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let folder = bob.folder("shared").await;
+    let inside = bob.upload_into(&folder, "a.txt", b"one").await;
+    bob.upload_into(&folder, "b.txt", b"two").await;
+    let outside = bob.upload("c.txt", b"three").await;
+    let link = share(&bob, json!({ "fileId": folder })).await;
+    for (body, names) in [
+        (json!({}), &["shared/", "shared/a.txt", "shared/b.txt"][..]),
+        (json!({ "ids": [inside] }), &["a.txt"]),
+        (json!({ "ids": [folder, inside] }), &["a.txt", "shared/", "shared/a.txt", "shared/b.txt"]),
+    ] {
+        let path = zip_of(&stack, &link, body).await;
+        let sent = stack.anyone().get(&format!("{path}/data")).await;
+        assert_eq!(sent.status, 302, "{sent}");
+        let bytes = stack.http.get(sent.header("location")).send().await.unwrap().bytes().await.unwrap();
+        let mut found: Vec<String> = e2e::zips::open(&bytes).into_iter().map(|entry| entry.name).collect();
+        found.sort();
+        assert_eq!(found, names);
+    }
+    let zips = link.path("/zips");
+    for ids in [json!([outside]), json!([inside, outside]), json!(["x"]), json!([5]), json!([UNKNOWN])] {
+        stack.anyone().post(&zips, json!({ "ids": ids })).await.fails(404, "Not found");
+    }
+    stack.anyone().post(&zips, json!({ "ids": [] })).await.fails(400, "Invalid ids: 1 to 1000");
+    stack.anyone().post(&zips, json!([])).await.fails(400, "Invalid JSON");
+}
+
+#[tokio::test]
+async fn f53_a_zip_of_a_link_is_seen_through_that_link_alone() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let folder = bob.folder("shared").await;
+    bob.upload_into(&folder, "a.txt", b"one").await;
+    let link = share(&bob, json!({ "fileId": folder })).await;
+    let other = share(&bob, json!({ "fileId": folder })).await;
+    let locked = share(&bob, json!({ "fileId": folder, "password": PASSWORD })).await;
+    let inbox = share(&bob, json!({ "fileId": folder, "kind": "upload" })).await;
+    let path = zip_of(&stack, &link, json!({})).await;
+    let zip = path.rsplit('/').next().unwrap().to_owned();
+    let of_the_owner = id_of(&bob.post("/zips", json!({ "ids": [folder] })).await.json());
+    for rest in ["", "/data"] {
+        let through = |link: &Shared, zip: &str| link.path(&format!("/zips/{zip}{rest}"));
+        stack.anyone().get(&through(&other, &zip)).await.fails(404, "Not found");
+        stack.anyone().get(&through(&link, &of_the_owner)).await.fails(404, "Not found");
+        stack.anyone().get(&through(&locked, &zip)).await.fails(401, "Password required");
+        stack.anyone().get(&through(&inbox, &zip)).await.fails(404, "Not found");
+    }
+    stack.anyone().post(&inbox.path("/zips"), json!({})).await.fails(404, "Not found");
+    stack.anyone().post(&locked.path("/zips"), json!({})).await.fails(401, "Password required");
+    bob.delete(&format!("/links/{}", link.id)).await.is_empty(204);
+    stack.anyone().get(&path).await.fails(404, "Not found");
+    stack.anyone().get(&format!("{path}/data")).await.fails(404, "Not found");
+}
+
+#[tokio::test]
+async fn f50_a_zip_counts_as_one_download() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let folder = bob.folder("shared").await;
+    bob.upload_into(&folder, "a.txt", b"one").await;
+    let link = share(&bob, json!({ "fileId": folder, "maxDownloads": 1 })).await;
+    let path = zip_of(&stack, &link, json!({})).await;
+    assert_eq!(link.downloads(&bob).await, 0, "to make a ZIP is no download");
+    let data = format!("{path}/data");
+    for _ in 0..2 {
+        assert_eq!(visit(&stack, "first", &data).await.status, 302);
+    }
+    assert_eq!(link.downloads(&bob).await, 1);
+    visit(&stack, "second", &data).await.fails(410, "The link is used up");
+    stack.anyone().post(&link.path("/zips"), json!({})).await.fails(410, "The link is used up");
+}
