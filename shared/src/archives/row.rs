@@ -156,7 +156,7 @@ pub fn abandoned() -> Document {
     doc! { "state": "due", "dueAt": { "$lte": Timestamp::now() - limits::ZIP_RESTART_AFTER } }
 }
 
-/// ZIPs to remove: no builder works at them.
+/// ZIPs to remove: no builder works at them, and `dueAt`, the end of the last builder's lease, is over.
 pub fn expired() -> Document {
     let now = Timestamp::now();
     doc! { "expiresAt": { "$lte": now }, "$or": [{ "state": { "$in": ["ready", "failed"] } }, { "dueAt": { "$lte": now } }] }
@@ -202,13 +202,19 @@ pub fn without_plan() -> Document {
 
 pub fn ready(bytes: u64) -> Document {
     doc! {
-        "$set": { "state": "ready", "done": number(bytes), "expiresAt": Timestamp::now() + limits::ZIP_TTL },
+        "$set": {
+            "state": "ready",
+            "done": number(bytes),
+            "dueAt": Timestamp::now(),
+            "expiresAt": Timestamp::now() + limits::ZIP_TTL,
+        },
         "$unset": { "lease": "", "uploadId": "" },
     }
 }
 
 pub fn failed(reason: &str) -> Document {
-    doc! { "$set": { "state": "failed", "error": reason }, "$unset": { "lease": "" } }
+    let set = doc! { "state": "failed", "error": reason, "dueAt": Timestamp::now() };
+    doc! { "$set": set, "$unset": { "lease": "" } }
 }
 
 /// Hides the ZIP. A builder that is at work finds that it has lost the ZIP.

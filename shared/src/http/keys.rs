@@ -122,8 +122,9 @@ async fn guard(State(guard): State<KeyGuard>, request: Request, next: Next) -> R
 impl KeyGuard {
     async fn permit(&self, token: &Token, request: Request) -> Result<Request> {
         let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
-        // A ticket, and the token of a link, are tokens of their own.
-        if ["/uploads/{ticket}/", "/shared/{token}", "/s/{token}"].iter().any(|own| path.starts_with(own)) {
+        // A ticket, and the token of a link, are tokens of their own. A sign-up and a login need no token.
+        let has_own = ["/uploads/{ticket}/", "/shared/{token}", "/s/{token}"].iter().any(|own| path.starts_with(own));
+        if has_own || path == "/users" || path == "/connect" {
             return Ok(request);
         }
         let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };

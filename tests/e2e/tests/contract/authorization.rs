@@ -1,7 +1,11 @@
 //! S1: the rights of every kind of client. `authorization.md` has a line for each route and each kind of object, and a
 //! cell for each kind of client. Every client sends every request, and the answer must be the one in the table.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use e2e::{
@@ -280,12 +284,17 @@ async fn s01_the_table_has_every_route() {
     assert_eq!(known, described);
 }
 
+/// A ticket, and an upload that it began.
+type Ticketed = (String, Value);
+
 struct World {
     stack: Stack,
     owner: User,
     other: User,
     /// The user whose tickets the companion routes are tested with. One user may not have all incomplete uploads.
     issuer: User,
+    /// The tickets and uploads of [`World::ticketed`], by their kind.
+    tickets: Mutex<HashMap<String, Arc<OnceCell<Ticketed>>>>,
     expired: String,
     /// Two images with thumbnails: the first is private, the second is public.
     images: [String; 2],
@@ -302,7 +311,8 @@ struct World {
 impl World {
     async fn new() -> Self {
         let stack = Stack::running().await;
-        let (owner, other, issuer) = (stack.user("owner").await, stack.user("other").await, stack.user("issuer").await);
+        let (owner, other) = (stack.user("owner").await, stack.user("other").await);
+        let issuer = stack.user("issuer").await;
         let expired = owner.another_token().await;
         let mut redis = stack.redis().await;
         let () = redis.pexpire(session_key(&expired), 1).await.unwrap();
@@ -339,7 +349,19 @@ impl World {
             })
             .await;
         }
-        Self { stack, owner, other, issuer, expired, images, keys, folders, links, zips: Default::default() }
+        Self {
+            stack,
+            owner,
+            other,
+            issuer,
+            tickets: Mutex::default(),
+            expired,
+            images,
+            keys,
+            folders,
+            links,
+            zips: Default::default(),
+        }
     }
 
     fn as_seen_by(&self, asking: Asking) -> Client {
@@ -382,7 +404,7 @@ impl World {
         let is_page = route.contains("/s/{token}") && !route.ends_with("/ticket");
         let of_link = ["/shared/", "/s/{token}"].iter().any(|path| route.contains(path));
         let unauthorized = if of_link { "Password required" } else { "Unauthorized" };
-        for (status, error) in [(401, unauthorized), (404, "Not found")] {
+        for (status, error) in [(401, unauthorized), (403, "This key may not do that"), (404, "Not found")] {
             if answer.status == status && is_page {
                 assert_eq!(answer.header("content-type"), "text/html; charset=utf-8", "of {answer}");
             } else if answer.status == status && is_companion {
@@ -488,7 +510,7 @@ impl World {
             _ if path.starts_with("/files/{id}") => {
                 send(&path.replace("{id}", &self.make(thing).await), Value::Null).await
             }
-            _ if path.starts_with("/uploads/{ticket}/s3/") => self.companion(method, path, thing, &client).await,
+            _ if path.starts_with("/uploads/{ticket}/s3/") => self.companion((method, path), thing, asking).await,
             _ => send(path, Value::Null).await,
         }
     }
@@ -793,7 +815,29 @@ impl World {
         }
     }
 
-    async fn companion(&self, method: &str, path: &str, thing: &str, client: &Client) -> Answer {
+    async fn companion(&self, (method, path): (&str, &str), thing: &str, asking: Asking) -> Answer {
+        let client = self.as_seen_by(asking);
+        let (token, begun) = if method == "DELETE" {
+            self.ticketed(thing).await
+        } else {
+            // Requests that change nothing share tickets and uploads: one user may have a thousand incomplete uploads, and
+            // the sweeper of all tests would remove them.
+            let kept = Arc::clone(self.tickets.lock().unwrap().entry(thing.to_owned()).or_default());
+            kept.get_or_init(|| self.ticketed(thing)).await.clone()
+        };
+        let text = |key: &str| begun[key].as_str().unwrap_or_default().replace('/', "%2F");
+        let path = path.replace("{ticket}", &token).replace("{upload}", &text("uploadId")).replace("{part}", "1");
+        let path = format!("{path}?filename=a&key={}&partNumbers=1", text("key"));
+        let request = client.request(method, &path);
+        if method == "POST" {
+            request.json(json!({ "filename": "a", "parts": [] })).send().await
+        } else {
+            request.send().await
+        }
+    }
+
+    /// A ticket, and an upload that it began.
+    async fn ticketed(&self, thing: &str) -> Ticketed {
         let (ticket, upload) = thing.split_once(", ").unwrap_or((thing, ""));
         let owner =
             if ticket == "ticket of a user who left" { &self.stack.user("leaving").await } else { &self.issuer };
@@ -827,15 +871,7 @@ impl World {
             }
             _ => {}
         }
-        let text = |key: &str| begun[key].as_str().unwrap_or_default().replace('/', "%2F");
-        let path = path.replace("{ticket}", &token).replace("{upload}", &text("uploadId")).replace("{part}", "1");
-        let path = format!("{path}?filename=a&key={}&partNumbers=1", text("key"));
-        let request = client.request(method, &path);
-        if method == "POST" {
-            request.json(json!({ "filename": "a", "parts": [] })).send().await
-        } else {
-            request.send().await
-        }
+        (token, begun)
     }
 
     /// Creates a multipart upload with the ticket.

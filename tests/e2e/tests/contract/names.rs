@@ -203,9 +203,9 @@ async fn every_key_is_made_of_ids(stack: &Stack) {
     let keys: Vec<_> = stack.objects("").await.into_iter().chain(parts).chain(rows).collect();
     assert!(keys.len() > 20, "{keys:?}");
     for key in keys {
-        // ^(files|uploads|thumbnails)/[A-Za-z0-9_/-]+$
+        // ^(files|uploads|thumbnails|zips)/[A-Za-z0-9_/-]+$
         let (place, rest) = key.split_once('/').unwrap_or_else(|| panic!("{key:?}"));
-        assert!(["files", "uploads", "thumbnails"].contains(&place), "{key:?}");
+        assert!(["files", "uploads", "thumbnails", "zips"].contains(&place), "{key:?}");
         assert!(!rest.is_empty(), "{key:?}");
         assert!(rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_/-".contains(&byte)), "{key:?}");
     }
