@@ -51,7 +51,7 @@ pub struct Api;
 #[derive(ToSchema)]
 pub struct NewSharedZip {
     #[schema(required = false, min_items = 1, max_items = 1000)]
-    pub ids: Vec<FileId>,
+    pub ids: Option<Vec<FileId>>,
 }
 
 /// The form that makes a ZIP.
@@ -209,30 +209,30 @@ pub struct FilesOfForm {
 /// Errors of any page of a link. Each is a page, and gives no hint beyond its status.
 #[derive(IntoResponses)]
 pub enum PageErrors {
-    /// The page asks for the password.
+    /// A page: the form for the password.
     #[response(status = 401, content_type = "text/html")]
     PasswordRequired(String),
-    /// The link does not exist any more, or does not lead to what is asked for.
+    /// A page: the link does not exist any more, or does not lead to what is asked for.
     #[response(status = 404, content_type = "text/html")]
     NotFound(String),
-    /// The link has expired, or is used up.
+    /// A page: the link has expired, or is used up.
     #[response(status = 410, content_type = "text/html")]
     Gone(String),
-    /// Too many wrong passwords.
+    /// A page: too many wrong passwords.
     #[response(
         status = 429,
         content_type = "text/html",
         headers(("Retry-After" = u64, description = "Seconds to wait"))
     )]
     TooMany(String),
-    /// A store does not answer.
+    /// A page: a store does not answer.
     #[response(
         status = 503,
         content_type = "text/html",
         headers(("Retry-After" = u64, description = "Seconds to wait"))
     )]
     Unavailable(String),
-    /// Something failed that the visitor cannot change.
+    /// A page: something failed that the visitor cannot change.
     #[response(status = 500, content_type = "text/html")]
     Failed(String),
 }

@@ -442,7 +442,8 @@ impl World {
             "/users" => send(path, json!({ "email": unique("new"), "password": PASSWORD })).await,
             "/connect" => {
                 let password = if thing == "right password" { PASSWORD } else { "wrong" };
-                client.connect(&self.owner.email, password).await
+                // Ten wrong passwords a minute close an account.
+                client.connect(&self.stack.user("connecting").await.email, password).await
             }
             _ if path.starts_with("/users/me") || path == "/disconnect" || path == "/trash" => {
                 self.own(method, path, thing, asking).await
