@@ -1,7 +1,7 @@
 //! ZIPs of documents and folders, made in the background from objects of the bucket into another object of the bucket.
 //!
 //! A request inserts a row into collection `zips` and starts function `archives`. The builder there has the row for
-//! itself, by a lease. It stores a [plan](plan) of the entries beside the ZIP, from which the [layout](layout) of the ZIP
+//! itself, by a lease. It stores a plan of the entries beside the ZIP, from which the layout of the ZIP
 //! follows, to the last byte. Then it makes the parts of a multipart upload, as many as S3 does not have yet. So a builder
 //! that dies, or whose time is over, loses the parts that it was at, and the next one goes on. Two builders at once, which
 //! a lease cannot rule out, write the same bytes.

@@ -105,7 +105,7 @@ impl KeyGuard {
         Self { keys, files }
     }
 
-    /// The same routes, which accept API keys as far as [`ROUTES`] says.
+    /// The same routes, which accept API keys as far as the table in this module says.
     pub fn with_keys(self, routes: Router) -> Router {
         routes.layer(middleware::from_fn_with_state(self, guard))
     }
