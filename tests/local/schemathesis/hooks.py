@@ -18,7 +18,7 @@ import uuid
 import schemathesis
 from schemathesis.generation.meta import TestPhase
 from schemathesis.core.failures import AcceptedNegativeData
-from schemathesis.openapi.checks import RejectedPositiveData, UndefinedStatusCode
+from schemathesis.openapi.checks import RejectedPositiveData, UndefinedContentType, UndefinedStatusCode
 
 sys.path.insert(0, os.path.dirname(__file__))
 from client import PASSWORD, User
@@ -163,7 +163,8 @@ def is_of_another_path(failure, case, response):
     """The gateway decodes a path. An id with a slash or another delimiter makes another path, which may not exist."""
     ids = [urllib.parse.unquote(str(value)) for value in case.path_parameters.values()]
     other = any(set(id) & set("/\\#?") or id in {".", ".."} for id in ids)
-    return isinstance(failure, UndefinedStatusCode) and response.status_code in {404, 405} and other
+    undefined = isinstance(failure, (UndefinedStatusCode, UndefinedContentType))
+    return undefined and response.status_code in {404, 405} and other
 
 
 def is_space_around_a_header(failure, case, response):
