@@ -18,7 +18,7 @@ pub enum Error {
     PasswordRequired,
     #[error("Not found")]
     NotFound,
-    /// What the request asks for was there, and is not any more.
+    /// The thing that the request asks for was there, and is not any more.
     #[error("{0}")]
     Gone(&'static str),
     #[error("Method not allowed")]

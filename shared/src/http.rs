@@ -21,4 +21,4 @@ pub use keys::{KeyGuard, key_routes};
 pub use params::{ApiUrl, Params, VersionPath};
 pub use serve::{get_only, serve};
 pub use upload_limits::NewTicketView;
-pub use zip_view::ZipView;
+pub use zip_view::{ZipView, zipped_ids};

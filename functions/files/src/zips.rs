@@ -1,7 +1,5 @@
 //! ZIPs of documents, which function `archives` makes.
 
-use std::collections::HashSet;
-
 use axum::{
     extract::State,
     http::{StatusCode, header},
@@ -9,17 +7,17 @@ use axum::{
 };
 use serde::Deserialize;
 use shared::{
-    Error, Result,
-    archives::{Job, Scope, Zips},
+    Result,
+    archives::{Scope, Zips},
     files::Files,
     http::{
         Json, ZipView,
         body::Object,
         error::ErrorView,
         openapi::{AuthErrors, NotFound, TooLarge},
+        zipped_ids,
     },
-    ids::{FileId, UserId, ZipId},
-    limits,
+    ids::{UserId, ZipId},
     stores::{lambda::Invoker, s3::Objects},
 };
 
@@ -67,13 +65,8 @@ pub async fn create(
     State(archives): State<Invoker>,
     Object(request): Object<ZipRequest>,
 ) -> Result<Response> {
-    let ids = parse(&request.ids)?;
-    let items = files.items(owner, &ids).await?;
-    let zip = zips.begin(Scope { owner, link: None }, &items).await?;
-    // The row says that the ZIP is due, so the sweeper starts a builder that cannot be started now.
-    if let Err(error) = archives.start(&Job { zip: zip.id }).await {
-        tracing::warn!(error = error.cause(), zip = zip.id.to_string(), "a ZIP is not begun");
-    }
+    let items = files.items(owner, &zipped_ids(&request.ids)?).await?;
+    let zip = zips.make(Scope { owner, link: None }, &items, &archives).await?;
     Ok((StatusCode::ACCEPTED, Json(ZipView::from(zip))).into_response())
 }
 
@@ -119,15 +112,4 @@ pub async fn data(
 ) -> Result<Response> {
     let url = zips.show(Scope { owner, link: None }, id).await?.url(&objects).await?;
     Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response())
-}
-
-/// The ids of a request, each once. An item that is no id names no document.
-fn parse(ids: &serde_json::Value) -> Result<Vec<FileId>> {
-    let ids = match ids.as_array() {
-        Some(ids) if (1..=limits::MAX_ZIPPED).contains(&ids.len()) => ids,
-        _ => return Err(Error::Invalid("Invalid ids: 1 to 1000")),
-    };
-    let ids = ids.iter().map(|id| id.as_str().ok_or(Error::NotFound)?.parse()).collect::<Result<Vec<FileId>>>()?;
-    let mut seen = HashSet::new();
-    Ok(ids.into_iter().filter(|id| seen.insert(*id)).collect())
 }

@@ -90,7 +90,7 @@ impl App {
 
 /// Creates a link to a file or a folder
 ///
-/// Whoever has the `token` can read the file, or everything in the folder, until the link expires, is used up or is
+/// The holder of the `token` can read the file, or everything in the folder, until the link expires, is used up or is
 /// deleted. A link of the kind `upload` lets others upload into the folder, and see nothing of it.
 #[utoipa::path(
     post,

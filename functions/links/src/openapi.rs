@@ -183,7 +183,7 @@ pub struct Listing {
     pub cursor: Option<String>,
 }
 
-/// What is shown of a shared folder.
+/// The part of a shared folder that is shown.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Shown {

@@ -33,7 +33,7 @@ use shared::{
         listing::Sorted,
         openapi::ServiceErrors,
     },
-    ids::{FileId, ZipId},
+    ids::{FileId, OfFile, OfZip, ZipId},
     limits,
     links::{Credentials, Kind, Links, Opened},
     stores::s3::Objects,
@@ -44,7 +44,7 @@ use crate::{
     App,
     openapi::{LinkErrors, OfLink},
     shared_files::{self, SharedId},
-    zips::{self, SharedZip},
+    zips,
 };
 
 mod assets;
@@ -122,8 +122,8 @@ impl PageVisit {
 
 /// The page of a link
 ///
-/// It shows a file, a folder or a form for uploads, or asks for the password. `folder` and `file` name what is shown of
-/// a shared folder.
+/// The page shows a file, a folder or a form for uploads, or asks for the password. `folder` and `file` name what is
+/// shown of a shared folder.
 #[utoipa::path(
     get,
     path = "/s/{token}",
@@ -262,7 +262,7 @@ pub async fn unlock(
 ) -> Result<Response, Failure> {
     let path = visit.path();
     let Visit { token, visitor, .. } = visit.0;
-    // What cannot be a password is a wrong one.
+    // A text that cannot be a password is a wrong password.
     let password = typed.ok().and_then(|Form(typed)| typed.password.parse().ok());
     let opened = match links.open(&token, &Credentials { password, key: None }, &visitor.address).await {
         Err(Error::PasswordRequired) => {
@@ -305,7 +305,7 @@ pub async fn unlock(
 )]
 pub async fn data(
     PageVisit(visit): PageVisit,
-    id: Result<SharedId>,
+    id: Result<SharedId<OfFile>>,
     asked: Result<ContentRequest>,
     links: State<Links>,
     objects: State<Objects>,
@@ -388,7 +388,7 @@ pub async fn create_zip(
 )]
 pub async fn show_zip(
     visit: PageVisit,
-    id: Result<SharedZip>,
+    id: Result<SharedId<OfZip>>,
     ApiUrl(api): ApiUrl,
     State(links): State<Links>,
     State(zips): State<Zips>,
@@ -418,7 +418,7 @@ pub async fn show_zip(
 )]
 pub async fn zip_data(
     PageVisit(visit): PageVisit,
-    id: Result<SharedZip>,
+    id: Result<SharedId<OfZip>>,
     links: State<Links>,
     zips: State<Zips>,
     objects: State<Objects>,

@@ -20,7 +20,7 @@ use shared::{
         listing::{Sorted, next_link},
         openapi::{ServiceErrors, TooLarge},
     },
-    ids::FileId,
+    ids::{FileId, Id, OfFile},
     links::{Credentials, Links},
     stores::s3::Objects,
 };
@@ -30,7 +30,7 @@ use crate::{
     view::{SharedFileView, SharedView, UnlockKeyView},
 };
 
-/// What a link leads to
+/// The file or folder of a link
 ///
 /// If the link has a password, send it with `Authorization: Basic` and any user name, or send a key that
 /// `POST /shared/{token}/unlock` has given.
@@ -144,9 +144,9 @@ pub async fn list(
 }
 
 /// The `{id}` of a route that has a token too.
-pub struct SharedId(FileId);
+pub struct SharedId<Of>(pub Id<Of>);
 
-impl<S: Send + Sync> FromRequestParts<S> for SharedId {
+impl<S: Send + Sync, Of> FromRequestParts<S> for SharedId<Of> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
@@ -202,7 +202,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SharedId {
 )]
 pub async fn data(
     Visit { token, credentials, visitor }: Visit,
-    id: Result<SharedId>,
+    id: Result<SharedId<OfFile>>,
     asked: ContentRequest,
     State(links): State<Links>,
     State(objects): State<Objects>,

@@ -107,7 +107,7 @@ enum TypeView {
     Image,
 }
 
-/// What a link leads to, as visitors see it.
+/// The file or folder of a link, as visitors see it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Shared)]
 #[serde(rename_all = "camelCase")]

@@ -2,23 +2,23 @@
 //! alone.
 
 use axum::{
-    extract::{FromRequestParts, Path, State},
-    http::{StatusCode, header, request::Parts},
+    extract::State,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 use shared::{
     Error, Result,
-    archives::{Job, Scope, Zip, Zips},
+    archives::{Scope, Zip, Zips},
     http::{
         Json, ZipView,
         auth::Visit,
         body::Object,
         error::ErrorView,
         openapi::{ServiceErrors, TooLarge},
+        zipped_ids,
     },
-    ids::{FileId, ZipId},
-    limits,
+    ids::{FileId, OfZip, ZipId},
     links::{Links, Opened},
     stores::s3::Objects,
 };
@@ -26,6 +26,7 @@ use shared::{
 use crate::{
     App,
     openapi::{self, Key, LinkErrors, OfLink},
+    shared_files::SharedId,
 };
 
 /// The body of `POST /shared/{token}/zips`.
@@ -33,19 +34,6 @@ use crate::{
 #[serde(default)]
 pub struct ZipRequest {
     ids: serde_json::Value,
-}
-
-/// The `{id}` of a route that has a token too.
-pub struct SharedZip(pub ZipId);
-
-impl<S: Send + Sync> FromRequestParts<S> for SharedZip {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
-        let Path((_, id)) = path.map_err(|_| Error::NotFound)?;
-        id.parse().map(Self)
-    }
 }
 
 /// Makes a ZIP of what a link leads to
@@ -83,44 +71,25 @@ pub async fn create(
     let Object(request) = request?;
     let ids = match &request.ids {
         serde_json::Value::Null => vec![opened.file.id],
-        ids => chosen(&app.links, &opened, ids).await?,
+        ids => zipped_ids(ids)?,
     };
-    Ok((StatusCode::ACCEPTED, Json(app.make(&opened, &ids).await?.into())))
-}
-
-/// The documents that a visitor has chosen, each once.
-async fn chosen(links: &Links, opened: &Opened, ids: &serde_json::Value) -> Result<Vec<FileId>> {
-    let ids = match ids.as_array() {
-        Some(ids) if (1..=limits::MAX_ZIPPED).contains(&ids.len()) => ids,
-        _ => return Err(Error::Invalid("Invalid ids: 1 to 1000")),
-    };
-    let mut chosen = Vec::new();
-    for id in ids {
-        let id: FileId = id.as_str().ok_or(Error::NotFound)?.parse()?;
-        if !chosen.contains(&id) {
-            links.find_file(opened, id).await?;
-            chosen.push(id);
-        }
+    for id in &ids {
+        app.links.find_file(&opened, *id).await?;
     }
-    Ok(chosen)
+    Ok((StatusCode::ACCEPTED, Json(app.make(&opened, &ids).await?.into())))
 }
 
 impl App {
     /// Begins a ZIP of these documents, which are what the link leads to or in it.
     ///
     /// # Errors
-    /// `NotFound` if the link takes uploads; the errors of [`Zips::begin`].
+    /// `NotFound` if the link takes uploads; the errors of [`Zips::make`].
     pub async fn make(&self, opened: &Opened, ids: &[FileId]) -> Result<Zip> {
         if opened.link.takes_uploads() {
             return Err(Error::NotFound);
         }
         let items = self.files.items(opened.link.owner, ids).await?;
-        let zip = self.zips.begin(scope(opened), &items).await?;
-        // The row says that the ZIP is due, so the sweeper starts a builder that cannot be started now.
-        if let Err(error) = self.archives.start(&Job { zip: zip.id }).await {
-            tracing::warn!(error = error.cause(), zip = zip.id.to_string(), "a ZIP is not begun");
-        }
-        Ok(zip)
+        self.zips.make(scope(opened), &items, &self.archives).await
     }
 }
 
@@ -140,7 +109,7 @@ fn scope(opened: &Opened) -> Scope {
 )]
 pub async fn show(
     visit: Visit,
-    id: Result<SharedZip>,
+    id: Result<SharedId<OfZip>>,
     State(links): State<Links>,
     State(zips): State<Zips>,
 ) -> Result<Json<ZipView>> {
@@ -148,9 +117,9 @@ pub async fn show(
 }
 
 /// The link and the ZIP of a request. A visitor whose download has used up the link still sees the ZIP.
-pub async fn find(visit: &Visit, id: Result<SharedZip>, links: &Links, zips: &Zips) -> Result<(Opened, Zip)> {
+pub async fn find(visit: &Visit, id: Result<SharedId<OfZip>>, links: &Links, zips: &Zips) -> Result<(Opened, Zip)> {
     let opened = links.open_for_download(&visit.token, &visit.credentials, &visit.visitor.address).await?;
-    let SharedZip(id) = id?;
+    let SharedId(id) = id?;
     let zip = zips.show(scope(&opened), id).await?;
     Ok((opened, zip))
 }
@@ -179,7 +148,7 @@ pub async fn find(visit: &Visit, id: Result<SharedZip>, links: &Links, zips: &Zi
 )]
 pub async fn data(
     visit: Visit,
-    id: Result<SharedZip>,
+    id: Result<SharedId<OfZip>>,
     State(links): State<Links>,
     State(zips): State<Zips>,
     State(objects): State<Objects>,

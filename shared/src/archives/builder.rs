@@ -102,7 +102,7 @@ pub struct Builder {
     invoker: Invoker,
 }
 
-/// What a builder has done so far, for its lease.
+/// The work that a builder has done so far, for its lease.
 #[derive(Default)]
 struct Progress {
     /// The bytes of the parts that S3 has.
@@ -178,7 +178,7 @@ impl Builder {
                 Ok(Outcome::HandedOver)
             }
             Err(Stop::Fault(error)) => {
-                // What cannot be saved is done again.
+                // Work that cannot be saved is done again.
                 if self.save(&progress).await.is_ok() {
                     self.change(id, lease, row::release()).await.ok();
                 }
@@ -203,8 +203,8 @@ impl Builder {
         if !is_mine {
             return Ok(Outcome::Ignored);
         }
-        // What stays is removed with the row.
-        if let Err(error) = self.objects.delete_zip(id).await {
+        // Objects that stay are removed with the row.
+        if let Err(error) = self.objects.delete_zip(id, None).await {
             tracing::warn!(zip = id.to_string(), error = error.cause(), "the parts of a ZIP stay for the sweeper");
         }
         Ok(Outcome::Failed)
@@ -267,7 +267,7 @@ impl Builder {
                     progress.done.store(0, Ordering::Relaxed);
                     let anew = self.zips.rows.find_one_and_update(row::leased(row.id, lease), row::without_plan());
                     row = run(anew.return_document(ReturnDocument::After)).await?.ok_or(Stop::Lost)?;
-                    self.objects.delete_zip(row.id).await?;
+                    self.objects.delete_zip(row.id, None).await?;
                 }
                 Err(stop) => return Err(stop),
             }
@@ -281,9 +281,9 @@ impl Builder {
         if !self.change(row.id, lease, row::ready(bytes)).await? {
             return Err(Stop::Lost);
         }
-        if let Some(key) = &row.key {
-            // What stays of them is removed with the ZIP.
-            self.objects.delete_all(&[key.of_plan(), key.of_checksums()]).await.ok();
+        // Builders that died have left plans and checksums of their own. Objects that cannot be deleted go with the ZIP.
+        if let Err(error) = self.objects.delete_zip(row.id, row.key.as_ref()).await {
+            tracing::warn!(zip = row.id.to_string(), error = error.cause(), "the plans of a ZIP stay until it goes");
         }
         Ok(())
     }
@@ -375,7 +375,7 @@ impl Builder {
         let missing: Vec<_> = missing.collect();
         let done = work.layout.size - missing.iter().map(|(_, part)| part.size()).sum::<u64>();
         work.progress.done.store(done, Ordering::Relaxed);
-        // What an earlier builder has done just before it died.
+        // Parts that an earlier builder has stored just before its death.
         if i64::try_from(done).is_ok_and(|done| done > row.done)
             && !self.change(row.id, lease, row::renew(Some(done))).await?
         {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{Error, Result, limits};
 
-/// What a part in memory consists of.
+/// A piece of a part in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Piece {
     /// The record before the content of an entry.
@@ -52,7 +52,7 @@ pub struct Layout {
     pub size: u64,
 }
 
-/// What S3 allows, and what the memory of the builder holds. `copied` is at least twice `least`, so that a half is not too
+/// The limits of S3 and of the memory of the builder. `copied` is at least twice `least`, so that a half is not too
 /// short.
 #[derive(Clone, Copy)]
 struct Sizes {

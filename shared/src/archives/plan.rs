@@ -98,7 +98,7 @@ const CHECKSUM_BYTES: usize = 5;
 const BEGUN_BYTES: usize = 16;
 
 impl Checksums {
-    /// What is known without reading a byte.
+    /// The checksums that are known without reading a byte.
     pub fn of(plan: &Plan) -> Self {
         let known = |entry: &Entry| entry.crc32.or((entry.size == 0).then_some(0));
         Self { known: plan.entries.iter().map(known).collect(), begun: Vec::new(), is_changed: false }

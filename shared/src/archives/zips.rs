@@ -35,10 +35,7 @@ impl Zips {
     }
 
     /// Inserts the row of a ZIP of these documents, which the requester may read. [`Invoker`] starts its builder.
-    ///
-    /// # Errors
-    /// `Conflict` if the requester has too many ZIPs.
-    pub async fn begin(&self, scope: Scope, items: &[Item]) -> Result<Zip> {
+    async fn begin(&self, scope: Scope, items: &[Item]) -> Result<Zip> {
         let now = Timestamp::now();
         let name = match items {
             [only] => match &only.kind {
@@ -84,6 +81,19 @@ impl Zips {
         Ok(row.into())
     }
 
+    /// Begins a ZIP, and starts its builder.
+    ///
+    /// # Errors
+    /// `Conflict` if the requester has too many ZIPs.
+    pub async fn make(&self, scope: Scope, items: &[Item], archives: &Invoker) -> Result<Zip> {
+        let zip = self.begin(scope, items).await?;
+        // The row says that the ZIP is due, so the sweeper starts a builder that cannot be started now.
+        if let Err(error) = archives.start(&Job { zip: zip.id }).await {
+            tracing::warn!(error = error.cause(), zip = zip.id.to_string(), "a ZIP is not begun");
+        }
+        Ok(zip)
+    }
+
     /// A ZIP that the requester may see.
     pub async fn show(&self, scope: Scope, id: ZipId) -> Result<Zip> {
         let found = run(self.rows.find_one(row::visible(id, scope))).await?;
@@ -122,7 +132,7 @@ impl Zips {
         for zip in &expired {
             // From here on no builder renews its lease, nor takes the ZIP.
             run(rows.update_one(row::row(zip.id), row::delete())).await?;
-            objects.delete_zip(zip.id).await?;
+            objects.delete_zip(zip.id, None).await?;
             run(rows.delete_one(row::row(zip.id))).await?;
         }
         let abandoned: Vec<Row> = run(async { find(row::abandoned()).await?.try_collect().await }).await?;

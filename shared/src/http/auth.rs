@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::{
     extract::{FromRef, FromRequestParts, RawPathParams},
-    http::{Extensions, HeaderMap, header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
 use base64::{Engine, engine::DecodePaddingMode, engine::general_purpose::GeneralPurpose};
 use lambda_http::{RequestExt, request::RequestContext};
@@ -44,9 +44,9 @@ impl LogUser {
     }
 }
 
-/// A key whose request may go on, in the extensions of the request.
+/// The API key of a request, in the extensions of the request, once `KeyGuard` has looked at it.
 #[derive(Clone)]
-pub(super) struct Permitted(pub Arc<ApiKey>);
+pub(super) struct KeyFound(pub Result<Arc<ApiKey>, Refused>);
 
 /// A key that may not read the content that the request asks for. Everybody may read public content.
 #[derive(Clone, Copy)]
@@ -82,15 +82,12 @@ pub(super) fn sent_token(headers: &HeaderMap) -> Option<Token> {
 ///
 /// # Errors
 /// `Unauthorized`; for a key, also [`Refused`].
-async fn credential(token: &Token, extensions: &Extensions, sessions: &Sessions) -> Result<Credential> {
+async fn credential(token: &Token, key: Option<KeyFound>, sessions: &Sessions) -> Result<Credential> {
     if !token.is_key() {
         return sessions.stored(token).await.map(Credential::Session);
     }
-    if let Some(refused) = extensions.get::<Refused>() {
-        return Err((*refused).into());
-    }
-    let Permitted(key) = extensions.get().cloned().ok_or(Error::Unauthorized)?;
-    Ok(Credential::Key(key))
+    let KeyFound(found) = key.ok_or(Error::Unauthorized)?;
+    Ok(Credential::Key(found?))
 }
 
 /// The name and the password of `Authorization: Basic`. `None` without a header, for another scheme, for no base64, or
@@ -129,7 +126,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let token = Token::from_request_parts(parts, state).await?;
         let sessions = Sessions::from_ref(state);
-        let user = sessions.verify(&credential(&token, &parts.extensions, &sessions).await?).await?;
+        let user = sessions.verify(&credential(&token, parts.extensions.get().cloned(), &sessions).await?).await?;
         LogUser::of(parts).note_user(user.id());
         Ok(user)
     }
@@ -214,8 +211,7 @@ impl UnverifiedUser {
 /// A user who may be anonymous. Redis is asked only where the user matters.
 pub struct Viewer {
     token: Option<Token>,
-    /// An API key, or its refusal.
-    extensions: Extensions,
+    key: Option<KeyFound>,
     sessions: Sessions,
     log: LogUser,
 }
@@ -227,8 +223,8 @@ impl Viewer {
     /// # Errors
     /// An API key that does not allow the request.
     pub async fn unverified(self) -> Result<Option<UnverifiedUser>> {
-        let Self { token: Some(token), extensions, sessions, log } = self else { return Ok(None) };
-        match credential(&token, &extensions, &sessions).await {
+        let Self { token: Some(token), key, sessions, log } = self else { return Ok(None) };
+        match credential(&token, key, &sessions).await {
             Ok(credential) => Ok(Some(UnverifiedUser { credential, sessions, log })),
             Err(Error::Unauthorized) => Ok(None),
             Err(error) => Err(error),
@@ -246,7 +242,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         Ok(Self {
             token: sent_token(&parts.headers),
-            extensions: parts.extensions.clone(),
+            key: parts.extensions.get().cloned(),
             sessions: Sessions::from_ref(state),
             log: LogUser::of(parts),
         })

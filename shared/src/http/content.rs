@@ -30,7 +30,7 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// Who may keep and embed the content that a response carries.
+/// The caches and pages that may keep and embed the content that a response carries.
 #[derive(Clone, Copy)]
 pub enum Caching {
     Public,

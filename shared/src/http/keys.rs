@@ -13,7 +13,7 @@ use axum::{
 };
 
 use super::{
-    auth::{Permitted, Refused, sent_token},
+    auth::{KeyFound, Refused, sent_token},
     body::{Fields, Scalar},
     params::Params,
 };
@@ -153,13 +153,16 @@ impl KeyGuard {
         if replaces && !key.allows(Write) {
             return Err(Refused::BeyondScope.into());
         }
-        if let Some(folder) = key.parent_id {
-            match self.check(&key, folder, about, &mut parts, fields).await {
-                Err(Error::NotFound) if is_content => drop(parts.extensions.insert(Refused::OutsideFolder)),
-                checked => checked?,
-            }
-        }
-        parts.extensions.insert(Permitted(Arc::new(key)));
+        let checked = match key.parent_id {
+            Some(folder) => self.check(&key, folder, about, &mut parts, fields).await,
+            None => Ok(()),
+        };
+        let found = match checked {
+            Ok(()) => Ok(Arc::new(key)),
+            Err(Error::NotFound) if is_content => Err(Refused::OutsideFolder),
+            Err(error) => return Err(error),
+        };
+        parts.extensions.insert(KeyFound(found));
         Ok(Request::from_parts(parts, body))
     }
 
@@ -182,8 +185,8 @@ impl KeyGuard {
             Parent::Root | Parent::LegacyRoot => Ok(false),
         };
         match about {
-            About::Nothing | About::NewDocument => {}
-            About::Everything => return Err(Refused::BeyondScope.into()),
+            // A key of a folder has been refused where a request is about everything.
+            About::Nothing | About::NewDocument | About::Everything => {}
             About::Listing => {
                 let params = Params::from_request_parts(parts, &()).await?;
                 let parent = params.get("parentId").and_then(|id| id.parse().ok()).map(Parent::Folder);
@@ -212,7 +215,7 @@ impl KeyGuard {
 }
 
 fn refused(mut request: Request, refused: Refused) -> Request {
-    request.extensions_mut().insert(refused);
+    request.extensions_mut().insert(KeyFound(Err(refused)));
     request
 }
 

@@ -1,13 +1,32 @@
 //! A ZIP as clients see it.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
+    Error, Result,
     archives::{State, Zip},
-    ids::ZipId,
+    ids::{FileId, ZipId},
+    limits,
     time::Timestamp,
 };
+
+/// The ids in the body of a request for a ZIP, each once. An item that is no id names no document.
+///
+/// # Errors
+/// `Invalid ids: 1 to 1000`; `NotFound`.
+pub fn zipped_ids(ids: &Value) -> Result<Vec<FileId>> {
+    let ids = match ids.as_array() {
+        Some(ids) if (1..=limits::MAX_ZIPPED).contains(&ids.len()) => ids,
+        _ => return Err(Error::Invalid("Invalid ids: 1 to 1000")),
+    };
+    let ids = ids.iter().map(|id| id.as_str().ok_or(Error::NotFound)?.parse()).collect::<Result<Vec<FileId>>>()?;
+    let mut seen = HashSet::new();
+    Ok(ids.into_iter().filter(|id| seen.insert(*id)).collect())
+}
 
 /// A ZIP.
 #[derive(Serialize, ToSchema)]

@@ -196,8 +196,8 @@ impl Objects {
         }
     }
 
-    /// Deletes all objects of a ZIP, and aborts its multipart uploads.
-    pub async fn delete_zip(&self, id: ZipId) -> Result<()> {
+    /// Deletes all objects of a ZIP but the one that is kept, and aborts its multipart uploads.
+    pub async fn delete_zip(&self, id: ZipId, kept: Option<&Key>) -> Result<()> {
         let prefix = Key::of_all_of_zip(id);
         let of_zip = |key: &str| Key::parse_zip(key).map(|(_, key)| key);
         {
@@ -209,7 +209,8 @@ impl Objects {
         let listed = self.list_objects_under(&prefix).try_chunks(limits::DELETED_AT_ONCE);
         let mut listed = pin!(listed);
         while let Some(objects) = listed.try_next().await.map_err(|error| error.1)? {
-            let keys: Vec<Key> = objects.iter().filter_map(|object| of_zip(&object.key)).collect();
+            let keys: Vec<Key> =
+                objects.iter().filter_map(|object| of_zip(&object.key)).filter(|key| Some(key) != kept).collect();
             self.delete_all(&keys).await?;
         }
         Ok(())

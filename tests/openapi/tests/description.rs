@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use serde_json::Value;
-use shared::limits;
+use shared::{http::key_routes, limits};
 
 #[test]
 fn the_description_in_status_is_up_to_date() {
@@ -22,6 +22,16 @@ fn every_operation_has_a_name_of_its_own_and_says_what_it_does() {
         assert!(!operation["summary"].as_str().unwrap().is_empty(), "{name}");
         assert_eq!(operation["tags"].as_array().unwrap().len(), 1, "{name}");
     });
+}
+
+/// A misspelled route would refuse all keys.
+#[test]
+fn every_route_of_an_api_key_is_described() {
+    let whole: Value = serde_json::from_str(&openapi::description()).unwrap();
+    for route in key_routes() {
+        let (method, path) = route.split_once(' ').unwrap();
+        assert!(whole["paths"][path][method.to_lowercase()].is_object(), "{route}");
+    }
 }
 
 /// The body of every error has an error schema, and its description begins with the text of the error in backticks.

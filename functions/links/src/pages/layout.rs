@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::assets;
 
-/// What a page says about itself in its head: to the browser, and to programs that show a preview of a link.
+/// The head of a page: for the browser, and for programs that show a preview of a link.
 pub struct Head<'a> {
     pub title: &'a str,
     /// For previews of the link. `None` for pages that must give no hint.

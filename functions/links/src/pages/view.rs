@@ -1,4 +1,4 @@
-//! What the pages show, as plain values.
+//! The content of the pages, as plain values.
 
 use shared::archives::State;
 

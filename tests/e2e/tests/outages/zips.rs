@@ -52,7 +52,7 @@ async fn folder_of(stack: &Stack, bob: &User) -> (String, BTreeMap<String, Strin
     (folder, digests)
 }
 
-/// The ZIP has exactly these files, and no part of it is left. A plan of a builder that died may stay as long as the ZIP.
+/// The ZIP has exactly these files, and nothing else is left of it: no parts, and no plans of builders that died.
 async fn is_whole(stack: &Stack, bob: &User, zip: &Value, digests: &BTreeMap<String, String>) {
     assert_eq!(zip["state"], "ready", "{zip}");
     let entries = open(&download(stack, bob, zip).await);
@@ -60,8 +60,13 @@ async fn is_whole(stack: &Stack, bob: &User, zip: &Value, digests: &BTreeMap<Str
         files(&entries).into_iter().map(|(name, digest)| (name.to_owned(), digest.to_owned())).collect();
     assert_eq!(found, *digests);
     let prefix = format!("zips/{}/", id_of(zip));
-    let uploads = stack.s3.list_multipart_uploads().bucket(&stack.bucket).prefix(&prefix).send().await.unwrap();
-    assert_eq!(uploads.uploads().len(), 0, "{uploads:?}");
+    let key = stack.key_of_zip(&id_of(zip)).await.unwrap();
+    // The builder deletes the rest after the ZIP is ready.
+    let is_alone = async || {
+        let uploads = stack.s3.list_multipart_uploads().bucket(&stack.bucket).prefix(&prefix).send().await.unwrap();
+        (uploads.uploads().is_empty() && stack.objects(&prefix).await == [&*key]).then_some(())
+    };
+    eventually("only the ZIP is left", SOON, is_alone).await;
 }
 
 #[tokio::test]
