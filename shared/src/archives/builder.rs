@@ -164,6 +164,11 @@ impl Builder {
             outcome = Box::pin(self.make(row, lease, &progress, end)) => outcome,
             lost = Box::pin(self.keep(id, lease, &progress)) => Err(lost),
         };
+        // The lease is not renewed any more, so a renewal that finds a ready ZIP does not stop the deletions.
+        let outcome = match outcome {
+            Ok(row) => self.ready(&row, lease).await,
+            Err(stop) => Err(stop),
+        };
         match outcome {
             Ok(()) => Ok(Outcome::Ready),
             Err(Stop::Lost) => Ok(Outcome::Ignored),
@@ -178,8 +183,9 @@ impl Builder {
                 Ok(Outcome::HandedOver)
             }
             Err(Stop::Fault(error)) => {
-                // Work that cannot be saved is done again.
-                if self.save(&progress).await.is_ok() {
+                // Work that cannot be saved is done again. A builder without the lease saves nothing.
+                let is_mine = self.change(id, lease, row::renew(None)).await.unwrap_or_default();
+                if is_mine && self.save(&progress).await.is_ok() {
                     self.change(id, lease, row::release()).await.ok();
                 }
                 Err(error)
@@ -216,13 +222,13 @@ impl Builder {
         loop {
             sleep(limits::ZIP_LEASE_RENEWAL).await;
             // A store that fails now may work a moment later. Without a lease the builder does no harm.
-            if let Err(error) = self.save(progress).await {
-                tracing::warn!(zip = id.to_string(), error = error.cause(), "the checksums of a ZIP are not stored");
-            }
             match self.change(id, lease, row::renew(progress.since(&mut before))).await {
                 Ok(true) => {}
                 Ok(false) => return Stop::Lost,
                 Err(error) => tracing::warn!(zip = id.to_string(), error = error.cause(), "a lease is not renewed"),
+            }
+            if let Err(error) = self.save(progress).await {
+                tracing::warn!(zip = id.to_string(), error = error.cause(), "the checksums of a ZIP are not stored");
             }
         }
     }
@@ -243,8 +249,8 @@ impl Builder {
         stored
     }
 
-    /// Makes the ZIP; anew, if an object is gone.
-    async fn make(&self, mut row: Row, lease: ObjectId, progress: &Progress, end: SystemTime) -> Result<(), Stop> {
+    /// Makes the ZIP; anew, if an object is gone. Returns the row with the key and the bytes of the ZIP.
+    async fn make(&self, mut row: Row, lease: ObjectId, progress: &Progress, end: SystemTime) -> Result<Row, Stop> {
         loop {
             let made = match self.work(&row, lease, progress, end).await {
                 Ok(Some(work)) => match self.complete(&row, lease, &work).await {
@@ -253,14 +259,14 @@ impl Builder {
                     completed => completed.map(|()| work),
                 },
                 // An earlier builder has died just after it had completed the ZIP.
-                Ok(None) => return self.ready(&row, lease, progress).await,
+                Ok(None) => return Ok(row),
                 Err(stop) => Err(stop),
             };
             match made {
                 Ok(work) => {
                     row.key = Some(work.key);
                     row.bytes = work.layout.size.try_into().ok();
-                    return self.ready(&row, lease, progress).await;
+                    return Ok(row);
                 }
                 Err(Stop::Gone) if row.plans < limits::MAX_ZIP_PLANS => {
                     *progress.checksums() = None;
@@ -274,16 +280,19 @@ impl Builder {
         }
     }
 
-    async fn ready(&self, row: &Row, lease: ObjectId, progress: &Progress) -> Result<(), Stop> {
-        // Nothing is stored any more that would have to be deleted.
-        *progress.checksums() = None;
+    /// Deletes everything of the ZIP but the ZIP, and makes it visible. Builders that died have left plans, checksums and
+    /// uploads of their own.
+    async fn ready(&self, row: &Row, lease: ObjectId) -> Result<(), Stop> {
+        if !self.change(row.id, lease, row::renew(None)).await? {
+            return Err(Stop::Lost);
+        }
+        // Objects that cannot be deleted go with the ZIP.
+        if let Err(error) = self.objects.delete_zip(row.id, row.key.as_ref()).await {
+            tracing::warn!(zip = row.id.to_string(), error = error.cause(), "the plans of a ZIP stay until it goes");
+        }
         let bytes = row.bytes.unwrap_or_default().try_into().unwrap_or_default();
         if !self.change(row.id, lease, row::ready(bytes)).await? {
             return Err(Stop::Lost);
-        }
-        // Builders that died have left plans and checksums of their own. Objects that cannot be deleted go with the ZIP.
-        if let Err(error) = self.objects.delete_zip(row.id, row.key.as_ref()).await {
-            tracing::warn!(zip = row.id.to_string(), error = error.cause(), "the plans of a ZIP stay until it goes");
         }
         Ok(())
     }

@@ -61,12 +61,9 @@ async fn is_whole(stack: &Stack, bob: &User, zip: &Value, digests: &BTreeMap<Str
     assert_eq!(found, *digests);
     let prefix = format!("zips/{}/", id_of(zip));
     let key = stack.key_of_zip(&id_of(zip)).await.unwrap();
-    // The builder deletes the rest after the ZIP is ready.
-    let is_alone = async || {
-        let uploads = stack.s3.list_multipart_uploads().bucket(&stack.bucket).prefix(&prefix).send().await.unwrap();
-        (uploads.uploads().is_empty() && stack.objects(&prefix).await == [&*key]).then_some(())
-    };
-    eventually("only the ZIP is left", SOON, is_alone).await;
+    let uploads = stack.s3.list_multipart_uploads().bucket(&stack.bucket).prefix(&prefix).send().await.unwrap();
+    assert_eq!(uploads.uploads().len(), 0, "{uploads:?}");
+    assert_eq!(stack.objects(&prefix).await, [&*key]);
 }
 
 #[tokio::test]
