@@ -209,7 +209,8 @@ impl Quota {
         let items: Vec<Document> = counted
             .map(|Counted { file, charge, .. }| doc! { "file": file, "bytes": charge.bytes, "count": charge.count })
             .collect();
-        if items.is_empty() {
+        let notes: Vec<ObjectId> = rows.iter().filter_map(|row| row.note).collect();
+        if items.is_empty() && notes.is_empty() {
             return Ok(true);
         }
         let already = doc! { "$in": ["$$item.file", { "$ifNull": ["$refunds", []] }] };
@@ -223,7 +224,7 @@ impl Quota {
                 "usedBytes": less("$usedBytes", sum("bytes").into()),
                 "usedFiles": less("$usedFiles", sum("count").into()),
                 // The note of a row's charge goes with the row: without the row it would count as lost.
-                "charges": without(rows.iter().filter_map(|row| row.note).collect()),
+                "charges": without(notes),
                 "refunds": { "$setUnion": [{ "$ifNull": ["$refunds", []] }, files] },
             } },
             settled(),

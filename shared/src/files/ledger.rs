@@ -271,7 +271,7 @@ impl Files {
             }
             match self.replace_by(owner, document, id, &IfMatch::default()).await {
                 // The document has been deleted meanwhile, so the upload becomes a file of its own.
-                Err(Error::NotFound) => {}
+                Err(Error::NotFound) => self.replace_nothing(document, id).await?,
                 replaced => return replaced,
             }
         }

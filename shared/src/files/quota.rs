@@ -216,9 +216,7 @@ impl Files {
             for folder in folders {
                 self.tombstone_inside(user, folder).await?;
             }
-            let documents: Vec<FileId> = rows.iter().filter_map(Row::replaces).collect();
-            self.settle_exchanges(&documents).await?;
-            let tombstones: Vec<Tombstone> = rows.into_iter().map(Tombstone::from).collect();
+            let tombstones = self.settle(rows.into_iter().map(Tombstone::from).collect()).await?;
             let tombstones = self.claim(&tombstones).await?;
             self.refund(&tombstones).await?;
             let ids: Vec<FileId> = tombstones.iter().map(Tombstone::id).collect();

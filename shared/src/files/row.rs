@@ -125,7 +125,7 @@ pub struct Row {
     /// The document whose content a pending row is to become.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     replaces: Option<FileId>,
-    /// The document whose content a tombstone's content has become.
+    /// The document that has the content of the row now. The row is about to be deleted, or is.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     became: Option<FileId>,
     /// The document whose earlier content a version is.

@@ -3,9 +3,10 @@
 //! The new content comes from another row, the source: an upload, a file that is moved, a copy, or a version. (1) The
 //! source says which document it `replaces`. (2) A version is stored with the present content of the document; the quota
 //! does not count it yet. (3) One update sets the content of the document, if it has not changed meanwhile, and marks the
-//! `exchange`. (4) The source is read again. If it has a tombstone, a sweep may have deleted its object before the
-//! document named it: the document gets its earlier content back. Otherwise the exchange is `accepted`. (5) The quota's
-//! count of the earlier content goes to the version, and the source goes. (6) The mark is removed.
+//! `exchange`. (4) The source stores which document it `became`, and the exchange is `accepted`. If the source has a
+//! tombstone by then, a sweep may have deleted its object before the document named it; and the source may replace another
+//! document by then: in both cases the document gets its earlier content back. (5) The quota's count of the earlier content goes to the
+//! version, and the source goes. (6) The mark is removed.
 //!
 //! Every step can be repeated, by this request or by another. A sweep that removes one of the three rows completes the
 //! exchange before. An attempt that fails leaves a version, which has the object of the document or of another version.
@@ -39,6 +40,16 @@ pub struct Version {
     pub file: File,
 }
 
+/// The end of an exchange.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Exchanged {
+    Completed,
+    /// The document has its earlier content.
+    Undone,
+    /// Another request has completed or undone it.
+    ByAnother,
+}
+
 impl Files {
     /// Makes the content of the row `source_id` that of a document, whose present content becomes a version.
     ///
@@ -54,17 +65,14 @@ impl Files {
         for _ in 0..limits::EXCHANGE_ATTEMPTS {
             let present = self.reachable(filter::visible_of(owner, document)).await?.ok_or(Error::NotFound)?;
             if present.exchange.is_some() {
-                match self.settle_exchange(&present).await {
-                    Ok(()) | Err(Error::NotFound) => {}
-                    Err(error) => return Err(error),
-                }
+                Box::pin(self.settle_exchange(&present)).await?;
                 continue;
             }
             // The source is read after the exchange before this one has come to its end: it may be a version of that.
-            let marked = self.rows.find_one_and_update(filter::live_of(owner, source_id), update::replaces(document));
+            let free = filter::free_for(owner, document, source_id);
+            let marked = self.rows.find_one_and_update(free, update::replaces(document));
             let Some(source) = run(marked.return_document(ReturnDocument::After)).await? else {
-                // An earlier attempt has done it, perhaps.
-                return self.replaced_by(owner, source_id).await;
+                return Box::pin(self.document_of_source(owner, document, source_id)).await;
             };
             if present.key.is_some() && present.key == source.key {
                 // An earlier attempt has done it.
@@ -76,7 +84,11 @@ impl Files {
             let unchanged = if_match.restrict(filter::with_content_of(&present));
             let update = self.rows.find_one_and_update(unchanged, update::exchange(&source, &version, &present));
             if let Some(replaced) = run(update.return_document(ReturnDocument::After)).await? {
-                self.settle_exchange(&replaced).await?;
+                match Box::pin(self.settle_exchange(&replaced)).await? {
+                    Exchanged::Undone => return Err(Error::NotFound),
+                    Exchanged::ByAnother => continue,
+                    Exchanged::Completed => {}
+                }
                 self.prune_versions(owner, document).await;
                 return Ok(replaced.into());
             }
@@ -90,30 +102,49 @@ impl Files {
         Err(Error::Changed)
     }
 
-    /// Steps 4 to 6.
+    /// The document whose content the source has become by another attempt.
     ///
     /// # Errors
-    /// `NotFound` if the source has been deleted meanwhile.
-    async fn settle_exchange(&self, document: &Row) -> Result<()> {
-        let Some(exchange) = &document.exchange else { return Ok(()) };
-        let exchanging = || filter::exchanging(document.id, exchange.source);
-        if !exchange.accepted {
-            let source = self.rows.find_one(filter::live(exchange.source)).projection(filter::only_id());
-            if run(source).await?.is_none() {
-                return self.undo_exchange(document, exchange).await;
+    /// `NotFound` if the source has a tombstone, or another document has its content.
+    async fn document_of_source(&self, owner: UserId, document: FileId, source: FileId) -> Result<File> {
+        let source = run(self.rows.find_one(filter::row_of(owner, source))).await?;
+        match source.as_ref().and_then(Row::became) {
+            Some(became) if became == document => self.file_of(owner, document).await,
+            Some(another) => {
+                self.settle_exchanges(&[another]).await?;
+                Err(Error::NotFound)
             }
-            run(self.rows.update_one(exchanging(), update::accept_exchange())).await?;
+            None => Err(Error::NotFound),
         }
-        run(self.rows.update_one(filter::unconsumed(exchange.version), update::charge(exchange.charged))).await?;
-        run(self.rows.update_one(filter::not_refunded(exchange.source), update::delete_source())).await?;
-        run(self.rows.update_one(exchanging(), update::end_exchange())).await?;
-        Ok(())
     }
 
-    /// Gives a document its earlier content back, unless the exchange has been accepted meanwhile.
-    async fn undo_exchange(&self, document: &Row, exchange: &Exchange) -> Result<()> {
+    /// Steps 4 to 6.
+    async fn settle_exchange(&self, document: &Row) -> Result<Exchanged> {
+        let Some(exchange) = &document.exchange else { return Ok(Exchanged::ByAnother) };
+        let exchanging = || filter::exchanging(document.id, exchange.source);
+        if !exchange.accepted {
+            let source = filter::source_of(document.id, exchange.source);
+            if run(self.rows.update_one(source, update::becomes(document.id))).await?.matched_count == 1 {
+                run(self.rows.update_one(exchanging(), update::accept_exchange())).await?;
+            } else if self.undo_exchange(document, exchange).await? {
+                return Ok(Exchanged::Undone);
+            }
+            let accepted = self.rows.find_one(filter::accepted(document.id, exchange.source));
+            if run(accepted.projection(filter::only_id())).await?.is_none() {
+                return Ok(Exchanged::ByAnother);
+            }
+        }
+        run(self.rows.update_one(filter::unconsumed(exchange.version), update::charge(exchange.charged))).await?;
+        let source = filter::not_refunded(exchange.source);
+        run(self.rows.update_one(source, update::delete_source(document.id))).await?;
+        run(self.rows.update_one(exchanging(), update::end_exchange())).await?;
+        Ok(Exchanged::Completed)
+    }
+
+    /// Gives a document its earlier content back. `false` if the exchange has been accepted meanwhile, or has ended.
+    async fn undo_exchange(&self, document: &Row, exchange: &Exchange) -> Result<bool> {
         let version = run(self.rows.find_one(filter::row(exchange.version))).await?;
-        let Some(version) = version else { return Ok(()) };
+        let Some(version) = version else { return Ok(false) };
         // The sweep that has purged the source left the object alone if the document named it already. A sweep deletes
         // the object once this update has been made or has failed, unless a row names the object then.
         let remains = Row::remains_of_content(document, Timestamp::now() + limits::IN_FLIGHT_GRACE);
@@ -121,10 +152,17 @@ impl Files {
         let not_accepted = filter::not_accepted(document.id, exchange.source);
         let undone = self.rows.update_one(not_accepted, update::undo_exchange(&version, exchange.charged));
         if run(undone).await?.matched_count == 0 {
-            return Ok(());
+            return Ok(false);
         }
         run(self.rows.update_one(filter::row(version.id), update::delete())).await?;
-        Err(Error::NotFound)
+        Ok(true)
+    }
+
+    /// Lets a pending upload replace nothing, and undoes an exchange that another attempt at it has begun.
+    pub(super) async fn replace_nothing(&self, document: FileId, upload: FileId) -> Result<()> {
+        let pending = filter::pending_replacing(document, upload);
+        run(self.rows.update_one(pending, update::replace_nothing())).await?;
+        self.settle_exchanges(&[document]).await
     }
 
     /// Completes the exchanges that rows to purge take part in.
@@ -134,10 +172,7 @@ impl Files {
         }
         let find = self.rows.find(filter::all_exchanging(documents));
         for document in run(async { find.await?.try_collect::<Vec<Row>>().await }).await? {
-            match self.settle_exchange(&document).await {
-                Ok(()) | Err(Error::NotFound) => {}
-                Err(error) => return Err(error),
-            }
+            self.settle_exchange(&document).await?;
         }
         Ok(())
     }

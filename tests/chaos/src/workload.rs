@@ -611,7 +611,6 @@ impl<'a> Person<'a> {
 
     fn impatience(&mut self) -> Duration {
         self.run.tally.count("impatient requests");
-        self.run.last_impatient.set(Instant::now());
         Duration::from_millis(self.rng.u64(IMPATIENCE))
     }
 
@@ -657,7 +656,11 @@ impl<'a> Person<'a> {
     async fn ask_within(&mut self, patience: Duration, request: impl Fn(&Client) -> Request) -> Outcome {
         for _ in 0..3 {
             self.run.tally.count(OPERATIONS);
-            match request(&self.client).send_within(patience).await {
+            let answer = request(&self.client).send_within(patience).await;
+            if !answer.as_ref().is_ok_and(|answer| answer.status < 500) {
+                self.run.last_unanswered.set(Instant::now());
+            }
+            match answer {
                 Ok(answer) if answer.status == 401 => {
                     if self.redis_deaths == self.run.redis_deaths.get() {
                         self.run.violated(Anomaly::Unexplained, format!("a session that Redis has: {answer}"));

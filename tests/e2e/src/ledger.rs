@@ -173,6 +173,16 @@ pub fn exchanging(source: ObjectId, version: impl RowId, bytes: i64) -> Document
     doc! { "exchange": { "source": source, "version": version.object_id(), "charged": bytes } }
 }
 
+/// The same, if the function died after it looked.
+pub fn accepted_exchange(source: ObjectId, version: impl RowId, bytes: i64) -> Document {
+    doc! { "exchange": { "source": source, "version": version.object_id(), "charged": bytes, "accepted": true } }
+}
+
+/// The field of a row whose content is to become that of this document.
+pub fn replacing(document: impl RowId) -> Document {
+    doc! { "replaces": document.object_id() }
+}
+
 /// The field of a row whose place some function changes, since a time. A function that dies meanwhile leaves the field
 /// behind. `from` is the folder that the row was in, as `parentId` has it, and `name` the name that the row had.
 pub fn moving(from: impl Into<Bson>, name: &str, since: DateTime) -> Document {
@@ -846,6 +856,17 @@ impl Stack {
     pub async fn miscount(&self, user: ObjectId, bytes: i64) {
         let wrong = self.users.update_one(doc! { "_id": user }, doc! { "$inc": { "usedBytes": bytes } });
         assert_eq!(wrong.await.expect("MongoDB writes").modified_count, 1, "no such user");
+    }
+
+    /// The state of a user if a function died after the folder's copy `copy` was visible: the note that counted the copy is
+    /// left. No sweep looks at the note before [`Self::age_reservations`].
+    pub async fn plant_note_of_copy(&self, user: ObjectId, copy: &str, bytes: i64, files: i64) {
+        let id = self.row(copy).await.0.get("chargeId").cloned().expect("a copy has the id of its note");
+        let note = doc! {
+            "id": id, "file": copy.object_id(), "bytes": bytes, "count": files, "at": DateTime::now(),
+        };
+        let noted = set(doc! { "charges": [note], "unsettledAt": DateTime::MAX });
+        self.users.update_one(doc! { "_id": user }, noted).await.expect("MongoDB writes");
     }
 
     /// Lets the notes of a user's reservations be so old that their functions have died.

@@ -151,6 +151,10 @@ pub fn pending(id: FileId) -> Document {
     doc! { "_id": id, "state": "pending" }
 }
 
+pub fn pending_replacing(document: FileId, id: FileId) -> Document {
+    doc! { "_id": id, "state": "pending", "replaces": document, "became": null }
+}
+
 pub fn pending_of(owner: UserId, id: FileId) -> Document {
     doc! { "_id": id, "userId": owner, "state": "pending" }
 }
@@ -205,10 +209,6 @@ pub fn live(id: FileId) -> Document {
 
 pub fn live_among(ids: &[FileId]) -> Document {
     doc! { "_id": { "$in": ids }, "state": { "$ne": "deleted" } }
-}
-
-pub fn live_of(owner: UserId, id: FileId) -> Document {
-    doc! { "_id": id, "userId": owner, "state": { "$ne": "deleted" } }
 }
 
 /// A row whose bytes are stored: a visible one, one in the trash, or a version.
@@ -336,6 +336,19 @@ pub fn exchanging(document: FileId, source: FileId) -> Document {
     doc! { "_id": document, "exchange.source": source }
 }
 
+/// The row, if no other document has its content.
+pub fn free_for(owner: UserId, document: FileId, source: FileId) -> Document {
+    let became = vec![Bson::Null, document.into()];
+    doc! { "_id": source, "userId": owner, "state": { "$ne": "deleted" }, "became": { "$in": became } }
+}
+
+/// The row whose content is to become that of the document, or has become it. A sweep that finds the tombstone of the
+/// latter finds the document too, which names the object.
+pub fn source_of(document: FileId, source: FileId) -> Document {
+    let is_free = doc! { "state": { "$ne": "deleted" }, "replaces": document, "became": null };
+    doc! { "_id": source, "$or": [is_free, { "became": document }] }
+}
+
 /// The document, if its exchange with this source has not been accepted.
 pub fn not_accepted(document: FileId, source: FileId) -> Document {
     doc! { "_id": document, "exchange.source": source, "exchange.accepted": { "$ne": true } }
@@ -348,6 +361,10 @@ pub fn unconsumed(version: FileId) -> Document {
 
 pub fn not_refunded(id: FileId) -> Document {
     doc! { "_id": id, "charged": { "$ne": UNCOUNTED } }
+}
+
+pub fn accepted(document: FileId, source: FileId) -> Document {
+    doc! { "_id": document, "exchange.source": source, "exchange.accepted": true }
 }
 
 pub fn all_exchanging(documents: &[FileId]) -> Document {

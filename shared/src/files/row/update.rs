@@ -21,20 +21,21 @@ pub fn show_folder() -> Document {
 
 /// Makes an upload visible. `due_at` is the time at which the thumbnails of an image are overdue, and `note` the note of
 /// its charge, if it is counted only now.
-pub fn show_upload(size: u64, due_at: Option<Timestamp>, note: Option<ObjectId>) -> Document {
-    let unset = doc! { "state": "", "expiresAt": "", "maxBytes": "", "uploadId": "", "ticketId": "", "replaces": "" };
-    doc! { "$set": with_bytes(size, due_at, note), "$unset": unset }
+pub fn show_upload(size: u64, due_at: Option<Timestamp>, note: Option<ObjectId>) -> Vec<Document> {
+    let unset = ["state", "expiresAt", "maxBytes", "uploadId", "ticketId", "replaces"];
+    vec![doc! { "$set": with_bytes(size, due_at, note) }, doc! { "$unset": unset.as_slice() }]
 }
 
 /// Notes that the bytes of an upload are stored whose content becomes that of a document. The upload stays pending.
-pub fn store_upload(size: u64, due_at: Option<Timestamp>, note: Option<ObjectId>) -> Document {
-    doc! { "$set": with_bytes(size, due_at, note) }
+pub fn store_upload(size: u64, due_at: Option<Timestamp>, note: Option<ObjectId>) -> Vec<Document> {
+    vec![doc! { "$set": with_bytes(size, due_at, note) }]
 }
 
 fn with_bytes(size: u64, due_at: Option<Timestamp>, note: Option<ObjectId>) -> Document {
     let mut set = doc! { "updatedAt": Timestamp::now(), "size": bytes(size), "charged": bytes(size) };
     set.extend(due_at.map(due).into_iter().flatten());
-    set.extend(note.map(|note| ("chargeId".to_owned(), note.into())));
+    // The note of an earlier attempt stays: the other note is taken back.
+    set.extend(note.map(|note| ("chargeId".to_owned(), doc! { "$ifNull": ["$chargeId", note] }.into())));
     set
 }
 
@@ -144,6 +145,15 @@ pub fn replaces(document: FileId) -> Document {
     doc! { "$set": { "replaces": document } }
 }
 
+/// Notes that the document has the content of a row.
+pub fn becomes(document: FileId) -> Document {
+    doc! { "$set": { "became": document } }
+}
+
+pub fn replace_nothing() -> Document {
+    doc! { "$unset": { "replaces": "" } }
+}
+
 /// Gives a document the content of `source`. `version` keeps the earlier content.
 pub fn exchange(source: &Row, version: &Row, earlier: &Row) -> Vec<Document> {
     let (content, mut unset) = source.content();
@@ -175,14 +185,14 @@ pub fn end_exchange() -> Document {
 
 /// Sets the tombstone of a row whose content a document has now. The tombstone of an upload that the client may complete
 /// again, or repeat, stays a while.
-pub fn delete_source() -> Vec<Document> {
+pub fn delete_source(document: FileId) -> Vec<Document> {
     let may_be_repeated = doc! { "$or": [{ "$gte": ["$key", Key::UPLOADS] }, { "$eq": ["$isRepeatable", true] }] };
     let later = Timestamp::now() + limits::IN_FLIGHT_GRACE;
     let set = doc! {
         "state": "deleted",
         "expiresAt": { "$cond": [may_be_repeated, later, Timestamp::now()] },
         "charged": 0_i64,
-        "became": { "$ifNull": ["$replaces", "$became"] },
+        "became": document,
     };
     vec![doc! { "$set": set }, doc! { "$unset": ["replaces", "nameKey", "trashedAt", "moving", "thumbnailsDueAt"] }]
 }

@@ -4,7 +4,7 @@ use e2e::{
     Answer, Stack, User, encoded,
     fixtures::jpeg,
     id_of,
-    ledger::{all_of, charged, exchanging, expired, set, versions_of, with_objects},
+    ledger::{all_of, charged, exchanging, expired, replacing, set, versions_of, with_objects},
 };
 use mongodb::bson::oid::ObjectId;
 use serde_json::{Value, json};
@@ -301,4 +301,21 @@ async fn f20_an_exchange_that_is_taken_back_leaves_no_object() {
         .await;
     assert_eq!(bob.content(&id).await, b"number three");
     assert_eq!(bob.used_bytes().await, 15);
+}
+
+/// Of two requests that replace two files by one, the second has said so after the first had read the source.
+#[tokio::test]
+async fn f20_a_file_becomes_the_content_of_one_document_only() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let id = file_with(&bob, &[b"one", b"second"]).await;
+    let version = bob.versions(&id).await[0]["id"].as_str().unwrap().to_owned();
+    let source = bob.upload("b.txt", b"second").await;
+    stack.set_row(&source, replacing(ObjectId::new())).await;
+    stack.set_row(&version, charged(0)).await;
+    stack.set_row(&id, exchanging(source.parse().unwrap(), &version, 3)).await;
+
+    assert_eq!(id_of(&replace(&bob, "a.txt", b"third").await.tagged(201)), id);
+    assert_eq!(contents(&bob, &id).await, [b"one"]);
+    assert_eq!(bob.content(&source).await, b"second", "the file is still there");
 }
