@@ -468,6 +468,9 @@ async fn f43_fsck_finds_a_user_whose_bytes_are_counted_wrong() {
     bob.trash(&bob.upload("b.txt", b"123").await).await.tagged(200);
     begin(&bob, 7).await.document(201);
     assert_eq!(bob.used_bytes().await, 15);
+    // The counters may exceed the rows by as much as the charges have that the sweeper has not looked at yet.
+    let no_charges = async || (stack.ledger_of_usage(bob.object_id()).await.2 == 0).then_some(());
+    stack.sweep_until("no charge is left", no_charges).await;
     assert!(miscounts(&stack, &bob).await.is_empty());
     for wrong in [1, -2] {
         stack.miscount(bob.object_id(), wrong).await;
