@@ -212,7 +212,9 @@ async fn change(
     params(("id" = LinkId, Path)),
     responses((status = 204, description = "The link is not valid any more"), AuthErrors, NotFound),
 )]
-async fn delete(owner: UserId, id: LinkId, State(links): State<Links>) -> Result<StatusCode> {
+async fn delete(owner: UserId, id: LinkId, State(links): State<Links>, State(zips): State<Zips>) -> Result<StatusCode> {
     links.delete(owner, id).await?;
+    // Nobody sees the ZIPs without the link. ZIPs that stay, because this fails, expire.
+    zips.delete_all_of_link(owner, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -183,6 +183,30 @@ async fn a_file_is_downloaded_as_it_was_uploaded() {
 }
 
 #[tokio::test]
+async fn a_folder_is_downloaded_as_a_zip() {
+    let Some(browser) = Browser::here().await else { return };
+    let bob = browser.stack.user("bob").await;
+    let folder = bob.folder("Project").await;
+    bob.upload_into(&folder, "notes.txt", b"some bytes").await;
+    let url = link(&bob, &folder, json!({})).await;
+    // The page of the ZIP loads again by itself until the ZIP is ready.
+    let made = json!({ "url": url, "steps": [
+        { "click": "form[action$='/zips'] button" }, { "wait": "a.button[href$='/data']" }
+    ] });
+    for visit in browser.visit(&everywhere(&made, "zip-ready")).await {
+        assert_eq!((visit.status, &*visit.title), (200, "The ZIP is ready · Files Manager"));
+        visit.shows("Back to the files");
+    }
+    for script in [true, false] {
+        let mut download = made.clone();
+        download["script"] = json!(script);
+        download["steps"].as_array_mut().unwrap().push(json!({ "download": "a.button" }));
+        let visit = browser.visit_one(download).await;
+        assert_eq!(visit.results[2]["name"], "Project.zip", "{visit:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_password_opens_a_link_without_javascript() {
     let Some(browser) = Browser::here().await else { return };
     let bob = browser.stack.user("bob").await;

@@ -808,6 +808,13 @@ async fn f53_a_zip_of_a_link_is_seen_through_that_link_alone() {
     bob.delete(&format!("/links/{}", link.id)).await.is_empty(204);
     stack.anyone().get(&path).await.fails(404, "Not found");
     stack.anyone().get(&format!("{path}/data")).await.fails(404, "Not found");
+    stack
+        .sweep_until("the ZIP goes with the link", async || {
+            let objects = stack.objects(&format!("zips/{zip}/")).await;
+            (objects.is_empty() && !stack.zip_exists(&zip).await).then_some(())
+        })
+        .await;
+    assert!(stack.zip_exists(&of_the_owner).await, "the ZIP of the owner stays");
 }
 
 #[tokio::test]

@@ -39,9 +39,10 @@ const HEADER: &str = "
 |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|";
 
 const LEGEND: &str = "
-All three thumbnails of an image, in one thread; user and system time, the median of several rounds in turn. ×3 is one
-call of sharp for each thumbnail, ×1 decodes once; memory, SSIM and bytes are compared with ×3. Peak is VmHWM of a
-process that does nothing else. SSIM is that of luma to a Lanczos reduction of the whole image.";
+CPU is user and system time of one thread that makes all three thumbnails: the median of several rounds, in which ours and
+sharp take turns. ×3 is one call of sharp for each thumbnail, ×1 decodes once. Memory, SSIM and bytes are compared with ×3.
+Peak is VmHWM of a process that does nothing else. SSIM compares the luma of a thumbnail with a Lanczos reduction of the
+whole image.";
 
 struct Kind {
     id: &'static str,
