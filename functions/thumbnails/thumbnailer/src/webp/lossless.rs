@@ -1,5 +1,9 @@
 //! Lossless WebP, decoded row by row. A backward reference reaches a million pixels at most, so memory holds only those
 //! pixels, and never the whole picture. Names are those of the WebP Lossless Bitstream Specification.
+//!
+//! The decoder is our own for its memory: for a photograph of 24 megapixels a process that makes three thumbnails has 26 MB,
+//! and a process that only decodes with `image-webp` 0.2.4 has 177 MB (`VmHWM`, 2026-11-29); the limit is 50 megapixels.
+//! The first takes 0.55 s of processor time with the thumbnails, the second 0.35 s without.
 
 use crate::limits::{MAX_WEBP_CODE_ENTRIES, MAX_WEBP_PREFIX_CODE_GROUPS};
 use crate::{ImageError, damaged};
