@@ -5,8 +5,8 @@
 //! does not count it yet. (3) One update sets the content of the document, if it has not changed meanwhile, and marks the
 //! `exchange`. (4) The source stores which document it `became`, and the exchange is `accepted`. If the source has a
 //! tombstone by then, a sweep may have deleted its object before the document named it; and the source may replace another
-//! document by then: in both cases the document gets its earlier content back. (5) The quota's count of the earlier content goes to the
-//! version, and the source goes. (6) The mark is removed.
+//! document by then: in both cases the document gets its earlier content back. (5) The quota's count of the earlier content
+//! goes to the version, and the source goes. (6) The mark is removed.
 //!
 //! Every step can be repeated, by this request or by another. A sweep that removes one of the three rows completes the
 //! exchange before. An attempt that fails leaves a version, which has the object of the document or of another version.
@@ -74,11 +74,13 @@ impl Files {
             let Some(source) = run(marked.return_document(ReturnDocument::After)).await? else {
                 return Box::pin(self.document_of_source(owner, document, source_id)).await;
             };
+            if_match.check(present.revision())?;
             if present.key.is_some() && present.key == source.key {
-                // An earlier attempt has done it.
+                // The source is a copy of the document, or the document of the source.
+                let double = filter::free_for(owner, document, source_id);
+                run(self.rows.update_one(double, update::delete_double(document))).await?;
                 return Ok(present.into());
             }
-            if_match.check(present.revision())?;
             let version = Row::version(&present, source.id, Timestamp::now() + self.version_period);
             self.insert(&version).await?;
             let unchanged = if_match.restrict(filter::with_content_of(&present));

@@ -186,12 +186,21 @@ pub fn end_exchange() -> Document {
 /// Sets the tombstone of a row whose content a document has now. The tombstone of an upload that the client may complete
 /// again, or repeat, stays a while.
 pub fn delete_source(document: FileId) -> Vec<Document> {
+    consumed(document, 0_i64.into())
+}
+
+/// The same for a row with the content that the document had already. The quota counts the row until it is removed.
+pub fn delete_double(document: FileId) -> Vec<Document> {
+    consumed(document, charged_at_deletion().into())
+}
+
+fn consumed(document: FileId, charged: Bson) -> Vec<Document> {
     let may_be_repeated = doc! { "$or": [{ "$gte": ["$key", Key::UPLOADS] }, { "$eq": ["$isRepeatable", true] }] };
     let later = Timestamp::now() + limits::IN_FLIGHT_GRACE;
     let set = doc! {
         "state": "deleted",
         "expiresAt": { "$cond": [may_be_repeated, later, Timestamp::now()] },
-        "charged": 0_i64,
+        "charged": charged,
         "became": document,
     };
     vec![doc! { "$set": set }, doc! { "$unset": ["replaces", "nameKey", "trashedAt", "moving", "thumbnailsDueAt"] }]

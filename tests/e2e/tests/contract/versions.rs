@@ -319,3 +319,22 @@ async fn f20_a_file_becomes_the_content_of_one_document_only() {
     assert_eq!(contents(&bob, &id).await, [b"one"]);
     assert_eq!(bob.content(&source).await, b"second", "the file is still there");
 }
+
+#[tokio::test]
+async fn f19_a_copy_that_replaces_its_original_goes() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let (id, folder) = (bob.upload("a.txt", b"content").await, bob.folder("in").await);
+    let copy = id_of(&bob.copy(&id, json!({ "parentId": folder })).await.tagged(201));
+    assert_eq!(bob.used_bytes().await, 14);
+    let there = json!({ "parentId": "0", "onConflict": "replace" });
+    assert_eq!(id_of(&bob.change(&copy, there).await.tagged(200)), id);
+    bob.show(&copy).await.fails(404, "Not found");
+    assert_eq!(bob.content(&id).await, b"content");
+    assert_eq!(bob.versions(&id).await, Vec::<Value>::new());
+    stack
+        .sweep_until("the copy is gone", async || (stack.count_rows(all_of(bob.object_id())).await == 2).then_some(()))
+        .await;
+    assert_eq!(bob.used_bytes().await, 7);
+    assert_eq!(bob.content(&id).await, b"content");
+}
