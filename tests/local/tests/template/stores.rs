@@ -66,8 +66,9 @@ fn s21_the_origins_that_may_upload_are_a_parameter() {
     for rule in rules {
         let methods = texts(&rule["AllowedMethods"]);
         let only_reads = methods.iter().all(|method| ["GET", "HEAD"].contains(&method.as_str()));
-        let origin = if only_reads { "*" } else { "${AllowedOrigin}" };
-        assert_eq!(texts(&rule["AllowedOrigins"]), [origin], "of {methods:?}");
+        let of_the_pages_of_links = "https://*.execute-api.${AWS::Region}.${AWS::URLSuffix}";
+        let origins = if only_reads { &["*"][..] } else { &["${AllowedOrigin}", of_the_pages_of_links] };
+        assert_eq!(texts(&rule["AllowedOrigins"]), origins, "of {methods:?}");
     }
     let writes = |method| rules.iter().any(|rule| texts(&rule["AllowedMethods"]).iter().any(|of| of == method));
     assert!(writes("PUT") && writes("POST"));
