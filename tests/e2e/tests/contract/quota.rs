@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use e2e::{
     Answer, Stack, User, encoded, eventually, id_of,
-    ledger::{State, accepted_exchange, all_of, charged, due_tombstone, expired, invisible, set, visible, with},
+    ledger::{State, all_of, expired, invisible, set, visible, with},
     unique,
 };
 use futures_util::future::{join, join_all};
@@ -417,27 +417,6 @@ async fn f43_every_end_of_a_file_is_refunded_once() {
         .await;
     has(&bob, 0, 0, Value::Null).await;
     assert!(miscounts(&stack, &bob).await.is_empty());
-}
-
-/// The functions died before the quota counted the earlier content for the version.
-#[tokio::test]
-async fn f43_a_version_is_refunded_whose_exchange_did_not_end() {
-    let stack = Stack::running().await;
-    let bob = stack.user("bob").await;
-    let file = bob.upload("a.txt", b"one").await;
-    let new = json!({ "name": "a.txt", "type": "file", "data": encoded(b"second"), "onConflict": "replace" });
-    bob.create(new).await.tagged(201);
-    swept(&stack, &bob).await;
-    let version = bob.versions(&file).await[0]["id"].as_str().unwrap().to_owned();
-    stack.set_quota(bob.object_id(), 9).await;
-    stack.set_row(&version, charged(0)).await;
-    stack.set_row(&file, accepted_exchange(ObjectId::new(), &version, 3)).await;
-    stack.set_row(&version, due_tombstone()).await;
-
-    upload(&bob, b"123").await.tagged(201);
-    has(&bob, 9, 2, json!(9)).await;
-    swept(&stack, &bob).await;
-    has(&bob, 9, 2, json!(9)).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,10 @@ use e2e::{
     Answer, Stack, User, encoded, eventually,
     fixtures::jpeg,
     id_of,
-    ledger::{self, State, all_of, being_moved, copies_of, expired, moving_since, set, visible, with},
+    ledger::{
+        self, State, accepted_exchange, all_of, being_moved, charged, copies_of, due_tombstone, expired, moving_since,
+        set, visible, with,
+    },
     thumbnails::thumbnail,
 };
 use futures_util::{
@@ -440,6 +443,30 @@ async fn f41_more_than_a_hundred_thousand_items_are_not_summed_to_the_end() {
     let again = bob.get("/users/me/usage").await;
     assert!(again.took < Duration::from_millis(500), "it took {:?}", again.took);
     stack.remove_all(bob.object_id(), &content).await;
+}
+
+/// The functions died before the quota counted the earlier content for the version. No sweep is running, which would
+/// have taken the version from the request.
+#[tokio::test]
+async fn f43_a_version_is_refunded_whose_exchange_did_not_end() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let file = bob.upload("a.txt", b"one").await;
+    let new = json!({ "name": "a.txt", "type": "file", "data": encoded(b"second"), "onConflict": "replace" });
+    bob.create(new).await.tagged(201);
+    let version = bob.versions(&file).await[0]["id"].as_str().unwrap().to_owned();
+    stack.set_quota(bob.object_id(), 9).await;
+    stack.set_row(&version, charged(0)).await;
+    stack.set_row(&file, accepted_exchange(ObjectId::new(), &version, 3)).await;
+    stack.set_row(&version, due_tombstone()).await;
+
+    bob.create(json!({ "name": "b.txt", "type": "file", "data": encoded(b"123") })).await.tagged(201);
+    let usage = json!({ "bytes": 9, "files": 2, "quotaBytes": 9 });
+    bob.get("/users/me/usage").await.is(200, usage.clone());
+    stack
+        .sweep_until("the version is gone", async || (stack.count_rows(ledger::row(&version)).await == 0).then_some(()))
+        .await;
+    bob.get("/users/me/usage").await.is(200, usage);
 }
 
 #[tokio::test]
