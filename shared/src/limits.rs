@@ -244,6 +244,11 @@ pub const INDEXING_TIME: Duration = Duration::from_mins(1);
 /// `MongoDB` builds the indexes of a million rows in some 12 s, and goes on if nobody waits any more.
 pub const INDEX_BUILD_TIMEOUT: Duration = Duration::from_mins(14);
 
+/// Attempts at a query that names an index, with the indexes created between them, and the delay before the second
+/// creation, which grows by itself with each further one.
+pub const INDEX_ATTEMPTS: u32 = 5;
+pub const INDEX_RETRY_DELAY: Duration = Duration::from_millis(100);
+
 /// The lifetime of a session.
 pub const SESSION_TTL: Duration = Duration::from_hours(24);
 

@@ -3,6 +3,8 @@
 //! A database of an earlier release gets them by itself: from the sweeper, or from the first request that needs one. No
 //! other request waits for them. `MongoDB` goes on building an index if nobody waits for it any more.
 
+use tokio::time::sleep;
+
 use super::{
     ledger::Files,
     row::{filter, search, sorted},
@@ -19,7 +21,9 @@ impl Files {
         Ok(())
     }
 
-    /// Runs a query that names one of these indexes. If there is no such index, creates all of them and tries again.
+    /// Runs a query that names one of these indexes. If there is no such index, creates all of them and tries again: more
+    /// than once, because a `MongoDB` that is killed may lose an index that it has just created, and because a query may
+    /// not find an index that another request is creating.
     ///
     /// # Errors
     /// `Unavailable` if the indexes are not built in time.
@@ -27,15 +31,18 @@ impl Files {
     where
         Q: Future<Output = Result<T>>,
     {
-        match query().await {
-            Err(error) if is_missing_index(&error) => {}
-            answer => return answer,
+        for attempt in 0..limits::INDEX_ATTEMPTS {
+            match query().await {
+                Err(error) if is_missing_index(&error) => {}
+                answer => return answer,
+            }
+            sleep(limits::INDEX_RETRY_DELAY * attempt).await;
+            run(self.rows.create_indexes(indexes())).await.map_err(|error| match error {
+                Error::Internal(cause) => Error::Unavailable(cause),
+                other => other,
+            })?;
         }
-        run(self.rows.create_indexes(indexes())).await.map_err(|error| match error {
-            Error::Internal(cause) => Error::Unavailable(cause),
-            other => other,
-        })?;
-        query().await
+        Err(Error::Unavailable(anyhow::anyhow!("the indexes are not there")))
     }
 }
 
