@@ -51,8 +51,9 @@ def condition_key_with_https(key, context):
     return "true" if key.lower() == "aws:securetransport" else resolve_condition_key(key, context)
 
 
-def log_of_invocation(worker, first_line_wait=0.05, next_line_wait=0.005, longest=0.25):
-    """The lines that the function has written, with waits in seconds."""
+def log_of_invocation(worker, first_line_wait=0.3, next_line_wait=0.005, longest=0.5):
+    """The lines that the function has written, with waits in seconds. A line that comes later is lost until the next
+    invocation, and on a busy machine the first line takes longer than 50 ms."""
     lines = []
     end = time.monotonic() + longest
     wait = first_line_wait
