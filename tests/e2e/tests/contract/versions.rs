@@ -303,7 +303,7 @@ async fn f20_an_exchange_that_is_taken_back_leaves_no_object() {
     assert_eq!(bob.used_bytes().await, 15);
 }
 
-/// Of two requests that replace two files by one, the second has said so after the first had read the source.
+/// Two requests take the same file as the content of two documents: the second marks the file after the first has read it.
 #[tokio::test]
 async fn f20_a_file_becomes_the_content_of_one_document_only() {
     let stack = Stack::running().await;
