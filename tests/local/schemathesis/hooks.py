@@ -1,7 +1,8 @@
 """Adapts schemathesis to this API beyond its description: the requests that end their own session, the answers of the
 contract where the checks expect others, and one more check.
 
-A failure is ignored only because of what was sent or of the text of its answer, never because of the operation alone.
+A failure is ignored only because of what was sent (before, too) or of the text of its answer, never because of the
+operation that failed alone.
 """
 
 import atexit
@@ -18,7 +19,7 @@ import uuid
 import schemathesis
 from schemathesis.generation.meta import TestPhase
 from schemathesis.core.failures import AcceptedNegativeData
-from schemathesis.openapi.checks import RejectedPositiveData, UndefinedContentType, UndefinedStatusCode
+from schemathesis.openapi.checks import EnsureResourceAvailability, RejectedPositiveData, UndefinedContentType, UndefinedStatusCode
 
 sys.path.insert(0, os.path.dirname(__file__))
 from client import PASSWORD, User
@@ -111,7 +112,7 @@ def before_call(context, case, kwargs):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    reasons = [is_how_things_stand, is_counted_in_bytes, is_of_another_path, is_space_around_a_header]
+    reasons = [is_how_things_stand, is_counted_in_bytes, is_of_another_path, is_space_around_a_header, is_after_a_password]
     return not any(reason(failure, case, response) for reason in reasons)
 
 
@@ -174,6 +175,11 @@ def is_space_around_a_header(failure, case, response):
     """HTTP drops the white space around the value of a header, so the server gets a valid value."""
     values = [str(value) for value in case.headers.values()]
     return isinstance(failure, AcceptedNegativeData) and any(value != value.strip() for value in values)
+
+
+def is_after_a_password(failure, case, response):
+    """The form of a password creates nothing, though it is a POST. The kind of its link decides which paths below are there."""
+    return isinstance(failure, EnsureResourceAvailability) and failure.created_with == "POST /s/{token}"
 
 
 def error_of(response):
