@@ -26,7 +26,7 @@ use shared::{
     },
     uploads::{Arrival, Uploads, tickets::FilesLeft},
 };
-use thumbnailer::Thumbnail;
+use thumbnailer::{Format, Made, Request, Thumbnail};
 use tokio::time::timeout;
 
 mod message;
@@ -309,15 +309,15 @@ impl App {
             Err(Error::NotFound) => return Err(Failure::Permanent("File not found".into())),
             Err(error) => return Err(error.into()),
         }
-        delivery.format.get_or_init(|| thumbnailer::format_name(&source));
-        let decode = move || thumbnailer::thumbnails(&source, limits::THUMBNAIL_WIDTHS);
+        delivery.format.get_or_init(|| Format::detect(&source).map_or("other", Format::name));
+        let decode = move || thumbnailer::make(&source, Request { widths: &limits::THUMBNAIL_WIDTHS });
         let decoded = match tokio::task::spawn_blocking(decode).await {
             Ok(decoded) => decoded.map_err(|error| error.to_string()),
             Err(panic) => Err(format!("damaged image: {panic}")),
         };
         let record_outcome = Box::pin(async {
             match decoded {
-                Ok(thumbnails) => self.store_thumbnails(file, thumbnails).await.map(|()| Outcome::Ready),
+                Ok(Made { thumbnails, .. }) => self.store_thumbnails(file, thumbnails).await.map(|()| Outcome::Ready),
                 Err(reason) => Err(self.record_failure(file, reason).await),
             }
         });

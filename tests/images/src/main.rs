@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
+use thumbnailer::Request;
 
 /// The widths of the thumbnails, as the worker makes them.
 const WIDTHS: [u32; 3] = [500, 250, 100];
@@ -55,13 +56,13 @@ fn run(job: &Job) -> Result<Report> {
     let idle_kb = memory("VmRSS:")?;
     let source = fs::read(&job.source).with_context(|| format!("cannot read {}", job.source.display()))?;
     let (started, cpu) = (Instant::now(), cpu_ms());
-    let mut result = thumbnailer::thumbnails(&source, WIDTHS);
+    let mut result = thumbnailer::make(&source, Request { widths: &WIDTHS });
     for _ in 1..job.repeat {
-        result = thumbnailer::thumbnails(&source, WIDTHS);
+        result = thumbnailer::make(&source, Request { widths: &WIDTHS });
     }
     let (cpu_ms, wall_ms) = (cpu_ms() - cpu, started.elapsed().as_secs_f64() * 1e3);
     let (thumbnails, error) = match result {
-        Ok(thumbnails) => (thumbnails, None),
+        Ok(made) => (made.thumbnails, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
     if let Some(folder) = &job.out {

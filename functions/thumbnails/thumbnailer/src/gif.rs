@@ -3,6 +3,8 @@
 use ::gif::{ColorOutput, DecodeOptions};
 use image::metadata::Orientation;
 
+use crate::limits::MAX_SOURCE_PIXELS;
+
 use super::{
     ColorType, Decoded, ImageError, OutputFormat, Target,
     bounded_reader::{BoundedReader, ReadBudget},
@@ -18,9 +20,9 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     options.set_color_output(ColorOutput::Indexed);
     let budget = ReadBudget::whole_file(source);
     let mut decoder = options.read_info(BoundedReader::new(source, &budget)).map_err(damaged)?;
-    let screen = check_size(decoder.width().into(), decoder.height().into())?;
+    let screen = check_size(decoder.width().into(), decoder.height().into(), MAX_SOURCE_PIXELS)?;
     let frame = decoder.next_frame_info().map_err(damaged)?.ok_or_else(|| damaged("it has no frame"))?;
-    check_size(frame.width.into(), frame.height.into())?;
+    check_size(frame.width.into(), frame.height.into(), MAX_SOURCE_PIXELS)?;
     let (left, top) = (usize::from(frame.left), usize::from(frame.top));
     let (frame_width, frame_height) = (usize::from(frame.width), usize::from(frame.height));
     let (transparent, is_interlaced) = (frame.transparent, frame.interlaced);
@@ -56,7 +58,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
         }
     }
     let pixels = resize::rgba(&shrinker.into_pixels(), target.size, color_type.has_alpha())?.rgba;
-    Ok(Decoded { target, pixels, color_type, icc, format: OutputFormat::Png })
+    Ok(Decoded { target, pixels, color_type, icc, taken_at: None, format: OutputFormat::Png })
 }
 
 /// The RGBA colours by index. Colours that the file does not define are black.

@@ -4,12 +4,11 @@
 //! the time that libvips takes with libjpeg-turbo (see `functions/thumbnails/README.md`), in safe Rust alone. Names are
 //! those of ITU-T T.81.
 
-use image::metadata::Orientation;
-
-use crate::limits::{MAX_JPEG_HUFFMAN_TABLES, MAX_JPEG_SCANS, MAX_PROFILE_BYTES};
+use crate::limits::{MAX_JPEG_HUFFMAN_TABLES, MAX_JPEG_SCANS, MAX_PROFILE_BYTES, MAX_SOURCE_PIXELS};
 
 use super::{
     ColorType, Decoded, ImageError, OutputFormat, Target, check_size, damaged,
+    exif::Exif,
     planes::{self, ColorSpace, Plane},
 };
 
@@ -37,14 +36,14 @@ const ZIGZAG: [u8; 64] = [
 struct Header {
     size: (u32, u32),
     color_space: ColorSpace,
-    orientation: Orientation,
+    exif: Exif,
     icc: Option<Vec<u8>>,
 }
 
 pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     let mut decoder = Decoder::read_headers(source)?;
-    let icc = decoder.header.icc.take();
-    let Header { size, color_space, orientation, .. } = decoder.header;
+    let (icc, Exif { orientation, taken_at }) = (decoder.header.icc.take(), decoder.header.exif.clone());
+    let Header { size, color_space, .. } = decoder.header;
     let target = Target::new(size, orientation, max_width);
     let color_type = match color_space {
         ColorSpace::Grey => ColorType::Grey,
@@ -52,7 +51,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
         ColorSpace::YCbCr | ColorSpace::LimitedYCbCr | ColorSpace::Rgb => ColorType::Rgb,
     };
     let pixels = planes::merge(decoder.decode(target.scale)?, color_space, target.size)?;
-    Ok(Decoded { target, pixels, color_type, icc, format: OutputFormat::Jpeg })
+    Ok(Decoded { target, pixels, color_type, icc, taken_at, format: OutputFormat::Jpeg })
 }
 
 /// A JPEG whose segments before the first scan have been read.
@@ -166,7 +165,7 @@ impl<'a> Decoder<'a> {
         let mut segments = Segments { source, at: 2 };
         let mut tables = Tables::default();
         let (mut frame, mut adobe, mut has_jfif) = (None, None, false);
-        let (mut icc, mut orientation) = (IccSegments::default(), None);
+        let (mut icc, mut exif) = (IccSegments::default(), None);
         let first_scan = loop {
             let (marker, body) = segments.next()?;
             match marker {
@@ -178,10 +177,8 @@ impl<'a> Decoder<'a> {
                 SOS => break body,
                 EOI => return Err(damaged("it has no picture")),
                 0xe0 => has_jfif |= body.starts_with(b"JFIF\0"),
-                // If several Exif segments have an orientation, the first one counts, as in other decoders.
-                0xe1 if orientation.is_none() => {
-                    orientation = body.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk);
-                }
+                // If there are several Exif segments, the first one counts, as in other decoders.
+                0xe1 if exif.is_none() => exif = body.strip_prefix(b"Exif\0\0").map(Exif::parse),
                 0xe2 => icc.add(body),
                 0xee => adobe = body.strip_prefix(b"Adobe").and_then(|adobe| adobe.get(6)).copied().or(adobe),
                 _ => tables.read_segment(marker, body)?,
@@ -189,8 +186,8 @@ impl<'a> Decoder<'a> {
         };
         let frame = frame.ok_or_else(|| damaged("a scan before its frame"))?;
         let color_space = frame.color_space(adobe, has_jfif)?;
-        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-        let header = Header { size: (frame.width, frame.height), color_space, orientation, icc: icc.into_profile() };
+        let (size, exif) = ((frame.width, frame.height), exif.unwrap_or_default());
+        let header = Header { size, color_space, exif, icc: icc.into_profile() };
         Ok(Self { header, tables, frame, segments, first_scan })
     }
 
@@ -241,7 +238,7 @@ impl Frame {
         if precision != 8 || !matches!(count, 1 | 3 | 4) {
             return Err(ImageError::UnsupportedFormat);
         }
-        check_size(width, height)?;
+        check_size(width, height, MAX_SOURCE_PIXELS)?;
         let components = components.get(..3 * usize::from(count)).ok_or_else(|| damaged("a frame"))?;
         let components = components.chunks_exact(3).map(|component| {
             let sampling = (u32::from(component[1] >> 4), u32::from(component[1] & 15));

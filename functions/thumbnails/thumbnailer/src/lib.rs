@@ -11,13 +11,16 @@
     reason = "pixel values are converted everywhere, and the limits on sizes bound every number here"
 )]
 
-use image::{DynamicImage, ImageFormat, RgbaImage, metadata::Orientation};
+use image::{DynamicImage, RgbaImage, metadata::Orientation};
 
-use limits::{MAX_SOURCE_PIXELS, MAX_SOURCE_SIDE};
+pub use format::Format;
+use limits::MAX_SOURCE_SIDE;
 
 mod bounded_reader;
 mod color;
 mod encode;
+mod exif;
+mod format;
 mod gif;
 mod jpeg;
 pub mod limits;
@@ -25,7 +28,27 @@ mod planes;
 mod png;
 mod resize;
 mod shrink;
+mod thumbhash;
 mod webp;
+
+/// The thumbnails that are wanted.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The widths in pixels, the widest first.
+    pub widths: &'a [u32],
+}
+
+/// The thumbnails of a picture, and what is told about the picture.
+pub struct Made {
+    pub thumbnails: Vec<Thumbnail>,
+    /// The size of the picture in pixels, after its orientation is applied.
+    pub width: u32,
+    pub height: u32,
+    /// The local time at which the picture was taken: RFC 3339, without a time zone if the camera has recorded none.
+    pub taken_at: Option<String>,
+    /// The [ThumbHash](https://evanw.github.io/thumbhash/), of 25 bytes at most.
+    pub thumbhash: Vec<u8>,
+}
 
 pub struct Thumbnail {
     /// The requested width. If the source is narrower, the picture has the width of the source.
@@ -39,51 +62,42 @@ pub struct Thumbnail {
 pub enum ImageError {
     #[error("unsupported format")]
     UnsupportedFormat,
-    #[error("too many pixels: {0} x {1}, the limit is 50 million and 16384 a side")]
-    TooManyPixels(u32, u32),
+    #[error("too many pixels: {width} x {height}, the limit is {} million and {MAX_SOURCE_SIDE} a side", limit / 1_000_000)]
+    TooManyPixels { width: u32, height: u32, limit: u64 },
     #[error("damaged image: {0}")]
     Damaged(String),
 }
 
-/// The format of an image, by its first bytes, as the metrics name it.
-pub fn format_name(source: &[u8]) -> &'static str {
-    match image::guess_format(source) {
-        Ok(ImageFormat::Jpeg) => "jpeg",
-        Ok(ImageFormat::Png) => "png",
-        Ok(ImageFormat::Gif) => "gif",
-        Ok(ImageFormat::WebP) => "webp",
-        _ => "other",
-    }
-}
-
-/// Makes one thumbnail for each of `widths`, which must be sorted with the largest first.
+/// Makes one thumbnail for each of the widths.
 ///
 /// # Errors
-/// `UnsupportedFormat` if the bytes are not a JPEG, PNG, GIF or WebP, whatever the file is called. `TooManyPixels` if the
-/// size in the header is above the limits; nothing is decoded then. `Damaged` if the data is damaged.
-pub fn thumbnails(source: &[u8], widths: [u32; 3]) -> Result<Vec<Thumbnail>, ImageError> {
-    let decoded = match image::guess_format(source) {
-        Ok(ImageFormat::Jpeg) => jpeg::decode(source, widths[0])?,
-        Ok(ImageFormat::Png) => png::decode(source, widths[0])?,
-        Ok(ImageFormat::Gif) => gif::decode(source, widths[0])?,
-        Ok(ImageFormat::WebP) => webp::decode(source, widths[0])?,
-        _ => return Err(ImageError::UnsupportedFormat),
+/// `UnsupportedFormat` if the bytes have no [`Format`], whatever the file is called. `TooManyPixels` if the size in the
+/// header is above the limits; nothing is decoded then. `Damaged` if the data is damaged.
+pub fn make(source: &[u8], Request { widths }: Request<'_>) -> Result<Made, ImageError> {
+    let widest = widths.first().copied().unwrap_or(1);
+    let decoded = match Format::detect(source).ok_or(ImageError::UnsupportedFormat)? {
+        Format::Jpeg => jpeg::decode(source, widest)?,
+        Format::Png => png::decode(source, widest)?,
+        Format::Gif => gif::decode(source, widest)?,
+        Format::WebP => webp::decode(source, widest)?,
     };
     let Target { source_size, orientation, .. } = decoded.target;
-    let source_size = oriented_size(source_size, orientation);
+    let (width, height) = oriented_size(source_size, orientation);
     let (color_type, format) = (decoded.color_type.in_srgb(), decoded.format);
+    let taken_at = decoded.taken_at.clone();
     let mut picture = apply_orientation(color::to_srgb(decoded)?, orientation)?;
     let mut thumbnails = Vec::with_capacity(widths.len());
     // Each thumbnail is made from the larger one before it, which has every detail that the smaller one needs and far
     // fewer pixels than the source.
-    for width in widths {
-        let size = fit_width(source_size, width);
+    for &thumbnail_width in widths {
+        let size = fit_width((width, height), thumbnail_width);
         if size != (picture.width, picture.height) {
             picture = resize::rgba(&picture, size, color_type.has_alpha())?;
         }
-        thumbnails.push(encode::encode(&picture, width, color_type, format)?);
+        thumbnails.push(encode::encode(&picture, thumbnail_width, color_type, format)?);
     }
-    Ok(thumbnails)
+    let thumbhash = thumbhash::of(&picture, color_type.has_alpha())?;
+    Ok(Made { thumbnails, width, height, taken_at, thumbhash })
 }
 
 /// The widest thumbnail as it was decoded: before its orientation is applied, and in its own colours.
@@ -93,6 +107,8 @@ struct Decoded {
     color_type: ColorType,
     /// The colour profile (ICC).
     icc: Option<Vec<u8>>,
+    /// See [`Made::taken_at`].
+    taken_at: Option<String>,
     format: OutputFormat,
 }
 
@@ -186,9 +202,9 @@ fn fit_width((width, height): (u32, u32), target: u32) -> (u32, u32) {
 }
 
 /// Checks the size in a header. Nothing is allocated for an image before this check.
-fn check_size(width: u32, height: u32) -> Result<(u32, u32), ImageError> {
-    if width > MAX_SOURCE_SIDE || height > MAX_SOURCE_SIDE || u64::from(width) * u64::from(height) > MAX_SOURCE_PIXELS {
-        return Err(ImageError::TooManyPixels(width, height));
+fn check_size(width: u32, height: u32, limit: u64) -> Result<(u32, u32), ImageError> {
+    if width > MAX_SOURCE_SIDE || height > MAX_SOURCE_SIDE || u64::from(width) * u64::from(height) > limit {
+        return Err(ImageError::TooManyPixels { width, height, limit });
     }
     if width == 0 || height == 0 { Err(damaged("it has no pixels")) } else { Ok((width, height)) }
 }
@@ -204,6 +220,10 @@ mod tests {
     use super::*;
 
     const WIDTHS: [u32; 3] = [500, 250, 100];
+
+    fn thumbnails(source: &[u8]) -> Result<Vec<Thumbnail>, ImageError> {
+        make(source, Request { widths: &WIDTHS }).map(|made| made.thumbnails)
+    }
 
     #[test]
     fn the_aspect_ratio_is_kept_and_a_half_is_rounded_up() {
@@ -221,7 +241,7 @@ mod tests {
     #[test]
     fn other_bytes_are_an_unsupported_format() {
         for source in [&b""[..], b"hello", b"<svg/>", b"BM\x00\x00", b"\0\0\0\x20ftypheic"] {
-            assert!(matches!(thumbnails(source, WIDTHS), Err(ImageError::UnsupportedFormat)), "{source:?}");
+            assert!(matches!(thumbnails(source), Err(ImageError::UnsupportedFormat)), "{source:?}");
         }
     }
 
@@ -241,7 +261,7 @@ mod tests {
     }
 
     fn thumbnail_bytes(source: &[u8]) -> Vec<Vec<u8>> {
-        thumbnails(source, WIDTHS).unwrap().into_iter().map(|thumbnail| thumbnail.bytes).collect()
+        thumbnails(source).unwrap().into_iter().map(|thumbnail| thumbnail.bytes).collect()
     }
 
     #[test]
@@ -292,8 +312,8 @@ mod tests {
         });
         // A coefficient has 14 bits, and a progressive JPEG may have one scan for each of them.
         for (jpeg, most) in [(one_scan, 1), (by_component, 1), (by_frequency, 14)] {
-            assert!(thumbnails(&with_repeated_scan(&jpeg, most), WIDTHS).is_ok());
-            let error = thumbnails(&with_repeated_scan(&jpeg, most + 1), WIDTHS).err().unwrap();
+            assert!(thumbnails(&with_repeated_scan(&jpeg, most)).is_ok());
+            let error = thumbnails(&with_repeated_scan(&jpeg, most + 1)).err().unwrap();
             assert_eq!(error.to_string(), "damaged image: a component is repeated");
         }
     }
@@ -310,7 +330,7 @@ mod tests {
         };
         // The encoder itself defines four tables.
         assert!(thumbnail_bytes(&with_tables(60)) == thumbnail_bytes(&jpeg));
-        let error = thumbnails(&with_tables(61), WIDTHS).err().unwrap();
+        let error = thumbnails(&with_tables(61)).err().unwrap();
         assert_eq!(error.to_string(), "damaged image: more than 64 Huffman tables for a scan");
     }
 
@@ -322,9 +342,9 @@ mod tests {
             let preview = [&[0xff, 0xe1, 0, 6, 0xff, 0xd8, 0xff, 0xd9][..], &jpeg[2..]].concat();
             let mut whole = jpeg[..2].to_vec();
             whole.extend(preview);
-            assert!(thumbnails(&whole, WIDTHS).is_ok());
+            assert!(thumbnails(&whole).is_ok());
             for length in [whole.len() - 2, whole.len() - 100, whole.len() / 2, 600, 20, 3] {
-                assert!(matches!(thumbnails(&whole[..length], WIDTHS), Err(ImageError::Damaged(_))), "{length}");
+                assert!(matches!(thumbnails(&whole[..length]), Err(ImageError::Damaged(_))), "{length}");
             }
         }
     }
@@ -338,7 +358,7 @@ mod tests {
         png[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
         let crc = crc32(&png[12..29]);
         png[29..33].copy_from_slice(&crc.to_be_bytes());
-        assert!(matches!(thumbnails(&png, WIDTHS), Err(ImageError::TooManyPixels(100_000, 100_000))));
+        assert!(matches!(thumbnails(&png), Err(ImageError::TooManyPixels { .. })));
     }
 
     fn crc32(bytes: &[u8]) -> u32 {

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-/// Most pixels of a source image, by its header.
+/// Most pixels of a source image that is decoded whole, by its header.
 pub const MAX_SOURCE_PIXELS: u64 = 50_000_000;
+
+/// Longest EXIF data that is read, in bytes. Cameras write less than 64 KiB, which is the most that a JPEG can hold.
+pub const MAX_EXIF_BYTES: usize = 1 << 20;
 
 /// Longest side of a source image, in pixels, by its header.
 pub const MAX_SOURCE_SIDE: u32 = 16_384;

@@ -2,16 +2,18 @@
 
 use ::png::{Decoder, Limits, Transformations};
 use fdeflate::{BoundedDecompressionError, decompress_to_vec_bounded};
-use image::metadata::Orientation;
 
 use crate::limits::{
-    MAX_PNG_CHUNK_BYTES, MAX_PNG_PROFILE_BYTES, PNG_READ_AHEAD_BYTES, PNG_ROW_SLACK_BYTES, PNG_ROWS_TIMEOUT,
+    MAX_PNG_CHUNK_BYTES, MAX_PNG_PROFILE_BYTES, MAX_SOURCE_PIXELS, PNG_READ_AHEAD_BYTES, PNG_ROW_SLACK_BYTES,
+    PNG_ROWS_TIMEOUT,
 };
 
 use super::{
     ColorType, Decoded, ImageError, OutputFormat, Target,
     bounded_reader::{BoundedReader, ReadBudget},
-    check_size, damaged, resize,
+    check_size, damaged,
+    exif::Exif,
+    resize,
     shrink::Shrinker,
 };
 
@@ -27,13 +29,13 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     decoder.set_ignore_iccp_chunk(true);
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
     let size = decoder.read_header_info().map_err(damaged)?.size();
-    check_size(size.0, size.1)?;
+    check_size(size.0, size.1, MAX_SOURCE_PIXELS)?;
     let mut reader = decoder.read_info().map_err(damaged)?;
     let info = reader.info();
     let is_interlaced = info.interlaced;
-    let orientation = info.exif_metadata.as_deref().and_then(Orientation::from_exif_chunk);
+    let Exif { orientation, taken_at } = info.exif_metadata.as_deref().map(Exif::parse).unwrap_or_default();
     let icc = color_profile(source)?;
-    let target = Target::new(size, orientation.unwrap_or(Orientation::NoTransforms), max_width);
+    let target = Target::new(size, orientation, max_width);
     let (color_type, channels) = match reader.output_color_type().0 {
         ::png::ColorType::Grayscale => (ColorType::Grey, 1),
         ::png::ColorType::GrayscaleAlpha => (ColorType::GreyAlpha, 2),
@@ -69,7 +71,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
         return Err(damaged("it has too many rows"));
     }
     let pixels = resize::rgba(&shrinker.into_pixels(), target.size, color_type.has_alpha())?.rgba;
-    Ok(Decoded { target, pixels, color_type, icc, format: OutputFormat::Png })
+    Ok(Decoded { target, pixels, color_type, icc, taken_at, format: OutputFormat::Png })
 }
 
 /// The colour profile, or none if its data is broken. The decoder of the library ignores a profile that is too long

@@ -1,13 +1,13 @@
 //! WebP; of an animation, its first frame. Lossless pictures are decoded row by row. For lossy pictures the library's
 //! decoder returns whole planes, which take half the bytes of the pixels.
 
-use image::metadata::Orientation;
 use image_webp::vp8::{Frame as Vp8Frame, Vp8Decoder};
 
-use crate::limits::MAX_PROFILE_BYTES;
+use crate::limits::{MAX_PROFILE_BYTES, MAX_SOURCE_PIXELS};
 
 use super::{
     ColorType, Decoded, ImageError, OutputFormat, Target, check_size, damaged,
+    exif::Exif,
     planes::{self, ColorSpace, Plane},
     resize,
     shrink::Shrinker,
@@ -17,14 +17,15 @@ use lossless::Lossless;
 mod lossless;
 
 pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
-    let Container { canvas, offset, size, bitstream, icc, orientation } = Container::parse(source)?;
+    let Container { canvas, offset, size, bitstream, icc, exif } = Container::parse(source)?;
+    let Exif { orientation, taken_at } = exif;
     let target = Target::new(canvas, orientation, max_width);
     let is_covered = offset == (0, 0) && size == canvas;
     let icc = icc.map(<[u8]>::to_vec);
     if let (Bitstream::Lossy { vp8, alpha: None }, true) = (&bitstream, is_covered) {
         let planes = shrink_planes(decode_vp8(vp8, size)?, &target);
         let pixels = planes::merge(planes, ColorSpace::LimitedYCbCr, target.size)?;
-        return Ok(Decoded { target, pixels, color_type: ColorType::Rgb, icc, format: OutputFormat::Jpeg });
+        return Ok(Decoded { target, pixels, color_type: ColorType::Rgb, icc, taken_at, format: OutputFormat::Jpeg });
     }
     let has_alpha = !is_covered || !matches!(bitstream, Bitstream::Lossless { has_alpha: false, .. });
     let (color_type, channels, format) =
@@ -40,7 +41,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
         shrinker.add_row(offset.1 as usize + y, &mut row);
     }
     let pixels = resize::rgba(&shrinker.into_pixels(), target.size, has_alpha)?.rgba;
-    Ok(Decoded { target, pixels, color_type, icc, format })
+    Ok(Decoded { target, pixels, color_type, icc, taken_at, format })
 }
 
 /// The content of the file: one picture, its place on a canvas, and the metadata.
@@ -50,7 +51,7 @@ struct Container<'a> {
     size: (u32, u32),
     bitstream: Bitstream<'a>,
     icc: Option<&'a [u8]>,
-    orientation: Orientation,
+    exif: Exif,
 }
 
 enum Bitstream<'a> {
@@ -60,15 +61,15 @@ enum Bitstream<'a> {
 
 impl<'a> Container<'a> {
     fn parse(source: &'a [u8]) -> Result<Self, ImageError> {
-        let (mut canvas, mut icc, mut orientation) = (None, None, None);
+        let (mut canvas, mut icc, mut exif) = (None, None, None);
         let (mut picture, mut offset, mut alpha) = (None, (0, 0), None);
         for (name, body) in chunks(source.get(12..).unwrap_or_default()) {
             match (name, body) {
                 (b"VP8X", [_, _, _, _, size @ ..]) => canvas = two_u24(size).map(|(w, h)| (w + 1, h + 1)),
                 (b"ICCP", _) => icc = Some(body).filter(|icc| icc.len() <= MAX_PROFILE_BYTES),
-                // If several chunks have an orientation, the first one counts, as in JPEG.
-                (b"EXIF", _) if orientation.is_none() => {
-                    orientation = Orientation::from_exif_chunk(body.strip_prefix(b"Exif\0\0").unwrap_or(body));
+                // If there are several, the first one counts, as in JPEG.
+                (b"EXIF", _) if exif.is_none() => {
+                    exif = Some(Exif::parse(body.strip_prefix(b"Exif\0\0").unwrap_or(body)));
                 }
                 (b"ALPH", _) => alpha = Some(body),
                 (b"VP8 " | b"VP8L", _) if picture.is_none() => picture = Some(parse_bitstream(*name, body, alpha)?),
@@ -90,16 +91,15 @@ impl<'a> Container<'a> {
         }
         // The canvas is checked before the picture, because a file with a false header may contain no picture.
         if let Some((width, height)) = canvas {
-            check_size(width, height)?;
+            check_size(width, height, MAX_SOURCE_PIXELS)?;
         }
         let (size, bitstream) = picture.ok_or_else(|| damaged("it has no picture"))?;
-        check_size(size.0, size.1)?;
+        check_size(size.0, size.1, MAX_SOURCE_PIXELS)?;
         let canvas = canvas.unwrap_or(size);
         if offset.0 + size.0 > canvas.0 || offset.1 + size.1 > canvas.1 {
             return Err(damaged("a frame beside its canvas"));
         }
-        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-        Ok(Self { canvas, offset, size, bitstream, icc, orientation })
+        Ok(Self { canvas, offset, size, bitstream, icc, exif: exif.unwrap_or_default() })
     }
 }
 
