@@ -1,6 +1,6 @@
 //! The configuration, read completely, once, at a cold start. Nothing else reads the environment.
 
-use std::{env, path::PathBuf, str::FromStr, time::Duration};
+use std::{env, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use aws_credential_types::Credentials;
@@ -41,6 +41,9 @@ pub struct Config {
     /// The time after which a job comes again that failed, or whose worker died, counted from when the worker received
     /// it: `JOB_RETRY`, seconds, default 40; longer than the worker runs.
     pub job_retry: Duration,
+    /// The widths of new thumbnails in pixels, largest first: `THUMBNAIL_WIDTHS`, default `500,250,100`. The contract's
+    /// widths are always among them.
+    pub thumbnail_widths: ThumbnailWidths,
     /// The time that a document stays in the trash: `TRASH_DAYS`, default 30.
     pub trash_period: Duration,
     /// The time that an earlier content of a document is kept: `VERSION_DAYS`, default 30.
@@ -82,6 +85,7 @@ impl Config {
             direct_upload_grace: seconds("DIRECT_UPLOAD_GRACE", 86_400)?,
             thumbnail_grace: seconds("THUMBNAIL_GRACE", 900)?,
             job_retry: seconds("JOB_RETRY", 40)?,
+            thumbnail_widths: parsed("THUMBNAIL_WIDTHS", ThumbnailWidths(limits::THUMBNAIL_WIDTHS.into()))?,
             trash_period: days("TRASH_DAYS", 30)?,
             version_period: days("VERSION_DAYS", 30)?,
             versions_kept: parsed("VERSIONS_KEPT", 10)?,
@@ -166,6 +170,23 @@ impl FromStr for Scheme {
     }
 }
 
+/// Widths among [`limits::POSSIBLE_THUMBNAIL_WIDTHS`], in their order, with all of the contract.
+#[derive(Debug, PartialEq)]
+pub struct ThumbnailWidths(pub Arc<[u32]>);
+
+impl FromStr for ThumbnailWidths {
+    type Err = ();
+
+    fn from_str(widths: &str) -> std::result::Result<Self, ()> {
+        let widths: Vec<u32> =
+            widths.split(',').map(|width| width.trim().parse().map_err(drop)).collect::<Result<_, _>>()?;
+        let is_wanted = |width: &u32| widths.contains(width);
+        let possible: Vec<u32> = limits::POSSIBLE_THUMBNAIL_WIDTHS.into_iter().filter(is_wanted).collect();
+        let is_complete = limits::THUMBNAIL_WIDTHS.iter().all(is_wanted);
+        if is_complete && possible.len() == widths.len() { Ok(Self(possible.into())) } else { Err(()) }
+    }
+}
+
 /// The source of a secret: the environment itself, or a parameter in SSM.
 enum Source {
     Value(String),
@@ -246,4 +267,27 @@ fn days(name: &str, default: u32) -> Result<Duration> {
 
 fn seconds(name: &str, default: u32) -> Result<Duration> {
     Ok(Duration::from_secs(at_least_one(name, default)?.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn widths_are_those_of_the_contract_and_perhaps_1600() {
+        for (text, widths) in [
+            ("500,250,100", Some(&[500, 250, 100][..])),
+            ("1600, 500, 250, 100", Some(&[1600, 500, 250, 100])),
+            ("100,250,500,1600", Some(&[1600, 500, 250, 100])),
+            ("1600", None),
+            ("500,250", None),
+            ("500,250,100,99", None),
+            ("500,500,250,100", None),
+            ("500,250,100,", None),
+            ("wide", None),
+        ] {
+            let expected = widths.map(|widths| ThumbnailWidths(widths.into())).ok_or(());
+            assert_eq!(text.parse::<ThumbnailWidths>(), expected, "{text}");
+        }
+    }
 }

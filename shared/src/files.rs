@@ -143,6 +143,20 @@ pub struct ThumbnailFile {
     pub digest: String,
 }
 
+/// What the worker has found out about an image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Picture {
+    /// The size in pixels, after the orientation is applied.
+    pub width: u32,
+    pub height: u32,
+    /// The local time at which the picture was taken: RFC 3339, without a time zone if the camera has recorded none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at: Option<String>,
+    /// The `ThumbHash`, in Base64.
+    pub thumbhash: String,
+}
+
 /// A visible document of the ledger.
 #[derive(Clone, Debug)]
 pub struct File {
@@ -163,6 +177,8 @@ pub struct File {
     pub thumbnails_id: FileId,
     /// The time at which the content became the document's.
     pub content_at: Timestamp,
+    /// Set if the document is an image with thumbnails. Absent in rows of earlier releases.
+    pub picture: Option<Box<Picture>>,
 }
 
 /// When a document was put into the trash, and when it is deleted.

@@ -381,8 +381,12 @@ pub const AWS_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(700);
 /// attempts.
 pub const AWS_ATTEMPTS: u32 = 10;
 
-/// Widths of the thumbnails, in pixels, largest first.
+/// Widths of the thumbnails of the contract, in pixels, largest first.
 pub const THUMBNAIL_WIDTHS: [u32; 3] = [500, 250, 100];
+
+/// Every width that a deployment can choose, in pixels, largest first. What deletes thumbnails deletes all of them, because
+/// the widths may have changed since.
+pub const POSSIBLE_THUMBNAIL_WIDTHS: [u32; 4] = [1600, 500, 250, 100];
 
 /// Largest image file that the worker reads, in bytes.
 pub const SOURCE_BYTES: u64 = 64 << 20;

@@ -6,17 +6,18 @@
 
 use std::{
     cmp::Reverse,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime},
 };
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use lambda_runtime::LambdaEvent;
 use shared::{
     Error, Result,
     digest::digest,
-    files::{Content, Decoding, File, FileOrUpload, Files, Kind, ThumbnailFile, Thumbnails},
+    files::{Content, Decoding, File, FileOrUpload, Files, Kind, Picture, ThumbnailFile, Thumbnails},
     ids::{FileId, UserId},
     limits,
     stores::{
@@ -54,6 +55,8 @@ pub struct App {
     jobs: JobQueue,
     /// See [`shared::Config::job_retry`].
     retry_delay: Duration,
+    /// See [`shared::Config::thumbnail_widths`].
+    thumbnail_widths: Arc<[u32]>,
 }
 
 /// The end of a message, as the log and the metrics name it.
@@ -137,6 +140,7 @@ impl App {
             objects,
             jobs: JobQueue::connect(stores),
             retry_delay: stores.config.job_retry,
+            thumbnail_widths: stores.config.thumbnail_widths.0.clone(),
         })
     }
 
@@ -288,7 +292,7 @@ impl App {
     async fn delete_thumbnails_of_deleted(&self, id: FileId) -> Result<(), Error> {
         // A row of another user may have the id, and copies and versions may have the thumbnails.
         if !self.files.has_thumbnails_of(id).await? {
-            for width in limits::THUMBNAIL_WIDTHS {
+            for width in limits::POSSIBLE_THUMBNAIL_WIDTHS {
                 self.objects.delete(&Key::of_thumbnail(id, width)).await?;
             }
         }
@@ -310,21 +314,23 @@ impl App {
             Err(error) => return Err(error.into()),
         }
         delivery.format.get_or_init(|| Format::detect(&source).map_or("other", Format::name));
-        let decode = move || thumbnailer::make(&source, Request { widths: &limits::THUMBNAIL_WIDTHS });
+        let widths = Arc::clone(&self.thumbnail_widths);
+        let decode = move || thumbnailer::make(&source, Request { widths: &widths });
         let decoded = match tokio::task::spawn_blocking(decode).await {
             Ok(decoded) => decoded.map_err(|error| error.to_string()),
             Err(panic) => Err(format!("damaged image: {panic}")),
         };
         let record_outcome = Box::pin(async {
             match decoded {
-                Ok(Made { thumbnails, .. }) => self.store_thumbnails(file, thumbnails).await.map(|()| Outcome::Ready),
+                Ok(made) => self.store_thumbnails(file, made).await.map(|()| Outcome::Ready),
                 Err(reason) => Err(self.record_failure(file, reason).await),
             }
         });
         with_timeout(limits::JOB_STORE, record_outcome).await
     }
 
-    async fn store_thumbnails(&self, file: &File, thumbnails: Vec<Thumbnail>) -> Result<(), Failure> {
+    async fn store_thumbnails(&self, file: &File, made: Made) -> Result<(), Failure> {
+        let Made { thumbnails, width, height, taken_at, thumbhash } = made;
         let Some(key) = file.key() else { return Err(Failure::Permanent("File not found".into())) };
         if let Err(error) = self.files.clear_decoding(file).await {
             tracing::warn!(error = error.cause(), "a mark is left behind");
@@ -335,7 +341,8 @@ impl App {
             self.objects.put(&Key::of_thumbnail(file.thumbnails_id, width), bytes.into(), content_type).await?;
             stored.push(ThumbnailFile { width, size, content_type: content_type.into(), digest });
         }
-        match self.files.thumbnails_ready(key, &stored).await {
+        let picture = Picture { width, height, taken_at, thumbhash: STANDARD.encode(thumbhash) };
+        match self.files.thumbnails_ready(key, &stored, &picture).await {
             // The image was deleted in the meantime. No row refers to the thumbnails, so the worker deletes them.
             Err(Error::NotFound) => {
                 self.delete_thumbnails_of_deleted(file.thumbnails_id).await?;

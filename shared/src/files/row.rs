@@ -12,7 +12,7 @@ use mongodb::bson::{
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::{
-    Content, ContentKind, DeclaredSize, File, FileOrUpload, Incoming, Kind, Name, NewFile, Parent, Pending,
+    Content, ContentKind, DeclaredSize, File, FileOrUpload, Incoming, Kind, Name, NewFile, Parent, Pending, Picture,
     ThumbnailFile, Thumbnails, Trashed, words,
 };
 use crate::{
@@ -89,6 +89,9 @@ pub struct Row {
     thumbnail_files: Vec<ThumbnailFile>,
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     thumbnail_error: Option<String>,
+    /// Set together with the thumbnails.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    picture: Option<Box<Picture>>,
     /// The time at which the sweeper sends the job again. Set while thumbnails are `due`.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub thumbnails_due_at: Option<Timestamp>,
@@ -165,7 +168,7 @@ pub struct Charge {
 pub const UNCOUNTED: i64 = -1;
 
 /// The fields that make up the content of a document.
-const CONTENT: [&str; 12] = [
+const CONTENT: [&str; 13] = [
     "type",
     "key",
     "localPath",
@@ -174,6 +177,7 @@ const CONTENT: [&str; 12] = [
     "thumbnails",
     "thumbnailFiles",
     "thumbnailError",
+    "picture",
     "thumbnailsDueAt",
     "thumbnailsId",
     "crc32",
@@ -288,6 +292,7 @@ impl Row {
             thumbnails: None,
             thumbnail_files: Vec::new(),
             thumbnail_error: None,
+            picture: None,
             thumbnails_due_at: None,
             decoding_since: None,
             revision: Some(1),
@@ -411,6 +416,7 @@ impl Row {
             thumbnails: source.thumbnails,
             thumbnail_files: source.thumbnail_files.clone(),
             thumbnail_error: source.thumbnail_error.clone(),
+            picture: source.picture.clone(),
             thumbnails_due_at: source.thumbnails_due_at,
             thumbnails_id: source.may_be_image().then(|| source.thumbnails_id()),
             crc32: source.crc32,
@@ -807,6 +813,7 @@ impl From<Row> for File {
             copied_from: row.copied_from,
             thumbnails_id,
             content_at,
+            picture: row.picture,
         }
     }
 }
@@ -915,7 +922,8 @@ mod tests {
             "type": "image", "isPublic": true, "parentId": 0, "key": "files/x", "size": 5, "updatedAt": DateTime::MAX,
             "expiresAt": DateTime::MAX, "isRepeatable": true, "maxBytes": 5, "uploadId": "x", "thumbnails": "ready",
             "thumbnailFiles": [{ "width": 100, "size": 5_i64, "contentType": "image/jpeg", "digest": "x" }],
-            "thumbnailError": "x", "thumbnailsDueAt": DateTime::MAX, "decodingSince": DateTime::MAX, "state": "pending",
+            "thumbnailError": "x", "picture": { "width": 5_i64, "height": 5_i64, "thumbhash": "x" },
+            "thumbnailsDueAt": DateTime::MAX, "decodingSince": DateTime::MAX, "state": "pending",
         };
         row(&whole);
         for field in whole.keys() {
@@ -1039,7 +1047,7 @@ mod tests {
             assert_eq!(content.get(field), Some(value), "{field}");
         }
         assert_eq!(content.len(), expected.len(), "{content}");
-        assert_eq!(unset, ["localPath", "inParts", "thumbnailFiles", "thumbnailError", "crc32", "charged"]);
+        assert_eq!(unset, ["localPath", "inParts", "thumbnailFiles", "thumbnailError", "picture", "crc32", "charged"]);
     }
 
     #[test]

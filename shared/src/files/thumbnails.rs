@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{Document, serialize_to_bson};
 
 use super::{
-    Decoding, File, ThumbnailFile,
+    Decoding, File, Picture, ThumbnailFile,
     ledger::Files,
     row::{Marks, Owned, filter, update},
 };
@@ -43,9 +43,11 @@ impl Files {
 
     /// Records that the thumbnails are stored. `NotFound` if the image has been deleted meanwhile; then the thumbnails
     /// must be deleted too. Copies and versions of the image have the same thumbnails.
-    pub async fn thumbnails_ready(&self, key: &Key, made: &[ThumbnailFile]) -> Result<()> {
-        let made = serialize_to_bson(&made).map_err(|error| Error::Internal(error.into()))?;
-        let done = run(self.rows.update_many(filter::images_with_key(key), update::thumbnails_ready(made))).await?;
+    pub async fn thumbnails_ready(&self, key: &Key, made: &[ThumbnailFile], picture: &Picture) -> Result<()> {
+        let stored = serialize_to_bson(&made).and_then(|made| Ok((made, serialize_to_bson(picture)?)));
+        let (made, picture) = stored.map_err(|error| Error::Internal(error.into()))?;
+        let ready = update::thumbnails_ready(made, picture);
+        let done = run(self.rows.update_many(filter::images_with_key(key), ready)).await?;
         if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 

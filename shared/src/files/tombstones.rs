@@ -79,7 +79,7 @@ impl Tombstone {
         }
         keys.extend(self.key.clone());
         if self.is_image {
-            keys.extend(limits::THUMBNAIL_WIDTHS.map(|width| Key::of_thumbnail(self.thumbnails_id, width)));
+            keys.extend(limits::POSSIBLE_THUMBNAIL_WIDTHS.map(|width| Key::of_thumbnail(self.thumbnails_id, width)));
         }
         keys
     }

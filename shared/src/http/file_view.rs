@@ -63,6 +63,22 @@ pub struct FileView {
     #[schema(value_type = FileId)]
     #[serde(skip_serializing_if = "Option::is_none")]
     replaces: Option<FileId>,
+    /// The size of an image with thumbnails in pixels, after its orientation is applied.
+    #[schema(value_type = u32, minimum = 1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<u32>,
+    #[schema(value_type = u32, minimum = 1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    height: Option<u32>,
+    /// The local time at which the picture was taken, from its EXIF data. RFC 3339, without a time zone if the camera has
+    /// recorded none.
+    #[schema(value_type = String, example = "2026-11-29T07:28:35+01:00")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    taken_at: Option<String>,
+    /// A blurred preview of an image with thumbnails: the [ThumbHash](https://evanw.github.io/thumbhash/), in Base64.
+    #[schema(value_type = String, max_length = 40)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thumbhash: Option<String>,
 }
 
 impl FileView {
@@ -148,6 +164,10 @@ impl From<File> for FileView {
             Some(Thumbnails::Failed(reason)) => (Some(ThumbnailsView::Failed), Some(reason)),
             Some(Thumbnails::Unknown) | None => (None, None),
         };
+        // An earlier release that replaces the content leaves the facts of the earlier content.
+        let picture = file.picture.filter(|_| matches!(thumbnails, Some(ThumbnailsView::Ready)));
+        let size = picture.as_ref().map(|picture| (picture.width, picture.height));
+        let (taken_at, thumbhash) = picture.map(|picture| (picture.taken_at, picture.thumbhash)).unzip();
         Self {
             id: file.id,
             user_id: file.owner,
@@ -170,6 +190,10 @@ impl From<File> for FileView {
             expires_at: file.trashed.map(|trashed| trashed.expires_at),
             copied_from: file.copied_from,
             replaces: None,
+            width: size.map(|(width, _)| width),
+            height: size.map(|(_, height)| height),
+            taken_at: taken_at.flatten(),
+            thumbhash,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{fs, io::Cursor, path::Path};
 
+use exif::{Field, In, Rational, Tag, Value, experimental::Writer};
 use image::{
     DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage,
     codecs::jpeg::JpegEncoder,
@@ -55,6 +56,39 @@ pub fn lying_on_its_side(width: u32, height: u32) -> Vec<u8> {
     let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 90);
     encoder.set_exif_metadata(TURN_CLOCKWISE.to_vec()).unwrap();
     encoder.write_image(&stored, width, height, ExtendedColorType::Rgb8).unwrap();
+    bytes
+}
+
+/// What a camera knows about its owner.
+pub const OWNER: &str = "Ada Photographer";
+pub const SERIAL_NUMBER: &str = "SN-20261129";
+
+/// The JPEG of a camera that was held upright, taken on 29 November 2026 at 07:28:35, one hour before UTC, at a place.
+pub fn photograph(width: u32, height: u32) -> Vec<u8> {
+    let text = |text: &str| Value::Ascii(vec![text.as_bytes().to_vec()]);
+    let place = |degrees: u32| Value::Rational([degrees, 28, 38].map(|num| Rational { num, denom: 1 }).to_vec());
+    let fields = [
+        (Tag::Orientation, Value::Short(vec![6])),
+        (Tag::DateTime, text("2026:12:24 18:00:00")),
+        (Tag::DateTimeOriginal, text("2026:11:29 07:28:35")),
+        (Tag::OffsetTimeOriginal, text("+01:00")),
+        (Tag::Artist, text(OWNER)),
+        (Tag::BodySerialNumber, text(SERIAL_NUMBER)),
+        (Tag::GPSLatitudeRef, text("N")),
+        (Tag::GPSLatitude, place(51)),
+        (Tag::GPSLongitudeRef, text("E")),
+        (Tag::GPSLongitude, place(7)),
+    ];
+    let fields = fields.map(|(tag, value)| Field { tag, ifd_num: In::PRIMARY, value });
+    let (mut writer, mut tiff) = (Writer::new(), Cursor::new(Vec::new()));
+    for field in &fields {
+        writer.push_field(field);
+    }
+    writer.write(&mut tiff, false).unwrap();
+    let mut bytes = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 90);
+    encoder.set_exif_metadata(tiff.into_inner()).unwrap();
+    encoder.write_image(gradient(width, height).as_bytes(), width, height, ExtendedColorType::Rgb8).unwrap();
     bytes
 }
 

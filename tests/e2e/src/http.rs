@@ -224,7 +224,7 @@ impl std::fmt::Display for Answer {
 }
 
 /// Fields of a row that no document has.
-const PRIVATE: [&str; 19] = [
+const PRIVATE: [&str; 20] = [
     "__v",
     "_id",
     "became",
@@ -237,6 +237,7 @@ const PRIVATE: [&str; 19] = [
     "localPath",
     "moving",
     "nameKey",
+    "picture",
     "state",
     "takenFrom",
     "thumbnailsDueAt",
@@ -247,7 +248,8 @@ const PRIVATE: [&str; 19] = [
 ];
 
 /// The keys that come after those of the first releases, in their order.
-const NEWER: [&str; 4] = ["revision", "trashedAt", "expiresAt", "copiedFrom"];
+const NEWER: [&str; 8] =
+    ["revision", "trashedAt", "expiresAt", "copiedFrom", "width", "height", "takenAt", "thumbhash"];
 
 /// The keys of an answer that come after those of the document: what is replaced, the requests that send the bytes, and
 /// the path of what a search found.

@@ -14,7 +14,7 @@
 use image::{DynamicImage, RgbaImage, metadata::Orientation};
 
 pub use format::Format;
-use limits::MAX_SOURCE_SIDE;
+use limits::{MAX_SOURCE_SIDE, MAX_THUMBNAIL_PIXELS};
 
 mod bounded_reader;
 mod color;
@@ -191,8 +191,11 @@ fn apply_orientation(pixels: Pixels, orientation: Orientation) -> Result<Pixels,
     Ok(Pixels { width, height, extent: (width.into(), height.into()), rgba })
 }
 
-/// The size of a thumbnail: this width, or the width of the source if that is smaller, with the aspect ratio kept.
+/// The size of a thumbnail: this width, or the width of the source if that is smaller, with the aspect ratio kept. Only a
+/// thumbnail that is wider than 500 pixels can reach [`MAX_THUMBNAIL_PIXELS`], and is narrower then.
 fn fit_width((width, height): (u32, u32), target: u32) -> (u32, u32) {
+    let most = (MAX_THUMBNAIL_PIXELS as f64 * f64::from(width) / f64::from(height.max(1))).sqrt();
+    let target = target.min((most as u32).max(1));
     if width <= target {
         return (width, height);
     }
@@ -236,6 +239,18 @@ mod tests {
         ] {
             assert_eq!(WIDTHS.map(|target| fit_width(size, target)), sizes);
         }
+    }
+
+    #[test]
+    fn only_a_wide_thumbnail_is_bounded_by_its_pixels() {
+        let tallest = fit_width((500, MAX_SOURCE_SIDE), 500);
+        assert_eq!(tallest, (500, MAX_SOURCE_SIDE));
+        for width in [501, 1600, 3000] {
+            let (width, height) = fit_width((width, MAX_SOURCE_SIDE), 1600);
+            let pixels = u64::from(width) * u64::from(height);
+            assert!((8_100_000..=MAX_THUMBNAIL_PIXELS).contains(&pixels), "{width} x {height}");
+        }
+        assert_eq!(fit_width((4000, 3000), 1600), (1600, 1200));
     }
 
     #[test]

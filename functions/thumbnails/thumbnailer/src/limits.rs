@@ -11,6 +11,9 @@ pub const MAX_EXIF_BYTES: usize = 1 << 20;
 /// Longest side of a source image, in pixels, by its header.
 pub const MAX_SOURCE_SIDE: u32 = 16_384;
 
+/// Most pixels of a thumbnail: those of the tallest one that is 500 pixels wide.
+pub const MAX_THUMBNAIL_PIXELS: u64 = 500 * MAX_SOURCE_SIDE as u64;
+
 /// Most pixels that are kept of a source image while it is shrunk. An image that is tall and narrow is shrunk to less than
 /// twice the size of its thumbnail, before Lanczos resizing does the rest.
 pub const MAX_SHRUNK_PIXELS: u64 = 6_300_000;

@@ -283,12 +283,12 @@ pub fn decoding_ended() -> Document {
     doc! { "$unset": marks() }
 }
 
-/// Records the thumbnails of an image: a list of [`crate::files::ThumbnailFile`].
-pub fn thumbnails_ready(made: Bson) -> Document {
+/// Records the thumbnails of an image: a list of [`crate::files::ThumbnailFile`], and a [`crate::files::Picture`].
+pub fn thumbnails_ready(made: Bson, picture: Bson) -> Document {
     let mut done = no_longer_due();
     done.extend(marks());
     done.extend(doc! { "thumbnailError": "" });
-    doc! { "$set": { "thumbnails": "ready", "thumbnailFiles": made }, "$unset": done }
+    doc! { "$set": { "thumbnails": "ready", "thumbnailFiles": made, "picture": picture }, "$unset": done }
 }
 
 pub fn thumbnails_failed(reason: &str) -> Document {

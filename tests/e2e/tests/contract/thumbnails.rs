@@ -1,12 +1,19 @@
 //! Thumbnails, from the upload to the answer.
 
+use std::time::SystemTime;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e::{
-    Client, Stack,
-    fixtures::{DecodedImage, bomb, decode_image, encode, gradient, half_transparent, jpeg, lying_on_its_side},
-    thumbnails::{failure, image_without_a_job, thumbnail},
+    Client, Stack, eventually,
+    fixtures::{
+        DecodedImage, OWNER, SERIAL_NUMBER, bomb, decode_image, encode, gradient, half_transparent, jpeg,
+        lying_on_its_side, photograph,
+    },
+    thumbnails::{SOON, failure, image_without_a_job, thumbnail},
 };
-use image::{ImageFormat, Rgba};
+use image::{ImageFormat, Rgba, RgbaImage};
 use mongodb::bson::DateTime;
+use serde_json::{Value, json};
 
 /// All three thumbnails, the largest first. Each must agree with its content type.
 async fn all_of(reader: &Client, id: &str) -> [DecodedImage; 3] {
@@ -43,6 +50,81 @@ async fn an_image_gets_thumbnails_of_three_widths_and_its_own_aspect() {
         let id = bob.upload_image("photo.jpg", &jpeg(width, height)).await;
         assert_eq!(sizes(&all_of(&bob, &id).await), expected, "of {width} x {height}");
         assert_eq!(bob.get(&format!("/files/{id}")).await.document(200)["thumbnails"], "ready");
+    }
+}
+
+/// The keys of a document that tell about its picture.
+fn picture(document: &Value) -> [&Value; 4] {
+    ["width", "height", "takenAt", "thumbhash"].map(|key| document.get(key).unwrap_or(&Value::Null))
+}
+
+#[tokio::test]
+async fn f57_an_image_tells_its_size_its_date_and_a_preview() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let id = bob.upload_image("photo.jpg", &photograph(600, 400)).await;
+    thumbnail(&bob, &id, 100).await;
+    let document = bob.get(&format!("/files/{id}")).await.document(200);
+    let [width, height, taken_at, thumbhash] = picture(&document);
+    assert_eq!((width, height, taken_at), (&json!(400), &json!(600), &json!("2026-11-29T07:28:35+01:00")));
+    let hash = thumbhash.as_str().unwrap();
+    assert!(hash.len() <= 40, "{hash}");
+    let hash = STANDARD.decode(hash).unwrap();
+    let (width, height, colors) = thumbhash::thumb_hash_to_rgba(&hash).unwrap();
+    assert!(width < height, "{width} x {height}");
+    let blurred = RgbaImage::from_raw(width.try_into().unwrap(), height.try_into().unwrap(), colors).unwrap();
+    let seen = all_of(&bob, &id).await;
+    for (x, y) in [(1, 1), (3, 1), (1, 3), (3, 3)] {
+        let blurred = blurred.get_pixel(blurred.width() * x / 4, blurred.height() * y / 4).0;
+        let sharp = seen[2].pixels.get_pixel(seen[2].width * x / 4, seen[2].height * y / 4).0;
+        assert!(blurred.iter().zip(sharp).all(|(a, b)| a.abs_diff(b) < 60), "{blurred:?} for {sharp:?} at {x}, {y}");
+    }
+    // A listing, a copy and a version tell the same.
+    let listed = bob.get("/files").await.documents();
+    assert_eq!(picture(&listed[0]), picture(&document));
+    let copy = bob.copy(&id, json!({})).await.tagged(201);
+    assert_eq!(picture(&copy), picture(&document));
+    let text =
+        json!({ "name": "photo.jpg", "type": "image", "data": STANDARD.encode("text"), "onConflict": "replace" });
+    let replaced = bob.create(text).await.tagged(201);
+    assert_eq!((&replaced["id"], picture(&replaced)), (&json!(id), [&Value::Null; 4]));
+    let failed = eventually("it failed", SOON, async || {
+        let document = bob.get(&format!("/files/{id}")).await.document(200);
+        (document["thumbnails"] == "failed").then_some(document)
+    });
+    assert_eq!(picture(&failed.await), [&Value::Null; 4]);
+    let versions = bob.versions(&id).await;
+    let version = versions[0]["id"].as_str().unwrap();
+    let restored = bob.put(&format!("/files/{id}/versions/{version}/restore")).await.tagged(200);
+    assert_eq!(picture(&restored), picture(&document));
+}
+
+#[tokio::test]
+async fn f57_only_an_image_with_thumbnails_tells_them() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let file = bob.upload("photo.jpg", &photograph(60, 40)).await;
+    let image = bob.upload_image("flat.png", &encode(&gradient(40, 60), ImageFormat::Png)).await;
+    thumbnail(&bob, &image, 100).await;
+    let document = bob.get(&format!("/files/{image}")).await.document(200);
+    let [width, height, taken_at, thumbhash] = picture(&document);
+    assert_eq!((width, height, taken_at), (&json!(40), &json!(60), &Value::Null));
+    assert!(thumbhash.is_string());
+    assert_eq!(picture(&bob.get(&format!("/files/{file}")).await.document(200)), [&Value::Null; 4]);
+}
+
+#[tokio::test]
+async fn f57_no_place_no_owner_and_no_serial_number_is_kept() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    let since = SystemTime::now();
+    let id = bob.upload_image("photo.jpg", &photograph(600, 400)).await;
+    let mut seen = vec![thumbnail(&bob, &id, 100).await.body, stack.row(&id).await.to_string().into_bytes()];
+    seen.push(stack.log_lines(since).await.join("\n").into_bytes());
+    for secret in [OWNER.as_bytes(), SERIAL_NUMBER.as_bytes(), b"GPS"] {
+        for bytes in &seen {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{}", String::from_utf8_lossy(bytes));
+        }
     }
 }
 

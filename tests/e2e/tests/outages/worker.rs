@@ -5,9 +5,9 @@ use std::time::{Duration, Instant, SystemTime};
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use e2e::{
     Stack, User, eventually,
-    fixtures::{jpeg, slow},
+    fixtures::{decode_image, jpeg, slow},
     ledger, record_measurement,
-    thumbnails::{SOON, failure, image_without_a_job},
+    thumbnails::{SOON, failure, image_without_a_job, thumbnail},
     worker::{job, logged, messages, run_worker, run_worker_at_receive, try_run_worker_at_receive},
 };
 use futures_util::future::join;
@@ -125,6 +125,37 @@ async fn r03_a_job_that_always_fails_reaches_the_dead_letter_queue() {
     let handle = letters[0].receipt_handle.as_ref().unwrap();
     stack.sqs.delete_message().queue_url(dead).receipt_handle(handle).send().await.unwrap();
     assert_eq!(messages(&stack, dead).await, 0);
+}
+
+#[tokio::test]
+async fn a_deployment_may_make_thumbnails_of_1600_pixels() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let earlier = bob.upload_image("earlier.jpg", &jpeg(2000, 1000)).await;
+    thumbnail(&bob, &earlier, 500).await;
+    let undo = environment(&stack, "thumbnails", "THUMBNAIL_WIDTHS", "1600,500,250,100").await;
+    let mut made = Vec::new();
+    for ((width, height), expected) in
+        [((2000, 1000), (1600, 800)), ((1800, 9000), (1280, 6400)), ((300, 200), (300, 200))]
+    {
+        let id = bob.upload_image("photo.jpg", &jpeg(width, height)).await;
+        let wide = decode_image(&thumbnail(&bob, &id, 1600).await.body);
+        assert_eq!((wide.width, wide.height), expected, "of {width} x {height}");
+        for contract in [500, 250, 100] {
+            let seen = decode_image(&thumbnail(&bob, &id, contract).await.body);
+            assert_eq!(seen.width, contract.min(width), "of {width} x {height}");
+        }
+        made.push(id);
+    }
+    drop(undo);
+    // The deployment makes the width no more, and deletes it.
+    for id in made {
+        bob.discard(&id).await;
+        stack.invoke("sweeper", &json!({})).await;
+        let prefix = format!("thumbnails/{id}/");
+        eventually("they are gone", SOON, async || stack.objects(&prefix).await.is_empty().then_some(())).await;
+    }
+    bob.get(&format!("/files/{earlier}/data?size=1600")).await.fails(404, "Not found");
 }
 
 /// A failed job is received again after this time, and a message that no worker finished after ten seconds. Nothing
