@@ -106,7 +106,9 @@ async fn settles(run: &Run<'_>, people: &[Person<'_>]) -> Result<bool> {
     check_arrivals(run, people).await?;
 
     // An attempt without an answer may still be running. The attempt must end before its grace period is set to end.
-    sleep_until((run.last_unanswered.get() + PATIENCE).into()).await;
+    if let Some(last) = run.last_unanswered.get() {
+        sleep_until((last + PATIENCE).into()).await;
+    }
     let unfinished = with(ledger::all_of_any(&ids(people)), ledger::unfinished());
     let accounts = doc! { "_id": { "$in": ids(people) } };
     let charged = with(accounts.clone(), ledger::with_charges());

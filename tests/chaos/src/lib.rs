@@ -128,7 +128,7 @@ pub struct Run<'a> {
     /// Counts the deaths of Redis. Each ends all sessions, because this Redis saves nothing.
     redis_deaths: Cell<u64>,
     /// The time at which a client last had no answer, or a failure. The attempt may run for as long as a function may.
-    last_unanswered: Cell<Instant>,
+    last_unanswered: Cell<Option<Instant>>,
     planted: Cell<usize>,
     violations: RefCell<Vec<Violation>>,
 }
@@ -198,7 +198,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> Result<Report> {
         ends: started + plan.patience,
         tally: Tally::default(),
         redis_deaths: Cell::new(0),
-        last_unanswered: Cell::new(started),
+        last_unanswered: Cell::default(),
         planted: Cell::new(0),
         violations: RefCell::default(),
     };

@@ -658,7 +658,7 @@ impl<'a> Person<'a> {
             self.run.tally.count(OPERATIONS);
             let answer = request(&self.client).send_within(patience).await;
             if !answer.as_ref().is_ok_and(|answer| answer.status < 500) {
-                self.run.last_unanswered.set(Instant::now());
+                self.run.last_unanswered.set(Some(Instant::now()));
             }
             match answer {
                 Ok(answer) if answer.status == 401 => {

@@ -36,7 +36,13 @@ async fn r06_r07_the_checker_finds_each_mutation() {
         for seed in 2..2 + ROUNDS {
             let plan = Plan { outages: Outages::None, mutation: Some(mutation), ..plan(seed, 40) };
             let report = run(&stack, &plan).await.unwrap();
-            println!("{}: planted {} times, {:#?}", mutation.name(), report.planted, report.violations);
+            println!(
+                "{}: planted {} times, {:?}, {:#?}",
+                mutation.name(),
+                report.planted,
+                report.took,
+                report.violations
+            );
             let is_noticed = report.has(mutation.anomaly());
             reports.push(report);
             if is_noticed {
