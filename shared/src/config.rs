@@ -44,6 +44,8 @@ pub struct Config {
     /// The widths of new thumbnails in pixels, largest first: `THUMBNAIL_WIDTHS`, default `500,250,100`. The contract's
     /// widths are always among them.
     pub thumbnail_widths: ThumbnailWidths,
+    /// Whether HEIC pictures have thumbnails: `HEIC`, `on` (default) or `off`.
+    pub heic: bool,
     /// The time that a document stays in the trash: `TRASH_DAYS`, default 30.
     pub trash_period: Duration,
     /// The time that an earlier content of a document is kept: `VERSION_DAYS`, default 30.
@@ -86,6 +88,7 @@ impl Config {
             thumbnail_grace: seconds("THUMBNAIL_GRACE", 900)?,
             job_retry: seconds("JOB_RETRY", 40)?,
             thumbnail_widths: parsed("THUMBNAIL_WIDTHS", ThumbnailWidths(limits::THUMBNAIL_WIDTHS.into()))?,
+            heic: optional("HEIC").as_deref() != Some("off"),
             trash_period: days("TRASH_DAYS", 30)?,
             version_period: days("VERSION_DAYS", 30)?,
             versions_kept: parsed("VERSIONS_KEPT", 10)?,

@@ -9,9 +9,11 @@ import sys
 import zlib
 from pathlib import Path
 
+import pillow_heif
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 folder = Path(sys.argv[1])
+pillow_heif.register_heif_opener()
 
 
 def save(name, data):
@@ -109,6 +111,110 @@ def profile(columns, curve):
 SRGB_PROFILE = ImageCms.createProfile("sRGB")
 
 
+# HEIF, box by box, because Pillow writes neither grids nor all properties.
+
+CODECS = {"HEIF": (b"heic", b"hvc1"), "AVIF": (b"avif", b"av01")}
+
+
+def box(kind, *parts):
+    body = b"".join(parts)
+    return struct.pack(">I", 8 + len(body)) + kind + body
+
+
+def full_box(kind, version, flags, *parts):
+    return box(kind, struct.pack(">I", version << 24 | flags), *parts)
+
+
+def boxes(data):
+    at, found = 0, {}
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at : at + 8])
+        found[kind] = data[at + 8 : at + (size or len(data))]
+        at += size or len(data)
+    return found
+
+
+def ispe(width, height):
+    return full_box(b"ispe", 0, 0, struct.pack(">II", width, height))
+
+
+def nclx(primaries, matrix, full_range):
+    return box(b"colr", b"nclx", struct.pack(">HHHB", primaries, 13, matrix, full_range << 7))
+
+
+def clap(width, height, right, down):
+    """The size of a part, and the distances of its middle from that of the image, in halves of a pixel."""
+    return box(b"clap", struct.pack(">IIIIiIiI", width, 1, height, 1, right, 2, down, 2))
+
+
+def coded(image, format, **options):
+    """The properties and the data of an item that is the whole image."""
+    file = boxes(encoded(image, format, **options))
+    properties = boxes(boxes(boxes(file[b"meta"][4:])[b"iprp"])[b"ipco"])
+    config = {"HEIF": b"hvcC", "AVIF": b"av1C"}[format]
+    return [box(config, properties[config]), ispe(*image.size)], file[b"mdat"]
+
+
+def heif(format, items, references=(), locations=None):
+    """A file of items: their types, properties and data. The first is the primary one, and has the ID 1. References are
+    the type, the ID that refers, and those that are referred to. `locations` gets the place of the data, and returns the
+    entries of the box iloc."""
+    brand = CODECS[format][0]
+    known, associations = [], b""
+    for number, (_, properties, _) in enumerate(items, 1):
+        known += [property for property in properties if property not in known]
+        associations += struct.pack(">HB", number, len(properties))
+        for property in properties:
+            # A reader must know what configures the decoder and what transforms the image.
+            is_essential = property[4:8] in (b"hvcC", b"av1C", b"irot", b"imir", b"clap")
+            associations += struct.pack(">H", is_essential << 15 | known.index(property) + 1)
+    entries = [
+        full_box(b"infe", 2, number > 1, struct.pack(">HH", number, 0), kind, b"\0")
+        for number, (kind, _, _) in enumerate(items, 1)
+    ]
+
+    def places(at):
+        for number, (_, _, data) in enumerate(items, 1):
+            yield struct.pack(">3H2I", number, 0, 1, at, len(data))
+            at += len(data)
+
+    def meta(start):
+        return full_box(
+            b"meta", 0, 0,
+            full_box(b"hdlr", 0, 0, bytes(4), b"pict", bytes(13)),
+            full_box(b"pitm", 0, 0, struct.pack(">H", 1)),
+            full_box(b"iinf", 0, 0, struct.pack(">H", len(items)), *entries),
+            full_box(b"iref", 0, 0, *[
+                box(kind, struct.pack(f">HH{len(to)}H", source, len(to), *to)) for kind, source, to in references
+            ]),
+            box(b"iprp", box(b"ipco", *known), full_box(b"ipma", 0, 1, struct.pack(">I", len(items)), associations)),
+            full_box(b"iloc", 0, 0, b"\x44\0", struct.pack(">H", len(items)), *(locations or places)(start)),
+        )  # fmt: skip
+
+    head = box(b"ftyp", brand, bytes(4), b"mif1", brand, b"miaf")
+    start = len(head) + len(meta(0)) + 8
+    return head + meta(start) + box(b"mdat", *[data for _, _, data in items])
+
+
+def one_item(image, format, *more, **options):
+    properties, data = coded(image, format, **options)
+    return heif(format, [(CODECS[format][1], [*properties, *more], data)])
+
+
+def grid(tiles, columns, size, format, *more):
+    """A file of tiles: their properties and their data."""
+    head = struct.pack(">4B2H", 0, 0, len(tiles) // columns - 1, columns - 1, *size)
+    items = [(b"grid", [ispe(*size), *more], head)] + [(CODECS[format][1], *tile) for tile in tiles]
+    return heif(format, items, [(b"dimg", 1, range(2, 2 + len(tiles)))])
+
+
+def in_tiles(image, side, format, *more, **options):
+    """An image as a grid. The tiles at its right and lower edges are filled up with black."""
+    columns, rows = -(-image.width // side), -(-image.height // side)
+    parts = [image.crop((x * side, y * side, (x + 1) * side, (y + 1) * side)) for y in range(rows) for x in range(columns)]
+    return grid([coded(part, format, **options) for part in parts], columns, image.size, format, *more)
+
+
 # Bombs: small files whose header claims, or whose data contains, far more pixels or bytes than any real image.
 
 
@@ -162,6 +268,17 @@ def bombs():
     save("bombs/vp8l.webp", riff((b"VP8L", vp8l(16_384, 16_384))))
     save("bombs/vp8x.webp", riff((b"VP8X", vp8x(16_384, 16_384)), (b"VP8L", vp8l(16_384, 16_384))))
     save("bombs/vp8x-16-million.webp", riff((b"VP8X", vp8x(1 << 24, 1 << 24)), (b"VP8L", vp8l(16_384, 16_384))))
+
+
+    grey = Image.new("RGB", (64, 64), "grey")
+    for format, suffix in (("HEIF", "heic"), ("AVIF", "avif")):
+        tile = coded(grey, format)
+        save(f"bombs/grid-65535.{suffix}", grid([tile], 1, (65_535, 65_535), format))
+        kind, ([config, _], data) = CODECS[format][1], tile
+        save(f"bombs/item-65535.{suffix}", heif(format, [(kind, [config, ispe(65_535, 65_535)], data)]))
+        # The coded image has four million pixels, and its item has 64 x 64.
+        [config, _], data = coded(grey.resize((2048, 2048)), format)
+        save(f"bombs/two-sizes.{suffix}", heif(format, [(kind, [config, ispe(64, 64)], data)]))
 
 
 # Time bombs: small files that make a decoder build tables or read data that the pixels do not need.
@@ -318,6 +435,25 @@ def bombs_of_time():
     icc = with_tags(profile(SRGB, SRGB_CURVE), 40_000)
     save("bombs/profile-tags.jpg", encoded(red, "JPEG", icc_profile=icc))
     save("costly/repeated-scan.jpg", repeated_scan())
+    noise_tile = coded(Image.effect_noise((64, 64), 99).convert("RGB"), "HEIF", quality=90)
+
+    def shared(start):
+        at = start + 12
+        yield struct.pack(">3H2I", 1, 0, 1, start, 8)
+        for number in range(2, 2 + 1024):
+            yield struct.pack(">3H2I", number, 0, 1, at, len(noise_tile[1]))
+
+    head = (b"grid", [ispe(2048, 2048)], struct.pack(">4B2H", 0, 0, 31, 31, 2048, 2048) + bytes(4) + noise_tile[1])
+    tiles = [(b"hvc1", noise_tile[0], b"")] * 1024
+    references = [(b"dimg", 1, range(2, 2 + 1024))]
+    save("bombs/shared-tiles.heic", heif("HEIF", [head, *tiles], references, shared))
+    item = (b"hvc1", *noise_tile)
+    whole = struct.pack(">3H", 1, 0, 60_000) + struct.pack(">2I", 0, 400_000) * 60_000
+    save("bombs/extents.heic", heif("HEIF", [item], (), lambda start: [whole]))
+    save("bombs/items.heic", heif("HEIF", [item, *[(b"hvc1", [], b"")] * 60_000]))
+    properties, data = coded(Image.new("RGB", (64, 64)), "AVIF")
+    # Frame headers of one byte.
+    save("bombs/frames.avif", heif("AVIF", [(b"av01", properties, data + b"\x1a\x01\0" * 500_000)]))
     save("narrow/noise.webp", noise(999, 16_384))
 
 
@@ -345,6 +481,18 @@ def hollow():
     save("hollow/vp8.webp", riff((b"VP8 ", vp8(7000, 7000))))
     save("hollow/vp8l.webp", riff((b"VP8L", vp8l(7000, 7000))))
     save("hollow/vp8x.webp", riff((b"VP8X", vp8x(7000, 7000))))
+    grey = Image.new("RGB", (500, 500), "grey")
+    for format, suffix, side in (("HEIF", "heic", 4500), ("AVIF", "avif", 7000)):
+        kind, (properties, data) = CODECS[format][1], coded(grey, format)
+        save(f"hollow/tiles.{suffix}", grid([(properties, data[:12])] * 196, 14, (7000, 7000), format))
+        save(f"hollow/no-tiles.{suffix}", grid([(properties, b"")] * 196, 14, (7000, 7000), format))
+        speed = {"speed": 10} if format == "AVIF" else {}
+        properties, data = coded(grey.resize((side, side)), format, **speed)
+        whole = heif(format, [(kind, properties, data)])
+        save(f"hollow/whole-cut-off.{suffix}", whole[: -len(data) // 2])
+        save(f"hollow/whole-half.{suffix}", heif(format, [(kind, properties, data[: len(data) // 2])]))
+        noise = data[:32] + random.Random(1).randbytes(1000)
+        save(f"hollow/whole-noise.{suffix}", heif(format, [(kind, properties, noise)]))
 
 
 # Large images: 49 megapixels, which is within the limit. All contain the same gradient.
@@ -367,6 +515,16 @@ def large():
     save("large/gradient.gif", encoded(rgb.getchannel(0), "GIF"))
     save("large/lossy.webp", encoded(rgb, "WEBP", quality=75, method=0))
     save("large/lossless.webp", encoded(rgb, "WEBP", lossless=True, quality=0, method=0))
+
+    save("large/lossy.avif", encoded(rgb, "AVIF", quality=60, speed=10))
+    save("large/grid.heic", in_tiles(rgb, 512, "HEIF", quality=60))
+    # Images without tiles, of as many samples as the decoder may hold.
+    save("whole/420.heic", encoded(rgb.resize((4600, 4600)), "HEIF", quality=60))
+    save("whole/444.heic", encoded(rgb.resize((3200, 3200)), "HEIF", quality=60, chroma=444))
+    alpha = Image.merge("RGBA", [*rgb.split(), rgb.getchannel(0)])
+    save("whole/alpha.heic", encoded(alpha.resize((4600, 4600)), "HEIF", quality=60))
+    save("whole/alpha.avif", encoded(alpha, "AVIF", quality=60, speed=10))
+    save("whole/444.avif", encoded(rgb, "AVIF", quality=60, speed=10, subsampling="4:4:4"))
 
     def row(y, xs, bits):
         at = across[xs]
@@ -482,6 +640,8 @@ def jpegs():
         expect(f"{name}.jpg", encoded(image, "JPEG", quality=95, subsampling=0, icc_profile=icc))
         expect(f"{name}.png", encoded(image, "PNG", icc_profile=icc))
         expect(f"{name}.webp", encoded(image, "WEBP", lossless=True, icc_profile=icc))
+        expect(f"{name}.heic", encoded(image, "HEIF", quality=95, chroma=444, icc_profile=icc))
+        expect(f"{name}.avif", encoded(image, "AVIF", quality=95, subsampling="4:4:4", icc_profile=icc))
 
 
 def pngs():
@@ -613,6 +773,57 @@ def webps():
     expect("exif-6.webp", encoded(image, "WEBP", lossless=True, exif=exif(6)))
 
 
+def heifs():
+    image = patches()
+    grey = image.convert("L")
+    clear = image.copy()
+    clear.putalpha(Image.linear_gradient("L").resize((1, ROWS)).resize((WIDTH, HEIGHT), Image.Resampling.NEAREST))
+    wide = Image.new("RGB", (WIDTH + 41, HEIGHT + 61), "red")
+    wide.paste(image, (30, 20))
+    middle = clap(WIDTH, HEIGHT, 30 - 11, 20 - 41)
+    for format, suffix in (("HEIF", "heic"), ("AVIF", "avif")):
+        for chroma in ("444", "422", "420"):
+            options = {"chroma": chroma} if format == "HEIF" else {"subsampling": ":".join(chroma)}
+            expect(f"{chroma}.{suffix}", encoded(image, format, quality=95, **options))
+        expect(f"grey.{suffix}", encoded(grey, format, quality=95))
+        expect(f"alpha.{suffix}", encoded(clear, format, quality=95))
+        expect(f"grid.{suffix}", in_tiles(image, 128, format, quality=95))
+        rgb = {"matrix_coefficients": 0, "chroma": 444} if format == "HEIF" else {}
+        expect(f"lossless.{suffix}", encoded(image, format, quality=100, **rgb))
+        options = {"quality": 95}
+        for turns in (1, 2, 3):
+            irot = box(b"irot", bytes([turns]))
+            expect(f"irot-{turns}.{suffix}", one_item(image, format, irot, **options))
+            for axis in (0, 1):
+                imir = box(b"imir", bytes([axis]))
+                expect(f"irot-{turns}-imir-{axis}.{suffix}", one_item(image, format, irot, imir, **options))
+        for axis in (0, 1):
+            expect(f"imir-{axis}.{suffix}", one_item(image, format, box(b"imir", bytes([axis])), **options))
+        expect(f"grid-irot-1.{suffix}", in_tiles(image, 128, format, box(b"irot", b"\1"), **options))
+        # Pillow does not crop an AVIF.
+        colors = [[(*color, 255) for color in row] for row in COLORS]
+        expect(f"clap.{suffix}", one_item(wide, format, middle, **options), colors)
+        expect(f"grid-clap.{suffix}", in_tiles(wide, 128, format, middle, **options), colors)
+        # Neither Pillow nor pillow-heif applies primaries, but both apply a profile, which says the same.
+        same = profile(DISPLAY_P3, SRGB_CURVE)
+        expect(f"nclx-display-p3.{suffix}", encoded(image, format, quality=95, icc_profile=same))
+        expected = EXPECTED[f"nclx-display-p3.{suffix}"]["colors"]
+        matrix = nclx(12, 6, True)
+        expect(f"nclx-display-p3.{suffix}", one_item(image, format, matrix, **options), expected)
+    for name, matrix in {"601": 6, "709": 1, "2020": 9}.items():
+        options = {"quality": 95, "matrix_coefficients": matrix, "save_nclx_profile": True}
+        for full_range in (0, 1):
+            heic = encoded(image, "HEIF", full_range_flag=full_range, color_primaries=1, **options)
+            expect(f"nclx-{name}-{full_range}.heic", heic)
+    deep = b"".join(struct.pack("<3H", *[value * 257 for value in color]) for color in image.getdata())
+    for bits in (10, 12):
+        out = io.BytesIO()
+        pillow_heif.options.SAVE_HDR_TO_12_BIT = bits == 12
+        pillow_heif.from_bytes("RGB;16", image.size, deep).save(out, quality=95)
+        expect(f"{bits}-bits.heic", out.getvalue())
+    pillow_heif.options.SAVE_HDR_TO_12_BIT = False
+
+
 # Secrets: private text in every part of a file that may contain text.
 
 SECRET = "sentinel-4e1c"
@@ -629,6 +840,8 @@ def secrets():
     comment = b"\xff\xed" + struct.pack(">H", 2 + len(SECRET)) + SECRET.encode()
     save("secrets/secret.jpg", jpeg[:2] + comment + jpeg[2:] + SECRET.encode())
     save("secrets/secret.webp", encoded(image, "WEBP", **everything))
+    save("secrets/secret.heic", encoded(image, "HEIF", **everything))
+    save("secrets/secret.avif", encoded(image, "AVIF", **everything))
     save("secrets/secret.gif", encoded(image.convert("P"), "GIF", comment=SECRET))
     text = PngImagePlugin.PngInfo()
     text.add_text("Comment", SECRET)
@@ -671,14 +884,22 @@ def seeds():
         ("alpha.webp", rgba, {"quality": 60, "exif": exif(8), "icc_profile": icc}),
         ("lossless-alpha.webp", rgba, {"lossless": True}),
         ("frames.webp", rgb, {"save_all": True, "append_images": [ImageOps.invert(rgb)], "duration": 100}),
+        ("lossy.heic", rgb, {"quality": 60, "exif": exif(1)}),
+        ("alpha.heic", rgba, {"quality": 60, "icc_profile": icc}),
+        ("lossy.avif", rgb, {"quality": 60, "exif": exif(5)}),
+        ("alpha.avif", rgba, {"quality": 60, "icc_profile": icc, "subsampling": "4:4:4"}),
     ]:
-        format = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP"}[name.split(".")[1]]
+        suffix = name.split(".")[1]
+        format = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP", "heic": "HEIF", "avif": "AVIF"}[suffix]
         save(f"seeds/{name}", encoded(image, format, **options))
+    for format, suffix in (("HEIF", "heic"), ("AVIF", "avif")):
+        transforms = [clap(80, 50, 0, 0), box(b"irot", b"\1"), box(b"imir", b"\1")]
+        save(f"seeds/grid.{suffix}", in_tiles(rgb, 64, format, *transforms, quality=50))
     pixels = rgba.load()
     deep = deflated(rows(width, height, 16, lambda x, y: [value * 257 for value in pixels[x, y]], True))
     save("seeds/rgba16-interlaced.png", png(width, height, 16, RGBA, deep, interlaced=True))
 
 
-for part in (bombs, bombs_of_time, hollow, large, jpegs, pngs, gifs, webps, secrets, seeds):
+for part in (bombs, bombs_of_time, hollow, large, jpegs, pngs, gifs, webps, heifs, secrets, seeds):
     part()
 save("formats/expected.json", json.dumps(EXPECTED).encode())

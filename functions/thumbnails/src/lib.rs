@@ -57,6 +57,8 @@ pub struct App {
     retry_delay: Duration,
     /// See [`shared::Config::thumbnail_widths`].
     thumbnail_widths: Arc<[u32]>,
+    /// See [`shared::Config::heic`].
+    heic: bool,
 }
 
 /// The end of a message, as the log and the metrics name it.
@@ -141,6 +143,7 @@ impl App {
             jobs: JobQueue::connect(stores),
             retry_delay: stores.config.job_retry,
             thumbnail_widths: stores.config.thumbnail_widths.0.clone(),
+            heic: stores.config.heic,
         })
     }
 
@@ -314,8 +317,8 @@ impl App {
             Err(error) => return Err(error.into()),
         }
         delivery.format.get_or_init(|| Format::detect(&source).map_or("other", Format::name));
-        let widths = Arc::clone(&self.thumbnail_widths);
-        let decode = move || thumbnailer::make(&source, Request { widths: &widths });
+        let (widths, heic) = (Arc::clone(&self.thumbnail_widths), self.heic);
+        let decode = move || thumbnailer::make(&source, Request { widths: &widths, heic });
         let decoded = match tokio::task::spawn_blocking(decode).await {
             Ok(decoded) => decoded.map_err(|error| error.to_string()),
             Err(panic) => Err(format!("damaged image: {panic}")),

@@ -56,9 +56,9 @@ fn run(job: &Job) -> Result<Report> {
     let idle_kb = memory("VmRSS:")?;
     let source = fs::read(&job.source).with_context(|| format!("cannot read {}", job.source.display()))?;
     let (started, cpu) = (Instant::now(), cpu_ms());
-    let mut result = thumbnailer::make(&source, Request { widths: &WIDTHS });
+    let mut result = thumbnailer::make(&source, Request { widths: &WIDTHS, heic: true });
     for _ in 1..job.repeat {
-        result = thumbnailer::make(&source, Request { widths: &WIDTHS });
+        result = thumbnailer::make(&source, Request { widths: &WIDTHS, heic: true });
     }
     let (cpu_ms, wall_ms) = (cpu_ms() - cpu, started.elapsed().as_secs_f64() * 1e3);
     let (thumbnails, error) = match result {

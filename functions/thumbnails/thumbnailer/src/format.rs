@@ -7,6 +7,8 @@ pub enum Format {
     Png,
     Gif,
     WebP,
+    Heic,
+    Avif,
 }
 
 impl Format {
@@ -17,6 +19,7 @@ impl Format {
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Self::Png),
             [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Self::Gif),
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Self::WebP),
+            [_, _, _, size, b'f', b't', b'y', b'p', brands @ ..] => Self::of_brands(brands, usize::from(*size)),
             _ => None,
         }
     }
@@ -28,6 +31,25 @@ impl Format {
             Self::Png => "png",
             Self::Gif => "gif",
             Self::WebP => "webp",
+            Self::Heic => "heic",
+            Self::Avif => "avif",
+        }
+    }
+
+    /// The format of a HEIF file by its brands: the main brand, a version, then the other brands. `size` is the lowest byte
+    /// of the size of the box, which is enough for the brands that files have.
+    fn of_brands(brands: &[u8], size: usize) -> Option<Self> {
+        let (brands, _) = brands.get(..size.saturating_sub(8)).unwrap_or(brands).as_chunks::<4>();
+        let format = |brand: &[u8; 4]| match brand {
+            b"avif" | b"avis" => Some(Self::Avif),
+            b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" => Some(Self::Heic),
+            _ => None,
+        };
+        let (main, others) = brands.split_first()?;
+        match main {
+            // Any HEIF file. The other brands tell how its pictures are coded.
+            b"mif1" | b"mif2" | b"msf1" | b"miaf" => others.iter().find_map(format),
+            main => format(main),
         }
     }
 }

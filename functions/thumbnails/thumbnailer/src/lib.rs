@@ -22,6 +22,7 @@ mod encode;
 mod exif;
 mod format;
 mod gif;
+mod heif;
 mod jpeg;
 pub mod limits;
 mod planes;
@@ -36,6 +37,8 @@ mod webp;
 pub struct Request<'a> {
     /// The widths in pixels, the widest first.
     pub widths: &'a [u32],
+    /// Whether pictures that are coded as HEVC are decoded, as those of HEIC are. Patents on HEVC may forbid it.
+    pub heic: bool,
 }
 
 /// The thumbnails of a picture, and what is told about the picture.
@@ -62,6 +65,8 @@ pub struct Thumbnail {
 pub enum ImageError {
     #[error("unsupported format")]
     UnsupportedFormat,
+    #[error("HEIC is switched off")]
+    HeicOff,
     #[error("too many pixels: {width} x {height}, the limit is {} million and {MAX_SOURCE_SIDE} a side", limit / 1_000_000)]
     TooManyPixels { width: u32, height: u32, limit: u64 },
     #[error("damaged image: {0}")]
@@ -71,15 +76,17 @@ pub enum ImageError {
 /// Makes one thumbnail for each of the widths.
 ///
 /// # Errors
-/// `UnsupportedFormat` if the bytes have no [`Format`], whatever the file is called. `TooManyPixels` if the size in the
+/// `UnsupportedFormat` if the bytes have no [`Format`], whatever the file is called. `HeicOff` if the request forbids the
+/// format. `TooManyPixels` if the size in the
 /// header is above the limits; nothing is decoded then. `Damaged` if the data is damaged.
-pub fn make(source: &[u8], Request { widths }: Request<'_>) -> Result<Made, ImageError> {
+pub fn make(source: &[u8], Request { widths, heic }: Request<'_>) -> Result<Made, ImageError> {
     let widest = widths.first().copied().unwrap_or(1);
     let decoded = match Format::detect(source).ok_or(ImageError::UnsupportedFormat)? {
         Format::Jpeg => jpeg::decode(source, widest)?,
         Format::Png => png::decode(source, widest)?,
         Format::Gif => gif::decode(source, widest)?,
         Format::WebP => webp::decode(source, widest)?,
+        Format::Heic | Format::Avif => heif::decode(source, widest, heic)?,
     };
     let Target { source_size, orientation, .. } = decoded.target;
     let (width, height) = oriented_size(source_size, orientation);
@@ -225,7 +232,7 @@ mod tests {
     const WIDTHS: [u32; 3] = [500, 250, 100];
 
     fn thumbnails(source: &[u8]) -> Result<Vec<Thumbnail>, ImageError> {
-        make(source, Request { widths: &WIDTHS }).map(|made| made.thumbnails)
+        make(source, Request { widths: &WIDTHS, heic: true }).map(|made| made.thumbnails)
     }
 
     #[test]
@@ -255,7 +262,7 @@ mod tests {
 
     #[test]
     fn other_bytes_are_an_unsupported_format() {
-        for source in [&b""[..], b"hello", b"<svg/>", b"BM\x00\x00", b"\0\0\0\x20ftypheic"] {
+        for source in [&b""[..], b"hello", b"<svg/>", b"BM\x00\x00", b"\0\0\0\x14ftypisom\0\0\0\0isom"] {
             assert!(matches!(thumbnails(source), Err(ImageError::UnsupportedFormat)), "{source:?}");
         }
     }

@@ -32,7 +32,7 @@ pub enum ColorSpace {
 
 /// Merges planes into pixels of this size: RGBA, or CMYK where 255 means full ink.
 pub fn merge(planes: Vec<Plane>, color_space: ColorSpace, size: (u32, u32)) -> Result<Vec<[u8; 4]>, ImageError> {
-    let planes: Vec<Vec<u8>> = planes.into_iter().map(|plane| resize::plane(plane, size)).collect::<Result<_, _>>()?;
+    let planes = resize_all(planes, size)?;
     let merge_three = |a: &[u8], b: &[u8], c: &[u8], to_rgb: fn(u8, u8, u8) -> [u8; 3]| {
         let pixels = a.iter().zip(b).zip(c).map(|((&a, &b), &c)| {
             let [r, g, b] = to_rgb(a, b, c);
@@ -64,6 +64,80 @@ pub fn merge(planes: Vec<Plane>, color_space: ColorSpace, size: (u32, u32)) -> R
     })
 }
 
+/// Merges luma and chroma, or luma alone, into RGBA pixels of this size.
+pub fn merge_by_matrix(planes: Vec<Plane>, matrix: &Matrix, size: (u32, u32)) -> Result<Vec<[u8; 4]>, ImageError> {
+    let planes = resize_all(planes, size)?;
+    Ok(match &planes[..] {
+        [y, cb, cr] => {
+            let pixels = y.iter().zip(cb).zip(cr).map(|((&y, &cb), &cr)| {
+                let [r, g, b] = matrix.rgb([y, cb, cr]);
+                [r, g, b, 255]
+            });
+            pixels.collect()
+        }
+        [y, ..] => y.iter().map(|&y| matrix.grey(y)).collect(),
+        [] => Vec::new(),
+    })
+}
+
+fn resize_all(planes: Vec<Plane>, size: (u32, u32)) -> Result<Vec<Vec<u8>>, ImageError> {
+    planes.into_iter().map(|plane| resize::plane(plane, size)).collect()
+}
+
+/// The matrix that leads from luma and chroma to red, green and blue, in fixed point with 16 fraction bits.
+pub struct Matrix {
+    /// What is subtracted from luma, the first and the second component of chroma.
+    zeros: [i32; 3],
+    /// The factors for red, green and blue.
+    factors: [[i32; 3]; 3],
+}
+
+impl Matrix {
+    /// `matrix` and `primaries` are code points of ITU-T H.273. Unspecified values mean ITU-R BT.601, as in libheif and
+    /// libavif. None if the relation is no matrix.
+    pub fn new(matrix: u16, primaries: u16, full_range: bool) -> Option<Self> {
+        let (black, luma, chroma) = if full_range { (0, 1.0, 1.0) } else { (16, 255.0 / 219.0, 255.0 / 224.0) };
+        let (red, blue) = match (matrix, primaries) {
+            (0, _) => {
+                // The components are green, blue and red.
+                let factors = [[0.0, 0.0, luma], [luma, 0.0, 0.0], [0.0, luma, 0.0]];
+                return Some(Self::fixed_point([black; 3], factors));
+            }
+            (8, _) => {
+                let factors = [[luma, -chroma, chroma], [luma, chroma, 0.0], [luma, -chroma, -chroma]];
+                return Some(Self::fixed_point([black, 128, 128], factors));
+            }
+            (1, _) | (12, 1) => (0.2126, 0.0722),
+            (4, _) => (0.3, 0.11),
+            (7, _) => (0.212, 0.087),
+            (9, _) | (12, 9) => (0.2627, 0.0593),
+            (12, 12) => (0.228_97, 0.079_29),
+            (2 | 3 | 5 | 6 | 12 | 15.., _) => (0.299, 0.114),
+            _ => return None,
+        };
+        let green = 1.0 - red - blue;
+        let (cr, cb) = (2.0 * (1.0 - red) * chroma, 2.0 * (1.0 - blue) * chroma);
+        let factors = [[luma, 0.0, cr], [luma, -cb * blue / green, -cr * red / green], [luma, cb, 0.0]];
+        Some(Self::fixed_point([black, 128, 128], factors))
+    }
+
+    fn fixed_point(zeros: [i32; 3], factors: [[f64; 3]; 3]) -> Self {
+        Self { zeros, factors: factors.map(|row| row.map(|factor| (factor * 65_536.0).round() as i32)) }
+    }
+
+    #[inline]
+    pub fn rgb(&self, components: [u8; 3]) -> [u8; 3] {
+        let [y, cb, cr] = [0, 1, 2].map(|at| i32::from(components[at]) - self.zeros[at]);
+        self.factors.map(|row| from_fixed_point(y * row[0] + cb * row[1] + cr * row[2] + (1 << 15)))
+    }
+
+    /// The pixel of luma alone.
+    fn grey(&self, y: u8) -> [u8; 4] {
+        let grey = from_fixed_point((i32::from(y) - self.zeros[0]) * self.factors[1][0] + (1 << 15));
+        [grey, grey, grey, 255]
+    }
+}
+
 /// ITU-T T.871, in fixed point with 16 fraction bits.
 #[inline]
 fn ycbcr_to_rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
@@ -81,4 +155,28 @@ pub fn limited_ycbcr_to_rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
 #[inline]
 fn from_fixed_point(value: i32) -> u8 {
     (value >> 16).clamp(0, 255) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matrix_leads_to_the_colors_of_its_standard() {
+        for (matrix, full_range, components, rgb) in [
+            (6, true, [76, 85, 255], [254, 0, 0]),
+            (6, false, [81, 90, 240], [254, 0, 0]),
+            (1, false, [235, 128, 128], [255, 255, 255]),
+            (1, false, [63, 102, 240], [255, 0, 0]),
+            (9, true, [255, 128, 128], [255, 255, 255]),
+            (0, true, [10, 20, 30], [30, 10, 20]),
+            (0, false, [235, 16, 16], [0, 255, 0]),
+            (8, true, [128, 128, 128], [128, 128, 128]),
+        ] {
+            let seen = Matrix::new(matrix, 1, full_range).unwrap().rgb(components);
+            let is_close = seen.iter().zip(rgb).all(|(seen, expected)| seen.abs_diff(expected) <= 1);
+            assert!(is_close, "{matrix} {full_range}: {seen:?}, not {rgb:?}");
+        }
+        assert!(Matrix::new(14, 9, false).is_none());
+    }
 }

@@ -47,8 +47,15 @@ fn r21_a_bomb_is_refused_quickly_and_in_little_memory() {
         ("clear-codes.gif", too_much),
         ("deflate-blocks.png", too_much),
         ("empty-idat.png", too_much),
+        ("extents.heic", Some("damaged image: an item is longer than the file")),
+        ("frames.avif", Some("damaged image: too many frames")),
+        ("grid-65535.avif", pixels),
+        ("grid-65535.heic", pixels),
         ("header-of-100000.png", Some("too many pixels: 100000 x 100000, the limit is 50 million and 16384 a side")),
         ("huffman-tables.jpg", Some("damaged image: more than 64 Huffman tables for a scan")),
+        ("item-65535.avif", pixels),
+        ("item-65535.heic", pixels),
+        ("items.heic", Some("damaged image: its iinf box")),
         ("itxt.png", None),
         ("prefix-code-groups-1024.webp", groups),
         ("prefix-code-groups.webp", groups),
@@ -56,6 +63,9 @@ fn r21_a_bomb_is_refused_quickly_and_in_little_memory() {
         ("profile.png", Some("damaged image: ")),
         ("progressive-65535.jpg", pixels),
         ("screen-65535.gif", pixels),
+        ("shared-tiles.heic", Some("damaged image: the tiles do not fit the grid")),
+        ("two-sizes.avif", Some("damaged image: two sizes")),
+        ("two-sizes.heic", Some("damaged image: two sizes")),
         ("vp8.webp", pixels),
         ("vp8l.webp", Some("")),
         ("vp8x-16-million.webp", Some("")),
@@ -102,8 +112,10 @@ fn r21_a_legal_image_of_49_megapixels_fits() {
     let expected = [
         "baseline.jpg",
         "gradient.gif",
+        "grid.heic",
         "interlaced.png",
         "lossless.webp",
+        "lossy.avif",
         "lossy.webp",
         "progressive.jpg",
         "rgb.png",
@@ -122,6 +134,17 @@ fn r21_a_legal_image_that_is_narrow_fits() {
     // Noise of 999 x 16384 pixels, which is reduced only when the whole image is decoded.
     let largest = fit("narrow", &["noise.webp"]);
     record_measurement("R21", "narrow", format_args!("999 x 16384 noise: peak of {} MB", largest >> 10));
+}
+
+#[test]
+fn r21_a_legal_image_without_tiles_fits() {
+    // HEIC of 32 million samples, and AVIF of 49 megapixels.
+    let largest = fit("whole", &["420.heic", "444.avif", "444.heic", "alpha.avif", "alpha.heic"]);
+    record_measurement(
+        "R21",
+        "whole",
+        format_args!("HEIC and AVIF without tiles: peak of at most {} MB", largest >> 10),
+    );
 }
 
 /// Asserts that all images of a folder get thumbnails in less memory than [`MEMORY_KB`]. Returns the largest peak, in

@@ -236,3 +236,13 @@ fn r22_a_damaged_gif_never_crashes() {
 fn r22_a_damaged_webp_never_crashes() {
     whatever_damages_a("webp");
 }
+
+#[test]
+fn r22_a_damaged_heic_never_crashes() {
+    whatever_damages_a("heic");
+}
+
+#[test]
+fn r22_a_damaged_avif_never_crashes() {
+    whatever_damages_a("avif");
+}
