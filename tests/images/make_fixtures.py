@@ -1,6 +1,7 @@
 """Writes the images for the tests of thumbnails into a folder: bombs, costly, narrow, large and hollow images,
 seeds for mutation, and one image of each kind whose thumbnails must be right, with the colours that Pillow decodes."""
 
+import base64
 import io
 import json
 import random
@@ -264,6 +265,15 @@ def bombs():
     frame = b"\x2c" + struct.pack("<4HB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
     save("bombs/5000-frames.gif", b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6) + frame * 5000 + b";")
 
+    rgb = {258: [8, 8, 8], 262: [2], 277: [3], 284: [1]}
+    save("bombs/strip-65535.tif", tiff(65_535, 65_535, rgb | {259: [5]}, [bytes(64)]))
+    save("bombs/deflate-blocks.tif", tiff(1, 1, rgb | {259: [8]}, [deflate_blocks(80_000)]))
+    save("bombs/mask-65535.bmp", bmp(65_535, 65_535, 24, 0, bytes(64)))
+    icon = png(100_000, 100_000, 8, RGB, tiny)
+    save("bombs/png-100000.ico", struct.pack("<HHHBBBBHHII", 0, 1, 1, 0, 0, 0, 0, 1, 32, len(icon), 22) + icon)
+    # A size of 30 bits for each side, and default values.
+    size = Bits().put(0xAFF, 16).put(0, 1).put(3, 2).put((1 << 30) - 1, 30).put(0, 3).put(3, 2).put((1 << 30) - 1, 30)
+    save("bombs/size-of-30-bits.jxl", size.put(1, 1).bytes() + bytes(64))
     save("bombs/vp8.webp", riff((b"VP8 ", vp8(16_383, 16_383))))
     save("bombs/vp8l.webp", riff((b"VP8L", vp8l(16_384, 16_384))))
     save("bombs/vp8x.webp", riff((b"VP8X", vp8x(16_384, 16_384)), (b"VP8L", vp8l(16_384, 16_384))))
@@ -478,6 +488,11 @@ def hollow():
     save("hollow/no-data.gif", gif + frame + b"\x00;")
     save("hollow/cut-off.gif", gif + frame)
     save("hollow/frame-outside.gif", gif + b"\x2c" + struct.pack("<4HB", 65_535, 65_535, 65_535, 65_535, 0) + b"\x02\x00;")
+    for compression in (1, 3, 4, 5, 7, 8, 32773):
+        fields = {258: [1], 259: [compression], 262: [0], 277: [1], 284: [1]}
+        save(f"hollow/compression-{compression}.tif", tiff(7000, 7000, fields, [b"\0"]))
+    save("hollow/rgb.bmp", bmp(7000, 7000, 24, 0, b""))
+    save("hollow/rle8.bmp", bmp(7000, 7000, 8, 1, b"\0\1", bytes(1024)))
     save("hollow/vp8.webp", riff((b"VP8 ", vp8(7000, 7000))))
     save("hollow/vp8l.webp", riff((b"VP8L", vp8l(7000, 7000))))
     save("hollow/vp8x.webp", riff((b"VP8X", vp8x(7000, 7000))))
@@ -512,6 +527,9 @@ def large():
     save("large/rgb.png", encoded(rgb, "PNG", compress_level=1))
     save("large/baseline.jpg", encoded(rgb, "JPEG", quality=85))
     save("large/progressive.jpg", encoded(rgb, "JPEG", quality=85, progressive=True, subsampling=0))
+    save("large/one-strip.tif", encoded(rgb, "TIFF", compression="tiff_lzw", tiffinfo={317: 2, 278: side}))
+    save("large/jpeg-strip.tif", encoded(rgb, "TIFF", compression="jpeg", quality=85, tiffinfo={278: side}))
+    save("large/palette.bmp", encoded(rgb.getchannel(0), "BMP"))
     save("large/gradient.gif", encoded(rgb.getchannel(0), "GIF"))
     save("large/lossy.webp", encoded(rgb, "WEBP", quality=75, method=0))
     save("large/lossless.webp", encoded(rgb, "WEBP", lossless=True, quality=0, method=0))
@@ -824,6 +842,281 @@ def heifs():
     pillow_heif.options.SAVE_HDR_TO_12_BIT = False
 
 
+# TIFF, BMP and ICO. The fields of a TIFF are written one by one, because Pillow writes neither tiles nor planes.
+
+
+def tiff(width, height, fields, chunks, tile=None, order="<", is_big=False):
+    """A TIFF of these strips or tiles, of which all have the same size. `fields` has lists of numbers by their tags."""
+    offset, count, short = (order + "Q", order + "Q", order + "Q") if is_big else (order + "I", order + "I", order + "H")
+    at = struct.calcsize(offset) + (8 if is_big else 4)
+    fields = {256: [width], 257: [height], **fields}
+    starts = [at + sum(len(chunk) for chunk in chunks[:index]) for index in range(len(chunks))]
+    if tile:
+        fields |= {322: [tile[0]], 323: [tile[1]], 324: starts, 325: [len(chunk) for chunk in chunks]}
+    else:
+        rows = -(-height // len(chunks))
+        fields |= {273: starts, 278: [rows], 279: [len(chunk) for chunk in chunks]}
+    body = b"".join(chunks)
+    # The directory, then the values that do not fit into it. All of them have 32 bits.
+    directory, values = struct.pack(short, len(fields)), b""
+    room = struct.calcsize(offset)
+    end = at + len(body) + len(directory) + len(fields) * (4 + struct.calcsize(count) + room) + room
+    for tag, numbers in sorted(fields.items()):
+        data = b"".join(struct.pack(order + "I", number) for number in numbers)
+        if len(data) > room:
+            values, data = values + data, struct.pack(offset, end + len(values))
+        directory += struct.pack(order + "HH", tag, 4) + struct.pack(count, len(numbers)) + data.ljust(room, b"\0")
+    mark = b"II" if order == "<" else b"MM"
+    header = mark + (struct.pack(order + "HHH", 43, 8, 0) if is_big else struct.pack(order + "H", 42))
+    return header + struct.pack(offset, at + len(body)) + body + directory + bytes(room) + values
+
+
+def tiffs():
+    image = patches()
+    opaque = [[(*color, 255) for color in row] for row in COLORS]
+    alpha = [[(*color, (255, 255, 128, 0)[y]) for color in row] for y, row in enumerate(COLORS)]
+    for name, compression in {
+        "raw": "raw", "lzw": "tiff_lzw", "deflate": "tiff_adobe_deflate", "packbits": "packbits", "jpeg": "jpeg",
+    }.items():  # fmt: skip
+        for mode in ("RGB", "L", "CMYK"):
+            quality = {"quality": 95} if name == "jpeg" else {}
+            data = encoded(image.convert(mode), "TIFF", compression=compression, **quality)
+            expect(f"{name}-{mode.lower()}.tif", data)
+    for name in ("raw", "tiff_lzw", "packbits", "group3", "group4"):
+        expect(f"bits-{name}.tif", encoded(image.convert("1", dither=Image.Dither.NONE), "TIFF", compression=name))
+    expect("palette.tif", encoded(image.quantize(32, dither=Image.Dither.NONE), "TIFF", compression="tiff_lzw"))
+    see_through = image.copy()
+    opacity = Image.new("L", (WIDTH, HEIGHT))
+    for y in range(ROWS):
+        opacity.paste((255, 255, 128, 0)[y], (0, y * PATCH, WIDTH, (y + 1) * PATCH))
+    see_through.putalpha(opacity)
+    expect("rgba.tif", encoded(see_through, "TIFF", compression="tiff_lzw"), alpha)
+    expect("exif-6.tif", encoded(image, "TIFF", exif=exif(6)))
+    for name, columns, curve in (("display-p3", DISPLAY_P3, SRGB_CURVE), ("adobe-rgb", ADOBE_RGB, GAMMA_2_2)):
+        expect(f"{name}.tif", encoded(image, "TIFF", icc_profile=profile(columns, curve), compression="tiff_lzw"))
+    pages = encoded(image, "TIFF", save_all=True, append_images=[ImageOps.invert(image)])
+    expect("two-pages.tif", pages, opaque)
+
+    pixels = image.load()
+    tile = (112, 64)
+    places = [(x, y) for y in range(0, HEIGHT, tile[1]) for x in range(0, WIDTH, tile[0])]
+
+    def samples(x0, y0, channels, pack):
+        inside = ((x, y) for y in range(y0, y0 + tile[1]) for x in range(x0, x0 + tile[0]))
+        colors = (pixels[x, y] if x < WIDTH and y < HEIGHT else (9, 9, 9) for x, y in inside)
+        return b"".join(pack(color[channel]) for color in colors for channel in channels)
+
+    rgb = {258: [8, 8, 8], 259: [8], 262: [2], 277: [3], 284: [1]}
+    for order in "<>":
+        for is_big in (False, True):
+            name = f"tiles-{'little' if order == '<' else 'big'}-endian{'-bigtiff' if is_big else ''}"
+            tiles = [deflated([samples(x, y, range(3), lambda value: bytes([value]))]) for x, y in places]
+            expect(f"{name}.tif", tiff(WIDTH, HEIGHT, rgb, tiles, tile, order, is_big), opaque)
+        deep = rgb | {258: [16] * 3}
+        tiles = [
+            deflated([samples(x, y, range(3), lambda value: struct.pack(order + "H", value * 257))]) for x, y in places
+        ]
+        expect(f"rgb16-{ord(order)}.tif", tiff(WIDTH, HEIGHT, deep, tiles, tile, order), opaque)
+    planes = [
+        deflated([samples(x, y, [channel], lambda value: bytes([value]))]) for channel in range(3) for x, y in places
+    ]
+    expect("planes.tif", tiff(WIDTH, HEIGHT, rgb | {284: [2]}, planes, tile), opaque)
+    # One strip of pixels whose colours are multiplied by their alpha.
+    associated = b"".join(
+        bytes([(value * a + 127) // 255 for value in pixels[x, y]] + [a])
+        for y in range(HEIGHT) for a in [(255, 255, 128, 0)[y // PATCH]] for x in range(WIDTH)
+    )  # fmt: skip
+    fields = {258: [8] * 4, 259: [1], 262: [2], 277: [4], 284: [1], 338: [1]}
+    expect("associated-alpha.tif", tiff(WIDTH, HEIGHT, fields, [associated]), alpha)
+    # JPEG tiles without tables, whose components are red, green and blue.
+    jpegs = [
+        encoded(image.crop((x, y, x + tile[0], y + tile[1])), "JPEG", quality=95, keep_rgb=True) for x, y in places
+    ]
+    expect("jpeg-tiles.tif", tiff(WIDTH, HEIGHT, rgb | {259: [7]}, jpegs, tile), opaque)
+
+
+def bmp(width, height, bits, compression, data, palette=b"", masks=b""):
+    """A BMP with a header of Windows. A negative height means that its rows begin at the top."""
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, len(data), 0, 0, len(palette) // 4, 0)
+    start = 14 + len(header) + len(masks) + len(palette)
+    return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + header + masks + palette + data
+
+
+def bmps():
+    image = patches()
+    opaque = [[(*color, 255) for color in row] for row in COLORS]
+    for mode in ("1", "L", "P", "RGB"):
+        expect(f"{mode.lower()}.bmp", encoded(image.convert(mode, dither=Image.Dither.NONE), "BMP"))
+    # The rows of the patches from the lowest to the highest, as runs of palette indexes.
+    flat = [color for row in COLORS for color in row]
+    palette = b"".join(bytes([b, g, r, 0]) for r, g, b in flat)
+    runs = b"".join(
+        b"".join(bytes([PATCH, y * COLUMNS + x]) for x in range(COLUMNS)) + b"\0\0"
+        for y in reversed(range(ROWS)) for _ in range(PATCH)
+    )  # fmt: skip
+    expect("rle8.bmp", bmp(WIDTH, HEIGHT, 8, 1, runs + b"\0\1", palette), opaque)
+    # 16 indexes, one literal run of two pixels in each row, and the uppermost row left out by a delta.
+    sixteen = [[((y * COLUMNS + x) % 16) for x in range(COLUMNS)] for y in range(ROWS)]
+    rows = [
+        b"".join(bytes([PATCH, index * 17]) for index in row[:-1]) + bytes([0, 3, row[-1] * 17, row[-1] * 17])
+        + bytes([PATCH - 3, row[-1] * 17]) + b"\0\0"
+        for row in reversed(sixteen) for _ in range(PATCH)
+    ]  # fmt: skip
+    expect(
+        "rle4.bmp", bmp(WIDTH, HEIGHT, 4, 2, b"".join(rows) + b"\0\1", palette[:64]),
+        [[(*flat[index], 255) for index in row] for row in sixteen],
+    )  # fmt: skip
+    pixels = image.load()
+    places = [(x, y) for y in range(HEIGHT) for x in range(WIDTH)]
+    five = b"".join(struct.pack("<H", r >> 3 << 10 | g >> 3 << 5 | b >> 3) for r, g, b in (pixels[at] for at in places))
+    seen = [[(*[round((value >> 3) * 255 / 31) for value in color], 255) for color in row] for row in COLORS]
+    expect("rgb16-top-down.bmp", bmp(WIDTH, -HEIGHT, 16, 0, five), seen)
+    masks = struct.pack("<4I", 0xFF, 0xFF00, 0xFF0000, 0xFF000000)
+    data = b"".join(bytes(pixels[x, y]) + bytes([(255, 255, 128, 0)[y // PATCH]]) for x, y in places)
+    alpha = [[(*color, (255, 255, 128, 0)[y]) for color in row] for y, row in enumerate(COLORS)]
+    expect("masks-alpha.bmp", bmp(WIDTH, -HEIGHT, 32, 6, data, masks=masks), alpha)
+    core = b"".join(bytes([b, g, r]) for r, g, b in flat)
+    lines = b"".join(bytes(y * COLUMNS + x // PATCH for x in range(WIDTH)) for y in reversed(range(ROWS)) for _ in range(PATCH))
+    header = struct.pack("<IHHHH", 12, WIDTH, HEIGHT, 1, 8) + core.ljust(768, b"\0")
+    expect("os2.bmp", b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + len(header)) + header + lines, opaque)
+
+
+def icons():
+    image = patches().resize((240, 160), Image.Resampling.NEAREST)
+    opacity = Image.new("L", image.size)
+    for y in range(ROWS):
+        opacity.paste((255, 255, 0, 255)[y], (0, y * 40, 240, (y + 1) * 40))
+    image.putalpha(opacity)
+    seen = [[(*color, (255, 255, 0, 255)[y]) for color in row] for y, row in enumerate(COLORS)]
+    expected = {"width": 240, "height": 160, "columns": COLUMNS, "rows": ROWS, "colors": seen}
+    for name, options in {"png": {}, "bmp": {"bitmap_format": "bmp"}}.items():
+        save(f"formats/{name}.ico", encoded(image, "ICO", sizes=[(48, 32), (240, 160)], **options))
+        EXPECTED[f"{name}.ico"] = expected
+    # Pixels of 24 bits, and a mask of the transparent ones.
+    rows = [bytes(value for r, g, b in row for _ in range(40) for value in (b, g, r)) for row in COLORS]
+    rows = b"".join(row * 40 for row in reversed(rows))
+    mask = b"".join((b"\xff" if y == 2 else b"\0") * 32 * 40 for y in reversed(range(ROWS)))
+    dib = struct.pack("<IiiHHIIiiII", 40, 240, 320, 1, 24, 0, 0, 0, 0, 0, 0) + rows + mask
+    save("formats/mask.ico", struct.pack("<HHHBBBBHHII", 0, 1, 1, 240, 160, 0, 0, 1, 24, len(dib), 22) + dib)
+    EXPECTED["mask.ico"] = expected
+
+
+# JPEG XL, which Pillow neither reads nor writes: the patches, as cjxl of libjxl 0.7 has written them.
+
+JPEG_XL = {
+    "lossless.jxl": (
+        "/wp4TBBQXAgIAgEA6AEAAEAM8MAFjMAJPABLOEA294lYhW3h+wqvl7AiQcI4KEHCOCVBghKqgAhecHB0NHWMRL27QTHuBQID2PV+"
+        "AIgV44QABEDACQBTGwSMAt5lCEgtBf6z88H4g/HwOwK9APTrO9/wCxguu40S/Kt+/Pv9+Yg8YFwAYiN/kQ8ICgH8f8rLk3+/PxeA"
+        "BAAggiKCRsgWjQBAiMyvAdcZmEMYPLvPyQ6Rl8CMXptY1RDC9ltPLujq5OZQ5QEXAAaAkwYhQWRQiCQAGITuTjClJKFdp9TOABAI"
+        "XnqwprfhFRF0rFLZZOs5KFGj3kj5UMsc/2wCYDeHKg8XgAEAUJgDACAJxA2TIcQwiRW2HcpVHhcAAwAwSB/NDEpBAHkBq2TXAufm"
+        "zBmLZUHXbyxDKndzqPIAFwAEAEAe5gcIIQCQkf45Kxw2D7DYyXF6IyarClNybCxDKndzqPIAFwABAFAeYxnk6doCVeUB"
+    ),
+    "lossy.jxl": (
+        "/wp4TJBQXAgAEggA+AHHJEI0RIQMZIIwVAC/yigBAFChAtuGPdAMBx4BiLAAqKACkXwJDWgAcT+0xz+0xjnIR9MEmSl9zLtw7lws"
+        "6L4vQMaOaNmWsao0V1VhpujgdsaSGDNevNjYiNioyOjoiIjYmNFRMcbLGC6z+zPzM7NIiZGRkZGxURGRMUYgKcaMjWEMYxgRFRUz"
+        "XiYMsIAFANIYGEFyBAT6tukVhdIpAleLXFBOAAC8jmcwtlAUlRvBB2h2U7F7xsNj/gMYVgb35plIAlO6sVyafSFqHPZmlnFIl/BM"
+        "NaYAYl3p5qKx6yIC1DHMWAT2O/ShAWR5OIC8TIbPRzXwjjS0MwkACT02KpxriI5UgPEEqIBPjPxRkgVpOBNgPGlD8zld7FTILpv1"
+        "mxn1gJv/BdsCNvD2wYSRkcs/V6ECXijCiWok9gHbgKKzSwoziceo8Ono62r4dUvsQdv0rWkqp5QIAjvYSgyc46SN6RiJ9msol2HV"
+        "nZ/Kx67T4LTnL7IGGVwPywVKP+o4ljikKwJDaRkvSljqMqsNvHAIFrJD9mAIzcPxLZA7wLzb/4/2KNbfC99aFM3ShFtMfHLIn9iQ"
+        "CokkFrkQtviAQifhUkbrDfOqbfgP2Grbbttqw2tTez57/P8Dq/8AOIhAXXlKFmwZ0XWWTR2Z1bSSEpQh01JUrdPOUzv8PerDo5+f"
+        "tvS9m30r3BhW6ISsmL6yZqIvHO84ZkfCUz/enSp7OxR44NNNIS2xzBwjIi1Blz8hxxObQJjkcP3YOy7kwIofa/qrG29JyjBg/FA9"
+        "TuzCttM7DqGvTx0vBslyU95NHHW7Gyzaaktq/1xhbYMBLthu92wD7CSgpRxN/FC8t6PR5/Kjxac9FitkMDk7/aDG/+/5J9Xf/1YI"
+        "Mq3G9BzSfBfEfzLSWAmMAZ4NnqqMMIzciqHfDjwLAwiKhYEpzVRTzLxSspy4ex4GaitxQol48GvmS4fOMVGz4vP52f9/tr8p9mv9"
+        "iXEeCDwEG4T9zHanCrv9m1LfSlNOTYtEvSpb49Ea+y1rijLrqVCjE5tTKGCCehw6ThUfEmf+hzmdyNMpIeamn4iq/ghrcO3rker9"
+        "kUQe0C3jbyTLlNEmmkKk+gmlDqfKLUz0bwWJJ1Q86JqRA2nKU+i2S7Vv2KXx5XHEiDJpKhImn/mcRrW7HGcTrQLN9cd+UJAwOTQe"
+        "l91Sk+bAj8UBVFTSECB8puqY+D3a2w6KZfD+ojmcvWiAMb6KQYEABDJnoYAIDcsfsQSQUITdypxiiikmzfSgmf4EKMLIzMm5rLwA"
+        "TQlEhAN1pGskfXFgvYhq27h11NuAE0VMlNOMg/SfNzlxMMJAVugsBsuLMV5UDFK8GJwXL8boqFhejFHsxTZG2vFOjbFiG2P02TGC"
+        "McZ4sbjGYOEYBgxjXSSpsjXdmFaW7KWPTJ2bzqbq6JgxYwGLhFtfMfUH/goOLDNzgFeAQ3MHHGiF4KQbAQeMHjh9VsA59YDr7gpc"
+        "5JrgADkCBx2Q+QehPGFOgk2leJqLcB4ol4ldC/iydjia19B8eDtBM+V6eATsm3bRJ9JqVrNW/UvzKCQXIotPakKmYkSKWaNgJapT"
+        "YvUGHcOhfpl9vGRFNKHYyUlMZQBdmDBNOwAAAAjdIFL7NFygEa5pvdTSWJtK4yszDQHa1A8n0vaBCEFBIw0oCJT6NCrzVOupFALo"
+        "X3791nDZ915jgadX93dPPeRpD+zzKS5Q+bOX3TATgQuLNADLpL7sDjYsrEkWw6qxsONfsLCxzMqkwMKx33LCKws/2gur4sMs5jgs"
+        "DaDYdbLPnBDlpGQ5ABb6X21hgTwGWHLdMOYOBLGOhLihgRCK6NKKKakYtotzLwhqCN4tqOvmtiEtAvYJrcA4k4IAiZRlB7A0yzfP"
+        "BieG2ZDNYGwILtAa+8kqon8qDYH5xA2gQTBUOgUAGAMA5wDmHojIGECKAsjmwLZ/QzZyl/I1sqEg0HexzdOtiIlsXEM11W4zvikb"
+        "1wZnLdlEFEnbwMYASDPoNhC7ihKwud5fKZPqAfzXvQ4mYGRBiw+ESxNsPr2sYYM9zhSgTrBB/fOlDTZCZeS1wLAbDlJ5JoeLOg/w"
+        "POWwsKEohrJ4q4ATCsiWkX8TQwrwtLy3pgAp1rdwW1gQMjmWLn6/jekBDnf/AOCvDWw5UGu/aNrPkFS06V0cuIr9SMDUKcxl96wZ"
+        "06wuzdbMdLEMRtG+842V0XgppMwmZkQ8fWOD4ERNQru44/ZLnLrLg71C5StftvWHm7i7E6fb07nnG6taJJjvENTJDmL8Bpv6g3yO"
+        "wWDvICGeOE4AAkBq1C01iAa6Fnsci+m5RZTL4rJgoT+8iBFYTPgt/JXGNBIDRN4lAEcAEGHFLOi3f6VJB+rN2OirA3vYGAlSuLdm"
+        "L2cDiAHsvgSE24IG/GHE+KC3f+T1PYwfOaF/mBP1HTCvuynQPBz2yIbfluFEWbj7FPZ4hjWpYRzTGNBMpmbTxtVY0jcSMNdAq2ET"
+        "wix7YKIOqX/lkgBdgvZZUu4b0CHomiXluAE9vgkXFNGY2RcDmOwpveei3zgmySvLxVPP1I0f8aRi5ZjKomIWLLahWOJ0hGWSFfN8"
+        "izBQsIqEY9FIAYYVVATaIoE3pt1a2aB9hRqxKu2SVpKo6Ak="
+    ),
+    "grey.jxl": (
+        "/wp4TBAUFwIIAgEA7AAAAMAL6EAFgMAJPABLKCI3P8rDNeY0aIgpDRrMIQJOjo6OjY2Kh2J3d3cvABYA/k8TgMioBoLoEaGwikGI"
+        "LwMpCgBEAUABaBcABAAghAiAbEgCRgAQDH89/IFHpoVr9mvMEKS2mPGZ4OWQqIBBAgYhOwaYDDUBFwAGYDhAACBCAiERWWICiKjM"
+        "i5Iy6xHM/dzE9A61L5WJZw5Gl1bC3vFH3Y5LvFntQokr9qI9wGSoCReAAQAwrOhegBH8y4MWLuwctT6/QhcAAwBAyL9PQjIcQERa"
+        "ADlyiCbAbAHTX9CshAaYDDUBFwAEADCeD+DvH1jxAchGjDrgoNSnv+akJubuVN5vxqWvhAaYDDUBFwABADDUJsQ4tw6tDDUB"
+    ),
+    "lossless-alpha.jxl": (
+        "/wp4TLCguBAICBAAVAIAAEAM6MAFlMAJRABLOEC8LXcpbAvvK3xfwooECeOgBAnjlAQJSqgCIqBGjLE2EOLg6Gj2GIV6d4Ni3AsI"
+        "BlBPEQBAKMUJAIIoigFAphQEE5ZGAXwJAqof3j94wg5/MB6gFygshP4bfuEqBMNRgj/6q3+/Px+MC0JbQC/yUUEAQb8d4U/x7/f3"
+        "9x+27N9bBKNPt/s9+wH82VoIgOc1E/8+ABeABAAgggKZR0iQkQAgyJ33fLshDEZ9b6zJpLLBq7+dD51qIhDc4ql/DxWccnOo8gAX"
+        "AAZA7YoPIGRISEIAyACBNMKZxN5YuitONREIXnooQCJI4P5R4VppiUAxUqwnoAkQMDGlsWQ3hyoPF4ABAFDEDQBgCCJWhbV97cUK"
+        "2w7lKg8XAAMAMEYAQEBIbUMhgIwaB8N0i63yYvCJkeCNN5Yhlbs5VHkAFwAEAEBChgQkIQAYku0CGwRmbDuP1gdX8nTuGfsgbSxD"
+        "KndzqPIAFwABAFAsAOD5BXbGmJqp8gA="
+    ),
+    "exif-6.jxl": (
+        "AAAADEpYTCANCocKAAAAFGZ0eXBqeGwgAAAAAGp4bCAAAAF6anhsY/8KeEwLBBSXBAgCAQDoAQAAQAzwwAWMwAk8AEs4QDb3iViF"
+        "beH7Cq+XsCJBwjgoQcI4JUGCEqqACF5wcHQ0dYxEvbtBMe4FAgPY9X4AiBXjhAAEQMAJAFMbBIwC3mUISC0F/rPzwfiD8fA7Ar0A"
+        "9Os73/ALGC67jRL8q378+/35iDxgXABiI3+RDwgKAfx/ysuTf78/F4AEACCCIoJGyBaNAECIzK8B1xmYQxg8u8/JDpGXwIxem1jV"
+        "EML2W08u6Ork5lDlARcABoCTBiFBZFCIJAAYhO5OMKUkoV2n1M4AEAheerCmt+EVEXSsUtlk6zkoUaPeSPlQyxz/bAJgN4cqDxeA"
+        "AQBQmAMAIAnEDZMhxDCJFbYdylUeFwADADBIH80MSkEAeQGrZNcC5+bMGYtlQddvLEMqd3Oo8gAXAAQAQB7mBwghAJCR/jkrHDYP"
+        "sNjJcXojJqsKU3JsLEMqd3Oo8gAXAAEAUB5jGeTp2gJV5QE="
+    ),
+    "display-p3.jxl": (
+        "/wp4TBDCAcOAhHkATKdkIMl5Xse2evFCDlNKQoWvfBKFbg2n3aWwfUCxSscK1rIKpYem1fjdAOLmjZtSfwB+4qyaxeI6lBhR4oa7"
+        "OIVOmTk0f4bXKbxo1/r16HQaONAL0/359+9fHERRB8aGQuk5DxoMHVUQ6Y4d2GLGBOWeoJoMeoRCKdttfQgCAQDoAQAAQAzwwAWM"
+        "wAk8AEs4QDb3iViFbeH7Cq+XsCJBwjgoQcI4JUGCEqqACF5wcHQ0dYxEvbtBMe4FAgPY9X4AiBXjhAAEQMAJAFMbBIwC3mUISC0F"
+        "/rPzwfiD8fA7Ar0A9Os73/ALGC67jRL8q378+/35iDxgXABiI3+RDwgKAfx/ysuTf78/F4AEACCCIoJGyBaNAECIzK8B1xmYQxg8"
+        "u8/JDpGXwIxem1jVEML2W08u6Ork5lDlARcABoCTBiFBZFCIJAAYhO5OMKUkoV2n1M4AEAheerCmt+EVEXSsUtlk6zkoUaPeSPlQ"
+        "yxz/bAJgN4cqDxeAAQBQmAMAIAnEDZMhxDCJFbYdylUeFwADADBIH80MSkEAeQGrZNcC5+bMGYtlQddvLEMqd3Oo8gAXAAQAQB7m"
+        "BwghAJCR/jkrHDYPsNjJcXojJqsKU3JsLEMqd3Oo8gAXAAEAUB5jGeTp2gJV5QE="
+    ),
+    "adobe-rgb.jxl": (
+        "/wp4TBDCocKAhHkARFWlrMX7PeMiSAWfU0pChcd+EoUeDdnpUtjZUKzSEYu1RKH00BWF3wNg3X3X3VL/ArwiV00QfA4lRpS44Vtk"
+        "S2+589L8Ga7Tm4N2rcTNnU4DOV2wjyRI9MNQHyBoHNS9wJiR0DAO9OkB4pgJb3MIAgEA6AEAAEAM8MAFjMAJPABLOEA294lYhW3h"
+        "+wqvl7AiQcI4KEHCOCVBghKqgAhecHB0NHWMRL27QTHuBQID2PV+AIgV44QABEDACQBTGwSMAt5lCEgtBf6z88H4g/HwOwK9APTr"
+        "O9/wCxguu40S/Kt+/Pv9+Yg8YFwAYiN/kQ8ICgH8f8rLk3+/PxeABAAggiKCRsgWjQBAiMyvAdcZmEMYPLvPyQ6Rl8CMXptY1RDC"
+        "9ltPLujq5OZQ5QEXAAaAkwYhQWRQiCQAGITuTjClJKFdp9TOABAIXnqwprfhFRF0rFLZZOs5KFGj3kj5UMsc/2wCYDeHKg8XgAEA"
+        "UJgDACAJxA2TIcQwiRW2HcpVHhcAAwAwSB/NDEpBAHkBq2TXAufmzBmLZUHXbyxDKndzqPIAFwAEAEAe5gcIIQCQkf45Kxw2D7DY"
+        "yXF6IyarClNybCxDKndzqPIAFwABAFAeYxnk6doCVeUB"
+    ),
+    "seed-lossy.jxl": (
+        "/wroMJBQXAgKAQAA+AAAOABYAFhKKKK6pUeXDnzoAWZhFs1KoUOYXp8cdNJqh7uxUrtc7ZXK3XCp1U63Q95n3qEhI7xnYgjtADgA"
+        "AODDBKIBAMgDwVMZAIAKlVHGDV7O9Xz5ocNi2sZ1hrbatrAkEUohiUQIO1eFOsc5mfp/7mlXhgEAQIUUrEzbZN7EmRhjnIwxOCaO"
+        "KjJ3bDB0foPAqJ0ldyZAj6Bk2rx/6oRX9QLgp8V/TjpGPDLRC6w3mHXhNEpVavJxK0ghy/hJS+iMx8ctA0GBnE3iuj2hh05DWlF1"
+        "wLkiGAz6C84NqlN5o2OXniv5a/nfGWDeB2cirStIZ6VrOulRimRQW6BszgmCT1N6ZwWd3cptE09sX1EQSkx08Ehn4kVO/cEDkxdq"
+        "qZ7bsg7Y9I+Xz2qKhvG+lySKj0AQEQ2xUAo="
+    ),
+    "seed-lossless-alpha.jxl": (
+        "/wroMLChuBAIBAgAsA0AOABYAFiaR0bYBoRhVYAtDhCV8bMXtMrUSnhm3WS7I6Kf0sOpbiyJquXkWCaZGA9GIhbZrlm7O6F4jrcD"
+        "JcuI6YOZ7oTtcf1EIL55JDVTGJtnQZlMJSnL0/P1fYgoKESdkAAAsFtWIrNKVhEibMlDgcs7GZrVBajlJeNcktU9Ysaj1B1aTjJd"
+        "puFeSplwf9gBsBa7Osld3t7TPD3sfb3XTFRdxeUszdVWTiAYkcwEdDOcYqx8OAQ+iA2ApglhgAzGirqj+VqdP3Ur7svikX/5aLlk"
+        "UfzELPSTzQjsDI6XWDPiW+9/1WTH6V4YdM9qNOl2Xbeq9KkEpPbbqTSgaken9R+8AOb4bhhls2oWzj5dJhVctQxjZqbfzO2BOPQk"
+        "+HHFxVQEuCFeEa54+qc/TEGYB0IBBCx9g32KTzFrM2Yzup+5Ggr3D3lKa/OIoRjdMuXD0I+6Y+s4kYghcPFAGrWk9+/fprMDLTVy"
+        "HjX+d+EqNisd68PM01OVKXozHYMs8Za5i+0wc8HrcjMxnwlbWXYRGE/WKC0mrmxYu/uguVQZ1M/19wepclg7iMkZzxZHTOUuRf6V"
+        "sG6Q7fS6vJuu1U+mdPjK7Da20ZzozfjZRAcGFybo6/0X4+IjcexNdHTPr+ZCYzjnr4UiSE5A14GbMXuExD9BhWADL3d8O+uclH7y"
+        "I2GfO1Dz4GB/oebEA8sbYwZg8hdyJf0z9mLa88ncVKrwyR6OBr2NTH21CYMsC/sTQgkacKbO0b6QgdgLZbkAUWZCRdSmyoghU864"
+        "TThhrMPsMxbvlOH6ACWKTqQCtKdXE6bLLHblt5Zb6ZePSa7olSzNQJZ0AruBQuH5Lg9SwX68cFsuVqas/aCXLB5MqttljD2Hkf0b"
+        "w/0PFZ7zXm+9Zha8UMsbyYSFgNsrhB76fn8btqDBwqT+c+wXG9tsFqUd7tNPBFW0EMI1mwXhPqdUgijN5YUifIHzosQ/UnMhY37Z"
+        "r6ZkSe8r413Mob4qllGAw4ErR0PfiXi136iLEXj05oiO3N6dgVeswQ7AVBJAk6bxrZTnDxarxli0ZCPxMp2DgTVyaWjEZSWdW1sI"
+        "PGxerp59SO4SA8ZmKd9pQp1zAytVX9C0qFy3X6p1Xyc6jEZLf2tyINcvb7QQuhrCcpyftdTQX2dU/RD6gL0LJgw="
+    ),
+}
+
+
+def jpeg_xls():
+    opaque = [[(*color, 255) for color in row] for row in COLORS]
+    grey = [[[patches().convert("L").getpixel((x * PATCH, y * PATCH))] * 3 + [255] for x in range(COLUMNS)] for y in range(ROWS)]
+    alpha = [[(*color, (255, 255, 128, 0)[y]) for color in row] for y, row in enumerate(COLORS)]
+    for name, colors in {
+        "lossless.jxl": opaque, "lossy.jxl": opaque, "grey.jxl": grey, "lossless-alpha.jxl": alpha,
+        "display-p3.jxl": EXPECTED["display-p3.png"]["colors"], "adobe-rgb.jxl": EXPECTED["adobe-rgb.png"]["colors"],
+    }.items():  # fmt: skip
+        expect(name, base64.b64decode(JPEG_XL[name]), colors)
+    save("formats/exif-6.jxl", base64.b64decode(JPEG_XL["exif-6.jxl"]))
+    EXPECTED["exif-6.jxl"] = EXPECTED["exif-6.png"]
+
+
 # Secrets: private text in every part of a file that may contain text.
 
 SECRET = "sentinel-4e1c"
@@ -895,11 +1188,31 @@ def seeds():
     for format, suffix in (("HEIF", "heic"), ("AVIF", "avif")):
         transforms = [clap(80, 50, 0, 0), box(b"irot", b"\1"), box(b"imir", b"\1")]
         save(f"seeds/grid.{suffix}", in_tiles(rgb, 64, format, *transforms, quality=50))
+    for name, image, options in [
+        ("lzw.tif", rgb, {"compression": "tiff_lzw", "exif": exif(5), "icc_profile": icc}),
+        ("deflate.tif", rgba, {"compression": "tiff_adobe_deflate"}),
+        ("jpeg.tif", rgb, {"compression": "jpeg"}),
+        ("group4.tif", noise.convert("1"), {"compression": "group4"}),
+        ("group3.tif", noise.convert("1"), {"compression": "group3"}),
+        ("packbits.tif", rgb.convert("P"), {"compression": "packbits"}),
+        ("rgb.bmp", rgb, {}),
+        ("palette.bmp", rgb.convert("P"), {}),
+        ("bitmap.ico", rgba, {"bitmap_format": "bmp"}),
+        ("png.ico", rgba, {}),
+    ]:
+        format = {"tif": "TIFF", "bmp": "BMP", "ico": "ICO"}[name.split(".")[1]]
+        save(f"seeds/{name}", encoded(image, format, **options))
+    runs = b"".join(bytes([20, y, 0, 3, y, 1, 2, 0]) + b"\0\0" for y in range(40)) + b"\0\1"
+    save("seeds/runs.bmp", bmp(30, 40, 8, 1, runs, bytes(1024)))
+    for name in ("lossy", "lossless-alpha"):
+        save(f"seeds/{name}.jxl", base64.b64decode(JPEG_XL[f"seed-{name}.jxl"]))
     pixels = rgba.load()
     deep = deflated(rows(width, height, 16, lambda x, y: [value * 257 for value in pixels[x, y]], True))
     save("seeds/rgba16-interlaced.png", png(width, height, 16, RGBA, deep, interlaced=True))
 
 
-for part in (bombs, bombs_of_time, hollow, large, jpegs, pngs, gifs, webps, heifs, secrets, seeds):
+for part in (
+    bombs, bombs_of_time, hollow, large, jpegs, pngs, gifs, webps, heifs, tiffs, bmps, icons, jpeg_xls, secrets, seeds,
+):  # fmt: skip
     part()
 save("formats/expected.json", json.dumps(EXPECTED).encode())

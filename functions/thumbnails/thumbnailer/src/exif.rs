@@ -38,6 +38,11 @@ fn taken_at(tiff: &[u8]) -> Option<String> {
         Value::Ascii(texts) => texts.first().cloned(),
         _ => None,
     };
+    time(text)
+}
+
+/// The time of the picture by the texts of its tags.
+pub fn time(text: impl Fn(Tag) -> Option<Vec<u8>>) -> Option<String> {
     [(Tag::DateTimeOriginal, Tag::OffsetTimeOriginal), (Tag::DateTimeDigitized, Tag::OffsetTimeDigitized)]
         .into_iter()
         .find_map(|(time, offset)| rfc3339(&text(time)?, text(offset).as_deref()))

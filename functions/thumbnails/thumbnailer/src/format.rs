@@ -1,5 +1,7 @@
 //! The format of a picture, by its first bytes, whatever the file is called.
 
+use super::ico;
+
 /// The formats that have thumbnails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -9,6 +11,10 @@ pub enum Format {
     WebP,
     Heic,
     Avif,
+    Tiff,
+    Bmp,
+    Ico,
+    Jxl,
 }
 
 impl Format {
@@ -20,6 +26,11 @@ impl Format {
             [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Self::Gif),
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Self::WebP),
             [_, _, _, size, b'f', b't', b'y', b'p', brands @ ..] => Self::of_brands(brands, usize::from(*size)),
+            [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Some(Self::Tiff),
+            // The size of the information header tells a bitmap from text that begins with these letters.
+            [b'B', b'M', _, _, _, _, _, _, _, _, _, _, _, _, 12..=124, 0, 0, 0, ..] => Some(Self::Bmp),
+            [0, 0, 1 | 2, 0, ..] if ico::has_directory(source) => Some(Self::Ico),
+            [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', b'\r', b'\n', 0x87, b'\n', ..] => Some(Self::Jxl),
             _ => None,
         }
     }
@@ -33,6 +44,10 @@ impl Format {
             Self::WebP => "webp",
             Self::Heic => "heic",
             Self::Avif => "avif",
+            Self::Tiff => "tiff",
+            Self::Bmp => "bmp",
+            Self::Ico => "ico",
+            Self::Jxl => "jxl",
         }
     }
 

@@ -54,6 +54,24 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     Ok(Decoded { target, pixels, color_type, icc, taken_at, format: OutputFormat::Jpeg })
 }
 
+/// Decodes a JPEG that is the whole or a part of another picture, which says what its components mean.
+///
+/// # Errors
+/// `Damaged` if the JPEG does not have the size of the target, or other components.
+pub fn decode_part(source: &[u8], color_space: ColorSpace, target: &Target) -> Result<Vec<[u8; 4]>, ImageError> {
+    let mut decoder = Decoder::read_headers(source)?;
+    let components = match color_space {
+        ColorSpace::Grey => 1,
+        ColorSpace::Cmyk { .. } | ColorSpace::Ycck { .. } => 4,
+        ColorSpace::YCbCr | ColorSpace::LimitedYCbCr | ColorSpace::Rgb => 3,
+    };
+    if decoder.header.size != target.source_size || decoder.frame.components.len() != components {
+        return Err(damaged("a JPEG of another size or colour type"));
+    }
+    decoder.header.color_space = color_space;
+    planes::merge(decoder.decode(target.scale)?, color_space, target.size)
+}
+
 /// A JPEG whose segments before the first scan have been read.
 struct Decoder<'a> {
     header: Header,

@@ -16,6 +16,7 @@ use image::{DynamicImage, RgbaImage, metadata::Orientation};
 pub use format::Format;
 use limits::{MAX_SOURCE_SIDE, MAX_THUMBNAIL_PIXELS};
 
+mod bmp;
 mod bounded_reader;
 mod color;
 mod encode;
@@ -23,13 +24,16 @@ mod exif;
 mod format;
 mod gif;
 mod heif;
+mod ico;
 mod jpeg;
+mod jxl;
 pub mod limits;
 mod planes;
 mod png;
 mod resize;
 mod shrink;
 mod thumbhash;
+mod tiff;
 mod webp;
 
 /// The thumbnails that are wanted.
@@ -87,6 +91,10 @@ pub fn make(source: &[u8], Request { widths, heic }: Request<'_>) -> Result<Made
         Format::Gif => gif::decode(source, widest)?,
         Format::WebP => webp::decode(source, widest)?,
         Format::Heic | Format::Avif => heif::decode(source, widest, heic)?,
+        Format::Tiff => tiff::decode(source, widest)?,
+        Format::Bmp => bmp::decode(source, widest)?,
+        Format::Ico => ico::decode(source, widest)?,
+        Format::Jxl => jxl::decode(source, widest)?,
     };
     let Target { source_size, orientation, .. } = decoded.target;
     let (width, height) = oriented_size(source_size, orientation);

@@ -106,3 +106,54 @@ pub const MAX_AV1_BYTES: u64 = 150_000_000;
 
 /// Most frames of an AVIF picture. Several are its layers, from coarse to fine.
 pub const MAX_AV1_FRAMES: u32 = 4;
+
+/// Most pixels of a bitmap in an ICO file, which is held whole. Windows shows pictures of 256 x 256 pixels at most.
+pub const MAX_ICON_PIXELS: u64 = 1 << 20;
+
+/// Most fields of a directory of a TIFF. Cameras write about a hundred.
+pub const MAX_TIFF_FIELDS: u64 = 4096;
+
+/// Most samples of a pixel of a TIFF. The samples that are not used cost time too.
+pub const MAX_TIFF_SAMPLES: u64 = 16;
+
+/// Fewest pixels of a tile of a TIFF. The standard demands sides that are multiples of 16, and each tile costs time.
+pub const MIN_TIFF_TILE_PIXELS: u64 = 16 * 16;
+
+/// Most pixels of a JPEG that is one of several strips or tiles of a TIFF. Each is decoded at its full size.
+pub const MAX_TIFF_JPEG_TILE_PIXELS: u64 = 4 << 20;
+
+/// Most pixels of a TIFF that consists of several JPEGs, which takes a second.
+pub const MAX_TIFF_JPEG_PIXELS: u64 = 24_000_000;
+
+/// Additional bytes for each row of a TIFF, as for [`PNG_ROW_SLACK_BYTES`].
+pub const TIFF_ROW_SLACK_BYTES: usize = 64;
+
+/// How long unpacking a TIFF may take, as for [`PNG_ROWS_TIMEOUT`].
+pub const TIFF_ROWS_TIMEOUT: Duration = PNG_ROWS_TIMEOUT;
+
+/// Most pixels of a JPEG XL that is rendered in bands, which takes a second and a half. If only the LF image of a JPEG XL is
+/// decoded, the limit is [`MAX_SOURCE_PIXELS`].
+pub const MAX_JXL_PIXELS: u64 = 16_000_000;
+
+/// Most pixels of a JPEG XL that is rendered whole, because it is lossless or has alpha or several frames. That takes up to
+/// two seconds, and 24 bytes for each pixel.
+pub const MAX_JXL_WHOLE_PIXELS: u64 = 2048 * 2048;
+
+/// Most pixels of a JPEG XL that are rendered at once. Each takes about 24 bytes.
+pub const JXL_BAND_PIXELS: u32 = 4_000_000;
+
+/// Most memory for a JPEG XL, with two copies of its codestream.
+pub const MAX_JXL_BYTES: usize = 230 << 20;
+
+/// Most frames of a JPEG XL that the first frame of its animation consists of.
+pub const MAX_JXL_FRAMES: usize = 16;
+
+/// Most extra channels of a JPEG XL, such as alpha and depth. All of them are decoded.
+pub const MAX_JXL_EXTRA_CHANNELS: usize = 4;
+
+/// Longest colour profile of a JPEG XL, in bytes.
+pub const MAX_JXL_PROFILE_BYTES: usize = 4 << 20;
+
+/// How long rendering a JPEG XL may take. The time is checked after each band. A picture of [`MAX_JXL_PIXELS`] takes about
+/// two seconds.
+pub const JXL_TIMEOUT: Duration = PNG_ROWS_TIMEOUT;

@@ -10,8 +10,9 @@ pub struct Shrinker {
     /// The size of the source.
     width: usize,
     height: usize,
-    /// 1 for grey, 2 for grey with alpha, 3 for RGB, 4 for RGBA.
+    /// 1 for grey, 2 for grey with alpha, 3 for RGB, 4 for RGBA or CMYK.
     channels: usize,
+    has_alpha: bool,
     /// The side of a box, in pixels.
     factor: usize,
     /// The size of the result.
@@ -41,6 +42,7 @@ impl Shrinker {
             width,
             height: height as usize,
             channels,
+            has_alpha: channels.is_multiple_of(2),
             factor,
             size,
             unshrunk: vec![0; unshrunk],
@@ -48,6 +50,11 @@ impl Shrinker {
             band: vec![0; band],
             band_index: 0,
         }
+    }
+
+    /// A shrinker of CMYK, whose fourth channel is not alpha.
+    pub fn of_inks(target: &Target) -> Self {
+        Self { has_alpha: false, ..Self::new(target, 4) }
     }
 
     /// Adds a whole row of the source.
@@ -82,9 +89,39 @@ impl Shrinker {
         }
     }
 
+    /// Adds the pixels of a row from column `x` on.
+    pub fn add_part(&mut self, x: usize, y: usize, part: &mut [u8]) {
+        if self.factor == 1 {
+            self.unshrunk[(y * self.width + x) * self.channels..][..part.len()].copy_from_slice(part);
+            return;
+        }
+        self.premultiply(part);
+        match self.channels {
+            1 => self.add_boxes::<1>(x, y, part),
+            2 => self.add_boxes::<2>(x, y, part),
+            3 => self.add_boxes::<3>(x, y, part),
+            _ => self.add_boxes::<4>(x, y, part),
+        }
+    }
+
+    fn add_boxes<const CHANNELS: usize>(&mut self, x: usize, y: usize, part: &[u8]) {
+        let from = (y / self.factor * self.size.0 + x / self.factor) * CHANNELS;
+        let (sums, _) = self.sums[from..].as_chunks_mut::<CHANNELS>();
+        let (pixels, _) = part.as_chunks::<CHANNELS>();
+        // The first box may begin before the part.
+        let (first, rest) = pixels.split_at(pixels.len().min(self.factor - x % self.factor));
+        for (sum, pixels) in sums.iter_mut().zip(std::iter::once(first).chain(rest.chunks(self.factor))) {
+            for pixel in pixels {
+                for (sum, value) in sum.iter_mut().zip(pixel) {
+                    *sum += u16::from(*value);
+                }
+            }
+        }
+    }
+
     /// Premultiplies colours by their alpha, if pixels are to be averaged.
     fn premultiply(&self, row: &mut [u8]) {
-        if self.factor > 1 && self.channels.is_multiple_of(2) {
+        if self.factor > 1 && self.has_alpha {
             for pixel in row.chunks_exact_mut(self.channels) {
                 if let [colors @ .., alpha] = pixel {
                     let alpha = u16::from(*alpha);
@@ -168,7 +205,7 @@ impl Shrinker {
                 }
                 if count > 1
                     && let ([colors @ .., _], [sums @ .., alpha]) = (&mut *average, sums)
-                    && self.channels.is_multiple_of(2)
+                    && self.has_alpha
                 {
                     for (color, sum) in colors.iter_mut().zip(sums) {
                         let straight = (u32::from(*sum) * 255 + u32::from(*alpha) / 2).checked_div((*alpha).into());

@@ -115,12 +115,12 @@ fn is_turned(name: &str) -> bool {
 
 #[test]
 fn a_photo_is_upright_however_the_camera_was_held() {
-    are_shown_right("turned", 10, is_turned);
+    are_shown_right("turned", 12, is_turned);
 }
 
 #[test]
 fn a_color_profile_is_applied() {
-    are_shown_right("profiles", 20, has_profile);
+    are_shown_right("profiles", 24, has_profile);
 }
 
 #[test]
@@ -151,6 +151,26 @@ fn every_kind_of_heic_is_shown_right() {
 #[test]
 fn every_kind_of_avif_is_shown_right() {
     are_shown_right("avif", 20, |name| extension(name) == "avif" && !has_profile(name));
+}
+
+#[test]
+fn every_kind_of_tiff_is_shown_right() {
+    are_shown_right("tiff", 30, |name| extension(name) == "tif" && !is_turned(name) && !has_profile(name));
+}
+
+#[test]
+fn every_kind_of_bmp_is_shown_right() {
+    are_shown_right("bmp", 9, |name| extension(name) == "bmp");
+}
+
+#[test]
+fn every_kind_of_icon_is_shown_right() {
+    are_shown_right("ico", 3, |name| extension(name) == "ico");
+}
+
+#[test]
+fn every_kind_of_jpeg_xl_is_shown_right() {
+    are_shown_right("jxl", 4, |name| extension(name) == "jxl" && !is_turned(name) && !has_profile(name));
 }
 
 #[test]
