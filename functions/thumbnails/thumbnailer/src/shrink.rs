@@ -57,8 +57,14 @@ impl Shrinker {
         Self { has_alpha: false, ..Self::new(target, 4) }
     }
 
-    /// Adds a whole row of the source.
+    /// Adds a whole row of the source. Its colours are premultiplied.
     pub fn add_row(&mut self, y: usize, row: &mut [u8]) {
+        self.premultiply(row);
+        self.add_opaque_row(y, row);
+    }
+
+    /// Adds a whole row of the source that has no alpha.
+    pub fn add_opaque_row(&mut self, y: usize, row: &[u8]) {
         if self.factor == 1 {
             self.unshrunk[y * row.len()..][..row.len()].copy_from_slice(row);
             return;
@@ -67,7 +73,6 @@ impl Shrinker {
             self.flush_band();
             self.band_index = y / self.factor;
         }
-        self.premultiply(row);
         for (sum, value) in self.band.iter_mut().zip(row) {
             *sum += u16::from(*value);
         }

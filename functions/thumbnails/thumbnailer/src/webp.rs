@@ -1,5 +1,5 @@
-//! WebP; of an animation, its first frame. Lossless pictures are decoded row by row. For lossy pictures the library's
-//! decoder returns whole planes, which take half the bytes of the pixels.
+//! WebP; of an animation, its first frame. Pictures are decoded row by row. Only a lossy picture that is hardly shrunk is
+//! decoded by the library, which applies the loop filter and returns whole planes.
 
 use image_webp::vp8::{Frame as Vp8Frame, Vp8Decoder};
 
@@ -13,8 +13,13 @@ use super::{
     shrink::Shrinker,
 };
 use lossless::Lossless;
+use lossy::Lossy;
 
 mod lossless;
+mod lossy;
+
+/// The largest scale of a lossy picture that is decoded without the loop filter. The limit is that of libwebp.
+const MAX_UNFILTERED_SCALE: f64 = 0.75;
 
 pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     let Container { canvas, offset, size, bitstream, icc, exif } = Container::parse(source)?;
@@ -23,7 +28,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     let is_covered = offset == (0, 0) && size == canvas;
     let icc = icc.map(<[u8]>::to_vec);
     if let (Bitstream::Lossy { vp8, alpha: None }, true) = (&bitstream, is_covered) {
-        let planes = shrink_planes(decode_vp8(vp8, size)?, &target);
+        let planes = shrink_planes(LossyRows::new(vp8, size, target.scale)?, &target)?;
         let pixels = planes::merge(planes, ColorSpace::LimitedYCbCr, target.size)?;
         return Ok(Decoded { target, pixels, color_type: ColorType::Rgb, icc, taken_at, format: OutputFormat::Jpeg });
     }
@@ -31,7 +36,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     let (color_type, channels, format) =
         if has_alpha { (ColorType::Rgba, 4, OutputFormat::Png) } else { (ColorType::Rgb, 3, OutputFormat::Jpeg) };
     let mut shrinker = Shrinker::new(&target, channels);
-    let mut rows = Rows::new(&bitstream, size)?;
+    let mut rows = Rows::new(&bitstream, size, target.scale)?;
     // Pixels that the frame does not cover stay transparent.
     let mut row = vec![0; canvas.0 as usize * channels];
     for y in 0..size.1 as usize {
@@ -141,9 +146,48 @@ fn two_u24(bytes: &[u8]) -> Option<(u32, u32)> {
     Some((u32::from_le_bytes([a, b, c, 0]), u32::from_le_bytes([d, e, f, 0])))
 }
 
-fn decode_vp8(vp8: &[u8], size: (u32, u32)) -> Result<Vp8Frame, ImageError> {
-    let frame = Vp8Decoder::decode_frame(vp8).map_err(damaged)?;
-    if (u32::from(frame.width), u32::from(frame.height)) == size { Ok(frame) } else { Err(damaged("two sizes")) }
+/// The rows of a lossy picture, in planes.
+enum LossyRows<'a> {
+    Unfiltered(Box<Lossy<'a>>),
+    Whole(Vp8Frame),
+}
+
+impl<'a> LossyRows<'a> {
+    fn new(vp8: &'a [u8], size: (u32, u32), scale: f64) -> Result<Self, ImageError> {
+        if scale <= MAX_UNFILTERED_SCALE {
+            return Ok(Self::Unfiltered(Box::new(Lossy::new(vp8, size)?)));
+        }
+        let frame = Vp8Decoder::decode_frame(vp8).map_err(damaged)?;
+        let is_whole = (u32::from(frame.width), u32::from(frame.height)) == size;
+        if is_whole { Ok(Self::Whole(frame)) } else { Err(damaged("two sizes")) }
+    }
+
+    /// Decodes row `y`, and the chroma rows around it.
+    fn decode_to(&mut self, y: usize) -> Result<(), ImageError> {
+        match self {
+            Self::Unfiltered(lossy) => lossy.decode_to(y),
+            Self::Whole(_) => Ok(()),
+        }
+    }
+
+    /// A row of luma. Rows are padded to whole macroblocks.
+    fn luma(&self, y: usize) -> &[u8] {
+        match self {
+            Self::Unfiltered(lossy) => lossy.luma(y),
+            Self::Whole(frame) => &frame.ybuf[y * stride(frame)..][..stride(frame)],
+        }
+    }
+
+    /// A row of Cb (0) or Cr (1).
+    fn chroma(&self, component: usize, y: usize) -> &[u8] {
+        match self {
+            Self::Unfiltered(lossy) => lossy.chroma(component, y),
+            Self::Whole(frame) => {
+                let (plane, stride) = ([&frame.ubuf, &frame.vbuf][component], stride(frame) / 2);
+                &plane[y * stride..][..stride]
+            }
+        }
+    }
 }
 
 /// Bytes from one row of the luma plane to the next, which is a whole number of macroblocks of 16 pixels. Chroma planes
@@ -152,24 +196,27 @@ fn stride(frame: &Vp8Frame) -> usize {
     usize::from(frame.width).next_multiple_of(16)
 }
 
-fn shrink_planes(frame: Vp8Frame, target: &Target) -> Vec<Plane> {
-    let (stride, source_size) = (stride(&frame), target.source_size);
+fn shrink_planes(mut rows: LossyRows, target: &Target) -> Result<Vec<Plane>, ImageError> {
+    let source_size = target.source_size;
     let half = Target {
         source_size: (source_size.0.div_ceil(2), source_size.1.div_ceil(2)),
         size: (target.size.0.div_ceil(2), target.size.1.div_ceil(2)),
         ..*target
     };
-    let shrink = |mut plane: Vec<u8>, target: &Target, stride: usize| {
-        let mut shrinker = Shrinker::new(target, 1);
-        let (width, height) = (target.source_size.0 as usize, target.source_size.1 as usize);
-        for (y, row) in plane.chunks_exact_mut(stride).take(height).enumerate() {
-            shrinker.add_row(y, &mut row[..width]);
+    let mut luma = Shrinker::new(target, 1);
+    let mut chroma = [Shrinker::new(&half, 1), Shrinker::new(&half, 1)];
+    for y in 0..source_size.1 as usize {
+        rows.decode_to(y)?;
+        luma.add_opaque_row(y, &rows.luma(y)[..source_size.0 as usize]);
+        if y.is_multiple_of(2) {
+            for (component, shrinker) in chroma.iter_mut().enumerate() {
+                shrinker.add_opaque_row(y / 2, &rows.chroma(component, y / 2)[..half.source_size.0 as usize]);
+            }
         }
-        shrinker.into_plane()
-    };
-    let mut planes = vec![shrink(frame.ybuf, target, stride)];
-    for chroma in [frame.ubuf, frame.vbuf] {
-        let mut plane = shrink(chroma, &half, stride / 2);
+    }
+    let mut planes = vec![luma.into_plane()];
+    for shrinker in chroma {
+        let mut plane = shrinker.into_plane();
         // If the size of the picture is odd, the last chroma sample covers one pixel instead of two.
         let covered = |extent: f64, full: u32, half: u32| extent * f64::from(full) / 2.0 / f64::from(half);
         plane.extent = (
@@ -178,22 +225,22 @@ fn shrink_planes(frame: Vp8Frame, target: &Target) -> Vec<Plane> {
         );
         planes.push(plane);
     }
-    planes
+    Ok(planes)
 }
 
 /// The rows of a picture, as RGB or RGBA.
 enum Rows<'a> {
     Lossless(Lossless<'a>),
-    Lossy { frame: Vp8Frame, alpha: Option<AlphaPlane<'a>> },
+    Lossy { planes: LossyRows<'a>, size: (u32, u32), alpha: Option<AlphaPlane<'a>> },
 }
 
 impl<'a> Rows<'a> {
-    fn new(bitstream: &Bitstream<'a>, size: (u32, u32)) -> Result<Self, ImageError> {
+    fn new(bitstream: &Bitstream<'a>, size: (u32, u32), scale: f64) -> Result<Self, ImageError> {
         Ok(match *bitstream {
             Bitstream::Lossless { stream, .. } => Self::Lossless(Lossless::new(stream, size)?),
             Bitstream::Lossy { vp8, alpha } => {
                 let alpha = alpha.map(|chunk| AlphaPlane::new(chunk, size)).transpose()?;
-                Self::Lossy { frame: decode_vp8(vp8, size)?, alpha }
+                Self::Lossy { planes: LossyRows::new(vp8, size, scale)?, size, alpha }
             }
         })
     }
@@ -206,11 +253,11 @@ impl<'a> Rows<'a> {
                     to.copy_from_slice(&[red, green, blue, alpha][..to.len()]);
                 }
             }
-            Self::Lossy { frame, alpha } => {
-                let stride = stride(frame);
+            Self::Lossy { planes, size, alpha } => {
+                planes.decode_to(y)?;
                 let alpha_row = alpha.as_mut().map(|alpha| alpha.read_row(y)).transpose()?;
-                let luma = &frame.ybuf[y * stride..][..frame.width.into()];
-                let (u, v) = (Chroma::new(&frame.ubuf, frame, y), Chroma::new(&frame.vbuf, frame, y));
+                let luma = &planes.luma(y)[..size.0 as usize];
+                let [u, v] = [0, 1].map(|component| Chroma::new(planes, component, *size, y));
                 for (x, (to, luma)) in row.zip(luma).enumerate() {
                     let [r, g, b] = planes::limited_ycbcr_to_rgb(*luma, u.at(x), v.at(x));
                     let alpha = alpha_row.map_or(255, |row| row[x]);
@@ -229,11 +276,11 @@ struct Chroma<'a> {
 }
 
 impl<'a> Chroma<'a> {
-    fn new(plane: &'a [u8], frame: &Vp8Frame, y: usize) -> Self {
-        let (stride, width) = (stride(frame) / 2, usize::from(frame.width).div_ceil(2));
-        let last = usize::from(frame.height).div_ceil(2) - 1;
+    fn new(planes: &'a LossyRows, component: usize, size: (u32, u32), y: usize) -> Self {
+        let (width, last) = (size.0.div_ceil(2) as usize, size.1.div_ceil(2) as usize - 1);
         let far = if y.is_multiple_of(2) { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(last) };
-        Self { near: &plane[y / 2 * stride..][..width], far: &plane[far * stride..][..width] }
+        let row = |y: usize| &planes.chroma(component, y)[..width];
+        Self { near: row(y / 2), far: row(far) }
     }
 
     #[inline]
