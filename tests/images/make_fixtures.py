@@ -333,22 +333,28 @@ def with_tables(jpeg, table, count):
     return jpeg[:2] + segment(0xC4, table * each) * (count // each) + jpeg[2:]
 
 
-def repeated_scan():
-    """A sequential CMYK JPEG of 12 megapixels without chroma subsampling. Its blocks take two bits, and its scan comes
-    100 times."""
-    width, height, components = 760, 16_384, range(1, 5)
+def jpeg_of_empty_blocks(width, height, is_progressive, *scans):
+    """A CMYK JPEG without chroma subsampling, whose blocks have no coefficients. A scan is its spectral selection, its
+    successive approximation, and its bits for each block."""
+    components = range(1, 5)
     frame = b"".join(bytes([component, 0x11, 0]) for component in components)
     header = b"".join(
         [
             b"\xff\xd8",
             segment(0xDB, b"\0" + bytes([1] * 64)),
-            segment(0xC0, struct.pack(">BHHB", 8, height, width, 4) + frame),
+            segment(0xC2 if is_progressive else 0xC0, struct.pack(">BHHB", 8, height, width, 4) + frame),
             segment(0xC4, huffman_table(0x00, {1: b"\0"}) + huffman_table(0x10, {1: b"\0"})),
         ]
     )
-    scan = segment(0xDA, b"\x04" + b"".join(bytes([component, 0]) for component in components) + b"\0\x3f\0")
+    named = b"\x04" + b"".join(bytes([component, 0]) for component in components)
     blocks = 4 * -(-width // 8) * -(-height // 8)
-    return header + (scan + bytes(blocks // 4)) * 100 + b"\xff\xd9"
+    data = b"".join(segment(0xDA, named + bytes(selection)) + bytes(blocks * bits // 8) for *selection, bits in scans)
+    return header + data + b"\xff\xd9"
+
+
+def repeated_scan():
+    """A sequential JPEG of 12 megapixels, whose scan comes 100 times."""
+    return jpeg_of_empty_blocks(760, 16_384, False, *[(0, 63, 0, 2)] * 100)
 
 
 def deflate_blocks(count):
@@ -482,6 +488,7 @@ def hollow():
         save(f"hollow/{name}-without-end.jpg", jpeg[:-2])
         save(f"hollow/{name}-headers.jpg", jpeg[: jpeg.rindex(b"\xff\xda")])
         save(f"hollow/{name}-1-x-16384.jpg", with_size(jpeg, 1, 16_384))
+        save(f"hollow/{name}-250-megapixels.jpg", with_size(jpeg, 16_384, 15_258))
     gif = b"GIF89a" + struct.pack("<HHBBB", 7000, 7000, 0x80, 0, 0) + bytes(6)
     frame = b"\x2c" + struct.pack("<4HB", 0, 0, 7000, 7000, 0) + b"\x02"
     save("hollow/nothing.gif", gif + b";")
@@ -510,7 +517,7 @@ def hollow():
         save(f"hollow/whole-noise.{suffix}", heif(format, [(kind, properties, noise)]))
 
 
-# Large images: 49 megapixels, which is within the limit. All contain the same gradient.
+# Large images: as many pixels as the limits allow. Those of 49 megapixels contain the same gradient.
 
 
 def large():
@@ -559,6 +566,19 @@ def large():
     save("large/rgba16.png", png(side, side, 16, RGBA, deflated((row(y, slice(None), 16) for y in range(side)), 1)))
     passes = (row(y, slice(x0, None, dx), 8) for x0, y0, dx, dy in ADAM7 for y in range(y0, side, dy))
     save("large/interlaced.png", png(side, side, 8, RGB, deflated(passes, 1), interlaced=True))
+    streamed()
+
+
+def streamed():
+    """Images of 250 megapixels, of formats that may have as many."""
+    width, height = 16_384, 15_258
+    save("large/250-megapixels.jpg", jpeg_of_empty_blocks(width, height, False, (0, 63, 0, 2)))
+    # As many scans of a coefficient as it has bits.
+    refined = [(0, 0, (low + 1) << 4 | low, 1) for low in reversed(range(13))]
+    progressive = jpeg_of_empty_blocks(width, height, True, (0, 0, 13, 1), *refined)
+    save("large/250-megapixels-progressive.jpg", progressive)
+    row = b"\0" + bytes(x * 255 // width for x in range(width))
+    save("large/250-megapixels.png", png(width, height, 8, GREY, deflated((row for _ in range(height)), 1)))
 
 
 # Formats: 6 x 4 patches. All rows and all columns are different, so that each wrong orientation or channel shows.
@@ -584,7 +604,8 @@ def expect(name, data, colors=None):
     """Saves an image and its expected colours: `colors`, or those that Pillow decodes."""
     save(f"formats/{name}", data)
     if colors is not None:
-        EXPECTED[name] = {"width": WIDTH, "height": HEIGHT, "columns": COLUMNS, "rows": ROWS, "colors": colors}
+        width, height = Image.open(io.BytesIO(data)).size
+        EXPECTED[name] = {"width": width, "height": height, "columns": COLUMNS, "rows": ROWS, "colors": colors}
         return
     image = Image.open(io.BytesIO(data))
     icc = image.info.get("icc_profile")
@@ -786,6 +807,16 @@ def webps():
     see_through.putalpha(alpha)
     expect("lossy-alpha.webp", encoded(see_through, "WEBP", quality=95))
     expect("lossless-alpha.webp", encoded(see_through, "WEBP", lossless=True))
+    # Large enough for the decoder without the loop filter. The noise makes all modes of prediction.
+    large = image.resize((3 * WIDTH, 3 * HEIGHT), Image.Resampling.NEAREST)
+    noise = Image.effect_noise(large.size, 16)
+    noisy = Image.blend(large, Image.merge("RGB", [noise] * 3), 0.5)
+    shrunk = [[(*[round((value + 128) / 2) for value in color], 255) for color in row] for row in COLORS]
+    expect("lossy-noise.webp", encoded(noisy, "WEBP", quality=80), shrunk)
+    expect("lossy-large.webp", encoded(large, "WEBP", quality=60), [[(*color, 255) for color in row] for row in COLORS])
+    half = [[(*color, 128) for color in row] for row in COLORS]
+    large.putalpha(128)
+    expect("lossy-alpha-large.webp", encoded(large, "WEBP", quality=90), half)
     others = [ImageOps.invert(image)]
     expect("animated.webp", encoded(image, "WEBP", save_all=True, append_images=others, duration=100, lossless=True))
     expect("exif-6.webp", encoded(image, "WEBP", lossless=True, exif=exif(6)))

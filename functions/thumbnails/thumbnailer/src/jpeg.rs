@@ -4,7 +4,7 @@
 //! the time that libvips takes with libjpeg-turbo (see `functions/thumbnails/README.md`), in safe Rust alone. Names are
 //! those of ITU-T T.81.
 
-use crate::limits::{MAX_JPEG_HUFFMAN_TABLES, MAX_JPEG_SCANS, MAX_PROFILE_BYTES, MAX_SOURCE_PIXELS};
+use crate::limits::{MAX_JPEG_HUFFMAN_TABLES, MAX_JPEG_SCANS, MAX_PROFILE_BYTES, MAX_STREAMED_PIXELS};
 
 use super::{
     ColorType, Decoded, ImageError, OutputFormat, Target, check_size, damaged,
@@ -256,7 +256,7 @@ impl Frame {
         if precision != 8 || !matches!(count, 1 | 3 | 4) {
             return Err(ImageError::UnsupportedFormat);
         }
-        check_size(width, height, MAX_SOURCE_PIXELS)?;
+        check_size(width, height, MAX_STREAMED_PIXELS)?;
         let components = components.get(..3 * usize::from(count)).ok_or_else(|| damaged("a frame"))?;
         let components = components.chunks_exact(3).map(|component| {
             let sampling = (u32::from(component[1] >> 4), u32::from(component[1] & 15));

@@ -2,8 +2,16 @@
 
 use std::time::Duration;
 
-/// Most pixels of a source image that is decoded whole, by its header.
+/// Most pixels of a source image of another format than JPEG and PNG, by its header.
 pub const MAX_SOURCE_PIXELS: u64 = 50_000_000;
+
+/// Most pixels of a JPEG or a PNG, by its header. They are shrunk while they are decoded, so that their memory hardly grows
+/// with their pixels.
+pub const MAX_STREAMED_PIXELS: u64 = 250_000_000;
+
+/// Most bytes of all rows of a PNG, decompressed, because decoding takes up to 2.7 ns a byte: 250 megapixels of grey, 200 of
+/// RGB, 150 of RGBA.
+pub const MAX_PNG_ROW_BYTES: u64 = 600_000_000;
 
 /// Longest EXIF data that is read, in bytes. Cameras write less than 64 KiB, which is the most that a JPEG can hold.
 pub const MAX_EXIF_BYTES: usize = 1 << 20;
@@ -54,7 +62,8 @@ pub const PNG_ROW_SLACK_BYTES: usize = 64;
 /// to them. The limit is twice that, for data that does not compress.
 pub const PNG_READ_AHEAD_BYTES: usize = 64 << 10;
 
-/// How long decoding the rows of a PNG may take. The slowest picture of [`MAX_SOURCE_PIXELS`] takes about a second. Deflate
+/// How long decoding the rows of a PNG may take. The slowest picture of
+/// [`MAX_PNG_ROW_BYTES`] takes 1.6 s of processor time. Deflate
 /// data that begins a new block every few bytes takes up to half a microsecond a byte, which is 30 s in the largest file
 /// that the worker reads (`SOURCE_BYTES` in `shared::limits`), and no limit on sizes tells it from other data.
 pub const PNG_ROWS_TIMEOUT: Duration = Duration::from_secs(5);

@@ -4,8 +4,8 @@ use ::png::{Decoder, Limits, Transformations};
 use fdeflate::{BoundedDecompressionError, decompress_to_vec_bounded};
 
 use crate::limits::{
-    MAX_PNG_CHUNK_BYTES, MAX_PNG_PROFILE_BYTES, MAX_SOURCE_PIXELS, PNG_READ_AHEAD_BYTES, PNG_ROW_SLACK_BYTES,
-    PNG_ROWS_TIMEOUT,
+    MAX_PNG_CHUNK_BYTES, MAX_PNG_PROFILE_BYTES, MAX_PNG_ROW_BYTES, MAX_STREAMED_PIXELS, PNG_READ_AHEAD_BYTES,
+    PNG_ROW_SLACK_BYTES, PNG_ROWS_TIMEOUT,
 };
 
 use super::{
@@ -28,8 +28,10 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
-    let size = decoder.read_header_info().map_err(damaged)?.size();
-    check_size(size.0, size.1, MAX_SOURCE_PIXELS)?;
+    let header = decoder.read_header_info().map_err(damaged)?;
+    let size = header.size();
+    let max_pixels = MAX_STREAMED_PIXELS.min(MAX_PNG_ROW_BYTES / header.bits_per_pixel().div_ceil(8) as u64);
+    check_size(size.0, size.1, max_pixels)?;
     let mut reader = decoder.read_info().map_err(damaged)?;
     let info = reader.info();
     let is_interlaced = info.interlaced;
