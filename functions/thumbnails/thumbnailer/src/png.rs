@@ -13,7 +13,6 @@ use super::{
     bounded_reader::{BoundedReader, ReadBudget},
     check_size, damaged,
     exif::Exif,
-    resize,
     shrink::Shrinker,
 };
 
@@ -72,7 +71,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     if reader.read_row(&mut row).map_err(damaged)?.is_some() {
         return Err(damaged("it has too many rows"));
     }
-    let pixels = resize::rgba(&shrinker.into_pixels(), target.size, color_type.has_alpha())?.rgba;
+    let pixels = shrinker.resize(target.size)?;
     Ok(Decoded { target, pixels, color_type, icc, taken_at, format: OutputFormat::Png })
 }
 

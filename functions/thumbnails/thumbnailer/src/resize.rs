@@ -3,7 +3,7 @@
 use fast_image_resize::{
     FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer,
     images::{TypedImage, TypedImageRef},
-    pixels::{U8, U8x4},
+    pixels::{U8, U8x2, U8x3, U8x4},
 };
 
 use super::{ImageError, Pixels, damaged, planes::Plane};
@@ -25,6 +25,18 @@ pub fn plane(source: Plane, size: (u32, u32)) -> Result<Vec<u8>, ImageError> {
     }
     let options = options(source.extent, size).use_alpha(false);
     convolve::<U8>(&source.pixels, (source.width, source.height), size, &options)
+}
+
+/// Resizes interleaved pixels of 1 to 4 channels. The last of 2 or 4 is alpha.
+pub fn interleaved(source: Plane, channels: usize, size: (u32, u32)) -> Result<Vec<u8>, ImageError> {
+    let options = options(source.extent, size).use_alpha(channels.is_multiple_of(2));
+    let from = (source.width, source.height);
+    match channels {
+        1 => plane(source, size),
+        2 => convolve::<U8x2>(&source.pixels, from, size, &options),
+        3 => convolve::<U8x3>(&source.pixels, from, size, &options),
+        _ => convolve::<U8x4>(&source.pixels, from, size, &options),
+    }
 }
 
 fn options(extent: (f64, f64), size: (u32, u32)) -> ResizeOptions {

@@ -3,7 +3,7 @@
 
 use crate::limits::MAX_SHRUNK_PIXELS;
 
-use super::{Pixels, Target, planes::Plane};
+use super::{ImageError, Pixels, Target, planes::Plane, resize};
 
 /// A box filter: it averages boxes of pixels. Rows may come in any order, and in parts.
 pub struct Shrinker {
@@ -81,15 +81,36 @@ impl Shrinker {
     /// Adds every `step`th pixel of a row, from `start` on.
     pub fn add_pixels(&mut self, y: usize, start: usize, step: usize, row: &mut [u8]) {
         self.premultiply(row);
+        match self.channels {
+            1 => self.scatter::<1>(y, start, step, row),
+            2 => self.scatter::<2>(y, start, step, row),
+            3 => self.scatter::<3>(y, start, step, row),
+            _ => self.scatter::<4>(y, start, step, row),
+        }
+    }
+
+    fn scatter<const CHANNELS: usize>(&mut self, y: usize, start: usize, step: usize, row: &[u8]) {
         let top = y / self.factor * self.size.0;
-        for (index, pixel) in row.chunks_exact(self.channels).enumerate() {
-            let at = (top + (start + index * step) / self.factor) * self.channels;
-            if self.factor == 1 {
-                self.unshrunk[at..at + self.channels].copy_from_slice(pixel);
-                continue;
+        let (row, _) = row.as_chunks::<CHANNELS>();
+        if self.factor == 1 {
+            let (pixels, _) = self.unshrunk.as_chunks_mut::<CHANNELS>();
+            for (to, pixel) in pixels[top + start..].iter_mut().step_by(step).zip(row) {
+                *to = *pixel;
             }
-            for (sum, value) in self.sums[at..].iter_mut().zip(pixel) {
+            return;
+        }
+        let (sums, _) = self.sums.as_chunks_mut::<CHANNELS>();
+        let (boxes, columns) = (step / self.factor, step % self.factor);
+        let (mut at, mut column) = (top + start / self.factor, start % self.factor);
+        for pixel in row {
+            for (sum, value) in sums[at].iter_mut().zip(pixel) {
                 *sum += u16::from(*value);
+            }
+            at += boxes;
+            column += columns;
+            if column >= self.factor {
+                column -= self.factor;
+                at += 1;
             }
         }
     }
@@ -165,26 +186,28 @@ impl Shrinker {
     }
 
     /// The result as RGBA.
-    pub fn into_pixels(mut self) -> Pixels {
-        self.flush_band();
-        let mut rgba = Vec::with_capacity(self.size.0 * self.size.1);
-        self.for_each_average(|average: &[u8]| {
-            rgba.push(match *average {
-                [grey] => [grey, grey, grey, 255],
-                [grey, alpha] => [grey, grey, grey, alpha],
-                [r, g, b] => [r, g, b, 255],
-                [r, g, b, alpha, ..] => [r, g, b, alpha],
-                [] => [0; 4],
-            });
-        });
-        Pixels { width: self.size.0 as u32, height: self.size.1 as u32, extent: self.extent(), rgba }
+    pub fn into_pixels(self) -> Pixels {
+        let channels = self.channels;
+        let Plane { width, height, extent, pixels } = self.into_plane();
+        Pixels { width, height, extent, rgba: to_rgba(&pixels, channels) }
     }
 
-    /// The result of one component.
+    /// The result, resized to this size, as RGBA.
+    pub fn resize(self, size: (u32, u32)) -> Result<Vec<[u8; 4]>, ImageError> {
+        let channels = self.channels;
+        Ok(to_rgba(&resize::interleaved(self.into_plane(), channels, size)?, channels))
+    }
+
+    /// The result with its channels interleaved; for one channel, a plane.
     pub fn into_plane(mut self) -> Plane {
         self.flush_band();
-        let mut pixels = Vec::with_capacity(self.size.0 * self.size.1 * self.channels);
-        self.for_each_average(|average: &[u8]| pixels.extend_from_slice(average));
+        let pixels = match self.channels {
+            _ if self.factor == 1 => std::mem::take(&mut self.unshrunk),
+            1 => self.averages::<1>(),
+            2 => self.averages::<2>(),
+            3 => self.averages::<3>(),
+            _ => self.averages::<4>(),
+        };
         Plane { width: self.size.0 as u32, height: self.size.1 as u32, extent: self.extent(), pixels }
     }
 
@@ -192,33 +215,54 @@ impl Shrinker {
         (self.width as f64 / self.factor as f64, self.height as f64 / self.factor as f64)
     }
 
-    fn for_each_average(&self, mut each: impl FnMut(&[u8])) {
-        if self.factor == 1 {
-            self.unshrunk.chunks_exact(self.channels).for_each(each);
-            return;
-        }
-        let rows = self.sums.chunks_exact(self.size.0 * self.channels);
-        for (y, sums) in rows.enumerate() {
+    fn averages<const CHANNELS: usize>(&self) -> Vec<u8> {
+        let mut averages = vec![[0; CHANNELS]; self.size.0 * self.size.1];
+        let (sums, _) = self.sums.as_chunks::<CHANNELS>();
+        let rows = averages.chunks_exact_mut(self.size.0).zip(sums.chunks_exact(self.size.0));
+        for (y, (averages, sums)) in rows.enumerate() {
             // The boxes at the lower and right edge may be smaller.
             let down = self.factor.min(self.height - y * self.factor);
-            for (x, sums) in sums.chunks_exact(self.channels).enumerate() {
-                let count = (self.factor.min(self.width - x * self.factor) * down) as u32;
-                let mut average = [0; 4];
-                let average = &mut average[..self.channels];
-                for (average, sum) in average.iter_mut().zip(sums) {
-                    *average = ((u32::from(*sum) + count / 2) / count) as u8;
-                }
-                if count > 1
-                    && let ([colors @ .., _], [sums @ .., alpha]) = (&mut *average, sums)
-                    && self.has_alpha
-                {
-                    for (color, sum) in colors.iter_mut().zip(sums) {
-                        let straight = (u32::from(*sum) * 255 + u32::from(*alpha) / 2).checked_div((*alpha).into());
-                        *color = straight.unwrap_or(0).min(255) as u8;
-                    }
-                }
-                each(average);
+            let last = self.size.0 - 1;
+            let (whole, cut) = averages.split_at_mut(last);
+            average(whole, &sums[..last], self.factor * down, self.has_alpha);
+            average(cut, &sums[last..], (self.width - last * self.factor) * down, self.has_alpha);
+        }
+        averages.into_flattened()
+    }
+}
+
+/// Divides the sums of boxes of `count` pixels, and their colours by their alpha.
+fn average<const CHANNELS: usize>(
+    averages: &mut [[u8; CHANNELS]],
+    sums: &[[u16; CHANNELS]],
+    count: usize,
+    has_alpha: bool,
+) {
+    let count = count as u32;
+    // The reciprocal, rounded up: with 32 fraction bits the quotient of a sum of 17 bits is exact.
+    let reciprocal = (1_u64 << 32).div_ceil(u64::from(count));
+    for (average, sums) in averages.iter_mut().zip(sums) {
+        for (average, sum) in average.iter_mut().zip(sums) {
+            *average = ((u64::from(u32::from(*sum) + count / 2) * reciprocal) >> 32) as u8;
+        }
+        if has_alpha
+            && count > 1
+            && let ([colors @ .., _], [sums @ .., alpha]) = (&mut average[..], &sums[..])
+        {
+            for (color, sum) in colors.iter_mut().zip(sums) {
+                let straight = (u32::from(*sum) * 255 + u32::from(*alpha) / 2).checked_div((*alpha).into());
+                *color = straight.unwrap_or(0).min(255) as u8;
             }
         }
+    }
+}
+
+/// Pixels of 1 to 4 channels as RGBA.
+fn to_rgba(pixels: &[u8], channels: usize) -> Vec<[u8; 4]> {
+    match channels {
+        1 => pixels.iter().map(|&grey| [grey, grey, grey, 255]).collect(),
+        2 => pixels.as_chunks().0.iter().map(|&[grey, alpha]| [grey, grey, grey, alpha]).collect(),
+        3 => pixels.as_chunks().0.iter().map(|&[r, g, b]| [r, g, b, 255]).collect(),
+        _ => pixels.as_chunks().0.to_vec(),
     }
 }

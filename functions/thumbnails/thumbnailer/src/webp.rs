@@ -9,7 +9,6 @@ use super::{
     ColorType, Decoded, ImageError, OutputFormat, Target, check_size, damaged,
     exif::Exif,
     planes::{self, ColorSpace, Plane},
-    resize,
     shrink::Shrinker,
 };
 use lossless::Lossless;
@@ -45,7 +44,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
         rows.read_row(y, covered)?;
         shrinker.add_row(offset.1 as usize + y, &mut row);
     }
-    let pixels = resize::rgba(&shrinker.into_pixels(), target.size, has_alpha)?.rgba;
+    let pixels = shrinker.resize(target.size)?;
     Ok(Decoded { target, pixels, color_type, icc, taken_at, format })
 }
 
