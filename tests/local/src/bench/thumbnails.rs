@@ -21,7 +21,7 @@ const KINDS: [Kind; 5] = [
     Kind { id: "jpeg", name: "baseline JPEG", max_of_three: 0.40, max_of_one: 0.90 },
     Kind { id: "progressive", name: "progressive JPEG", max_of_three: 0.35, max_of_one: f64::INFINITY },
     Kind { id: "png", name: "PNG", max_of_three: 0.40, max_of_one: f64::INFINITY },
-    Kind { id: "webp", name: "WebP", max_of_three: 0.95, max_of_one: f64::INFINITY },
+    Kind { id: "webp", name: "WebP", max_of_three: 0.60, max_of_one: f64::INFINITY },
     Kind { id: "gif", name: "GIF", max_of_three: 1.0, max_of_one: f64::INFINITY },
 ];
 /// The largest share of the time of sharp's three calls that any one JPEG may take.
