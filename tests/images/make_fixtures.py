@@ -679,6 +679,9 @@ def jpegs():
         expect(f"{name}.jpg", encoded(image, "JPEG", quality=95, subsampling=0, icc_profile=icc))
         expect(f"{name}.png", encoded(image, "PNG", icc_profile=icc))
         expect(f"{name}.webp", encoded(image, "WEBP", lossless=True, icc_profile=icc))
+        if name == "swapped":
+            # The colours of its patches are too far from each other for the smallest thumbnail.
+            continue
         expect(f"{name}.heic", encoded(image, "HEIF", quality=95, chroma=444, icc_profile=icc))
         expect(f"{name}.avif", encoded(image, "AVIF", quality=95, subsampling="4:4:4", icc_profile=icc))
 

@@ -120,7 +120,7 @@ fn a_photo_is_upright_however_the_camera_was_held() {
 
 #[test]
 fn a_color_profile_is_applied() {
-    are_shown_right("profiles", 24, has_profile);
+    are_shown_right("profiles", 22, has_profile);
 }
 
 #[test]
