@@ -604,8 +604,7 @@ def expect(name, data, colors=None):
     """Saves an image and its expected colours: `colors`, or those that Pillow decodes."""
     save(f"formats/{name}", data)
     if colors is not None:
-        width, height = Image.open(io.BytesIO(data)).size
-        EXPECTED[name] = {"width": width, "height": height, "columns": COLUMNS, "rows": ROWS, "colors": colors}
+        EXPECTED[name] = {"width": WIDTH, "height": HEIGHT, "columns": COLUMNS, "rows": ROWS, "colors": colors}
         return
     image = Image.open(io.BytesIO(data))
     icc = image.info.get("icc_profile")

@@ -35,9 +35,19 @@ pub fn one_color(width: u32, height: u32, color: [u8; 3]) -> Vec<u8> {
     encode(&RgbImage::from_pixel(width, height, Rgb(color)).into(), ImageFormat::Jpeg)
 }
 
-/// An image of 49 megapixels of 64 bits, which takes long to decode. `cargo local test` has made it.
+/// An image of 49 megapixels of 64 bits, which takes long to decode.
 pub fn slow() -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local/fixtures/large/rgba16.png");
+    made("large/rgba16.png")
+}
+
+/// One of the images of every format.
+pub fn test_image(name: &str) -> Vec<u8> {
+    made(&format!("formats/{name}"))
+}
+
+/// An image that `cargo local test` has made.
+fn made(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local/fixtures").join(name);
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -7,7 +7,7 @@ use e2e::{
     Client, Stack, eventually,
     fixtures::{
         DecodedImage, OWNER, SERIAL_NUMBER, bomb, decode_image, encode, gradient, half_transparent, jpeg,
-        lying_on_its_side, photograph,
+        lying_on_its_side, photograph, test_image,
     },
     thumbnails::{SOON, failure, image_without_a_job, thumbnail},
 };
@@ -261,15 +261,33 @@ async fn an_image_that_cannot_be_decoded_fails_with_a_reason() {
 }
 
 #[tokio::test]
-async fn any_format_but_jpeg_png_gif_and_webp_is_unsupported() {
+async fn what_phones_cameras_and_scanners_make_has_thumbnails() {
+    let stack = Stack::running().await;
+    let bob = stack.user("bob").await;
+    for name in
+        ["grid-irot-1.heic", "10-bits.heic", "420.avif", "exif-6.jxl", "lzw.tif", "rgb16-top-down.bmp", "png.ico"]
+    {
+        let id = bob.upload_image(name, &test_image(name)).await;
+        let all = all_of(&bob, &id).await;
+        let document = bob.get(&format!("/files/{id}")).await.document(200);
+        let (width, height) = (document["width"].as_u64().unwrap(), document["height"].as_u64().unwrap());
+        for (seen, target) in all.iter().zip([500, 250, 100]) {
+            let expected = width.min(target);
+            assert_eq!(u64::from(seen.width), expected, "{name}");
+            assert!((u64::from(seen.height) * width).abs_diff(height * expected) <= width, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_other_file_is_an_unsupported_format() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     for (name, bytes) in [
         ("really-a-text.png", &b"The quick brown fox jumps over the lazy dog."[..]),
-        ("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x08meta"),
-        ("photo.avif", b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf\0\0\0\x08meta"),
+        ("film.heic", b"\0\0\0\x18ftypisom\0\0\0\0isommp42\0\0\0\x08moov"),
         ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><circle r='4'/></svg>"),
-        ("scan.tiff", b"II*\0\x08\0\0\0\0\0\0\0\0\0"),
+        ("paper.pdf", b"%PDF-1.7\n%%EOF"),
     ] {
         let id = bob.upload_image(name, bytes).await;
         assert_eq!(failure(&stack, &bob, &id).await, "unsupported format", "{name}");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use e2e::{
     Stack, User, eventually,
-    fixtures::{decode_image, jpeg, slow},
+    fixtures::{decode_image, jpeg, slow, test_image},
     ledger, record_measurement,
     thumbnails::{SOON, failure, image_without_a_job, thumbnail},
     worker::{job, logged, messages, run_worker, run_worker_at_receive, try_run_worker_at_receive},
@@ -156,6 +156,17 @@ async fn a_deployment_may_make_thumbnails_of_1600_pixels() {
         eventually("they are gone", SOON, async || stack.objects(&prefix).await.is_empty().then_some(())).await;
     }
     bob.get(&format!("/files/{earlier}/data?size=1600")).await.fails(404, "Not found");
+}
+
+#[tokio::test]
+async fn a_deployment_may_switch_heic_off() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let _undo = environment(&stack, "thumbnails", "HEIC", "off").await;
+    let heic = bob.upload_image("photo.heic", &test_image("420.heic")).await;
+    assert_eq!(failure(&stack, &bob, &heic).await, "HEIC is switched off");
+    let avif = bob.upload_image("photo.avif", &test_image("420.avif")).await;
+    thumbnail(&bob, &avif, 100).await;
 }
 
 /// A failed job is received again after this time, and a message that no worker finished after ten seconds. Nothing
