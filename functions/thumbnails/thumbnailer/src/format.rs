@@ -10,7 +10,6 @@ pub enum Format {
     Gif,
     WebP,
     Heic,
-    Avif,
     Tiff,
     Bmp,
     Ico,
@@ -43,7 +42,6 @@ impl Format {
             Self::Gif => "gif",
             Self::WebP => "webp",
             Self::Heic => "heic",
-            Self::Avif => "avif",
             Self::Tiff => "tiff",
             Self::Bmp => "bmp",
             Self::Ico => "ico",
@@ -56,7 +54,6 @@ impl Format {
     fn of_brands(brands: &[u8], size: usize) -> Option<Self> {
         let (brands, _) = brands.get(..size.saturating_sub(8)).unwrap_or(brands).as_chunks::<4>();
         let format = |brand: &[u8; 4]| match brand {
-            b"avif" | b"avis" => Some(Self::Avif),
             b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" => Some(Self::Heic),
             _ => None,
         };

@@ -1,4 +1,4 @@
-//! HEIC and AVIF: pictures that are coded as HEVC or AV1, in a HEIF file (ISO/IEC 23008-12). Cameras store a picture as a
+//! HEIC: pictures that are coded as HEVC, in a HEIF file (ISO/IEC 23008-12). Cameras store a picture as a
 //! grid of tiles. Each row of tiles is shrunk when it is decoded, so that memory never holds more than one row.
 
 use std::borrow::Cow;
@@ -7,8 +7,8 @@ use image::metadata::Orientation;
 use moxcms::ColorProfile;
 
 use crate::limits::{
-    HEIF_PIXELS_PER_BYTE, HEIF_SAMPLES_PER_BYTE, MAX_AVIF_PIXELS, MAX_FILTERED_PIXELS, MAX_HEIC_PIXELS, MAX_HEIF_TILES,
-    MAX_HEIF_WORK, MAX_PROFILE_BYTES,
+    HEIF_PIXELS_PER_BYTE, HEIF_SAMPLES_PER_BYTE, MAX_FILTERED_PIXELS, MAX_HEIC_PIXELS, MAX_HEIF_TILES, MAX_HEIF_WORK,
+    MAX_PROFILE_BYTES,
 };
 
 use super::{
@@ -21,7 +21,6 @@ use super::{
 use boxes::{Meta, Reader};
 use frame::Frame;
 
-mod av1;
 mod boxes;
 mod frame;
 mod hevc;
@@ -89,15 +88,9 @@ impl Cicp {
     }
 }
 
-enum Codec {
-    Hevc,
-    Av1,
-}
-
 /// A coded item: a whole picture, or a tile of one.
 struct Tile<'a> {
     id: u32,
-    codec: Codec,
     /// The property that configures the decoder.
     config: &'a [u8],
     size: (u32, u32),
@@ -106,36 +99,28 @@ struct Tile<'a> {
 
 impl<'a> Tile<'a> {
     fn find(meta: &Meta<'a>, id: u32, heic: bool) -> Result<Self, ImageError> {
-        let (codec, config) = match meta.kind(id) {
-            Some(b"hvc1" | b"hev1") if !heic => return Err(ImageError::HeicOff),
-            Some(b"hvc1" | b"hev1") => (Codec::Hevc, *b"hvcC"),
-            Some(b"av01") => (Codec::Av1, *b"av1C"),
+        match meta.kind(id) {
+            Some(b"hvc1" | b"hev1") if heic => {}
+            Some(b"hvc1" | b"hev1") => return Err(ImageError::HeicOff),
             _ => return Err(ImageError::UnsupportedFormat),
-        };
+        }
         let size = item_size(meta, id)?;
-        let limit = if matches!(codec, Codec::Hevc) { MAX_HEIC_PIXELS } else { MAX_AVIF_PIXELS };
-        check_size(size.0, size.1, limit)?;
-        let config = meta.property(id, config).ok_or_else(|| damaged("it has no configuration of its decoder"))?;
+        check_size(size.0, size.1, MAX_HEIC_PIXELS)?;
+        let config = meta.property(id, *b"hvcC").ok_or_else(|| damaged("it has no configuration of its decoder"))?;
         let data = meta.data(id)?;
         if u64::from(size.0) * u64::from(size.1) > data.len() as u64 * HEIF_PIXELS_PER_BYTE {
             return Err(damaged("it has less data than its pixels need"));
         }
-        Ok(Self { id, codec, config, size, data })
+        Ok(Self { id, config, size, data })
     }
 
     fn header(&self) -> Result<Header, ImageError> {
-        match self.codec {
-            Codec::Hevc => hevc::Config::parse(self.config)?.header(self.size),
-            Codec::Av1 => av1::Sequence::parse(&self.data)?.header(self.size),
-        }
+        hevc::Config::parse(self.config)?.header(self.size)
     }
 
     fn decode(&self, quality: Quality) -> Result<Frame, ImageError> {
         self.header()?;
-        match self.codec {
-            Codec::Hevc => hevc::Config::parse(self.config)?.decode(&self.data, quality),
-            Codec::Av1 => av1::Sequence::parse(&self.data)?.decode(self.data.to_vec(), quality),
-        }
+        hevc::Config::parse(self.config)?.decode(&self.data, quality)
     }
 }
 
@@ -159,7 +144,7 @@ impl<'a> Picture<'a> {
             return Ok(Self { size: tile.size, columns: 1, tiles: vec![tile] });
         }
         let (rows, columns, size) = read_grid(&meta.data(id)?).ok_or_else(|| damaged("its grid"))?;
-        check_size(size.0, size.1, MAX_HEIC_PIXELS.max(MAX_AVIF_PIXELS))?;
+        check_size(size.0, size.1, MAX_HEIC_PIXELS)?;
         let ids: Vec<u32> = meta.referred_by(id, *b"dimg").take(MAX_HEIF_TILES + 1).collect();
         if ids.len() != rows * columns || ids.len() > MAX_HEIF_TILES {
             return Err(damaged(format!("{} tiles in a grid of {rows} x {columns}", ids.len())));
@@ -181,8 +166,6 @@ impl<'a> Picture<'a> {
             }
             tiles.push(tile);
         }
-        let limit = if matches!(tiles[0].codec, Codec::Hevc) { MAX_HEIC_PIXELS } else { MAX_AVIF_PIXELS };
-        check_size(size.0, size.1, limit)?;
         Ok(Self { size, columns, tiles })
     }
 

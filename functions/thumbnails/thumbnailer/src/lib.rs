@@ -90,7 +90,7 @@ pub fn make(source: &[u8], Request { widths, heic }: Request<'_>) -> Result<Made
         Format::Png => png::decode(source, widest)?,
         Format::Gif => gif::decode(source, widest)?,
         Format::WebP => webp::decode(source, widest)?,
-        Format::Heic | Format::Avif => heif::decode(source, widest, heic)?,
+        Format::Heic => heif::decode(source, widest, heic)?,
         Format::Tiff => tiff::decode(source, widest)?,
         Format::Bmp => bmp::decode(source, widest)?,
         Format::Ico => ico::decode(source, widest)?,

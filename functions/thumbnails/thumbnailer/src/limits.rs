@@ -75,10 +75,10 @@ pub const MAX_WEBP_PREFIX_CODE_GROUPS: usize = 8192;
 /// Most entries, of two bytes each, in all prefix code tables of a lossless WebP.
 pub const MAX_WEBP_CODE_ENTRIES: usize = 16 << 20;
 
-/// Longest `meta` box of a HEIC or AVIF file, in bytes. It contains the colour profile.
+/// Longest `meta` box of a HEIC file, in bytes. It contains the colour profile.
 pub const MAX_HEIF_META_BYTES: usize = MAX_PROFILE_BYTES + (2 << 20);
 
-/// Most items of a HEIC or AVIF file, and most properties, and most references. A picture of a phone has some hundred.
+/// Most items of a HEIC file, and most properties, and most references. A picture of a phone has some hundred.
 pub const MAX_HEIF_ENTRIES: usize = 4096;
 
 /// Most tiles of a picture. Cameras use tiles of 512 x 512 pixels, of which [`MAX_HEIC_PIXELS`] has about 200.
@@ -91,7 +91,7 @@ pub const HEIF_PIXELS_PER_BYTE: u64 = 1 << 17;
 /// 100 ns a byte.
 pub const HEIF_SAMPLES_PER_BYTE: u64 = 9;
 
-/// Most work of decoding a HEIC or AVIF picture, in the time of one sample, which is two seconds. A picture of 48 megapixels
+/// Most work of decoding a HEIC picture, in the time of one sample, which is two seconds. A picture of 48 megapixels
 /// may have 11 MB, and one of 12 megapixels 17 MB.
 pub const MAX_HEIF_WORK: u64 = 175_000_000;
 
@@ -105,16 +105,6 @@ pub const MAX_HEIC_PIXELS: u64 = MAX_SOURCE_PIXELS;
 /// Most samples of luma and chroma that are decoded at once, which is of one tile of a HEIC picture, or of all of a picture
 /// without tiles. The decoder takes six bytes a sample.
 pub const MAX_HEVC_SAMPLES: u64 = 32_000_000;
-
-/// Most pixels of an AVIF picture.
-pub const MAX_AVIF_PIXELS: u64 = MAX_SOURCE_PIXELS;
-
-/// Most bytes of the samples that are decoded at once, which is of one tile of an AVIF picture, or of all of a picture
-/// without tiles.
-pub const MAX_AV1_BYTES: u64 = 150_000_000;
-
-/// Most frames of an AVIF picture. Several are its layers, from coarse to fine.
-pub const MAX_AV1_FRAMES: u32 = 4;
 
 /// Most pixels of a bitmap in an ICO file, which is held whole. Windows shows pictures of 256 x 256 pixels at most.
 pub const MAX_ICON_PIXELS: u64 = 1 << 20;

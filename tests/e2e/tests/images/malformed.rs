@@ -243,11 +243,6 @@ fn r22_a_damaged_heic_never_crashes() {
 }
 
 #[test]
-fn r22_a_damaged_avif_never_crashes() {
-    whatever_damages_a("avif");
-}
-
-#[test]
 fn r22_a_damaged_tiff_never_crashes() {
     whatever_damages_a("tif");
 }

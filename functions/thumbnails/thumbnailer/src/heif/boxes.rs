@@ -1,4 +1,4 @@
-//! The boxes of a HEIF file (ISO/IEC 14496-12 and 23008-12), as HEIC and AVIF have them. Nothing is copied: items, properties
+//! The boxes of a HEIF file (ISO/IEC 14496-12 and 23008-12), as HEIC has them. Nothing is copied: items, properties
 //! and references are parts of the file.
 
 use std::{borrow::Cow, collections::BTreeMap};

@@ -82,7 +82,7 @@ impl Config {
         let (x, y) = subsampling.unwrap_or((1, 1));
         let plane = |plane: ctu::Plane, depth: u32, (x, y): (usize, usize)| {
             let (stride, origin) = (plane.width, top / y * plane.width + left / x);
-            Plane::words(plane.into_samples(), stride, origin, depth)
+            Plane::new(plane.into_samples(), stride, origin, depth)
         };
         let mut planes = vec![plane(picture.y, depths[0], (1, 1))];
         if subsampling.is_some() {
