@@ -133,7 +133,10 @@ impl Files {
         let moving = Moving::begin(row);
         let trashed = if_match.restrict(filter::trashed_of(row.owner(), row.id));
         let update = self.rows.find_one_and_update(trashed, update::restore(parent, name, key, &moving)?);
-        let restored = run(update.return_document(ReturnDocument::After)).await?.ok_or(Error::Changed)?;
+        let Some(restored) = run(update.return_document(ReturnDocument::After)).await? else {
+            // The sweeper may have deleted the document meanwhile.
+            return Err(self.why_unchanged(filter::stored_of(row.owner(), row.id)).await?);
+        };
         self.settle_move(&restored, &moving).await?;
         Ok(restored)
     }

@@ -525,7 +525,7 @@ mod tests {
         };
         assert_eq!(make(b"hvc1", false).unwrap().to_string(), "HEIC is switched off");
         assert_eq!(make(b"hvc1", true).unwrap().to_string(), "damaged image: it has no configuration of its decoder");
-        assert_eq!(make(b"av01", false).unwrap().to_string(), "damaged image: it has no configuration of its decoder");
+        assert_eq!(make(b"av01", false).unwrap().to_string(), "unsupported format");
         assert_eq!(make(b"jpeg", true).unwrap().to_string(), "unsupported format");
     }
 
