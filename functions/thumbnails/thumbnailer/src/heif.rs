@@ -1,5 +1,5 @@
-//! HEIC: pictures that are coded as HEVC, in a HEIF file (ISO/IEC 23008-12). Cameras store a picture as a
-//! grid of tiles. Each row of tiles is shrunk when it is decoded, so that memory never holds more than one row.
+//! HEIC: pictures that are coded as HEVC, in a HEIF file (ISO/IEC 23008-12). Cameras store a picture as a grid of tiles. Each
+//! row of tiles is shrunk when it is decoded, so that memory never holds more than one row.
 
 use std::borrow::Cow;
 
@@ -64,7 +64,7 @@ enum Quality {
     Fast,
 }
 
-/// What is known of a coded picture before it is decoded.
+/// The properties of a coded picture that are read before the picture is decoded.
 #[derive(Clone, Copy)]
 struct Header {
     subsampling: Subsampling,
@@ -216,7 +216,7 @@ struct Window {
     height: u32,
 }
 
-/// What the properties of the primary item do to the decoded picture.
+/// The effect of the primary item's properties on the decoded picture.
 struct Transform {
     window: Window,
     orientation: Orientation,

@@ -170,7 +170,7 @@ fn parse_header(codestream: &[u8]) -> Result<Option<()>, ImageError> {
 /// Checks the encoded colour profile: its length, and that its tags are inside of it. The library does not check the sum of
 /// the offset and the length of a tag.
 fn check_profile(encoded: &[u8]) -> Result<(), ImageError> {
-    // It begins with the length of the profile, with seven bits in each byte, the lowest first.
+    // The encoded profile begins with its decoded length, with seven bits in each byte, the lowest first.
     let bytes = encoded.iter().take(9).enumerate();
     let mut length = 0_u64;
     for (index, byte) in bytes {

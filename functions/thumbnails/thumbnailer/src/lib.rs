@@ -41,7 +41,7 @@ mod webp;
 pub struct Request<'a> {
     /// The widths in pixels, the widest first.
     pub widths: &'a [u32],
-    /// Whether pictures that are coded as HEVC are decoded, as those of HEIC are. Patents on HEVC may forbid it.
+    /// True if pictures that are coded as HEVC, as those of HEIC are, may be decoded. Patents on HEVC may forbid that.
     pub heic: bool,
 }
 
@@ -81,8 +81,8 @@ pub enum ImageError {
 ///
 /// # Errors
 /// `UnsupportedFormat` if the bytes have no [`Format`], whatever the file is called. `HeicOff` if the request forbids the
-/// format. `TooManyPixels` if the size in the
-/// header is above the limits; nothing is decoded then. `Damaged` if the data is damaged.
+/// format. `TooManyPixels` if the size in the header is above the limits; nothing is decoded then. `Damaged` if the data is
+/// damaged.
 pub fn make(source: &[u8], Request { widths, heic }: Request<'_>) -> Result<Made, ImageError> {
     let widest = widths.first().copied().unwrap_or(1);
     let decoded = match Format::detect(source).ok_or(ImageError::UnsupportedFormat)? {

@@ -86,7 +86,7 @@ fn resize_all(planes: Vec<Plane>, size: (u32, u32)) -> Result<Vec<Vec<u8>>, Imag
 
 /// The matrix that leads from luma and chroma to red, green and blue, in fixed point with 16 fraction bits.
 pub struct Matrix {
-    /// What is subtracted from luma, the first and the second component of chroma.
+    /// The numbers to subtract from luma, and from the first and the second component of chroma.
     zeros: [i32; 3],
     /// The factors for red, green and blue.
     factors: [[i32; 3]; 3],

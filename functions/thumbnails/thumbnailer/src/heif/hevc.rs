@@ -45,7 +45,7 @@ impl Config {
         Ok(Self { record, sps, pps })
     }
 
-    /// What the sequence parameter set says. `size` is the size that the container says.
+    /// The header by the sequence parameter set. `size` is the size in the container.
     pub fn header(&self, size: (u32, u32)) -> Result<Header, ImageError> {
         let Sps { pic_width_in_luma_samples: width, pic_height_in_luma_samples: height, .. } = self.sps;
         // A picture is coded in blocks of 64 x 64 samples at most.

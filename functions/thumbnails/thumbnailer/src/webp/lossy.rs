@@ -53,10 +53,10 @@ struct MacroblockRow {
     chroma: [Vec<u8>; 2],
 }
 
-/// What decoding a macroblock needs of the macroblock above or to the left.
+/// The state of the macroblock above or to the left that decoding a macroblock needs.
 #[derive(Clone, Copy, Default)]
 struct Neighbor {
-    /// Whether blocks have coefficients: four of luma, two of each chroma component, and the block of first coefficients.
+    /// True for each block with coefficients: four of luma, two of each chroma component, and the block of first coefficients.
     has_coefficients: [u8; 9],
     modes: [u8; 4],
 }
