@@ -143,7 +143,8 @@ impl Tickets {
 
     /// Issues a ticket for at most `max_files` files. Returns the ticket as its holder sends it, and its expiry.
     pub async fn issue(&self, scope: Scope, max_files: Option<u32>, lifetime: Duration) -> Result<(String, Timestamp)> {
-        let expires_at = (Timestamp::now() + lifetime).in_whole_seconds();
+        // The second in which the lifetime ends is whole, so that a ticket for a second can be used.
+        let expires_at = (Timestamp::now() + lifetime + Duration::from_millis(999)).in_whole_seconds();
         let row = Row { expires_at: Some(expires_at), ..Row::new(scope, total(max_files)) };
         run(self.rows.indexed().await?.insert_one(&row)).await?;
         Ok((self.sign(row.id, expires_at), expires_at))

@@ -11,6 +11,7 @@ mod build;
 mod cli;
 mod cost;
 mod deploy;
+mod failures;
 mod fsck;
 mod gateway_proxy;
 mod http;

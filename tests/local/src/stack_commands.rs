@@ -1,8 +1,9 @@
 //! The commands that run a stack: `up` keeps one for a person, `test`, `chaos`, `schemathesis` and `bench api` make one
 //! for themselves, `down` ends one.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ use crate::stack::{
 use crate::subprocess::{self, ProcessGroup};
 use crate::tools::{self, Sam, Tools};
 use crate::watch::Watch;
-use crate::{Project, bench, bucket_backup, fsck, http, interrupted, promises, schemathesis, test_images};
+use crate::{Project, bench, bucket_backup, failures, fsck, http, interrupted, promises, schemathesis, test_images};
 
 /// Short times, so that a test sees the sweeper at work without waiting for minutes. An upload is kept long enough that
 /// the sweep of one test does not take the slow upload of another. A test that needs an expired upload changes the row.
@@ -268,7 +269,7 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
     promises::clear_passed(project);
 
     let run = async |stack, args: &[String], name| run_group(project, stack, args, &environment, name).await;
-    let codes = if let [first, for_histories, for_outages] = &stacks[..] {
+    let ended = if let [first, for_histories, for_outages] = &stacks[..] {
         let [others, histories, outages] = groups(project).await?;
         let (others, histories, outages) = tokio::try_join!(
             run(first, &others, None),
@@ -279,7 +280,11 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
     } else {
         vec![run(&stacks[0], cargo_args, None).await?]
     };
-    let mut code = ExitCode::from(codes.into_iter().find(|code| *code != 0).unwrap_or_default());
+    let mut code = ExitCode::from(ended.iter().map(|group| group.code).find(|code| *code != 0).unwrap_or_default());
+    let failed: Vec<_> = ended.into_iter().flat_map(|group| group.failures).collect();
+    if !failed.is_empty() {
+        line(format!("\n{} tests failed:\n\n{}", failed.len(), failed.join("\n")));
+    }
     // `fsck` runs only after all tests: some tests alone may leave data that another test removes.
     if code == ExitCode::SUCCESS && cargo_args.is_empty() {
         for record in &records {
@@ -337,16 +342,48 @@ async fn run_group(
     args: &[String],
     environment: &[(String, PathBuf)],
     name: Option<&str>,
-) -> Result<u8> {
+) -> Result<Group> {
     let mut tests = if stack.is_nice { subprocess::nice_cargo() } else { subprocess::cargo() };
     tests.args(["test", "--workspace"]).args(args).envs(environment.iter().map(|(name, path)| (name, path)));
-    let Some(name) = name else { return run_beside(project, stack, tests).await };
-    let log = stack.log(name);
+    let log = stack.log(name.unwrap_or("tests"));
     let file = File::create(&log).context("cannot open a log")?;
-    tests.stdout(file.try_clone()?).stderr(file);
-    let code = run_beside(project, stack, tests).await?;
-    line(format!("\n{}", fs::read_to_string(&log).unwrap_or_default()));
-    Ok(code)
+    let code = if name.is_some() {
+        tests.stdout(file.try_clone()?).stderr(file);
+        let code = run_beside(project, stack, tests).await?;
+        line(format!("\n{}", fs::read_to_string(&log).unwrap_or_default()));
+        code
+    } else {
+        let (reader, writer) = io::pipe().context("cannot open a pipe")?;
+        tests.stdout(writer.try_clone()?).stderr(writer);
+        if io::stdout().is_terminal() {
+            tests.env("CARGO_TERM_COLOR", "always");
+        }
+        let copied = tokio::task::spawn_blocking(move || copy_to_both(reader, file));
+        let code = run_beside(project, stack, tests).await?;
+        copied.await.context("cannot copy the output of the tests")??;
+        code
+    };
+    Ok(Group { code, failures: failures::failures(&fs::read_to_string(&log).unwrap_or_default()) })
+}
+
+/// How a group of tests ended.
+struct Group {
+    code: u8,
+    failures: Vec<String>,
+}
+
+/// Copies the output of a program to the standard output and into a log.
+fn copy_to_both(mut reader: impl Read, mut log: File) -> Result<()> {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let read = reader.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(());
+        }
+        log.write_all(&buffer[..read])?;
+        io::stdout().write_all(&buffer[..read])?;
+        io::stdout().flush()?;
+    }
 }
 
 /// The variable in which the tests find a path.

@@ -844,7 +844,8 @@ impl World {
             if ticket == "ticket of a user who left" { &self.stack.user("leaving").await } else { &self.issuer };
         let token = match ticket {
             "unknown ticket" => "a".repeat(64),
-            "expired ticket" => self.ticket_for(owner, json!({ "expiresIn": 1 })).await,
+            // Enough time to create the upload on a busy machine.
+            "expired ticket" => self.ticket_for(owner, json!({ "expiresIn": 3 })).await,
             _ => self.ticket(owner).await,
         };
         let begun = match (ticket, upload) {
