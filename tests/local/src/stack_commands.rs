@@ -230,6 +230,9 @@ async fn serve(project: &Project, stack: &Stack, options: &UpOptions, proxy: Gat
 /// Test programs that need a stack for themselves, because they kill and stop its services.
 const ALONE: [&str; 2] = ["histories", "outages"];
 
+/// The test program that runs beside the others on their stack, because it waits for a browser most of its time.
+const BROWSER: &str = "browser";
+
 /// The name of the stack for the tests of `outages`, which compare times. The stack and the tests come first where all want
 /// the processors.
 const TIMED: &str = "-outages";
@@ -270,13 +273,14 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
 
     let run = async |stack, args: &[String], name| run_group(project, stack, args, &environment, name).await;
     let ended = if let [first, for_histories, for_outages] = &stacks[..] {
-        let [others, histories, outages] = groups(project).await?;
-        let (others, histories, outages) = tokio::try_join!(
+        let Groups { others, browser, histories, outages } = Groups::of(project).await?;
+        let (others, browser, histories, outages) = tokio::try_join!(
             run(first, &others, None),
+            run(first, &browser, Some(BROWSER)),
             run(for_histories, &histories, Some("histories")),
             run(for_outages, &outages, Some("outages"))
         )?;
-        vec![others, histories, outages]
+        vec![others, browser, histories, outages]
     } else {
         vec![run(&stacks[0], cargo_args, None).await?]
     };
@@ -308,25 +312,34 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
     Ok(code)
 }
 
-/// The arguments of each `cargo test` of a whole run: a group for all programs but [`ALONE`], and one for each of these.
-async fn groups(project: &Project) -> Result<[Vec<String>; 3]> {
-    let mut cargo = subprocess::cargo();
-    cargo.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(project.path(""));
-    let metadata: Value = serde_json::from_str(&subprocess::output(&mut cargo).await?)?;
-    let targets = metadata["packages"].as_array().into_iter().flatten();
-    let targets = targets.flat_map(|package| package["targets"].as_array().into_iter().flatten());
-    let mut others = ["--no-fail-fast", "--lib"].map(str::to_owned).to_vec();
-    for target in targets.filter(|target| target["test"] == true) {
-        let name = target["name"].as_str().unwrap_or_default();
-        match target["kind"][0].as_str() {
-            Some(kind @ ("bin" | "test")) if !ALONE.contains(&name) => {
-                others.extend([format!("--{kind}"), name.to_owned()]);
+/// The arguments of each `cargo test` of a whole run.
+struct Groups {
+    others: Vec<String>,
+    browser: Vec<String>,
+    histories: Vec<String>,
+    outages: Vec<String>,
+}
+
+impl Groups {
+    async fn of(project: &Project) -> Result<Self> {
+        let mut cargo = subprocess::cargo();
+        cargo.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(project.path(""));
+        let metadata: Value = serde_json::from_str(&subprocess::output(&mut cargo).await?)?;
+        let targets = metadata["packages"].as_array().into_iter().flatten();
+        let targets = targets.flat_map(|package| package["targets"].as_array().into_iter().flatten());
+        let mut others = ["--no-fail-fast", "--lib"].map(str::to_owned).to_vec();
+        for target in targets.filter(|target| target["test"] == true) {
+            let name = target["name"].as_str().unwrap_or_default();
+            match target["kind"][0].as_str() {
+                Some(kind @ ("bin" | "test")) if name != BROWSER && !ALONE.contains(&name) => {
+                    others.extend([format!("--{kind}"), name.to_owned()]);
+                }
+                _ => {}
             }
-            _ => {}
         }
+        let only = |name: &str| vec!["--test".to_owned(), name.to_owned()];
+        Ok(Self { others, browser: only(BROWSER), histories: only(ALONE[0]), outages: only(ALONE[1]) })
     }
-    let [histories, outages] = ALONE.map(|name| vec!["--test".to_owned(), name.to_owned()]);
-    Ok([others, histories, outages])
 }
 
 /// Compiles all tests, so that the groups do not wait for each other's compilation.
