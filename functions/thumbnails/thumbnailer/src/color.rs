@@ -6,6 +6,13 @@ use crate::limits::{MAX_PROFILE_BYTES, MAX_PROFILE_TAGS};
 
 use super::{ColorType, Decoded, ImageError, Pixels, damaged};
 
+/// The colour that has been multiplied by this alpha; or, from a sum of such colours and the sum of their alphas, the
+/// average of the colours.
+pub fn unpremultiply(color: u16, alpha: u16) -> u8 {
+    let straight = (u32::from(color) * 255 + u32::from(alpha) / 2).checked_div(alpha.into());
+    straight.unwrap_or(0).min(255) as u8
+}
+
 /// Converts the pixels to sRGB. A profile that is broken or made for another colour type is ignored, as browsers do.
 pub fn to_srgb(decoded: Decoded) -> Result<Pixels, ImageError> {
     let Decoded { target, mut pixels, color_type, icc, .. } = decoded;

@@ -12,7 +12,9 @@ use crate::limits::{
 };
 
 use super::{
-    ColorType, Decoded, ImageError, OutputFormat, Pixels, Target, check_size, damaged,
+    ColorType, Decoded, ImageError, OutputFormat, Pixels, Target, check_size,
+    color::unpremultiply,
+    damaged,
     exif::Exif,
     planes::{self, Matrix, Plane},
     resize,
@@ -119,8 +121,9 @@ impl<'a> Tile<'a> {
     }
 
     fn decode(&self, quality: Quality) -> Result<Frame, ImageError> {
-        self.header()?;
-        hevc::Config::parse(self.config)?.decode(&self.data, quality)
+        let config = hevc::Config::parse(self.config)?;
+        config.header(self.size)?;
+        config.decode(&self.data, quality)
     }
 }
 
@@ -472,11 +475,8 @@ struct Alpha {
 
 impl Alpha {
     fn pixel(&self, rgb: [u8; 3], opacity: u8) -> [u8; 4] {
-        let [r, g, b] = if self.is_premultiplied && opacity > 0 {
-            rgb.map(|color| (u32::from(color) * 255 / u32::from(opacity)).min(255) as u8)
-        } else {
-            rgb
-        };
+        let [r, g, b] =
+            if self.is_premultiplied { rgb.map(|color| unpremultiply(color.into(), opacity.into())) } else { rgb };
         [r, g, b, opacity]
     }
 }

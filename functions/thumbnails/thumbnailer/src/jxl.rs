@@ -18,7 +18,8 @@ use crate::limits::{
 };
 
 use super::{
-    ColorType, Decoded, ImageError, OutputFormat, Target, check_size, damaged, exif::Exif, resize, shrink::Shrinker,
+    ColorType, Decoded, ImageError, OutputFormat, Target, check_size, color::unpremultiply, damaged, exif::Exif,
+    resize, shrink::Shrinker,
 };
 
 mod lf;
@@ -295,8 +296,7 @@ fn add_band(
                 (ColorType::Cmyk, inks) => inks.iter_mut().for_each(|ink| *ink = 255 - *ink),
                 (_, [colors @ .., alpha]) if is_associated && color_type.has_alpha() => {
                     for color in colors {
-                        let straight = (u32::from(*color) * 255 + u32::from(*alpha) / 2).checked_div((*alpha).into());
-                        *color = straight.unwrap_or(0).min(255) as u8;
+                        *color = unpremultiply((*color).into(), (*alpha).into());
                     }
                 }
                 _ => {}

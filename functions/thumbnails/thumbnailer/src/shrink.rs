@@ -3,7 +3,7 @@
 
 use crate::limits::MAX_SHRUNK_PIXELS;
 
-use super::{ImageError, Pixels, Target, planes::Plane, resize};
+use super::{ImageError, Pixels, Target, color::unpremultiply, planes::Plane, resize};
 
 /// A box filter: it averages boxes of pixels. Rows may come in any order, and in parts.
 pub struct Shrinker {
@@ -250,8 +250,7 @@ fn average<const CHANNELS: usize>(
             && let ([colors @ .., _], [sums @ .., alpha]) = (&mut average[..], &sums[..])
         {
             for (color, sum) in colors.iter_mut().zip(sums) {
-                let straight = (u32::from(*sum) * 255 + u32::from(*alpha) / 2).checked_div((*alpha).into());
-                *color = straight.unwrap_or(0).min(255) as u8;
+                *color = unpremultiply(*sum, *alpha);
             }
         }
     }

@@ -12,7 +12,9 @@ use crate::limits::{
 };
 
 use super::{
-    ColorType, Decoded, ImageError, OutputFormat, Target, check_size, damaged, jpeg,
+    ColorType, Decoded, ImageError, OutputFormat, Target, check_size,
+    color::unpremultiply,
+    damaged, jpeg,
     planes::{ColorSpace, ycbcr_to_rgb},
     resize,
     shrink::Shrinker,
@@ -316,8 +318,7 @@ impl<'a> Image<'a> {
             for pixel in pixels.chunks_exact_mut(channels) {
                 if let [colors @ .., alpha] = pixel {
                     for color in colors {
-                        let straight = (u32::from(*color) * 255 + u32::from(*alpha) / 2).checked_div((*alpha).into());
-                        *color = straight.unwrap_or(0).min(255) as u8;
+                        *color = unpremultiply((*color).into(), (*alpha).into());
                     }
                 }
             }
