@@ -11,13 +11,20 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 import zlib
 from functools import cache
 from pathlib import Path
 
 import numpy
 import PIL
-from PIL import Image, ImageCms, ImageDraw
+from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps
+
+from opened import opened
+
+# The folder of heif_file.
+sys.path.append(str(Path(__file__).parents[1]))
+from heif_file import in_tiles, one_item  # noqa: E402
 
 PHOTOGRAPHS = {
     "brushes": ("lomiri-wallpapers-16.04", "Picture_1A_by_freespace.jpg"),
@@ -37,6 +44,7 @@ PHOTOGRAPHS = {
 ADOBE_RGB = ("icc-profiles-free", "compatibleWithAdobeRGB1998.icc")
 
 ORIENTATION = 0x0112
+PREDICTOR = 0x013D
 # The first column and row of each pass of an interlaced PNG, and its steps.
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
@@ -172,6 +180,34 @@ def animation(image):
     return saved(frames[0], format="GIF", save_all=True, append_images=frames[1:], duration=100)
 
 
+def tiff(image, compression, **options):
+    return saved(image, format="TIFF", compression=compression, **options)
+
+
+def scan():
+    """A page of text of A4 at 600 dots per inch, in black and white."""
+    image = Image.new("1", (4960, 7016), "white")
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(80)
+    for y in range(400, 6600, 110):
+        draw.text((400, y), "the quick brown fox jumps over the lazy dog " * (1 + y % 3), fill="black", font=font)
+    return image
+
+
+def icon(image):
+    """The largest picture that Windows shows, as a bitmap with alpha."""
+    square = fading(ImageOps.fit(image, (256, 256), Image.Resampling.LANCZOS))
+    return saved(square, format="ICO", sizes=[square.size], bitmap_format="bmp")
+
+
+def jxl(image):
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "source.png", Path(folder) / "target.jxl"
+        image.save(source, compress_level=1)
+        subprocess.run(["cjxl", "--quiet", "--effort=4", "--distance=1", source, target], check=True)
+        return target.read_bytes()
+
+
 RECIPES = {
     "jpeg-01-brushes": lambda: jpeg(sized("brushes", 1)),
     "jpeg-01-dune": lambda: jpeg(sized("dune", 1)),
@@ -214,6 +250,15 @@ RECIPES = {
     "webp-20-nuthatch": lambda: webp(photograph("nuthatch")),
     "gif-01-brushes": lambda: saved(sized("brushes", 1).quantize(256), format="GIF"),
     "gif-01-dune-animation": lambda: animation(sized("dune", 0.5)),
+    "tiff-24-nuthatch-lzw": lambda: tiff(sized("nuthatch", 24), "tiff_lzw", tiffinfo={PREDICTOR: 2}),
+    "tiff-35-scan-group-4": lambda: tiff(scan(), "group4"),
+    "tiff-12-sunset-jpeg": lambda: tiff(photograph("sunset"), "jpeg", quality=90),
+    "heic-12-sunset-grid": lambda: in_tiles(photograph("sunset"), 512, "HEIF", quality=60),
+    "heic-06-stream-whole": lambda: one_item(photograph("stream"), "HEIF", quality=60),
+    "bmp-08-mountains": lambda: saved(photograph("mountains"), format="BMP"),
+    "ico-256-fig": lambda: icon(photograph("fig")),
+    "jxl-06-sunset": lambda: jxl(photograph("sunset").crop((0, 0, 4272, 1424))),
+    "jxl-02-raindrops": lambda: jxl(sized("raindrops", 2)),
 }
 
 
@@ -222,13 +267,14 @@ def kind(name):
 
 
 def described(name, file):
-    with Image.open(file) as image:
+    with opened(file) as image:
         return {"name": name, "kind": kind(name), "file": file.name, "megapixels": image.width * image.height / 1e6}
 
 
-recipe = hashlib.sha256(Path(__file__).read_bytes() + PIL.__version__.encode()).hexdigest()
+# JPEG XL is made only if libjxl's programs are installed.
+has_jxl = shutil.which("cjxl") and shutil.which("djxl")
+recipe = hashlib.sha256(Path(__file__).read_bytes() + f"{PIL.__version__} {bool(has_jxl)}".encode()).hexdigest()
 contents = folder / "images.json"
-Image.MAX_IMAGE_PIXELS = None
 if not contents.exists() or json.loads(contents.read_text())["recipe"] != recipe:
     contents.unlink(missing_ok=True)
     for old in [images, folder / "references"]:
@@ -236,6 +282,8 @@ if not contents.exists() or json.loads(contents.read_text())["recipe"] != recipe
     images.mkdir(parents=True)
     made = []
     for name, make in RECIPES.items():
+        if kind(name) == "jxl" and not has_jxl:
+            continue
         print(name, flush=True)
         file = images / f"{name}.{kind(name).replace('progressive', 'jpeg')}"
         file.write_bytes(make())

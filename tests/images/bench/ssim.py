@@ -17,9 +17,10 @@ import numpy
 from PIL import Image, ImageCms, ImageOps
 from skimage.metrics import structural_similarity
 
+from opened import opened
+
 WIDTHS = [500, 250, 100]
 
-Image.MAX_IMAGE_PIXELS = None
 # A change of this file makes new references.
 references = Path(sys.argv[1]) / hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
 references.mkdir(parents=True, exist_ok=True)
@@ -27,7 +28,7 @@ references.mkdir(parents=True, exist_ok=True)
 
 def upright(file):
     """The image in sRGB and 8 bits, with alpha if it has any."""
-    image = Image.open(file)
+    image = opened(file)
     profile = image.info.get("icc_profile")
     if image.mode.startswith("I;16"):
         image = Image.fromarray((numpy.asarray(image) / 257).round().astype("uint8"))

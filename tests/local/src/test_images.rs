@@ -18,10 +18,10 @@ pub async fn fetch(project: &Project) -> Result<()> {
     let pins =
         ["tests/images/corpora/requirements.txt", "tests/images/corpora/Cargo.toml", "tests/images/corpora/Cargo.lock"];
     fill_once(project, "corpora", &pins, CORPORA, async |folder| download(project, &pillow, folder).await).await?;
-    let sources = ["tests/images/make_fixtures.py", "tests/local/requirements-pillow.txt"];
+    let sources = ["tests/images/make_fixtures.py", "tests/images/heif_file.py", "tests/local/requirements-pillow.txt"];
     fill_once(project, "fixtures", &sources, FIXTURES, async |folder| {
         let mut script = Command::new(&pillow);
-        script.arg(project.path("tests/images/make_fixtures.py")).arg(folder);
+        script.arg("-B").arg(project.path("tests/images/make_fixtures.py")).arg(folder);
         subprocess::run(&mut script, FIXTURES, &project.local("corpora.log")).await
     })
     .await

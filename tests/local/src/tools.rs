@@ -249,7 +249,7 @@ async fn check_node() -> Result<()> {
     Ok(())
 }
 
-fn on_path(names: &[&str]) -> Option<PathBuf> {
+pub fn on_path(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let candidates: Vec<_> =
         std::env::split_paths(&path).flat_map(|folder| names.iter().map(move |name| folder.join(name))).collect();

@@ -40,10 +40,11 @@ const ways = {
   },
 };
 
-/** The formats of the function: JPEG where the source is a JPEG or an opaque WebP, else PNG. */
+/** The formats of the function: JPEG where the source is a JPEG, or an opaque WebP or TIFF, else PNG. */
 async function formatFor(source) {
-  const { format, hasAlpha } = await sharp(source).metadata();
-  return format === "jpeg" || (format === "webp" && !hasAlpha) ? "jpeg" : "png";
+  const { format, hasAlpha, bitsPerSample } = await sharp(source).metadata();
+  const isOpaque = ["webp", "tiff"].includes(format) && !hasAlpha && bitsPerSample !== 1;
+  return format === "jpeg" || isOpaque ? "jpeg" : "png";
 }
 
 function memory(field) {

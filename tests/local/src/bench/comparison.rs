@@ -1,5 +1,5 @@
 //! The comparison of `cargo local bench thumbnails`: three processes make thumbnails for the whole run. They take turns
-//! at each image, so that a disturbance of the machine affects all three. Each works in one thread.
+//! at each image, so that a disturbance of the machine affects all three. Each works in one thread, if it can be told so.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,15 @@ use tokio::process::Command;
 use super::json_lines::JsonLinesProgram;
 use super::{build_program, median};
 use crate::tools::Sam;
-use crate::{Project, subprocess};
+use crate::{Project, subprocess, tools};
 
 const MOST_ROUNDS: u32 = 7;
 const FEWEST_ROUNDS: u32 = 3;
 /// The time limit of all rounds of an image, in milliseconds. The fewest rounds may take longer.
 const BUDGET: f64 = 7_000.0;
+/// The same beside a program, which takes longer than sharp, and seconds for some images.
+const FEWEST_ROUNDS_BESIDE_PROGRAM: u32 = 1;
+const BUDGET_BESIDE_PROGRAM: f64 = 1_500.0;
 /// The shortest measurement, in milliseconds of processor time: beside it the start and the end of a measurement are
 /// negligible.
 const SHORTEST: f64 = 20.0;
@@ -27,10 +30,54 @@ const IMPLEMENTATIONS: [Implementation; 3] = [Implementation::Ours, Implementati
 enum Implementation {
     /// tests/images: the function's own code, built as a function is.
     Ours,
-    /// sharp, called once for each thumbnail, as most programs do.
+    /// The other implementation, called once for each thumbnail, as most programs do.
     Sequential,
-    /// sharp, used by an expert: it decodes once.
+    /// The other implementation, used by an expert: it decodes once.
     Once,
+}
+
+/// The implementation that ours is compared with.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Other {
+    Sharp,
+    /// Programs of Debian, for formats that sharp does not read. Each is optional.
+    ImageMagick,
+    HeifThumbnailer,
+    /// libjxl's decoder, which makes no thumbnails.
+    Djxl,
+}
+
+impl Other {
+    pub const ALL: [Self; 4] = [Self::Sharp, Self::HeifThumbnailer, Self::ImageMagick, Self::Djxl];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sharp => "sharp",
+            Self::ImageMagick => "ImageMagick",
+            Self::HeifThumbnailer => "heif-thumbnailer",
+            Self::Djxl => "djxl",
+        }
+    }
+
+    /// As tests/images/bench/programs.py calls it.
+    fn argument(self) -> &'static str {
+        if self == Self::ImageMagick { "image-magick" } else { self.name() }
+    }
+
+    pub fn is_installed(self) -> bool {
+        let programs: &[&str] = match self {
+            Self::Sharp => return true,
+            Self::ImageMagick => &["magick", "convert-im6.q16", "convert"],
+            Self::HeifThumbnailer => &["heif-thumbnailer"],
+            // cjxl makes the images.
+            Self::Djxl => return ["cjxl", "djxl"].iter().all(|program| tools::on_path(&[program]).is_some()),
+        };
+        tools::on_path(programs).is_some()
+    }
+
+    fn makes_thumbnails(self) -> bool {
+        self != Self::Djxl
+    }
 }
 
 impl Implementation {
@@ -55,9 +102,9 @@ pub struct Outcome {
     pub ours: Usage,
     pub sequential: Usage,
     pub once: Usage,
-    /// The SSIM of our thumbnails and of sharp's, the widest first.
+    /// The SSIM of our thumbnails and of the other ones, if there are any, the widest first.
     pub our_ssim: [f64; 3],
-    pub sharps_ssim: [f64; 3],
+    pub other_ssim: Option<[f64; 3]>,
 }
 
 pub struct Usage {
@@ -100,22 +147,38 @@ struct Report {
 #[derive(Serialize)]
 struct SsimRequest<'a> {
     source: &'a Path,
-    thumbnails: [&'a Path; 2],
+    thumbnails: &'a [PathBuf],
 }
 
 impl Comparison {
     pub async fn prepare(project: &Project, sharp: PathBuf, python: &Path) -> Result<Self> {
-        let programs = Programs::prepare(project, sharp).await?;
+        let programs = Programs::prepare(project, sharp, python).await?;
         let [ours, sequential, once] =
             IMPLEMENTATIONS.map(|implementation| JsonLinesProgram::start(&mut programs.command(implementation)));
         let mut ssim = Command::new(python);
-        ssim.arg(project.path("tests/images/bench/ssim.py")).arg(project.local("bench-images/references"));
+        ssim.arg("-B").arg(project.path("tests/images/bench/ssim.py")).arg(project.local("bench-images/references"));
         Ok(Self {
             workers: [ours?, sequential?, once?],
             ssim: JsonLinesProgram::start(&mut ssim)?,
             thumbnails: project.local("thumbnails"),
             programs,
         })
+    }
+
+    /// Compares with another implementation from now on.
+    pub fn set_other(&mut self, other: Other) -> Result<()> {
+        self.programs.other = other;
+        let [_, others @ ..] = &mut self.workers;
+        for (worker, implementation) in others.iter_mut().zip([Implementation::Sequential, Implementation::Once]) {
+            *worker = JsonLinesProgram::start(&mut self.programs.command(implementation))?;
+        }
+        Ok(())
+    }
+
+    /// The names and versions of the programs.
+    pub async fn program_versions(&self) -> Result<String> {
+        let versions = subprocess::output(self.programs.program().arg("versions")).await?;
+        Ok(versions.trim().to_owned())
     }
 
     pub async fn versions(&self) -> Result<Versions> {
@@ -130,14 +193,16 @@ impl Comparison {
         let sequential = self.alone(Implementation::Sequential, source, sequential).await?;
         let once = self.alone(Implementation::Once, source, once).await?;
         let [our_time, sequential_time, once_time] = self.times(source).await?;
-        let comparison = SsimRequest { source, thumbnails: [&folders[0], &folders[1]] };
-        let [our_ssim, sharps_ssim] = self.ssim.ask(&comparison).await.context("SSIM")?;
+        let compared = if self.programs.other.makes_thumbnails() { 2 } else { 1 };
+        let comparison = SsimRequest { source, thumbnails: &folders[..compared] };
+        let ssim: Vec<[f64; 3]> = self.ssim.ask(&comparison).await.context("SSIM")?;
+        let our_ssim = *ssim.first().context("no SSIM")?;
         Ok(Outcome {
             ours: Usage::new(&ours, our_time),
             sequential: Usage::new(&sequential, sequential_time),
             once: Usage::new(&once, once_time),
             our_ssim,
-            sharps_ssim,
+            other_ssim: ssim.get(1).copied(),
         })
     }
 
@@ -158,8 +223,12 @@ impl Comparison {
             *repeat = (1..100).find(|repeat| f64::from(*repeat) * warm >= SHORTEST).unwrap_or(100);
             round += f64::from(*repeat) * warm;
         }
-        let affordable = |rounds: &u32| f64::from(*rounds) * round <= BUDGET;
-        let rounds = (FEWEST_ROUNDS..=MOST_ROUNDS).rev().find(affordable).unwrap_or(FEWEST_ROUNDS);
+        let (fewest, budget) = match self.programs.other {
+            Other::Sharp => (FEWEST_ROUNDS, BUDGET),
+            _ => (FEWEST_ROUNDS_BESIDE_PROGRAM, BUDGET_BESIDE_PROGRAM),
+        };
+        let affordable = |rounds: &u32| f64::from(*rounds) * round <= budget;
+        let rounds = (fewest..=MOST_ROUNDS).rev().find(affordable).unwrap_or(fewest);
         let mut times = [const { Vec::new() }; 3];
         for _ in 0..rounds {
             for (((worker, implementation), repeat), times) in
@@ -211,28 +280,46 @@ struct Programs {
     /// The folder in which Node.js finds sharp.
     modules: PathBuf,
     script: PathBuf,
+    python: PathBuf,
+    /// The script that calls the programs.
+    caller: PathBuf,
+    other: Other,
 }
 
 impl Programs {
-    async fn prepare(project: &Project, modules: PathBuf) -> Result<Self> {
+    async fn prepare(project: &Project, modules: PathBuf, python: &Path) -> Result<Self> {
         let sam = Sam::install(project).await?;
         let step = "Thumbnails (cargo lambda build)";
         Ok(Self {
             ours: build_program(project, &sam, step, "images", &["--package", "images"]).await?,
             modules,
             script: project.path("tests/images/bench/sharp/thumbnails.js"),
+            python: python.to_owned(),
+            caller: project.path("tests/images/bench/programs.py"),
+            other: Other::Sharp,
         })
     }
 
     fn command(&self, implementation: Implementation) -> Command {
         match implementation {
             Implementation::Ours => Command::new(&self.ours),
-            Implementation::Sequential | Implementation::Once => {
+            Implementation::Sequential | Implementation::Once if self.other == Other::Sharp => {
                 let mut node = self.sharp();
                 node.arg(implementation.name());
                 node
             }
+            Implementation::Sequential | Implementation::Once => {
+                let mut program = self.program();
+                program.args([self.other.argument(), implementation.name()]);
+                program
+            }
         }
+    }
+
+    fn program(&self) -> Command {
+        let mut python = Command::new(&self.python);
+        python.arg("-B").arg(&self.caller);
+        python
     }
 
     fn sharp(&self) -> Command {
