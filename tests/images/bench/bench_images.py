@@ -257,7 +257,7 @@ RECIPES = {
     "heic-06-stream-whole": lambda: one_item(photograph("stream"), "HEIF", quality=60),
     "bmp-08-mountains": lambda: saved(photograph("mountains"), format="BMP"),
     "ico-256-fig": lambda: icon(photograph("fig")),
-    "jxl-06-sunset": lambda: jxl(photograph("sunset").crop((0, 0, 4272, 1424))),
+    "jxl-12-sunset": lambda: jxl(photograph("sunset")),
     "jxl-02-raindrops": lambda: jxl(sized("raindrops", 2)),
 }
 

@@ -24,11 +24,11 @@ const KINDS: [Kind; 10] = [
     Kind { id: "png", name: "PNG", other: Other::Sharp, max_of_three: 0.40, max_of_one: ANY },
     Kind { id: "webp", name: "WebP", other: Other::Sharp, max_of_three: 0.60, max_of_one: ANY },
     Kind { id: "gif", name: "GIF", other: Other::Sharp, max_of_three: 1.0, max_of_one: ANY },
-    Kind { id: "tiff", name: "TIFF", other: Other::Sharp, max_of_three: 1.0, max_of_one: 1.0 },
-    Kind { id: "heic", name: "HEIC", other: Other::HeifThumbnailer, max_of_three: 1.0, max_of_one: 1.0 },
-    Kind { id: "bmp", name: "BMP", other: Other::ImageMagick, max_of_three: 1.0, max_of_one: 1.0 },
-    Kind { id: "ico", name: "ICO", other: Other::ImageMagick, max_of_three: 1.0, max_of_one: 1.0 },
-    Kind { id: "jxl", name: "JPEG XL", other: Other::Djxl, max_of_three: 1.0, max_of_one: 1.0 },
+    Kind { id: "tiff", name: "TIFF", other: Other::Sharp, max_of_three: 1.1, max_of_one: 2.6 },
+    Kind { id: "heic", name: "HEIC", other: Other::HeifThumbnailer, max_of_three: 0.32, max_of_one: 0.90 },
+    Kind { id: "bmp", name: "BMP", other: Other::ImageMagick, max_of_three: 0.07, max_of_one: 0.18 },
+    Kind { id: "ico", name: "ICO", other: Other::ImageMagick, max_of_three: 0.05, max_of_one: 0.06 },
+    Kind { id: "jxl", name: "JPEG XL", other: Other::Djxl, max_of_three: 0.23, max_of_one: 0.70 },
 ];
 const ANY: f64 = f64::INFINITY;
 /// The largest share of the time of sharp's three calls that any one JPEG may take.
@@ -36,7 +36,7 @@ const MAX_OF_ANY_JPEG: f64 = 0.6;
 /// The largest difference by which the SSIM of a thumbnail may be below that of sharp's.
 const MAX_LOSS: f64 = 0.002;
 /// The lowest SSIM of a thumbnail of a format that sharp does not read.
-const MIN_SSIM: f64 = 0.9;
+const MIN_SSIM: f64 = 0.94;
 /// In MB.
 const MAX_PEAK: f64 = 96.0;
 /// The limit for a baseline JPEG of up to 24 megapixels, in MB.
