@@ -1,4 +1,5 @@
-//! ICO and CUR: the largest picture of the file, which is a PNG, or a BMP with a mask.
+//! ICO and CUR: the largest picture of the file, which is a PNG, or a BMP with a mask. The crate `image` would decode an icon
+//! of 256 x 256 pixels with 3 MB in all; this module is little more than the parts of the BMP decoder that it shares.
 
 use image::metadata::Orientation;
 
