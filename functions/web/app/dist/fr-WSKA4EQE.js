@@ -1,0 +1,1 @@
+import{a as e}from"/app/chunk-ZEPBEGPX.js";export{e as default};

@@ -1,0 +1,6 @@
+export default {
+  "core.title": "Files Manager",
+  "core.close": "Close",
+  "core.dismiss": "Dismiss",
+  "core.cancel": "Cancel",
+};

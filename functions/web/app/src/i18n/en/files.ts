@@ -1,0 +1,3 @@
+export default {
+  "files.all": "My files",
+};
