@@ -8,9 +8,20 @@ const path = require("node:path");
 const esbuild = require("esbuild");
 
 const outdir = path.resolve(__dirname, process.argv[2] ?? "dist");
-fs.rmSync(outdir, { recursive: true, force: true });
+const target = ["es2022"];
 
-const { metafile } = esbuild.buildSync({
+// The styles of a part that is loaded later are a text in its script, which `addStyles` adds to the page.
+const lazyStyles = {
+  name: "lazy styles",
+  setup(build) {
+    build.onLoad({ filter: /\.lazy\.css$/ }, async ({ path: file }) => {
+      const { code } = await esbuild.transform(fs.readFileSync(file, "utf8"), { loader: "css", minify: true, target });
+      return { contents: code.trim(), loader: "text" };
+    });
+  },
+};
+
+const options = {
   absWorkingDir: __dirname,
   entryPoints: ["src/main.tsx"],
   nodePaths: (process.env.NODE_PATH ?? "").split(path.delimiter).filter(Boolean),
@@ -20,25 +31,49 @@ const { metafile } = esbuild.buildSync({
   format: "esm",
   minify: true,
   metafile: true,
-  target: ["es2022"],
+  target,
   jsx: "automatic",
   jsxImportSource: "preact",
   define: { "process.env.NODE_ENV": '"production"' },
   entryNames: "[name]-[hash]",
   chunkNames: "[name]-[hash]",
-  assetNames: "[name]-[hash]",
   publicPath: "/app/",
+  plugins: [lazyStyles],
   legalComments: "eof",
   logLevel: "warning",
-});
+};
 
-const [main, { cssBundle }] = Object.entries(metafile.outputs).find(([, output]) => output.entryPoint === "src/main.tsx");
-const page = fs.readFileSync(path.join(__dirname, "src/index.html"), "utf8");
 const address = (file) => `/app/${path.basename(file)}`;
-const svg = fs.readFileSync(path.join(__dirname, "src/ui/icon.svg"));
-const icon = `icon-${crypto.createHash("sha256").update(svg).digest("hex").slice(0, 8)}.svg`;
-fs.writeFileSync(path.join(outdir, icon), svg);
-fs.writeFileSync(
-  path.join(outdir, "index.html"),
-  page.replace("{script}", address(main)).replace("{style}", address(cssBundle)).replaceAll("{icon}", address(icon)),
-);
+
+function writeIcon() {
+  const svg = fs.readFileSync(path.join(__dirname, "src/ui/icon.svg"));
+  const name = `icon-${crypto.createHash("sha256").update(svg).digest("hex").slice(0, 8)}.svg`;
+  fs.writeFileSync(path.join(outdir, name), svg);
+  return address(name);
+}
+
+/** The chunks that the first script needs at once: the page names them, so that they load beside it. */
+function preloads(outputs, name) {
+  const found = new Set();
+  const visit = (file) => {
+    for (const { path: next, kind } of outputs[file].imports) {
+      if (kind === "import-statement" && !found.has(next)) visit(found.add(next) && next);
+    }
+  };
+  visit(name);
+  return [...found].sort().map((file) => `<link rel="modulepreload" href="${address(file)}">`).join("\n");
+}
+
+async function main() {
+  fs.rmSync(outdir, { recursive: true, force: true });
+  const { outputs } = (await esbuild.build(options)).metafile;
+  const [script, { cssBundle }] = Object.entries(outputs).find(([, output]) => output.entryPoint === "src/main.tsx");
+  const page = fs.readFileSync(path.join(__dirname, "src/index.html"), "utf8");
+  const filled = { script: address(script), style: address(cssBundle), icon: writeIcon(), preloads: preloads(outputs, script) };
+  fs.writeFileSync(path.join(outdir, "index.html"), page.replace(/\{(\w+)\}/g, (_, key) => filled[key]));
+}
+
+main().catch((error) => {
+  console.error(error.message);
+  process.exit(1);
+});

@@ -4,4 +4,5 @@ export { Icon, type IconName } from "./icons";
 export { lazy } from "./lazy";
 export { type MenuEntry, type MenuItem, openMenu } from "./menu";
 export { Skeleton } from "./skeleton";
+export { addStyles } from "./styles";
 export { toast, Toasts } from "./toast";
