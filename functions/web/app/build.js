@@ -21,6 +21,25 @@ const lazyStyles = {
   },
 };
 
+// Everything that the first page needs is one chunk, because each part that is loaded later imports all of it. Otherwise
+// esbuild makes a chunk, and the browser a request, for each set of parts that share a module.
+const oneFirstChunk = {
+  name: "one first chunk",
+  setup(build) {
+    build.onResolve({ filter: /^\./ }, async ({ kind, path: name, resolveDir, pluginData }) => {
+      if (kind !== "dynamic-import" || pluginData === "resolving") return;
+      const found = await build.resolve(name, { kind, resolveDir, pluginData: "resolving" });
+      return found.errors.length ? found : { path: found.path, namespace: "part" };
+    });
+    build.onLoad({ filter: /./, namespace: "part" }, ({ path: file }) => {
+      const from = JSON.stringify(file);
+      const isDefault = /^export (default|\{ default \})/m.test(fs.readFileSync(file, "utf8"));
+      const contents = `import "./src/shell"; export * from ${from};` + (isDefault ? `export { default } from ${from};` : "");
+      return { contents, resolveDir: __dirname };
+    });
+  },
+};
+
 const options = {
   absWorkingDir: __dirname,
   entryPoints: ["src/main.tsx"],
@@ -38,7 +57,7 @@ const options = {
   entryNames: "[name]-[hash]",
   chunkNames: "[name]-[hash]",
   publicPath: "/app/",
-  plugins: [lazyStyles],
+  plugins: [lazyStyles, oneFirstChunk],
   legalComments: "eof",
   logLevel: "warning",
 };

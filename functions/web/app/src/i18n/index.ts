@@ -1,10 +1,12 @@
 import { computed, signal } from "@preact/signals";
-import en from "./en";
+import type all from "./en";
+import core from "./en/core";
+import files from "./en/files";
 
 export type Plural = Partial<Record<Intl.LDMLPluralRule, string>> & { other: string };
-export type Key = keyof typeof en;
+export type Key = keyof typeof all;
 /** All texts of one language. A plural needs the forms that its language has. */
-export type Catalogue = { [K in Key]: (typeof en)[K] extends string ? string : Plural };
+export type Catalogue = { [K in Key]: (typeof all)[K] extends string ? string : Plural };
 export type Params = Record<string, string | number>;
 
 const others = {
@@ -19,13 +21,20 @@ export const locales: Record<Locale, string> = {
 const stored = "files-manager.locale";
 export const locale = signal<Locale>("en");
 export const dir = computed(() => (locale.value === "ar" ? "rtl" : "ltr"));
-const catalogue = signal<Catalogue>(en);
+/** The English texts of the parts that are loaded. */
+const english = signal<Partial<Catalogue>>({ ...core, ...files });
+const catalogue = signal<Partial<Catalogue>>({});
 
 const isLocale = (name: string | null | undefined): name is Locale => name != null && Object.hasOwn(locales, name);
 
+/** Adds the English texts of a part that is loaded later. The other languages have those of all parts in one file. */
+export function addEnglish(texts: Partial<Catalogue>): void {
+  english.value = { ...english.peek(), ...texts };
+}
+
 /** Loads and shows a language, and remembers it in this browser. */
 export async function setLocale(name: Locale, remember = true): Promise<void> {
-  catalogue.value = name === "en" ? en : (await others[name]()).default;
+  catalogue.value = name === "en" ? {} : (await others[name]()).default;
   locale.value = name;
   if (remember) localStorage.setItem(stored, name);
   document.documentElement.lang = name;
@@ -53,7 +62,7 @@ function fill(text: string, params: Params): string {
 
 /** The text of a key. `count` among the parameters chooses the plural form. */
 export function t(key: Key, params: Params = {}): string {
-  const text = catalogue.value[key] as string | Plural;
+  const text: string | Plural = catalogue.value[key] ?? english.value[key] ?? key;
   if (typeof text === "string") return fill(text, params);
   return fill(text[rules.value.select(Number(params.count))] ?? text.other, params);
 }
