@@ -1,22 +1,11 @@
-import { useState } from "preact/hooks";
-import { signIn, signUp } from "../session";
+import { addStyles, lazy } from "../ui";
+import css from "./account.lazy.css";
 
-/** Signing in and up, while nobody is signed in. */
-export function SignInScreen() {
-  const [email, setEmail] = useState("");
-  const [password, setPassword] = useState("");
-  return (
-    <form onSubmit={(event) => { event.preventDefault(); void signIn(email, password); }}>
-      <input type="email" aria-label="Email" value={email} onInput={(event) => setEmail(event.currentTarget.value)} />
-      <input type="password" aria-label="Password" value={password} onInput={(event) => setPassword(event.currentTarget.value)} />
-      <button>Sign in</button>
-      <button type="button" onClick={() => void signUp(email, password)}>Sign up</button>
-    </form>
-  );
-}
-export function AccountScreen() { return null; }
-export function UsageBar() { return null; }
-/** Signing in again in place; the shell shows it while `sessionLost` is true. */
-export function SessionDialog() { return null; }
-/** What the shell shows at the top while `connection` is not online. */
-export function ConnectionBanner() { return null; }
+addStyles(css);
+
+export { ConnectionBanner } from "./banner";
+export { SessionDialog } from "./session-dialog";
+export { SignInScreen } from "./sign-in";
+export { UsageBar } from "./usage";
+/** Is a chunk of its own, because the other parts are needed at each start. */
+export const AccountScreen = lazy(() => import("./screen").then((module) => module.AccountScreen));

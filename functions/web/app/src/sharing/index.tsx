@@ -1,6 +1,9 @@
-import type { FileDocument } from "../api";
+import { addStyles } from "../ui";
+import css from "./sharing.lazy.css";
 
-export function openShare(_file: FileDocument): void {}
-export function openFileRequest(_folder: FileDocument | null): void {}
-export function downloadZip(_files: FileDocument[]): void {}
-export function LinksScreen() { return null; }
+addStyles(css);
+
+export { openFileRequest } from "./request";
+export { LinksScreen } from "./screen";
+export { openShare } from "./share";
+export { downloadZip } from "./zip";
