@@ -1,14 +1,16 @@
-import { signal } from "@preact/signals";
+import { type ReadonlySignal, signal } from "@preact/signals";
 import { t } from "../i18n";
 import { Icon } from "./icons";
 
 export interface ToastOptions {
   action?: { label: string; run: () => void };
   kind?: "info" | "error";
-  /** How long it stays, in milliseconds. Default: 6 s, 10 s with an action or an error. */
+  /** How long it stays, in milliseconds; `Infinity` until it is taken away. Default: 6 s, 10 s with an action or an error. */
   duration?: number;
 }
-interface Toast extends ToastOptions { id: number; text: string }
+/** A signal changes while it is shown. */
+type Text = string | ReadonlySignal<string>;
+interface Toast extends ToastOptions { id: number; text: Text }
 
 const toasts = signal<Toast[]>([]);
 let last = 0;
@@ -16,10 +18,12 @@ let last = 0;
 const drop = (id: number) => { toasts.value = toasts.value.filter((toast) => toast.id !== id); };
 
 /** Shows a short message. Returns a function that takes it away. */
-export function toast(text: string, options: ToastOptions = {}): () => void {
+export function toast(text: Text, options: ToastOptions = {}): () => void {
   const id = ++last;
-  toasts.value = [...toasts.value.slice(-2), { ...options, id, text }];
-  setTimeout(drop, options.duration ?? (options.action || options.kind === "error" ? 10_000 : 6000), id);
+  const duration = options.duration ?? (options.action || options.kind === "error" ? 10_000 : 6000);
+  const staying = toasts.peek().filter((other, at, all) => other.duration === Infinity || at >= all.length - 2);
+  toasts.value = [...staying, { ...options, id, text }];
+  if (duration !== Infinity) setTimeout(drop, duration, id);
   return () => drop(id);
 }
 
