@@ -12,9 +12,9 @@ export type Mode = "signIn" | "signUp";
 interface Wrong { email?: string | null; taken?: boolean; password?: string | null; form?: string }
 
 /** Says which field an error of the API is about. */
-function blame(error: unknown): Wrong {
+function blame(error: unknown, known?: string): Wrong {
   if (error instanceof ApiError) {
-    if (error.status === 401) return { password: t("account.wrong") };
+    if (error.status === 401) return { password: t(known ? "account.wrongPassword" : "account.wrong") };
     if (error.message === "Already exist") return { email: t("account.emailTaken"), taken: true };
     if (error.message === "Invalid email") return { email: t("account.emailInvalid") };
     if (error.message === "Invalid password") return { password: t("account.passwordLong") };
@@ -60,7 +60,7 @@ export function Credentials({ mode, known, submit, onDone, onTaken, children }: 
       onDone?.();
     } catch (error) {
       if (error instanceof ApiError && error.status === 429) setUntil(Date.now() + 1000 * (error.retryAfter ?? 60));
-      else setWrong(blame(error));
+      else setWrong(blame(error, known));
       setAttempt((before) => before + 1);
     }
     setBusy(false);

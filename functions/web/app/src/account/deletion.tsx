@@ -1,11 +1,11 @@
 import { useState } from "preact/hooks";
+import { api } from "../api";
 import { t } from "../i18n";
 import { account } from "../session";
 import { Dialog, openDialog } from "../ui";
 import { passwordProblem } from "./check";
 import { Field, PasswordField, Problem, SubmitButton, useFocusOnError, useSubmit } from "./form";
-import { tooMany } from "./password";
-import { isWrongPassword, withPassword } from "./proof";
+import { isWrongPassword, tooMany } from "./password";
 
 /** Asks whether the account is to be deleted, and deletes it. */
 export async function openDeletion(): Promise<void> {
@@ -32,7 +32,7 @@ function Deletion({ close }: { close: (deleted?: true) => void }) {
     refuse(problems);
     if (problems.email || problems.password) return;
     try {
-      await withPassword((client) => client.delete("/users/me", { body: { password } }));
+      await api.delete("/users/me", { body: { password } });
       close(true);
     } catch (error) {
       if (!isWrongPassword(error)) throw error;

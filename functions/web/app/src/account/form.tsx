@@ -1,5 +1,6 @@
 import type { ButtonHTMLAttributes, ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { connection } from "../api";
 import { addEnglish, t } from "../i18n";
 import english from "../i18n/en/account";
 import { addStyles, Icon } from "../ui";
@@ -129,8 +130,14 @@ export function useLoad<T>(load: () => Promise<T>) {
   return { data, setData, problem, reload };
 }
 
-/** Says that something could not be loaded, and tries again. */
+/** Says that something could not be loaded. Tries again when the connection is back, or when the user asks for it. */
 export function LoadProblem({ text, retry }: { text: string; retry: () => void }) {
+  const online = connection.value.state === "online";
+  const wasOffline = useRef(!online);
+  useEffect(() => {
+    if (online && wasOffline.current) retry();
+    wasOffline.current = !online;
+  }, [online]);
   return (
     <div role="alert" class="load-problem">
       <p>{t("account.loadFailed")} {text}</p>

@@ -1,12 +1,11 @@
 import { useState } from "preact/hooks";
-import { ApiError } from "../api";
+import { api, ApiError } from "../api";
 import { t } from "../i18n";
 import { account } from "../session";
 import { Dialog, openDialog, toast } from "../ui";
 import { passwordProblem } from "./check";
 import { PasswordField, Problem, SubmitButton, useFocusOnError, useSubmit } from "./form";
 import { waitingTime } from "./problem";
-import { isWrongPassword, withPassword } from "./proof";
 import { passwordChanged } from "./signals";
 
 /** Changes the password. */
@@ -19,6 +18,10 @@ export async function openPasswordChange(): Promise<void> {
 
 interface Wrong { password?: string | null; newPassword?: string | null }
 
+/** The error means that the password is wrong. */
+export const isWrongPassword = (error: unknown): boolean => error instanceof ApiError && error.status === 401;
+
+/** Says when the next attempt is possible, if the error is about that. */
 export function tooMany(error: unknown): string | null {
   return error instanceof ApiError && error.status === 429 ? waitingTime(error.retryAfter ?? 60) : null;
 }
@@ -37,7 +40,7 @@ function PasswordChange({ close }: { close: (changed?: true) => void }) {
     refuse(problems);
     if (problems.password || problems.newPassword) return;
     try {
-      await withPassword((client) => client.put("/users/me/password", { body: { password, newPassword } }));
+      await api.put("/users/me/password", { body: { password, newPassword } });
       close(true);
     } catch (error) {
       if (!isWrongPassword(error)) throw error;
