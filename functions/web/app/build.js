@@ -40,6 +40,18 @@ const oneFirstChunk = {
   },
 };
 
+// `import url from "worker:…"`: the script is written beside the others, and `url` is its address.
+const workers = {
+  name: "workers",
+  setup(build) {
+    build.onResolve({ filter: /^worker:/ }, async ({ path: name, resolveDir }) => {
+      const found = await build.resolve(name.slice(7), { kind: "import-statement", resolveDir });
+      return found.errors.length ? found : { path: found.path.replace(/\.mjs$/, ".js"), namespace: "worker", pluginData: found.path };
+    });
+    build.onLoad({ filter: /./, namespace: "worker" }, ({ pluginData: file }) => ({ contents: fs.readFileSync(file), loader: "file" }));
+  },
+};
+
 const options = {
   absWorkingDir: __dirname,
   entryPoints: ["src/main.tsx"],
@@ -49,15 +61,18 @@ const options = {
   splitting: true,
   format: "esm",
   minify: true,
+  charset: "utf8",
   metafile: true,
+  write: false,
   target,
   jsx: "automatic",
   jsxImportSource: "preact",
   define: { "process.env.NODE_ENV": '"production"' },
   entryNames: "[name]-[hash]",
   chunkNames: "[name]-[hash]",
+  assetNames: "[name]-[hash]",
   publicPath: "/app/",
-  plugins: [lazyStyles, oneFirstChunk],
+  plugins: [workers, lazyStyles, oneFirstChunk],
   legalComments: "eof",
   logLevel: "warning",
 };
@@ -84,8 +99,10 @@ function preloads(outputs, name) {
 }
 
 async function main() {
+  const { outputFiles, metafile: { outputs } } = await esbuild.build(options);
   fs.rmSync(outdir, { recursive: true, force: true });
-  const { outputs } = (await esbuild.build(options)).metafile;
+  fs.mkdirSync(outdir, { recursive: true });
+  for (const { path: file, contents } of outputFiles) fs.writeFileSync(file, contents);
   const [script, { cssBundle }] = Object.entries(outputs).find(([, output]) => output.entryPoint === "src/main.tsx");
   const page = fs.readFileSync(path.join(__dirname, "src/index.html"), "utf8");
   const filled = { script: address(script), style: address(cssBundle), icon: writeIcon(), preloads: preloads(outputs, script) };

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { focusList } from "./files/keyboard";
 import { t } from "./i18n";
 import { navigate, type Route, route } from "./router";
 import { Icon } from "./ui";
@@ -31,13 +32,13 @@ export function SearchField() {
     if (route.peek().screen === "search") navigate(from.current, { replace: true });
   };
   return (
-    <form class="search" role="search" onSubmit={(event) => { event.preventDefault(); document.querySelector<HTMLElement>(".list [tabindex='0']")?.focus(); }}>
+    <form class="search" role="search" onSubmit={(event) => { event.preventDefault(); focusList(); }}>
       <Icon name="search" />
       <input ref={field} id="search" type="search" enterkeyhint="search" autocomplete="off" placeholder={t("search.label")} aria-label={t("search.label")} value={text} maxLength={255} dir="auto"
         onInput={(event) => search(event.currentTarget.value)}
         onKeyDown={(event) => {
           if (event.key === "Escape") { event.preventDefault(); leave(); field.current?.blur(); }
-          if (event.key === "ArrowDown") { event.preventDefault(); document.querySelector<HTMLElement>(".list [tabindex='0']")?.focus(); }
+          if (event.key === "ArrowDown") { event.preventDefault(); focusList(); }
         }} />
       {text ? <button type="button" class="icon-button small" aria-label={t("search.clear")} onClick={() => { leave(); field.current?.focus(); }}><Icon name="close" size={18} /></button> : <kbd aria-hidden="true">/</kbd>}
     </form>

@@ -44,15 +44,20 @@ function settle(again: boolean): void {
   waiting = [];
 }
 
+/** Says that there may be a cookie with a session: without it, a first visit need not ask. */
+const hint = "files-manager.session";
+
 /** Takes up the session that the cookie keeps over a reload. Throws if the API does not answer. */
 export async function startSession(): Promise<void> {
-  api.token = await refresh();
-  if (api.token) await enter();
-  else state.value = "signedOut";
+  api.token = localStorage.getItem(hint) ? await refresh() : null;
+  if (api.token) return enter();
+  localStorage.removeItem(hint);
+  state.value = "signedOut";
 }
 
 async function enter(): Promise<void> {
   account.value = await api.get("/users/me");
+  localStorage.setItem(hint, "1");
   state.value = "signedIn";
 }
 
@@ -83,6 +88,7 @@ export async function signUp(email: string, password: string): Promise<void> {
 export async function signOut(): Promise<void> {
   await api.send("/web/session", { method: "DELETE", headers: own });
   api.token = null;
+  localStorage.removeItem(hint);
   location.hash = "";
   location.reload();
 }

@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { api, connection, type FileDocument } from "./api";
 import { dropTarget, type Place } from "./files/drag";
 import { createMenu } from "./files/actions";
+import { goUp } from "./files/keyboard";
 import { FilesScreen } from "./files/screen";
 import { currentFolder, listing, startFiles } from "./files/state";
 import { locale, locales, setLocale, t } from "./i18n";
@@ -46,7 +47,7 @@ function Header() {
   const email = account.value?.email ?? "";
   return (
     <header class="top">
-      <a class="brand" href={address({ screen: "files", folder: null })}><span class="logo"><Icon name="folder" /></span><span class="brand-name">{t("core.title")}</span></a>
+      <a class="brand" aria-label={t("core.title")} href={address({ screen: "files", folder: null })}><span class="logo"><Icon name="folder" /></span><span class="brand-name">{t("core.title")}</span></a>
       <SearchField />
       <button class="icon-button help-button" aria-label={t("help.title")} title={`${t("help.title")} (?)`} onClick={() => void help()}><Icon name="help" /></button>
       <button class="avatar" aria-label={t("nav.accountOf", { email })} title={email} aria-haspopup="menu" onClick={(event) => openMenu(event.currentTarget, accountMenu(event.currentTarget))}>
@@ -100,6 +101,7 @@ function onKey(event: KeyboardEvent): void {
   if (typing(event) || event.ctrlKey || event.metaKey || event.altKey || view.peek()) return;
   if (event.key === "?") void help();
   else if (event.key === "/") document.querySelector<HTMLElement>("#search")?.focus();
+  else if (event.key === "Backspace" && !event.defaultPrevented) goUp();
   else return;
   event.preventDefault();
 }

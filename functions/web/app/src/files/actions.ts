@@ -120,12 +120,18 @@ export function folderMenu(): MenuEntry[] {
 
 const pasteItem = () => ({ label: t("action.paste"), icon: "paste" as const, keys: `${ctrl}V`, run: () => void clipboard.paste(currentFolder.peek()?.id ?? null) });
 
+async function makeFolder(parent: string | null): Promise<void> {
+  const { askNewFolder } = await import("./new-folder");
+  const made = await askNewFolder(parent);
+  if (made && route.peek().screen !== "files") navigate({ screen: "files", folder: parent });
+}
+
 /** The menu behind the button New. */
 export function createMenu(): MenuEntry[] {
   const folder = currentFolder.peek()?.id ?? null;
   const pick = (folders: boolean) => pickFiles(folders, folder);
   return [
-    { label: t("action.newFolder"), icon: "folderAdd", run: () => void import("./new-folder").then(({ askNewFolder }) => askNewFolder(folder)) },
+    { label: t("action.newFolder"), icon: "folderAdd", run: () => void makeFolder(folder) },
     "line",
     { label: t("action.uploadFiles"), icon: "upload", run: () => pick(false) },
     { label: t("action.uploadFolder"), icon: "uploadFolder", run: () => pick(true) },

@@ -49,7 +49,7 @@ function Facts({ file }: { file: FileDocument }) {
     <dl>
       <Fact name={t("details.kind")}>{t(`kind.${kindOf(file)}`)}</Fact>
       {file.type === "folder" && !file.trashedAt && <Fact name={t("details.contents")}><Contents folder={file} /></Fact>}
-      {file.size !== undefined && <Fact name={t("files.size")}>{formatSize(file.size)} <small>({t("details.bytes", { count: file.size })})</small></Fact>}
+      {file.size !== undefined && <Fact name={t("files.size")}>{formatSize(file.size)}{file.size >= 1000 && <small> ({t("details.bytes", { count: file.size })})</small>}</Fact>}
       {file.width && file.height && <Fact name={t("details.picture")}>{formatNumber(file.width)} × {formatNumber(file.height)}</Fact>}
       {file.takenAt && <Fact name={t("details.taken")}>{formatMoment(file.takenAt)}</Fact>}
       {!file.trashedAt && <Fact name={t("details.where")}><Where file={file} /></Fact>}

@@ -1,4 +1,4 @@
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import type { FileDocument } from "../api";
 import { t } from "../i18n";
 import { startUpload } from "../uploads/start";
@@ -22,6 +22,12 @@ function accepts(event: DragEvent, place: Place): boolean {
   if (!files) return place !== "trash" && hasFiles(event);
   return place === "trash" || !files.some(({ id }) => id === place.folder);
 }
+
+/** The folder that the pointer is over while something is dragged: null for the root, undefined for none. */
+export const overFolder = computed(() => {
+  const key = over.value;
+  return !key || key === "trash" ? undefined : key === "folder/null" ? null : key.slice("folder/".length);
+});
 
 export const isOver = (place: Place): boolean => over.value === keyOf(place);
 
@@ -68,6 +74,7 @@ export function drop(event: DragEvent, place: Place): void {
 export function dropTarget(place: Place) {
   return {
     "data-over": isOver(place) || undefined,
+    onDragEnter: (event: DragEvent) => dragOver(event, place),
     onDragOver: (event: DragEvent) => dragOver(event, place),
     onDragLeave: () => { if (isOver(place)) over.value = null; },
     onDrop: (event: DragEvent) => drop(event, place),
@@ -84,18 +91,21 @@ export function serveDrag(): () => void {
   };
   const enter = count(1);
   const leave = count(-1);
+  // What comes up to the window is over no place.
   const refuse = (event: DragEvent) => {
+    over.value = null;
     if (!hasFiles(event)) return;
     event.preventDefault();
     if (event.type === "drop") { depth = 0; endDrag(); }
     else event.dataTransfer!.dropEffect = "none";
   };
   const reset = () => { depth = 0; };
-  const handlers = { dragenter: enter, dragleave: leave, dragover: refuse, drop: refuse, dragend: endDrag } as const;
-  for (const [name, handler] of Object.entries(handlers)) addEventListener(name, handler as EventListener);
-  addEventListener("drop", reset, true);
+  const handlers: [string, (event: DragEvent) => void, boolean][] = [
+    ["dragenter", enter, true], ["dragleave", leave, true], ["drop", reset, true],
+    ["dragover", refuse, false], ["drop", refuse, false], ["dragend", endDrag, false],
+  ];
+  for (const [name, handler, capture] of handlers) addEventListener(name, handler as EventListener, capture);
   return () => {
-    for (const [name, handler] of Object.entries(handlers)) removeEventListener(name, handler as EventListener);
-    removeEventListener("drop", reset, true);
+    for (const [name, handler, capture] of handlers) removeEventListener(name, handler as EventListener, capture);
   };
 }

@@ -55,12 +55,18 @@ function moves(list: Listing, columns: number, page: number): Record<string, num
   };
 }
 
+/** Moves the focus to the row with the cursor, once it is there. */
+export function focusList(): void {
+  requestAnimationFrame(() => document.querySelector<HTMLElement>(".list [tabindex='0']")?.focus());
+}
+
 async function selectAll(list: Listing): Promise<void> {
   await list.loadAll();
   list.select(list.items.peek().map(({ id }) => id));
 }
 
-function goUp(): void {
+/** Shows the folder above. */
+export function goUp(): void {
   if (route.peek().screen === "files" && crumbs.peek().length) navigate({ screen: "files", folder: crumbs.peek().at(-2)?.id ?? null });
 }
 

@@ -1,6 +1,5 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { FileDocument } from "../api";
-import { t } from "../i18n";
 import { openMenu, type MenuEntry } from "../ui";
 import { actionsFor, menuOf, open } from "./actions";
 import { dragOver, drop, isOver, startDrag } from "./drag";
@@ -107,21 +106,23 @@ function useLongPress(list: Listing) {
   return { touched, start, move, end };
 }
 
+/** True while the focus is in the list, also while its row or the list itself is replaced. */
+let focused = false;
+
 /** Keeps the focus in the list, on the row with the cursor, while that moves and rows come and go. */
 function useFocus(box: { current: HTMLElement | null }, list: Listing, { columns, height }: Shape, top: number) {
-  const inside = useRef(false);
   const cursor = list.cursor.value;
   useLayoutEffect(() => {
-    const at = cursor === null ? undefined : list.index.peek().get(cursor);
     const active = document.activeElement;
-    if (at === undefined || !inside.current || renaming.peek()) return;
-    if (active !== document.body && !box.current!.contains(active)) return;
-    reveal(box.current!, Math.floor(at / columns), height, top);
-    box.current!.querySelector<HTMLElement>(`[data-id="${cursor}"]`)?.focus({ preventScroll: true });
+    if (!focused || renaming.peek() || (active !== document.body && !box.current!.contains(active))) return;
+    const at = list.index.peek().get(cursor ?? "");
+    if (at !== undefined) reveal(box.current!, Math.floor(at / columns), height, top);
+    const row = at === undefined ? (active === document.body ? "[tabindex='0']" : null) : `[data-id="${cursor}"]`;
+    if (row) box.current!.querySelector<HTMLElement>(row)?.focus({ preventScroll: true });
   }, [cursor, list, renaming.value, list.items.value]);
   return {
-    onFocusIn: () => { inside.current = true; },
-    onFocusOut: (event: FocusEvent) => { if (event.relatedTarget && !box.current!.contains(event.relatedTarget as Node)) inside.current = false; },
+    onFocusIn: () => { focused = true; },
+    onFocusOut: (event: FocusEvent) => { if (event.relatedTarget && !box.current!.contains(event.relatedTarget as Node)) focused = false; },
   };
 }
 
@@ -177,6 +178,7 @@ export function FileList(props: ListProps) {
       onPointerDown={(event) => { press.start(event); beginLasso(event, box.current!, body.current!, list, shape); }}
       onPointerMove={press.move} onPointerUp={press.end} onPointerCancel={press.end}
       onDragStart={(event) => { press.end(); onDragStart(list, event); }}
+      onDragEnter={(event) => { const folder = folderAt(list, event); if (folder) dragOver(event, { folder: folder.id }); }}
       onDragOver={(event) => { const folder = folderAt(list, event); if (folder) dragOver(event, { folder: folder.id }); }}
       onDrop={(event) => { const folder = folderAt(list, event); if (folder) drop(event, { folder: folder.id }); }}>
       {top > 0 && <ListHead last={last} sorting={sorting} />}
@@ -218,5 +220,3 @@ function beginLasso(event: PointerEvent, box: HTMLElement, body: HTMLElement, li
   if (id && (event.ctrlKey || event.shiftKey || event.metaKey)) return;
   startLasso(event, box, body, list, shape);
 }
-
-export const listLabel = (count: number) => t("files.items", { count });

@@ -3,6 +3,7 @@ import type { FileDocument } from "../api";
 import { errorText } from "../errors";
 import { t } from "../i18n";
 import { Dialog, openDialog } from "../ui";
+import { focusList } from "./keyboard";
 import { newFolder } from "./operations";
 import { listing } from "./state";
 
@@ -39,6 +40,9 @@ function Form({ parentId, close }: FormProps) {
 /** Asks for a name and makes a folder. */
 export async function askNewFolder(parentId: string | null): Promise<FileDocument | undefined> {
   const folder = await openDialog<FileDocument>((close) => <Form parentId={parentId} close={close} />);
-  if (folder && listing.peek().get(folder.id)) listing.peek().selectOne(folder.id);
+  if (folder && listing.peek().get(folder.id)) {
+    listing.peek().selectOne(folder.id);
+    if (!document.querySelector("dialog[open]")) focusList();
+  }
   return folder;
 }

@@ -49,12 +49,12 @@ export function Row({ file, index, rowIndex, height, selected, focusable, editin
     <div role="row" data-id={file.id} class={classes("file-row", file, selected, over)} aria-rowindex={rowIndex} aria-selected={selected} draggable={selected && !editing}
       tabIndex={focusable ? 0 : -1} style={{ transform: `translateY(${index * height}px)`, height: `${height}px` }}>
       <span role="gridcell" class="cell name" aria-colindex={1}>
-        <Picture file={file} selected={selected} />
+        <span class="row-picture" data-check draggable><Thumb file={file} size={100} /></span>
         {editing ? <NameField file={file} /> : (
-          <span class="names" draggable><span class="file-name"><bdi>{file.name}</bdi><Marks file={file} /></span>{under && <small>{paths ? <bdi>{under}</bdi> : under}</small>}</span>
+          <span class="names" draggable><Name file={file} />{under && <small>{paths ? <bdi>{under}</bdi> : under}</small>}</span>
         )}
       </span>
-      {!compact && <span role="gridcell" class="cell size" aria-colindex={2}>{size || <span aria-hidden="true">—</span>}</span>}
+      {!compact && <span role="gridcell" class="cell size" aria-colindex={2}>{size}</span>}
       {!compact && <span role="gridcell" class="cell date" aria-colindex={3} title={formatMoment(changedAt(file))}>{time}</span>}
       <More file={file} />
     </div>
@@ -64,9 +64,9 @@ export function Row({ file, index, rowIndex, height, selected, focusable, editin
 export function Tile({ file, column, selected, focusable, editing, over }: ItemProps & { column: number }) {
   return (
     <div role="gridcell" data-id={file.id} class={classes("tile", file, selected, over)} aria-colindex={column} aria-selected={selected} draggable={!editing} tabIndex={focusable ? 0 : -1}>
-      <span class="tile-picture"><Thumb file={file} size={250} /><span class="tick" data-check><Icon name="check" size={16} /></span></span>
+      <span class="tile-picture"><Thumb file={file} size={250} /><span class="tick" data-check /></span>
       <span class="tile-caption">
-        {editing ? <NameField file={file} /> : <span class="file-name"><bdi>{file.name}</bdi><Marks file={file} /></span>}
+        {editing ? <NameField file={file} /> : <Name file={file} />}
         <MoreButton file={file} />
       </span>
     </div>
@@ -78,16 +78,12 @@ const classes = (base: string, file: FileDocument, selected: boolean, over: bool
 
 const pathOf = ({ path }: FoundFile) => [t("files.all"), ...path.slice(0, -1).map(({ name }) => name)].join(" / ");
 
-function Picture({ file, selected }: { file: FileDocument; selected: boolean }) {
-  return <span class={`row-picture ${selected ? "on" : ""}`} data-check draggable><Thumb file={file} size={100} /><span class="tick"><Icon name="check" size={16} /></span></span>;
-}
-
-function Marks({ file }: { file: FileDocument }) {
-  return file.isPublic ? <span class="mark" role="img" aria-label={t("files.public")} title={t("files.public")}><Icon name="globe" size={14} /></span> : null;
-}
+const Name = ({ file }: { file: FileDocument }) => (
+  <span class="file-name"><bdi>{file.name}</bdi>{file.isPublic && <span class="mark" role="img" aria-label={t("files.public")} title={t("files.public")}><Icon name="globe" size={14} /></span>}</span>
+);
 
 const MoreButton = ({ file }: { file: FileDocument }) => (
-  <button class="icon-button small" data-more tabIndex={-1} aria-label={t("files.moreFor", { name: file.name })}><Icon name="more" /></button>
+  <button class="icon-button small dots" data-more tabIndex={-1} aria-label={t("files.moreFor", { name: file.name })} />
 );
 
 const More = ({ file }: { file: FileDocument }): ComponentChildren => <span role="gridcell" class="cell more" aria-colindex={4}><MoreButton file={file} /></span>;
@@ -107,9 +103,12 @@ function NameField({ file }: { file: FileDocument }) {
     busy.current = true;
     const wanted = name.trim();
     const done = !save || !wanted || wanted === file.name || (await renameTo(file, wanted).catch(() => false));
-    busy.current = false;
+    // The field stays busy when it goes, because that takes the focus from it once more.
     if (done) renaming.value = null;
-    else field.current?.focus();
+    else {
+      busy.current = false;
+      field.current?.focus();
+    }
   };
   return (
     <input ref={field} class="name-field" value={name} maxLength={255} dir="auto" aria-label={t("files.newName")} onInput={(event) => setName(event.currentTarget.value)}

@@ -7,12 +7,12 @@ import { Empty, Icon, lazy, openMenu, Skeleton } from "../ui";
 import { createMenu, detailsShown, folderMenu } from "./actions";
 import { serveClipboard } from "./clipboard";
 import { Crumbs } from "./crumbs";
-import { dragged, dropTarget, filesOver, serveDrag } from "./drag";
+import { dragged, dropTarget, filesOver, overFolder, serveDrag } from "./drag";
 import { targets } from "./keyboard";
 import { FileList } from "./list";
 import { emptyTrash } from "./operations";
 import { EmptyFolder, EmptySearch, EmptyTrash } from "./pictures";
-import { currentFolder, listing, missing, resort } from "./state";
+import { crumbs, currentFolder, listing, missing, resort } from "./state";
 import { Toolbar, ViewControls } from "./toolbar";
 import { setView, viewOf } from "./views";
 
@@ -31,11 +31,25 @@ function Content({ empty, children }: ContentProps) {
   return phase === "loading" ? <div class="list" aria-busy="true"><span class="hidden" role="status">{t("core.loading")}</span><Skeleton rows={12} /></div> : <>{empty}</>;
 }
 
+/** Says where files of the computer go when they are dropped. */
+function DropOverlay({ name }: { name: string }) {
+  const id = overFolder.value;
+  const other = id ? listing.value.get(id)?.name ?? crumbs.value.find((step) => step.id === id)?.name : id === null ? t("files.all") : undefined;
+  return (
+    <div class="drop-overlay"><div>
+      <Icon name="upload" size={32} /><strong>{t("files.dropTitle")}</strong><span>{t("files.dropText", { name: other ?? name })}</span>
+    </div></div>
+  );
+}
+
 function FolderScreen({ folder }: { folder: string | null }) {
   const view = viewOf(folder);
   const name = currentFolder.value?.name ?? t("files.all");
   if (missing.value) return (
-    <Empty picture={<EmptySearch />} title={t("files.missing")} text={t("files.missingText")}><a class="button primary" href={address({ screen: "files", folder: null })}>{t("files.all")}</a></Empty>
+    <section class="files">
+      <h1 class="hidden">{t("files.missing")}</h1>
+      <Empty picture={<EmptySearch />} title={t("files.missing")} text={t("files.missingText")}><a class="button primary" href={address({ screen: "files", folder: null })}>{t("files.all")}</a></Empty>
+    </section>
   );
   return (
     <section class="files" {...(dragged.value ? {} : dropTarget({ folder }))}>
@@ -51,7 +65,7 @@ function FolderScreen({ folder }: { folder: string | null }) {
         <FileList list={listing.value} mode={view.mode} label={name} menu={folderMenu}
           sorting={{ sort: view.sort, order: view.order, set: (sort, order) => { setView(folder, { sort, order }); resort(); } }} />
       </Content>
-      {filesOver.value && <div class="drop-overlay"><div><Icon name="upload" size={32} /><strong>{t("files.dropTitle")}</strong><span>{t("files.dropText", { name })}</span></div></div>}
+      {filesOver.value && <DropOverlay name={name} />}
     </section>
   );
 }

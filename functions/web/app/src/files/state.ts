@@ -72,6 +72,8 @@ function show(next: Listing): void {
   batch(() => {
     renaming.value = null;
     shown.clear();
+    // On the way up, the folder that was left has the cursor.
+    shown.cursor.value ??= before.key.split("/")[1] ?? null;
     listing.value = shown;
   });
   if (shown === next || shown.items.peek().length <= pageSize) void shown.load();
@@ -117,7 +119,10 @@ function follow(to: Route): void {
     if (to.folder) void locate(to.folder);
     else batch(() => { currentFolder.value = null; crumbs.value = []; missing.value = false; });
     show(folderListing(to.folder));
-  } else if (to.screen === "search") show(searchListing(to.query));
+    return;
+  }
+  batch(() => { currentFolder.value = null; crumbs.value = []; });
+  if (to.screen === "search") show(searchListing(to.query));
   else if (to.screen === "trash") show(trashListing());
 }
 

@@ -48,17 +48,24 @@ async function askOne(id: string): Promise<void> {
   else if (file) upsert(file);
 }
 
+interface ThumbProps { file: FileDocument; size: 100 | 250 | 500 }
+
 /** The picture of a document: its thumbnail above its blurred preview, or the icon of its kind. */
-export function Thumb({ file, size }: { file: FileDocument; size: 100 | 250 | 500 }) {
-  const kind = kindOf(file);
+export function Thumb(props: ThumbProps) {
+  if (props.file.type === "image") return <ImageThumb {...props} />;
+  const kind = kindOf(props.file);
+  return <span class={`thumb kind-${kind}`}><Icon name={kindIcon[kind]} size={props.size > 100 ? 56 : 22} /></span>;
+}
+
+function ImageThumb({ file, size }: ThumbProps) {
   const [broken, setBroken] = useState(0);
   useEffect(() => (file.thumbnails === "due" ? watch(file.id) : undefined), [file.id, file.thumbnails]);
   const ready = file.thumbnails === "ready" && broken !== file.revision;
   return (
-    <span class={`thumb kind-${kind} ${ready ? "picture" : ""} ${file.thumbnails === "due" ? "due" : ""}`}>
+    <span class={`thumb kind-image ${ready ? "picture" : ""} ${file.thumbnails === "due" ? "due" : ""}`}>
       {ready && file.thumbhash && <img class="blur" src={previewOf(file.thumbhash)} alt="" />}
       {ready ? <img loading="lazy" decoding="async" draggable={false} src={contentUrl(file, size)} alt="" onError={() => setBroken(file.revision)} />
-        : <Icon name={kindIcon[kind]} size={size > 100 ? 56 : 22} />}
+        : <Icon name="image" size={size > 100 ? 56 : 22} />}
     </span>
   );
 }

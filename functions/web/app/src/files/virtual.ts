@@ -5,14 +5,15 @@ export interface Layout { columns: number; height: number }
 export interface Shape extends Layout { compact: boolean }
 interface Range { first: number; last: number }
 
-/** Lines above and below what is seen that are there before they are scrolled to. */
-const beyond = 8;
-/** The range changes in steps of so many lines, so that most scrolling renders nothing. */
-const step = 4;
+/** How much above and below what is seen is there before it is scrolled to, in pixels. */
+const beyond = 350;
+/** The range changes in steps of about so many pixels, so that most scrolling renders nothing. */
+const step = 180;
 
 function visible(box: HTMLElement, height: number, lines: number): Range {
-  const first = Math.floor(box.scrollTop / height / step) * step - beyond;
-  const last = Math.ceil((box.scrollTop + box.clientHeight) / height / step) * step + beyond;
+  const by = Math.max(1, Math.round(step / height));
+  const first = Math.floor((box.scrollTop - beyond) / height / by) * by;
+  const last = Math.ceil((box.scrollTop + box.clientHeight + beyond) / height / by) * by;
   return { first: Math.max(0, first), last: Math.min(lines, last) };
 }
 

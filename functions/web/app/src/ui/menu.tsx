@@ -25,7 +25,8 @@ export function openMenu(at: Element | { x: number; y: number }, entries: MenuEn
   menu.setAttribute("role", "menu");
   menu.tabIndex = -1;
   menu.popover = "auto";
-  ((at instanceof Element && at.closest("dialog")) || document.body).append(menu);
+  // Inside a landmark of the page, or inside the dialog, which alone takes part in events while it is open.
+  ((at instanceof Element && at.closest("dialog")) || document.querySelector("main") || document.body).append(menu);
   let after: (() => void) | undefined;
   const close = (then?: () => void) => { after = then; menu.hidePopover(); };
   openMenuClose = close;
