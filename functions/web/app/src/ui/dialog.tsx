@@ -46,7 +46,7 @@ export function Dialog({ title, children, actions, onClose, onSubmit }: DialogPr
     dialog.querySelector<HTMLElement>("[autofocus], input, select, textarea")?.focus();
   }, []);
   return (
-    <form class="dialog-frame" method="dialog" onSubmit={(event) => { event.preventDefault(); (onSubmit ?? onClose)(); }}>
+    <form class="dialog-frame" method="dialog" noValidate onSubmit={(event) => { event.preventDefault(); (onSubmit ?? onClose)(); }}>
       <header class="dialog-head">
         <h2 ref={heading}>{title}</h2>
         <button type="button" class="icon-button" aria-label={t("core.close")} onClick={onClose}><Icon name="close" /></button>
