@@ -56,11 +56,11 @@ export function PasswordField({ value, onInput, autocomplete, autofocus, ...fiel
   return (
     <Field {...field}>
       {(own) => (
-        <span class="field-inside">
+        <span class="field-inside" dir="ltr">
           <input {...own} type={(shown ? "text" : "password") as "text"} name="password" value={value} autocomplete={autocomplete as "off"}
-            autofocus={autofocus ?? false} autocapitalize="off" spellcheck={false} dir="auto" onInput={(event) => onInput(event.currentTarget.value)} />
+            autofocus={autofocus ?? false} autocapitalize="off" spellcheck={false} onInput={(event) => onInput(event.currentTarget.value)} />
           <button type="button" class="icon-button" aria-label={t(shown ? "account.hide" : "account.show")}
-            aria-pressed={shown} onClick={() => setShown(!shown)}><Icon name={shown ? "eyeOff" : "eye"} /></button>
+            onClick={() => setShown(!shown)}><Icon name={shown ? "eyeOff" : "eye"} /></button>
         </span>
       )}
     </Field>

@@ -44,7 +44,7 @@ function Row({ of: key, remove }: { of: Key; remove: () => void }) {
   return (
     <li class="thing">
       <div class="thing-main">
-        <p class="thing-name" dir="auto">{key.name}</p>
+        <p class="thing-name"><bdi>{key.name}</bdi></p>
         <p class="muted">{facts.join(" · ")}</p>
         {key.parentId && <FolderOf id={key.parentId} />}
       </div>

@@ -19,7 +19,7 @@ export function AccountScreen() {
     <div class="account">
       <h1>{t("account.title")}</h1>
       <Section icon="account" title={t("account.profile")}>
-        <p class="account-email" dir="auto">{account.value?.email}</p>
+        <p class="account-email"><bdi>{account.value?.email}</bdi></p>
         <div class="flow">
           <button type="button" class="button" onClick={() => void openPasswordChange()}><Icon name="lock" />{t("account.changePassword")}</button>
           <button type="button" class="button" onClick={() => void signOut()}><Icon name="signOut" />{t("nav.signOut")}</button>

@@ -363,7 +363,7 @@ export default {
   "sharing.typePdf": "PDF",
   "sharing.typeText": "نص",
   "sharing.typeOther": "أنواع وسائط أخرى",
-  "sharing.typeOtherHint": "مفصولة بفواصل، مثل application/zip, font/*",
+  "sharing.typeOtherHint": "مفصولة بفواصل، مثل ⁦application/zip, font/*⁩",
   "sharing.typeInvalid": "«{type}» ليس نوع وسائط.",
   "sharing.requestCreate": "إنشاء رابط ونسخه",
   "sharing.requestSaved": "تم تغيير طلب الملفات.",

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { LoadProblem } from "../account/form";
 import type { FileDocument } from "../api";
 import { errorText, showError } from "../errors";
@@ -40,7 +40,7 @@ export function LinksScreen() {
   return (
     <div class="links-screen">
       <header class="links-head">
-        <h1>{t("nav.links")}</h1>
+        <h1 tabIndex={-1}>{t("nav.links")}</h1>
         <button type="button" class="button" onClick={() => openFileRequest(null)}><Icon name="request" />{t("sharing.requestNew")}</button>
       </header>
       <Filters filter={filter} choose={(next) => { setFilter(next); setShown(page); }} />
@@ -83,8 +83,14 @@ interface RowProps { link: Link; file: FileDocument | null | undefined }
 function Row({ link, file }: RowProps) {
   const icon: IconName = link.kind === "upload" ? "request" : file ? kindIcon[kindOf(file)] : "link";
   const name = file ? file.name : t(`sharing.${link.kind === "upload" ? "kindUpload" : "kindDownload"}`);
+  const item = useRef<HTMLLIElement>(null);
   const remove = async () => {
-    if (await askAndDelete(link)) toast(t(link.kind === "upload" ? "sharing.requestDeleted" : "sharing.deleted"));
+    // The focus goes to the next row, or to the title, when this row is gone.
+    const { nextElementSibling, previousElementSibling } = item.current!;
+    const heading = document.querySelector<HTMLElement>(".links-head h1");
+    if (!(await askAndDelete(link))) return;
+    ((nextElementSibling ?? previousElementSibling)?.querySelector<HTMLElement>("[aria-haspopup]") ?? heading)?.focus();
+    toast(t(link.kind === "upload" ? "sharing.requestDeleted" : "sharing.deleted"));
   };
   const change = async () => {
     if (await openEdit(link)) toast(t(link.kind === "upload" ? "sharing.requestSaved" : "sharing.changed"));
@@ -96,7 +102,7 @@ function Row({ link, file }: RowProps) {
     { label: t("sharing.delete"), icon: "trash", danger: true, run: () => void remove().catch((error) => showError(error)) },
   ]);
   return (
-    <li class="thing link-row">
+    <li class="thing link-row" ref={item}>
       <span class="link-icon"><Icon name={icon} size={24} /></span>
       <div class="thing-main">
         <p class="thing-name"><FileName link={link} file={file} /> <StateBadge link={link} /></p>
