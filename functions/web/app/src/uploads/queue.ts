@@ -1,8 +1,9 @@
+import "./texts";
 import { signal } from "@preact/signals";
 import { api, ApiError, type FileDocument } from "../api";
+import { askConflict, type Choice } from "../files/conflict";
 import { currentFolder, upsert } from "../files/state";
 import { account } from "../session";
-import { askConflict, type Choice } from "./conflict";
 import * as folders from "./folders";
 import { gate, hold, isOutage, othersSucceededSince, succeeded } from "./gate";
 import { type Drop, type Entry, type Problem, revive, type State, stored } from "./model";
@@ -358,12 +359,18 @@ export function decide(entry: Entry): void {
   conflict(entry);
 }
 
+async function answer(entry: Entry, others: number): Promise<Choice | "later"> {
+  const given = await askConflict({ name: entry.path ? `${entry.path}/${entry.name}` : entry.name, type: "file" }, others);
+  if (!given || given.all) answers.set(entry.drop, given?.choice ?? "later");
+  return given?.choice ?? "later";
+}
+
 function conflict(entry: Entry): void {
   put(entry, "asking");
   asking = asking.then(async () => {
     if (entry.state !== "asking") return;
     const others = (open.get(entry.drop) ?? 1) - 1;
-    const chosen = answers.get(entry.drop) ?? (await askConflict(entry, others, (choice) => answers.set(entry.drop, choice)));
+    const chosen = answers.get(entry.drop) ?? (await answer(entry, others));
     if (chosen === "later" || entry.state !== "asking") return;
     if (chosen === "skip") return cancel(entry);
     entry.onConflict = chosen;

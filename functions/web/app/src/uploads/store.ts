@@ -13,8 +13,9 @@ const NAMES: Name[] = ["drops", "folders", "entries", "files"];
 
 /** Names the locks of drops. */
 export const LOCK = "files-manager.upload.";
-/** Changes in one transaction. */
-const SLICE = 50;
+/** Changes in one transaction, and files among them: a browser waits while it takes a file over. */
+const CHANGES = 500;
+const FILES = 10;
 /** A share of the space that the browser still grants. */
 const SHARE = 0.25;
 
@@ -63,11 +64,24 @@ export function flush(): Promise<void> {
   return writing;
 }
 
+function* slices(batch: Change[]): Generator<Change[]> {
+  let slice: Change[] = [];
+  let files = 0;
+  for (const change of batch) {
+    slice.push(change);
+    if (change.store === "files" && change.value) files++;
+    if (files < FILES && slice.length < CHANGES) continue;
+    yield slice;
+    slice = [];
+    files = 0;
+  }
+  if (slice.length > 0) yield slice;
+}
+
 async function write(batch: Change[]): Promise<void> {
   const db = await database();
   if (!db) return;
-  for (let at = 0; at < batch.length; at += SLICE) {
-    const slice = batch.slice(at, at + SLICE);
+  for (const slice of slices(batch)) {
     // Without room for the bytes, the rest is still stored, and a reload asks for the file.
     await commit(db, slice).catch(() => commit(db, slice.filter((change) => change.store !== "files"))).catch(() => {});
   }

@@ -1,3 +1,4 @@
+import "./texts";
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { connection } from "../api";
@@ -8,7 +9,7 @@ import { addStyles, confirm, Icon, toast } from "../ui";
 import type { Entry } from "./model";
 import * as queue from "./queue";
 import { Row } from "./row";
-import { retryStart, startFailed, uploadsRunning } from "./start";
+import { resumeUploads, retryStart, startFailed, trayShown, uploadsRunning } from "./start";
 import css from "./tray.lazy.css";
 
 addStyles(css);
@@ -21,6 +22,8 @@ const MARGIN = 4;
 /** The uploads: their progress, and what can be done with each. */
 export function UploadTray() {
   const isFolded = useSignal(false);
+  useEffect(resumeUploads, []);
+  if (!trayShown.value) return null;
   const view = queue.view.value;
   const { asking, missing, failed } = view.states;
   const attention = asking + missing + failed;
@@ -34,7 +37,7 @@ export function UploadTray() {
         <Buttons isFolded={isFolded.value} onFold={() => { isFolded.value = !isFolded.value; }} />
       </header>
       <Progress />
-      <p class="visually-hidden" role="status">{attention > 0 ? t("uploads.someOpen", { count: attention }) : uploadsRunning.value ? "" : title()}</p>
+      <p class="hidden" role="status">{attention > 0 ? t("uploads.someOpen", { count: attention }) : uploadsRunning.value ? "" : title()}</p>
       <Notices />
       {!isFolded.value && <Rows />}
     </section>

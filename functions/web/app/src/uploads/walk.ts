@@ -10,8 +10,9 @@ export interface Found {
 
 /** Files that systems leave in folders, and that nobody wants to keep. */
 const LITTER = new Set([".DS_Store", "Thumbs.db", "desktop.ini"]);
-/** Files in one step. */
+/** Files in one step, and files that are opened at once: a browser waits while it opens them. */
 const STEP = 100;
+const OPENED = 10;
 
 const isFolder = (entry: FileSystemEntry): entry is FileSystemDirectoryEntry => entry.isDirectory;
 const nothing = (): Found => ({ folders: [], files: [], unreadable: [] });
@@ -59,11 +60,13 @@ async function walkEntries(entries: FileSystemEntry[], give: (found: Found) => P
       waiting.push({ directory, folder: key, path });
     }
     const rest = batch.filter((entry) => !isFolder(entry) && !LITTER.has(entry.name)) as FileSystemFileEntry[];
-    await Promise.all(rest.map(async (entry) => {
-      const file = await new Promise<File>((resolve, reject) => entry.file(resolve, reject)).catch(() => null);
-      if (file) found.files.push({ ...place, file });
-      else found.unreadable.push({ ...place, name: entry.name });
-    }));
+    for (let at = 0; at < rest.length; at += OPENED) {
+      await Promise.all(rest.slice(at, at + OPENED).map(async (entry) => {
+        const file = await new Promise<File>((resolve, reject) => entry.file(resolve, reject)).catch(() => null);
+        if (file) found.files.push({ ...place, file });
+        else found.unreadable.push({ ...place, name: entry.name });
+      }));
+    }
     await give(found);
   };
   for (let at = 0; at < entries.length; at += STEP) await step(entries.slice(at, at + STEP), { folder: null, path: "" });
