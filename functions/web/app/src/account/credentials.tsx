@@ -44,9 +44,9 @@ export function Credentials({ mode, known, submit, onDone, onTaken, children }: 
   const [password, setPassword] = useState("");
   const [wrong, setWrong] = useState<Wrong>({});
   const [busy, setBusy] = useState(false);
-  const [until, setUntil] = useState(0);
+  const [limit, setLimit] = useState({ until: 0, seconds: 0 });
   const [attempt, setAttempt] = useState(0);
-  const wait = useSecondsUntil(until);
+  const wait = useSecondsUntil(limit.until);
   const fields = useFocusOnError(attempt);
 
   async function send() {
@@ -59,7 +59,7 @@ export function Credentials({ mode, known, submit, onDone, onTaken, children }: 
       await (mode === "signIn" ? signIn : signUp)(email, password);
       onDone?.();
     } catch (error) {
-      if (error instanceof ApiError && error.status === 429) setUntil(Date.now() + 1000 * (error.retryAfter ?? 60));
+      if (error instanceof ApiError && error.status === 429) setLimit(limitOf(error));
       else setWrong(blame(error, known));
       setAttempt((before) => before + 1);
     }
@@ -74,13 +74,22 @@ export function Credentials({ mode, known, submit, onDone, onTaken, children }: 
         <PasswordField label={t("account.password")} value={password} onInput={setPassword} error={wrong.password} autofocus={known !== undefined}
           autocomplete={mode === "signIn" ? "current-password" : "new-password"} hint={mode === "signUp" && t("account.passwordHint")} />
       </div>
-      <Problem>{wait ? waitingTime(wait) : wrong.form}</Problem>
+      <Problem>{wait ? <Waiting first={limit.seconds} left={wait} /> : wrong.form}</Problem>
       <SubmitButton class="button primary full" busy={busy} disabled={wait > 0} busyText={t(mode === "signIn" ? "account.signingIn" : "account.signingUp")}>
         {submit ?? t(`account.${mode}`)}
       </SubmitButton>
       {children}
     </form>
   );
+}
+
+function limitOf({ retryAfter: seconds = 60 }: ApiError) {
+  return { until: Date.now() + 1000 * seconds, seconds };
+}
+
+/** How long to wait. Screen readers say it once, and not with each second. */
+function Waiting({ first, left }: { first: number; left: number }) {
+  return <><span class="hidden">{waitingTime(first)}</span><span aria-hidden="true">{waitingTime(left)}</span></>;
 }
 
 function EmailField({ value, known, onInput, error }: { value: string; known: string | undefined; onInput: (value: string) => void; error: ComponentChildren }) {

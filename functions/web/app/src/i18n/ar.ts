@@ -10,7 +10,6 @@ export default {
   "core.show": "عرض",
   "core.more": "إجراءات أخرى",
   "core.loading": "جارٍ التحميل…",
-  "core.waiting": "تعيد هذه الصفحة المحاولة تلقائيًا.",
   "nav.label": "الأقسام",
   "nav.skip": "الانتقال إلى المحتوى",
   "nav.new": "جديد",

@@ -10,7 +10,6 @@ export default {
   "core.show": "Anzeigen",
   "core.more": "Weitere Aktionen",
   "core.loading": "Wird geladen…",
-  "core.waiting": "Diese Seite versucht es von selbst wieder.",
   "nav.label": "Bereiche",
   "nav.skip": "Zum Inhalt springen",
   "nav.new": "Neu",

@@ -10,7 +10,6 @@ export default {
   "core.show": "Mostrar",
   "core.more": "Más acciones",
   "core.loading": "Cargando…",
-  "core.waiting": "Esta página vuelve a intentarlo sola.",
   "nav.label": "Secciones",
   "nav.skip": "Ir al contenido",
   "nav.new": "Nuevo",

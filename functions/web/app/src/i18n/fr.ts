@@ -10,7 +10,6 @@ export default {
   "core.show": "Afficher",
   "core.more": "Autres actions",
   "core.loading": "Chargement…",
-  "core.waiting": "Cette page réessaie d’elle-même.",
   "nav.label": "Sections",
   "nav.skip": "Aller au contenu",
   "nav.new": "Nouveau",

@@ -10,7 +10,6 @@ export default {
   "core.show": "表示",
   "core.more": "その他の操作",
   "core.loading": "読み込んでいます…",
-  "core.waiting": "このページは自動で再試行します。",
   "nav.label": "セクション",
   "nav.skip": "コンテンツへ移動",
   "nav.new": "新規",

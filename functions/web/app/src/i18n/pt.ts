@@ -10,7 +10,6 @@ export default {
   "core.show": "Mostrar",
   "core.more": "Mais ações",
   "core.loading": "Carregando…",
-  "core.waiting": "Esta página tenta novamente sozinha.",
   "nav.label": "Seções",
   "nav.skip": "Ir para o conteúdo",
   "nav.new": "Novo",

@@ -10,7 +10,6 @@ export default {
   "core.show": "显示",
   "core.more": "更多操作",
   "core.loading": "正在加载…",
-  "core.waiting": "此页面会自动重试。",
   "nav.label": "版块",
   "nav.skip": "跳到内容",
   "nav.new": "新建",

@@ -60,7 +60,9 @@ function Share({ file, close }: { file: FileDocument; close: () => void }) {
     <Dialog title={t("sharing.title", { name: file.name })} onClose={close} onSubmit={submit}>
       <div class="stack">
         <SubmitButton class="button primary full" autofocus busy={busy} busyText={t("sharing.creating")}><Icon name="link" />{t("sharing.create")}</SubmitButton>
-        <p class="muted">{end ? t("sharing.summaryDate", { date: dayOrMoment(end.toISOString()) }) : t("sharing.summaryNever")}</p>
+        {(end || draft.expiry === "never") && (
+          <p class="muted">{end ? t("sharing.summaryDate", { date: dayOrMoment(end.toISOString()) }) : t("sharing.summaryNever")}</p>
+        )}
         <Done made={made} />
         <Problem>{problem}</Problem>
         <details class="options" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
