@@ -56,6 +56,8 @@ export interface ClientOptions {
   fetch?: typeof fetch;
   /** Is called with each outcome: a status, or 0 if no answer came. */
   onOutcome?: (status: number, retryAfter?: number) => void;
+  /** Each request waits for it, unless it has its own `Authorization`. */
+  ready?: () => Promise<unknown>;
   /** Is called after a 401. If it resolves to true, the request is sent once more, with the token that is set then. */
   onUnauthorized?: () => Promise<boolean>;
 }
@@ -105,6 +107,7 @@ export class Client {
     const { retries = 3, onUnauthorized } = this.options;
     const repeatable = init.method !== "POST" || "Idempotency-Key" in (init.headers ?? {});
     let renewed = "Authorization" in (init.headers ?? {});
+    if (!renewed) await this.options.ready?.();
     for (let attempt = 0; ; attempt++) {
       const error = await this.attempt(url, init);
       if (error instanceof Response) return error;

@@ -20,11 +20,12 @@ function onOutcome(status: number, retryAfter = 1): void {
   else if (connection.peek().state !== "online") connection.value = { state: "online" };
 }
 
-/** `renew` is set by the session: it gets another token, and answers whether there is one. */
-export const session = { renew: async (): Promise<boolean> => false };
+/** Set by the session. Requests wait until it is `ready`; `renew` gets another token, and answers whether there is one. */
+export const session = { ready: Promise.resolve() as Promise<unknown>, renew: async (): Promise<boolean> => false };
 
 export const api = new Client({
   retries: 5,
   onOutcome,
+  ready: () => session.ready,
   onUnauthorized: () => session.renew(),
 });

@@ -1,5 +1,7 @@
 import { signal } from "@preact/signals";
-import { type Account, api, ApiError, session } from "./api";
+import { type Account, api, ApiError, connection, session } from "./api";
+import { forgetAll } from "./files/cache";
+import { forgetUploads } from "./uploads/start";
 
 export const account = signal<Account | null>(null);
 export const state = signal<"starting" | "signedOut" | "signedIn">("starting");
@@ -44,20 +46,66 @@ function settle(again: boolean): void {
   waiting = [];
 }
 
-/** Says that there may be a cookie with a session: without it, a first visit need not ask. */
-const hint = "files-manager.session";
+/** The account of the session that there may be a cookie for. Without it, a first visit need not ask. */
+const stored = "files-manager.account";
 
-/** Takes up the session that the cookie keeps over a reload. Throws if the API does not answer. */
+function remembered(): Account | null {
+  try {
+    return JSON.parse(localStorage.getItem(stored) ?? "null") as Account | null;
+  } catch {
+    return null;
+  }
+}
+
+/** Forgets what this browser keeps of the account. */
+function forget(): void {
+  api.token = null;
+  localStorage.removeItem(stored);
+  forgetAll();
+}
+
+/** Gets the token of the cookie. Tries again until the API answers; answers whether there is a session. */
+async function resume(pause = 1): Promise<boolean> {
+  try {
+    api.token = await refresh();
+    return api.token !== null;
+  } catch {
+    connection.value = { state: navigator.onLine ? "unavailable" : "offline" };
+    await new Promise((resolve) => setTimeout(resolve, 1000 * pause));
+    return resume(Math.min(2 * pause, 15));
+  }
+}
+
+/** Lets the requests go that wait for a session. */
+let start = () => {};
+
+/** Takes up the session that the cookie keeps over a reload. Until the API has answered, the app shows what it remembers. */
 export async function startSession(): Promise<void> {
-  api.token = localStorage.getItem(hint) ? await refresh() : null;
-  if (api.token) return enter();
-  localStorage.removeItem(hint);
-  state.value = "signedOut";
+  const known = remembered();
+  if (!known) return void (state.value = "signedOut");
+  session.ready = new Promise<void>((resolve) => { start = resolve; });
+  account.value = known;
+  state.value = "signedIn";
+  if (await resume()) {
+    start();
+    if (connection.peek().state !== "online") connection.value = { state: "online" };
+    await enter().catch(() => {});
+  } else {
+    forget();
+    state.value = "signedOut";
+  }
 }
 
 async function enter(): Promise<void> {
-  account.value = await api.get("/users/me");
-  localStorage.setItem(hint, "1");
+  const before = account.peek()?.id;
+  const now = await api.get("/users/me");
+  localStorage.setItem(stored, JSON.stringify(now));
+  if (before && before !== now.id) {
+    // Another account must see nothing of the one before.
+    forgetAll();
+    location.reload();
+  }
+  account.value = now;
   state.value = "signedIn";
 }
 
@@ -68,13 +116,11 @@ export function basic(email: string, password: string): string {
 
 /** Opens a session, and keeps it in a cookie. Throws an `ApiError`: 401 for a wrong password, 429 after too many. */
 export async function signIn(email: string, password: string): Promise<void> {
-  const before = account.peek()?.id;
   const { token } = await api.get("/connect", { headers: { Authorization: basic(email, password) } });
   api.token = token;
+  start();
   await api.send("/web/session", { method: "POST" });
   await enter();
-  // Another account must see nothing of the one before.
-  if (before && before !== account.peek()?.id) location.reload();
   settle(true);
 }
 
@@ -87,8 +133,8 @@ export async function signUp(email: string, password: string): Promise<void> {
 /** Ends the session here and on the server, with what the browser keeps of it. */
 export async function signOut(): Promise<void> {
   await api.send("/web/session", { method: "DELETE", headers: own });
-  api.token = null;
-  localStorage.removeItem(hint);
+  forget();
+  forgetUploads();
   location.hash = "";
   location.reload();
 }

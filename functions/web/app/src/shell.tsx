@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { api, connection, type FileDocument } from "./api";
+import { api, type FileDocument } from "./api";
 import { dropTarget, type Place } from "./files/drag";
 import { createMenu } from "./files/actions";
 import { goUp } from "./files/keyboard";
@@ -10,6 +10,7 @@ import { address, closeView, type Route, route, view } from "./router";
 import { SearchField } from "./search-field";
 import { account, sessionLost, signOut } from "./session";
 import { setTheme, theme } from "./theme";
+import { trayShown } from "./uploads/start";
 import { Icon, type IconName, lazy, type MenuEntry, openMenu } from "./ui";
 import { showError } from "./errors";
 
@@ -130,10 +131,10 @@ export function Shell() {
       <Header />
       <Navigation />
       <main id="main" tabIndex={-1}>
-        {connection.value.state !== "online" && <ConnectionBanner />}
+        <ConnectionBanner />
         {to.screen === "links" ? <LinksScreen /> : to.screen === "account" ? <AccountScreen /> : <FilesScreen />}
       </main>
-      {settled && <UploadTray />}
+      {(settled || trayShown.value) && <UploadTray />}
       {view.value && <View id={view.value} />}
       {sessionLost.value && <SessionDialog />}
     </div>

@@ -41,6 +41,13 @@ export class Listing {
     await this.#page(true);
   }
 
+  /** Shows what the list began with at an earlier time, until it is read. */
+  restore(items: FileDocument[], more: boolean): void {
+    this.items.value = items;
+    this.more.value = more;
+    this.phase.value = "ready";
+  }
+
   /** Reads the next page, if there is one. */
   loadMore(): Promise<void> {
     return this.more.peek() ? this.#page(false) : Promise.resolve();

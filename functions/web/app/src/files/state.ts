@@ -2,6 +2,7 @@ import { batch, effect, signal, untracked } from "@preact/signals";
 import { api, ApiError, type FileDocument, nextCursor, type PathStep } from "../api";
 import { locale } from "../i18n";
 import { type Route, route } from "../router";
+import { keep, recall } from "./cache";
 import { type Order, type Sort, viewOf } from "./views";
 import { Listing } from "./listing";
 
@@ -36,12 +37,15 @@ export function comparator(sort: Sort, order: Order): (a: FileDocument, b: FileD
 
 function folderListing(folder: string | null): Listing {
   const { sort, order } = viewOf(folder);
+  const key = `files/${folder}/${sort}/${order}`;
   const read = async (cursor: string | null, signal: AbortSignal) => {
     const query = { parentId: folder ?? "0", sort, order, limit: pageSize, ...(cursor && { cursor }) };
     const { data, headers } = await api.request("get", "/files", { query, signal });
-    return { items: data, cursor: nextCursor(headers) };
+    const next = nextCursor(headers);
+    if (!cursor) keep(key, data, next !== null);
+    return { items: data, cursor: next };
   };
-  return new Listing(`files/${folder}/${sort}/${order}`, read, comparator(sort, order), (file) => parentOf(file) === folder && !file.trashedAt);
+  return new Listing(key, read, comparator(sort, order), (file) => parentOf(file) === folder && !file.trashedAt);
 }
 
 function searchListing(query: string): Listing {
@@ -68,6 +72,10 @@ function show(next: Listing): void {
   const shown = known?.phase.peek() === "ready" ? known : next;
   kept.delete(next.key);
   kept.set(next.key, shown);
+  if (shown.phase.peek() === "loading") {
+    const last = recall(shown.key);
+    if (last) shown.restore(last.items, last.more);
+  }
   if (kept.size > 8) kept.delete(kept.keys().next().value!);
   batch(() => {
     renaming.value = null;

@@ -1,4 +1,5 @@
 import { type ReadonlySignal, signal } from "@preact/signals";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { t } from "../i18n";
 import { Icon } from "./icons";
 
@@ -27,9 +28,18 @@ export function toast(text: Text, options: ToastOptions = {}): () => void {
   return () => drop(id);
 }
 
+/** The messages, above everything else, also above dialogs. */
 export function Toasts() {
+  const box = useRef<HTMLDivElement>(null);
+  const newest = toasts.value.at(-1)?.id;
+  useLayoutEffect(() => {
+    const layer = box.current!;
+    // A dialog that was opened later would be above.
+    if (layer.matches(":popover-open")) layer.hidePopover();
+    layer.showPopover();
+  }, [newest]);
   return (
-    <div class="toasts" role="status" aria-live="polite">
+    <div ref={box} class="toasts" role="status" aria-live="polite" popover="manual">
       {toasts.value.map(({ id, text, kind, action }) => (
         <div key={id} class={`toast ${kind ?? ""}`}>
           <span>{text}</span>

@@ -1,6 +1,7 @@
 export default {
   "files.all": "My files",
   "files.path": "Path",
+  "files.pathHidden": "More folders of the path",
   "files.name": "Name",
   "files.newName": "New name",
   "files.size": "Size",

@@ -1,1 +1,0 @@
-var e={};var o={"core.title":"Files Manager","core.close":"Close","core.dismiss":"Dismiss","core.cancel":"Cancel"};var r={"files.all":"My files"};var t={};var l={};var i={};var M={...o,...r,...l,...i,...t,...e};export{M as a};

@@ -1,1 +1,0 @@
-import{a as e}from"/app/chunk-ZEPBEGPX.js";export{e as default};
