@@ -28,7 +28,7 @@ function downloads({ downloads: done, maxDownloads }: Link): string {
 }
 
 function limits({ maxBytes, maxFiles, types }: Link): (string | false)[] {
-  const names = new Intl.ListFormat(locale.value, { type: "conjunction" }).format((types ?? []).map(typeName));
+  const names = new Intl.ListFormat(locale.value, { type: "conjunction" }).format((types ?? []).map((type) => `\u2068${typeName(type)}\u2069`));
   return [
     maxFiles !== undefined && t("sharing.maxFiles", { count: maxFiles }),
     maxBytes !== undefined && maxBytes < unlimited && t("sharing.maxBytes", { size: formatSize(maxBytes) }),

@@ -105,7 +105,7 @@ function Row({ link, file }: RowProps) {
     <li class="thing link-row" ref={item}>
       <span class="link-icon"><Icon name={icon} size={24} /></span>
       <div class="thing-main">
-        <p class="thing-name"><FileName link={link} file={file} /> <StateBadge link={link} /></p>
+        <p class="thing-name"><FileName link={link} file={file} /> {file !== null && <StateBadge link={link} />}</p>
         <p class="muted">{[t(link.kind === "upload" ? "sharing.kindUpload" : "sharing.kindDownload"), ...factsOf(link)].join(" · ")}</p>
       </div>
       <div class="flow link-actions">
