@@ -50,18 +50,20 @@ export interface Entry extends Stored {
   /** Not there after a reload until it is read from the database, or chosen again. */
   file?: File;
   sent: number;
+  /** The bytes that S3 had from an earlier attempt; they say nothing of the speed. */
+  there: number;
   tries: number;
   /** The time of the first failure in a row. */
   failedAt: number;
   stop?: AbortController;
 }
 
-export const stored = ({ file, sent, tries, failedAt, stop, ...rest }: Entry): Stored => ({
+export const stored = ({ file, sent, there, tries, failedAt, stop, ...rest }: Entry): Stored => ({
   ...rest,
   state: rest.state === "sending" || rest.state === "asking" ? "waiting" : rest.state,
 });
 
-export const revive = (kept: Stored): Entry => ({ ...kept, sent: 0, tries: 0, failedAt: 0 });
+export const revive = (kept: Stored): Entry => ({ ...kept, sent: 0, there: 0, tries: 0, failedAt: 0 });
 
 /** The extensions of the pictures that the API makes thumbnails of. */
 const PICTURES = /\.(jpe?g|jpe|jfif|png|gif|webp|hei[cf]|tiff?|bmp|ico|jxl)$/i;

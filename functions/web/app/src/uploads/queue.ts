@@ -1,15 +1,15 @@
 import "./texts";
-import { signal } from "@preact/signals";
-import { api, ApiError, type FileDocument } from "../api";
+import { api, ApiError } from "../api";
 import { askConflict, type Choice } from "../files/conflict";
-import { currentFolder, upsert } from "../files/state";
 import { account } from "../session";
 import * as folders from "./folders";
 import { gate, hold, isOutage, othersSucceededSince, succeeded } from "./gate";
 import { type Drop, type Entry, type Problem, revive, type State, stored } from "./model";
+import { problemOf, said } from "./problem";
 import { again, send, Unreadable } from "./send";
-import { type Source, startFailed, trayShown, uploadsRunning } from "./start";
+import { type Source, startFailed, trayShown } from "./start";
 import * as store from "./store";
+import { allPaused, changed, drops, entries, finish, isFull, totals } from "./view";
 import { type Found, walk } from "./walk";
 
 /** Files at the same time: what a browser sends to one host. */
@@ -19,107 +19,16 @@ const TRIES = 5;
 /** Up to this size the bytes are stored before the upload begins. Those of a larger file are stored meanwhile. */
 const STORED_FIRST = 8 << 20;
 
-/** So many entries are counted less often. */
-const MANY = 1000;
-
-/** The counts that the tray shows. */
-export interface View {
-  files: number;
-  bytes: number;
-  sent: number;
-  states: Record<State, number>;
-  /** Bytes a second. */
-  rate: number;
-  /** True while dropped folders are read. */
-  isReading: boolean;
-  /** True after a reload that interrupted the reading of a dropped folder. */
-  isCutOff: boolean;
-  /** Grows with each change. */
-  version: number;
-}
-
-const entries = new Map<string, Entry>();
-const drops = new Map<string, Drop>();
 const locks = new Map<string, () => void>();
 /** The entries of a drop that are not done. */
 const open = new Map<string, number>();
-/** Entries that are in `ready`. */
-const queued = new Set<Entry>();
 /** Entries that may be sent now, in order. */
 let ready: Entry[] = [];
+/** Entries that are in `ready`. */
+const queued = new Set<Entry>();
 let lanes = 0;
-let reading = 0;
-let isCutOff = false;
-/** Files and bytes of entries that are no longer in memory. */
-let earlier = { files: 0, bytes: 0 };
-let finished: FileDocument[] = [];
-let rate = 0;
-let measured = { at: 0, sent: 0 };
 
-export const view = signal<View>(count());
-/** True if the account is full: then nothing is sent until the user says so. */
-export const isFull = signal(false);
-export const allPaused = signal(false);
-
-export const list = (): Entry[] => {
-  const order: State[] = ["asking", "missing", "failed", "sending", "waiting", "paused", "done"];
-  const groups = new Map<State, Entry[]>(order.map((state) => [state, []]));
-  for (const entry of entries.values()) groups.get(entry.state)!.push(entry);
-  groups.get("done")!.reverse();
-  return order.flatMap((state) => groups.get(state)!);
-};
-
-function count(): View {
-  const states: Record<State, number> = { waiting: 0, sending: 0, paused: 0, asking: 0, missing: 0, failed: 0, done: earlier.files };
-  let bytes = earlier.bytes;
-  let sent = earlier.bytes;
-  for (const entry of entries.values()) {
-    states[entry.state]++;
-    bytes += entry.size;
-    sent += entry.state === "done" ? entry.size : entry.sent;
-  }
-  const files = earlier.files + entries.size;
-  return { files, bytes, sent, states, rate, isReading: reading > 0, isCutOff, version: (view?.peek().version ?? 0) + 1 };
-}
-
-let ticking = 0;
-/** Shows what has changed, a few times a second. */
-function changed(): void {
-  ticking ||= setTimeout(tick, entries.size > MANY ? 1000 : 250);
-}
-
-function tick(): void {
-  ticking = 0;
-  const next = count();
-  const now = performance.now();
-  const { waiting, sending } = next.states;
-  const passed = (now - measured.at) / 1000;
-  if (passed >= 1) {
-    const current = Math.max(0, next.sent - measured.sent) / passed;
-    // After a pause the rate begins anew.
-    rate = passed > 5 || rate === 0 ? (passed > 5 ? 0 : current) : 0.7 * rate + 0.3 * current;
-    measured = { at: now, sent: next.sent };
-  }
-  view.value = { ...next, rate };
-  const isRunning = sending > 0 || reading > 0 || (waiting > 0 && !allPaused.peek() && !isFull.peek());
-  if (isRunning !== uploadsRunning.peek()) {
-    uploadsRunning.value = isRunning;
-    if (isRunning) addEventListener("beforeunload", ask);
-    else removeEventListener("beforeunload", ask);
-  }
-  deliver();
-  if (isRunning) changed();
-}
-
-const ask = (event: BeforeUnloadEvent) => event.preventDefault();
-
-/** Gives new documents to the list of files, many at once. */
-function deliver(): void {
-  const folder = currentFolder.peek()?.id ?? "0";
-  for (const document of finished) if (String(document.parentId) === folder) upsert(document);
-  finished = [];
-}
-folders.onCreated((document) => { finished.push(document); changed(); });
+folders.onCreated(finish);
 
 /** Takes the lock of a drop, which other tabs then leave alone. Answers false if another tab has it. */
 function take(drop: Drop): Promise<boolean> {
@@ -140,7 +49,7 @@ export async function add(sources: Source[], folder: string | null): Promise<voi
   folders.register(drop, []);
   store.put("drops", drop.id, drop);
   store.mark(true);
-  reading++;
+  totals.reading++;
   changed();
   try {
     await walk(sources, (found) => accept(drop, found));
@@ -148,7 +57,7 @@ export async function add(sources: Source[], folder: string | null): Promise<voi
     // The user has canceled it.
     if (drops.has(drop.id)) throw error;
   } finally {
-    reading--;
+    totals.reading--;
     drop.isRead = true;
     if (drops.has(drop.id)) store.put("drops", drop.id, drop);
     changed();
@@ -203,15 +112,14 @@ export async function adopt(): Promise<void> {
     drops.set(drop.id, drop);
     folders.register(drop, knownFolders.filter((folder) => folder.drop === drop.id));
     const left = knownEntries.filter((entry) => entry.drop === drop.id);
-    earlier.files += drop.files - left.length;
-    earlier.bytes += drop.bytes - left.reduce((sum, entry) => sum + entry.size, 0);
-    isCutOff ||= !drop.isRead;
+    totals.earlierFiles += drop.files - left.length;
+    totals.earlierBytes += drop.bytes - left.reduce((sum, entry) => sum + entry.size, 0);
+    totals.isCutOff ||= !drop.isRead;
     drop.isRead = true;
     for (const entry of left) include(revive(entry));
   }
-  if (entries.size > 0 || isCutOff) trayShown.value = true;
+  if (entries.size > 0 || totals.isCutOff) trayShown.value = true;
   for (const entry of entries.values()) enqueue(entry);
-  measured = { at: performance.now(), sent: count().sent };
   for (const { key, drop, id } of knownFolders) if (!id && drops.has(drop)) void folders.idOf(key, drop).catch(() => {});
   for (const drop of mine) endIfDone(drop.id);
   changed();
@@ -257,8 +165,8 @@ async function upload(entry: Entry): Promise<void> {
     const parent = await folders.idOf(entry.folder, entry.drop);
     const document = await send(entry, entry.file, parent, stop.signal, () => { store.put("entries", entry.key, stored(entry)); return store.flush(); });
     succeeded();
-    finished.push(document);
-    finish(entry);
+    finish(document);
+    complete(entry);
   } catch (error) {
     if (!stop.signal.aborted) settle(entry, error);
   } finally {
@@ -267,7 +175,7 @@ async function upload(entry: Entry): Promise<void> {
   }
 }
 
-function finish(entry: Entry): void {
+function complete(entry: Entry): void {
   entry.state = "done";
   entry.file = undefined;
   discard(entry);
@@ -300,8 +208,6 @@ async function endDrop(id: string): Promise<void> {
   changed();
 }
 
-const said = (error: unknown, text: string) => error instanceof ApiError && error.message.startsWith(text);
-
 /** Decides what follows a failure. */
 function settle(entry: Entry, error: unknown): void {
   entry.sent = 0;
@@ -316,17 +222,7 @@ function settle(entry: Entry, error: unknown): void {
   }
   if (said(error, "Parts are missing") || said(error, "The bytes are not there")) return postpone(entry);
   if (error.status === 507) isFull.value = true;
-  put(entry, "failed", problem(error));
-}
-
-function problem(error: ApiError): Problem {
-  const texts: [string, Problem][] = [
-    ["Parent", "folderGone"], ["Too deep", "tooDeep"], ["Invalid name", "name"], ["The file this request", "deleted"], ["Not found", "deleted"],
-    ["A folder is not replaced", "notReplaced"], ["1000 uploads", "tooMany"],
-  ];
-  if (error.status === 507) return "quota";
-  if (error.status === 413) return "tooLarge";
-  return texts.find(([text]) => said(error, text))?.[1] ?? "other";
+  put(entry, "failed", problemOf(error));
 }
 
 /** The entry waits for its turn again, after an outage. */
@@ -400,8 +296,8 @@ export function cancel(entry: Entry): void {
   const isSent = entry.state === "done";
   entry.stop?.abort();
   if (isSent) {
-    earlier.files++;
-    earlier.bytes += entry.size;
+    totals.earlierFiles++;
+    totals.earlierBytes += entry.size;
   }
   if (entries.delete(entry.key) && !isSent) {
     const drop = drops.get(entry.drop);
@@ -465,8 +361,7 @@ function closeTray(): void {
   entries.clear();
   queued.clear();
   ready = [];
-  earlier = { files: 0, bytes: 0 };
-  isCutOff = false;
+  Object.assign(totals, { earlierFiles: 0, earlierBytes: 0, isCutOff: false });
   isFull.value = false;
   allPaused.value = false;
   trayShown.value = false;

@@ -3,13 +3,14 @@ import { t } from "../i18n";
 import { Icon, type IconName } from "../ui";
 import { type Entry, type State, typeOf } from "./model";
 import * as queue from "./queue";
+import * as shown from "./view";
 
 interface RowProps { entry: Entry; index: number; count: number; choose: () => void }
 
 /** A file in the tray. */
 export function Row({ entry, index, count, choose }: RowProps) {
   // The entry is the same object with other fields.
-  queue.view.value;
+  shown.view.value;
   const { name, path, state, size, sent } = entry;
   const isWrong = state === "failed" || state === "missing" || state === "asking";
   return (

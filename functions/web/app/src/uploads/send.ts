@@ -28,6 +28,7 @@ export async function send(entry: Entry, file: File, parentId: string, signal: A
   const sending = { entry, file, parentId, signal, keep };
   if (entry.size <= INLINE) return sendInline(sending);
   entry.sent = 0;
+  entry.there = 0;
   const begun = entry.id && entry.size > WHOLE ? await resume(sending) : await begin(sending);
   if ("id" in begun) return begun;
   if ("parts" in begun) await putParts(sending, begun);
@@ -105,11 +106,14 @@ async function putWhole({ entry, file, signal }: Sending, { url, headers }: Put)
   await put(url, file, headers, signal, (bytes) => { entry.sent = bytes; });
 }
 
+const uploadedIn = (parts: Parts) => (parts.uploaded ?? []).reduce((sum, part) => sum + part.size, 0);
+
 async function putParts(sending: Sending, first: Parts): Promise<void> {
   const { entry, file, signal } = sending;
+  entry.there = uploadedIn(first);
   for (let next = first; next.parts.length > 0; next = await api.get("/files/{id}/parts", { path: { id: entry.id! }, signal })) {
     const left = [...next.parts];
-    const there = (next.uploaded ?? []).reduce((sum, part) => sum + part.size, 0);
+    const there = uploadedIn(next);
     const sent = new Map<number, number>();
     const stop = new AbortController();
     const both = AbortSignal.any([signal, stop.signal]);

@@ -8,6 +8,7 @@ import { sessionLost } from "../session";
 import { addStyles, confirm, Icon, toast } from "../ui";
 import type { Entry } from "./model";
 import * as queue from "./queue";
+import * as shown from "./view";
 import { Row } from "./row";
 import { resumeUploads, retryStart, startFailed, trayShown, uploadsRunning } from "./start";
 import css from "./tray.lazy.css";
@@ -24,7 +25,7 @@ export function UploadTray() {
   const isFolded = useSignal(false);
   useEffect(resumeUploads, []);
   if (!trayShown.value) return null;
-  const view = queue.view.value;
+  const view = shown.view.value;
   const { asking, missing, failed } = view.states;
   const attention = asking + missing + failed;
   return (
@@ -45,18 +46,18 @@ export function UploadTray() {
 }
 
 const isOpen = () => {
-  const { files, states, isReading } = queue.view.value;
+  const { files, states, isReading } = shown.view.value;
   return isReading || states.done < files;
 };
 
 function title(): string {
-  const { files, states, isReading } = queue.view.value;
+  const { files, states, isReading } = shown.view.value;
   const attention = states.asking + states.missing + states.failed;
   if (startFailed.value) return t("uploads.notLoaded");
   if (files === 0) return t("uploads.preparing");
   if (sessionLost.value) return t("uploads.signedOut");
-  if (queue.isFull.value) return t("uploads.full");
-  if (queue.allPaused.value && states.done < files) return t("uploads.allPaused");
+  if (shown.isFull.value) return t("uploads.full");
+  if (shown.allPaused.value && states.done < files) return t("uploads.allPaused");
   if (uploadsRunning.value && connection.value.state !== "online") return t("uploads.offline");
   if (isReading && states.done === 0) return t("uploads.reading", { count: files });
   if (states.waiting + states.sending + states.paused > 0) return t("uploads.running", { done: states.done, count: files });
@@ -64,7 +65,7 @@ function title(): string {
 }
 
 function subtitle(): string {
-  const { bytes, sent, rate } = queue.view.value;
+  const { bytes, sent, rate } = shown.view.value;
   if (!isOpen()) return formatSize(bytes);
   const parts = [t("uploads.of", { sent: formatSize(sent), size: formatSize(bytes) })];
   if (uploadsRunning.value && connection.value.state === "online" && rate > 1000) parts.push(t("uploads.rate", { size: formatSize(rate) }), t("uploads.left", { time: duration((bytes - sent) / rate) }));
@@ -78,8 +79,8 @@ function duration(seconds: number): string {
 }
 
 function Buttons({ isFolded, onFold }: { isFolded: boolean; onFold: () => void }) {
-  const { states } = queue.view.value;
-  const canResume = queue.allPaused.value || states.paused > 0;
+  const { states } = shown.view.value;
+  const canResume = shown.allPaused.value || states.paused > 0;
   const canPause = states.waiting + states.sending > 0;
   const close = async () => {
     const question = { title: t("uploads.cancelTitle"), text: t("uploads.cancelText"), yes: t("uploads.cancelYes"), danger: true };
@@ -100,7 +101,7 @@ function Button({ icon, label, run }: { icon: "play" | "pause" | "close"; label:
 }
 
 function Progress() {
-  const { files, bytes, sent, states } = queue.view.value;
+  const { files, bytes, sent, states } = shown.view.value;
   // Small files cost more time than their bytes say.
   const share = files === 0 ? 0 : (sent / (bytes || 1) + states.done / files) / 2;
   const percent = states.done === files && files > 0 ? 100 : Math.min(99, Math.floor(100 * (bytes === 0 ? states.done / Math.max(1, files) : share)));
@@ -113,10 +114,10 @@ function Progress() {
 }
 
 function Notices() {
-  const { states, isCutOff } = queue.view.value;
+  const { states, isCutOff } = shown.view.value;
   return <>
     {startFailed.value && <Notice text={t("uploads.notLoaded")} label={t("uploads.tryAgain")} run={retryStart} />}
-    {queue.isFull.value && <Notice text={t("uploads.fullHint")} label={t("uploads.continue")} run={queue.resumeAll} />}
+    {shown.isFull.value && <Notice text={t("uploads.fullHint")} label={t("uploads.continue")} run={queue.resumeAll} />}
     {isCutOff && <Notice text={t("uploads.cutOff")} />}
     {states.missing > 0 && <Notice text={t("uploads.missingAll", { count: states.missing })} label={t("uploads.chooseFiles")} run={chooseMissing} />}
   </>;
@@ -133,7 +134,7 @@ export function chooseMissing(): void {
   input.multiple = true;
   input.onchange = () => {
     const chosen = [...(input.files ?? [])];
-    const taken = queue.list().filter((entry) => entry.state === "missing").filter((entry) => chosen.some((file) => queue.replaceMissing(entry, file)));
+    const taken = shown.list().filter((entry) => entry.state === "missing").filter((entry) => chosen.some((file) => queue.replaceMissing(entry, file)));
     if (taken.length === 0) toast(t("uploads.otherFile"), { kind: "error" });
   };
   input.click();
@@ -144,20 +145,20 @@ function Rows() {
   const place = useRef<HTMLUListElement>(null);
   const top = useSignal(0);
   const height = useSignal(ROW * 6);
-  queue.view.value;
-  const list = queue.list();
+  shown.view.value;
+  const list = shown.list();
   useEffect(() => {
     const observer = new ResizeObserver(([box]) => { height.value = box!.contentRect.height; });
     observer.observe(place.current!);
     return () => observer.disconnect();
   }, []);
   const first = Math.max(0, Math.floor(top.value / ROW) - MARGIN);
-  const shown = list.slice(first, first + Math.ceil(height.value / ROW) + 2 * MARGIN);
+  const visible = list.slice(first, first + Math.ceil(height.value / ROW) + 2 * MARGIN);
   return (
     <ul class="tray-list" ref={place} tabIndex={0} aria-label={t("uploads.title")} onScroll={(event) => { top.value = event.currentTarget.scrollTop; }}>
       <li class="tray-space" aria-hidden="true" style={{ blockSize: `${first * ROW}px` }} />
-      {shown.map((entry: Entry, index) => <Row key={entry.key} entry={entry} index={first + index} count={list.length} choose={chooseMissing} />)}
-      <li class="tray-space" aria-hidden="true" style={{ blockSize: `${Math.max(0, list.length - first - shown.length) * ROW}px` }} />
+      {visible.map((entry: Entry, index) => <Row key={entry.key} entry={entry} index={first + index} count={list.length} choose={chooseMissing} />)}
+      <li class="tray-space" aria-hidden="true" style={{ blockSize: `${Math.max(0, list.length - first - visible.length) * ROW}px` }} />
     </ul>
   );
 }

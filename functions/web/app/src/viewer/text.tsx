@@ -6,7 +6,7 @@ import { Skeleton } from "../ui";
 import { contentOf } from "./kind";
 
 /** The bytes that are shown of a file. */
-const SHOWN = 512 << 10;
+const SHOWN = 512_000;
 /** The bytes that tell a text from other files. */
 const LOOKED_AT = 4096;
 

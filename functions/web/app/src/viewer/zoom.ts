@@ -35,13 +35,26 @@ export class Zoom {
 
   private set(scale: number, at: Point): void {
     const { clientWidth, clientHeight } = this.place;
-    // The picture does not leave its place.
-    const bound = (value: number, size: number) => Math.min(size, Math.max(-size, value));
-    this.at = { x: bound(at.x, (clientWidth * (scale - 1)) / 2), y: bound(at.y, (clientHeight * (scale - 1)) / 2) };
+    const { width, height } = this.shown();
+    // No side of the picture leaves the side of its place, unless all of it is seen.
+    const bound = (value: number, size: number, seen: number) => {
+      const most = Math.max(0, (size * scale - seen) / 2);
+      return Math.min(most, Math.max(-most, value));
+    };
+    this.at = { x: bound(at.x, width, clientWidth), y: bound(at.y, height, clientHeight) };
     this.content.style.transform = scale === 1 ? "" : `translate(${this.at.x}px, ${this.at.y}px) scale(${scale})`;
     this.place.toggleAttribute("data-zoomed", scale > 1);
     if (scale !== this.scale) this.onScale(scale);
     this.scale = scale;
+  }
+
+  /** The size of the picture before it is zoomed. */
+  private shown(): { width: number; height: number } {
+    const { offsetWidth, offsetHeight } = this.content;
+    const picture = this.content.querySelector("img:last-child") as HTMLImageElement | null;
+    if (!picture?.naturalWidth) return { width: offsetWidth, height: offsetHeight };
+    const factor = Math.min(offsetWidth / picture.naturalWidth, offsetHeight / picture.naturalHeight);
+    return { width: picture.naturalWidth * factor, height: picture.naturalHeight * factor };
   }
 
   private point({ clientX, clientY }: { clientX: number; clientY: number }): Point {

@@ -12,7 +12,7 @@ export default {
   "uploads.full": "Your storage is full",
   "uploads.fullHint": "Delete files, empty the trash, then continue.",
   "uploads.percent": "{percent} %",
-  "uploads.rate": "{size} per second",
+  "uploads.rate": "{size}/s",
   "uploads.left": "{time} left",
   "uploads.lessThanMinute": "less than a minute",
   "uploads.of": "{sent} of {size}",
