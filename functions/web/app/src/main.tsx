@@ -19,6 +19,8 @@ function App() {
 }
 
 startTheme();
-await startLocale();
-render(<App />, document.getElementById("app")!);
-await startSession();
+// Nothing is awaited at the top: the page would count as loading until then.
+void startLocale().then(() => {
+  render(<App />, document.getElementById("app")!);
+  void startSession();
+});

@@ -149,13 +149,14 @@ export const publicUrl = (file: FileDocument): string => `${location.origin}/fil
 
 /** Makes a file public and copies its address, or makes it private. */
 export async function publish(file: FileDocument, isPublic: boolean): Promise<void> {
+  // Before anything is awaited: browsers let a page copy only in the moment of a click.
+  const copied = isPublic ? navigator.clipboard?.writeText(publicUrl(file)).then(() => true, () => false) : undefined;
   try {
     const path = isPublic ? "/files/{id}/publish" : "/files/{id}/unpublish";
     const changed = await api.put(path, { path: { id: file.id }, headers: etag(file) });
     upsert(changed);
     if (!isPublic) return void toast(t("files.unpublished", { name: file.name }), undo(() => publish(changed, true)));
-    const copied = await navigator.clipboard.writeText(publicUrl(file)).then(() => true, () => false);
-    toast(t(copied ? "files.publishedCopied" : "files.published", { name: file.name }), undo(() => publish(changed, false)));
+    toast(t((await copied) ? "files.publishedCopied" : "files.published", { name: file.name }), undo(() => publish(changed, false)));
   } catch (error) {
     if (error instanceof ApiError && error.status === 412) await showNewState(file);
     else showError(error, () => void publish(file, isPublic));
