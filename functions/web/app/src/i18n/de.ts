@@ -198,7 +198,7 @@ export default {
   "uploads.signedOut": "Uploads warten, bis Sie sich angemeldet haben",
   "uploads.full": "Ihr Speicherplatz ist voll",
   "uploads.fullHint": "Löschen Sie Dateien, leeren Sie den Papierkorb, und fahren Sie dann fort.",
-  "uploads.percent": "{percent} %",
+  "uploads.percent": "{percent} %",
   "uploads.rate": "{size}/s",
   "uploads.left": "noch {time}",
   "uploads.lessThanMinute": "weniger als eine Minute",
@@ -252,7 +252,7 @@ export default {
   "viewer.zoomIn": "Vergrößern",
   "viewer.zoomOut": "Verkleinern",
   "viewer.fit": "An das Fenster anpassen",
-  "viewer.percent": "{percent} %",
+  "viewer.percent": "{percent} %",
   "viewer.loading": "Wird geladen…",
   "viewer.page": "Seite {page} von {count}",
 
