@@ -22,7 +22,8 @@ const MARGIN = 4;
 
 /** The uploads: their progress, and what can be done with each. */
 export function UploadTray() {
-  const isFolded = useSignal(false);
+  // On a phone the list would cover the files.
+  const isFolded = useSignal(matchMedia("(max-width: 480px)").matches);
   useEffect(resumeUploads, []);
   if (!trayShown.value) return null;
   const view = shown.view.value;
@@ -84,7 +85,9 @@ function Buttons({ isFolded, onFold }: { isFolded: boolean; onFold: () => void }
   const canPause = states.waiting + states.sending > 0;
   const close = async () => {
     const question = { title: t("uploads.cancelTitle"), text: t("uploads.cancelText"), yes: t("uploads.cancelYes"), danger: true };
-    if (!uploadsRunning.peek() || (await confirm(question))) queue.cancelAll();
+    if (isOpen() && !(await confirm(question))) return;
+    queue.cancelAll();
+    document.querySelector<HTMLElement>("#main")?.focus();
   };
   return (
     <div class="tray-buttons">

@@ -2,7 +2,7 @@ import { batch, signal } from "@preact/signals";
 import type { FileDocument } from "../api";
 import { upsert } from "../files/state";
 import type { Drop, Entry, State } from "./model";
-import { uploadsRunning } from "./start";
+import { STORED, uploadsRunning } from "./start";
 
 /** So many entries are counted less often. */
 const MANY = 1000;
@@ -92,7 +92,8 @@ function tick(): void {
   if (isRunning) changed();
 }
 
-const ask = (event: BeforeUnloadEvent) => event.preventDefault();
+// After `forgetUploads` there is nothing to ask for.
+const ask = (event: BeforeUnloadEvent) => { if (localStorage.getItem(STORED)) event.preventDefault(); };
 
 function measure(moved: number): void {
   const now = performance.now();

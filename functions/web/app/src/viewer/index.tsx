@@ -30,7 +30,8 @@ export function Viewer({ file, siblings, onClose }: ViewerProps) {
   useEffect(() => preload([siblings[at + 1], siblings[at - 1]]), [file.id]);
   const step = (by: number) => go(siblings[at + by]);
   const onKey = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || !place.current?.contains(event.target as Node)) return;
+    const isHere = event.target === document.body || place.current!.contains(event.target as Node);
+    if (event.ctrlKey || event.metaKey || event.altKey || !isHere) return;
     const isMedia = event.target instanceof HTMLMediaElement;
     const forward = document.documentElement.dir === "rtl" ? "ArrowLeft" : "ArrowRight";
     if (event.key === "Escape") onClose();
@@ -43,8 +44,12 @@ export function Viewer({ file, siblings, onClose }: ViewerProps) {
     event.preventDefault();
     event.stopPropagation();
   };
+  useEffect(() => {
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  });
   return (
-    <div class="viewer" ref={place} role="dialog" aria-modal="true" aria-label={file.name} tabIndex={-1} onKeyDown={onKey}>
+    <div class="viewer" ref={place} role="dialog" aria-modal="true" aria-label={file.name} tabIndex={-1}>
       <Toolbar file={file} hasFacts={hasFacts} onFacts={() => setFacts(!hasFacts)} onClose={onClose} beforeTrash={() => (siblings.length > 1 ? step(at + 1 < siblings.length ? 1 : -1) : onClose())} />
       <div class="viewer-body">
         <div class="viewer-stage" {...swipes((by) => step(by))}>

@@ -1,9 +1,10 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { getDocument, GlobalWorkerOptions, type PDFDocumentProxy, PDFDataRangeTransport, type PDFPageProxy, type RenderTask, TextLayer, VerbosityLevel } from "pdfjs-dist/legacy/build/pdf.mjs";
+import { getDocument, type PDFDocumentProxy, PDFDataRangeTransport, type PDFPageProxy, PDFWorker, type RenderTask, TextLayer, VerbosityLevel } from "pdfjs-dist/legacy/build/pdf.mjs";
 import workerUrl from "worker:pdfjs-dist/legacy/build/pdf.worker.min.mjs";
 import type { FileDocument } from "../api";
 import { t } from "../i18n";
 import { addStyles } from "../ui";
+import { useFocus } from "./focus";
 import { contentOf } from "./kind";
 import css from "./pdf.lazy.css";
 import { Scale } from "./picture";
@@ -19,16 +20,9 @@ const ZOOMS = [0.5, 0.75, 1, 1.5, 2, 3];
 interface Policy { createScriptURL(url: string): string }
 declare const trustedTypes: { createPolicy(name: string, rules: Policy): Policy } | undefined;
 
-let worker: Worker | null = null;
-
-/** One worker for all documents. The page allows this one script address only. */
-function startWorker(): void {
-  if (worker) return;
-  const rules = { createScriptURL: () => workerUrl };
-  const policy = typeof trustedTypes === "undefined" ? rules : trustedTypes.createPolicy("pdf-worker", rules);
-  worker = new Worker(policy.createScriptURL(workerUrl), { type: "module" });
-  GlobalWorkerOptions.workerPort = worker;
-}
+const rules = { createScriptURL: () => workerUrl };
+/** The page allows this one script address only. */
+const policy = typeof trustedTypes === "undefined" ? rules : trustedTypes.createPolicy("pdf-worker", rules);
 
 class Ranges extends PDFDataRangeTransport {
   private readonly ended = new AbortController();
@@ -57,13 +51,19 @@ export function Pdf({ file, onFail }: { file: FileDocument; onFail: () => void }
   const [page, setPage] = useState(1);
   const place = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    startWorker();
+    const port = new Worker(policy.createScriptURL(workerUrl), { type: "module" });
+    // Its types say that a port is null.
+    const worker = new PDFWorker({ port: port as never });
     const range = new Ranges(file, onFail);
-    const task = getDocument({ range, rangeChunkSize: RANGE, disableAutoFetch: true, disableStream: true, enableXfa: false, useWasm: false, verbosity: VerbosityLevel.ERRORS });
+    const task = getDocument({ worker, range, rangeChunkSize: RANGE, disableAutoFetch: true, disableStream: true, enableXfa: false, useWasm: false, verbosity: VerbosityLevel.ERRORS });
     task.onPassword = () => { void task.destroy(); onFail(); };
     task.promise.then(async (opened: PDFDocumentProxy) => { setFirst(await opened.getPage(1)); setPdf(opened); }).catch(onFail);
-    return () => { range.abort(); void task.destroy(); };
+    return () => {
+      range.abort();
+      void task.destroy().finally(() => { worker.destroy(); port.terminate(); });
+    };
   }, []);
+  useFocus(place, first !== null && pdf !== null);
   if (!pdf || !first) return <p class="viewer-note">{t("viewer.loading")}</p>;
   const size = first.getViewport({ scale: 1 });
   const width = Math.min(960, innerWidth - 32) * ZOOMS[zoom]!;

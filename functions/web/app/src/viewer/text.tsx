@@ -1,8 +1,9 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { FileDocument } from "../api";
 import { formatSize } from "../format";
 import { t } from "../i18n";
 import { Skeleton } from "../ui";
+import { useFocus } from "./focus";
 import { contentOf } from "./kind";
 
 /** The bytes that are shown of a file. */
@@ -14,6 +15,8 @@ const LOOKED_AT = 4096;
 export function TextFile({ file, onFail }: { file: FileDocument; onFail: () => void }) {
   const [text, setText] = useState<string | null>(null);
   const isCut = (file.size ?? 0) > SHOWN;
+  const place = useRef<HTMLPreElement>(null);
+  useFocus(place, text !== null);
   useEffect(() => {
     const ended = new AbortController();
     read(file, isCut, ended.signal).then(setText, () => { if (!ended.signal.aborted) onFail(); });
@@ -23,7 +26,7 @@ export function TextFile({ file, onFail }: { file: FileDocument; onFail: () => v
   return (
     <div class="viewer-text">
       {isCut && <p class="viewer-cut">{t("viewer.cut", { shown: formatSize(SHOWN), size: formatSize(file.size ?? 0) })}</p>}
-      <pre tabIndex={0} aria-label={file.name} dir="auto">{text}</pre>
+      <pre ref={place} tabIndex={0} aria-label={file.name} dir="auto">{text}</pre>
     </div>
   );
 }
