@@ -25,11 +25,7 @@ pub struct Config {
     pub failures_per_address: u32,
     /// Sign-ups an hour from one network: `SIGN_UPS_PER_ADDRESS`, default 100.
     pub sign_ups_per_address: u32,
-    /// The lowest level that is logged: `LOG_LEVEL`, default `info`; a level below that is not compiled in.
-    pub log_level: LevelFilter,
-    /// CloudWatch's namespace of the metrics in the log lines: `METRICS_NAMESPACE`; no metrics without one, or where
-    /// `METRICS` is `off`.
-    pub metrics_namespace: Option<String>,
+    pub log: LogConfig,
     /// The time that an upload may stay pending before the sweeper removes it: `UPLOAD_GRACE`, seconds, default 900.
     pub upload_grace: Duration,
     /// The time that a direct upload may stay pending: `DIRECT_UPLOAD_GRACE`, seconds, default 86400. After that S3
@@ -81,8 +77,7 @@ impl Config {
             password_hash: parsed("PASSWORD_HASH", Scheme::Argon2id)?,
             failures_per_address: at_least_one("FAILURES_PER_ADDRESS", limits::FAILURES_PER_ADDRESS)?,
             sign_ups_per_address: at_least_one("SIGN_UPS_PER_ADDRESS", limits::SIGN_UPS_PER_ADDRESS)?,
-            log_level: parsed("LOG_LEVEL", LevelFilter::INFO)?,
-            metrics_namespace: optional("METRICS_NAMESPACE").filter(|_| optional("METRICS").as_deref() != Some("off")),
+            log: LogConfig::load()?,
             upload_grace: seconds("UPLOAD_GRACE", 900)?,
             direct_upload_grace: seconds("DIRECT_UPLOAD_GRACE", 86_400)?,
             thumbnail_grace: seconds("THUMBNAIL_GRACE", 900)?,
@@ -97,6 +92,49 @@ impl Config {
             ticket_key: Some(ticket_key).filter(|key| !key.is_empty()),
         })
     }
+}
+
+/// The configuration of the log.
+pub struct LogConfig {
+    /// The lowest level that is logged: `LOG_LEVEL`, default `info`; a level below that is not compiled in.
+    pub level: LevelFilter,
+    /// CloudWatch's namespace of the metrics in the log lines: `METRICS_NAMESPACE`; no metrics without one, or where
+    /// `METRICS` is `off`.
+    pub metrics_namespace: Option<String>,
+}
+
+impl LogConfig {
+    fn load() -> Result<Self> {
+        Ok(Self {
+            level: parsed("LOG_LEVEL", LevelFilter::INFO)?,
+            metrics_namespace: optional("METRICS_NAMESPACE").filter(|_| optional("METRICS").as_deref() != Some("off")),
+        })
+    }
+}
+
+/// The configuration of a function that uses Redis and no other store. Not `Debug`, because it holds a secret.
+pub struct RedisConfig {
+    /// As [`Config::redis_url`].
+    pub redis_url: String,
+    /// As [`Config::bucket`].
+    pub bucket: String,
+    pub log: LogConfig,
+}
+
+impl RedisConfig {
+    /// As [`Config::load`].
+    pub(crate) async fn load(
+        parameters: impl AsyncFnOnce(Vec<String>) -> Result<Vec<(String, String)>>,
+    ) -> Result<Self> {
+        let [redis_url] = read([Source::of("REDIS_URL")?], parameters).await?;
+        Ok(Self { redis_url, bucket: required("BUCKET")?, log: LogConfig::load()? })
+    }
+}
+
+/// The scheme and the host of a URL.
+pub fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |scheme| scheme + 3);
+    url[host..].find('/').map_or(url, |path| &url[..host + path])
 }
 
 /// Reads only `MONGODB_URI`.

@@ -19,6 +19,6 @@ pub use file_view::{FileView, ParentView};
 pub use json::{DocumentResponse, Json};
 pub use keys::{KeyGuard, key_routes};
 pub use params::{ApiUrl, Params, VersionPath};
-pub use serve::{get_only, serve};
+pub use serve::{get_only, serve, serve_with_redis};
 pub use upload_limits::NewTicketView;
 pub use zip_view::{ZipView, zipped_ids};

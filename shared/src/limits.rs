@@ -252,6 +252,11 @@ pub const INDEX_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// The lifetime of a session.
 pub const SESSION_TTL: Duration = Duration::from_hours(24);
 
+/// The lifetime of a session with a cookie, which the web app keeps: so long after its last use by the app, and so long
+/// after the sign-in at most.
+pub const COOKIE_IDLE_TTL: Duration = Duration::from_hours(7 * 24);
+pub const COOKIE_TTL: Duration = Duration::from_hours(30 * 24);
+
 /// Tolerated clock skew between two instances. Lambda keeps its clocks within some milliseconds.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
 

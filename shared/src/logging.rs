@@ -24,14 +24,14 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::Config;
+use crate::config::LogConfig;
 
 /// Logs to standard output, which Lambda keeps. Each line names the function, because all functions of a stack share a
 /// log group.
-pub fn init(function: &'static str, config: &Config) {
+pub fn init(function: &'static str, config: &LogConfig) {
     tracing_subscriber::fmt()
         .event_format(Line { function, namespace: config.metrics_namespace.clone() })
-        .with_max_level(config.log_level)
+        .with_max_level(config.level)
         .init();
     // Replaces the default message of a panic, which is no JSON and may contain user input.
     std::panic::set_hook(Box::new(|panic| {

@@ -12,7 +12,7 @@ pub mod s3;
 
 use anyhow::Result;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, RedisConfig};
 use aws::Aws;
 use certificates::Authorities;
 use mongo::Mongodb;
@@ -37,5 +37,27 @@ impl Stores {
         let config = Config::load(async |names| aws.parameters(names).await).await?;
         let mongodb = Mongodb::new(config.mongodb_uri.clone(), authorities.as_ref());
         Ok(Self { config, mongodb, aws, authorities })
+    }
+}
+
+/// What a function needs that uses Redis and no other store, so that it links no other client.
+pub struct OnlyRedis {
+    pub config: RedisConfig,
+    /// The origin of the bucket, to which browsers send uploads and from which they read content.
+    pub bucket_origin: String,
+    authorities: Option<Authorities>,
+}
+
+impl OnlyRedis {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// The errors of [`Stores::load`].
+    pub async fn load() -> Result<Self> {
+        let authorities = Authorities::from_environment()?;
+        let aws = Aws::new(config::aws_settings()?, authorities.as_ref())?;
+        let config = RedisConfig::load(async |names| aws.parameters(names).await).await?;
+        let bucket_origin = aws.bucket_origin(&config.bucket);
+        Ok(Self { config, bucket_origin, authorities })
     }
 }

@@ -14,7 +14,7 @@ use shared::{
     files::{File, Files},
     http::{
         KeyGuard, VersionPath,
-        auth::Viewer,
+        auth::{ContentOwner, ContentViewer},
         content::{
             Caching, ContentRequest,
             openapi::{Asked, Conditions},
@@ -22,7 +22,7 @@ use shared::{
         error::ErrorView,
         openapi::{AuthErrors, NotFound, ServiceErrors},
     },
-    ids::{FileId, UserId},
+    ids::FileId,
     limits,
     stores::{Stores, redis::Redis, s3::Objects},
 };
@@ -60,7 +60,8 @@ impl App {
 
 /// The content of a file, or a thumbnail
 ///
-/// A private file needs its owner's token. A public file needs none; an invalid token is ignored. If the answer is a
+/// A private file needs its owner's token, or without a token the cookie of the web app. A public file needs none; an
+/// invalid token is ignored. If the answer is a
 /// redirect, do not send the header `Authorization` to S3, which refuses a presigned URL together with it; a token in
 /// `X-Token` does no harm. `HEAD` answers with the same headers, but never with a redirect. The size of a file is in
 /// its document.
@@ -79,7 +80,7 @@ impl App {
                 ("ETag" = String),
                 ("Last-Modified" = String),
                 ("Content-Disposition" = String),
-                ("Cache-Control" = String, description = "Private content must not be cached"),
+                ("Cache-Control" = String, description = "Private content must not be cached; see `v`"),
             )
         ),
         (
@@ -106,17 +107,18 @@ impl App {
         ),
         ServiceErrors,
     ),
-    security((), ("token" = []), ("bearer" = [])),
+    security((), ("token" = []), ("bearer" = []), ("cookie" = [])),
 )]
 async fn data(
     id: FileId,
-    viewer: Viewer,
+    viewer: ContentViewer,
     asked: ContentRequest,
     State(files): State<Files>,
     State(objects): State<Objects>,
 ) -> Result<Response> {
+    let is_by_cookie = viewer.is_by_cookie();
     let file = find(&files, id, viewer).await?;
-    asked.respond(&file, Caching::of(&file), &objects).await
+    asked.respond(&file, Caching::of(&file).by_cookie(is_by_cookie), &objects).await
 }
 
 /// The content of a version, or a thumbnail
@@ -158,22 +160,23 @@ async fn data(
         AuthErrors,
         NotFound,
     ),
+    security(("token" = []), ("bearer" = []), ("cookie" = [])),
 )]
 async fn version_data(
-    owner: UserId,
+    ContentOwner { user, is_by_cookie }: ContentOwner,
     VersionPath { document, version }: VersionPath,
     asked: ContentRequest,
     State(files): State<Files>,
     State(objects): State<Objects>,
 ) -> Result<Response> {
-    let version = files.version(owner, document, version).await?;
-    asked.respond(&version.file, Caching::of(&version.file), &objects).await
+    let version = files.version(user, document, version).await?;
+    asked.respond(&version.file, Caching::of(&version.file).by_cookie(is_by_cookie), &objects).await
 }
 
 /// A file that is public, or that belongs to the viewer. For a private file and for an unknown id alike, Redis is asked
 /// for the session. So neither the time of the answer nor an outage of Redis tells the two apart. The owner's account
 /// comes with the file. Only the owner may see a private file, so no other account is read.
-async fn find(files: &Files, id: FileId, viewer: Viewer) -> Result<File> {
+async fn find(files: &Files, id: FileId, viewer: ContentViewer) -> Result<File> {
     let found = match files.file_with_account(id).await {
         Ok(found) if found.file.is_public => return Ok(found.file),
         Ok(found) => Some(found),

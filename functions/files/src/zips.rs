@@ -12,6 +12,7 @@ use shared::{
     files::Files,
     http::{
         Json, ZipView,
+        auth::ContentOwner,
         body::Object,
         error::ErrorView,
         openapi::{AuthErrors, NotFound, TooLarge},
@@ -103,9 +104,10 @@ pub async fn show(owner: UserId, id: ZipId, State(zips): State<Zips>) -> Result<
         AuthErrors,
         NotFound,
     ),
+    security(("token" = []), ("bearer" = []), ("cookie" = [])),
 )]
 pub async fn data(
-    owner: UserId,
+    ContentOwner { user: owner, .. }: ContentOwner,
     id: ZipId,
     State(zips): State<Zips>,
     State(objects): State<Objects>,

@@ -7,6 +7,6 @@ use shared::{http, logging, stores::Stores};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let stores = Stores::load().await?;
-    logging::init("links", &stores.config);
+    logging::init("links", &stores.config.log);
     http::serve(&stores, async |stores| Ok(router(App::new(stores).await?))).await
 }

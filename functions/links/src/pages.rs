@@ -24,7 +24,7 @@ use shared::{
     files::{self, Content, File, Thumbnails},
     http::{
         ApiUrl, Json, NewTicketView, Params,
-        auth::Visit,
+        auth::{Visit, sent_cookies},
         content::{
             ContentRequest,
             openapi::{Asked, Conditions},
@@ -93,9 +93,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PageVisit {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let visit = Visit::from_request_parts(parts, state).await?;
-        let cookies = parts.headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-        let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let key = pairs.find(|(name, _)| *name == COOKIE).map(|(_, key)| key.to_owned());
+        let key = sent_cookies(&parts.headers, COOKIE).next().map(str::to_owned);
         Ok(Self(Visit { credentials: Credentials { password: None, key }, ..visit }))
     }
 }

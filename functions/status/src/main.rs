@@ -7,6 +7,6 @@ use status::{App, router};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let stores = Stores::load().await?;
-    logging::init("status", &stores.config);
+    logging::init("status", &stores.config.log);
     http::serve(&stores, async |stores| Ok(router(App::new(stores).await?))).await
 }

@@ -19,7 +19,7 @@ enum Done {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let stores = Stores::load().await?;
-    logging::init("sweeper", &stores.config);
+    logging::init("sweeper", &stores.config.log);
     let app = Reconnecting::new(&stores, App::new).await?;
     run(service_fn(async |LambdaEvent { payload, context }: LambdaEvent<Value>| -> Result<Done, Error> {
         let app = app.get().await;

@@ -7,6 +7,6 @@ use users::{App, router};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let stores = Stores::load().await?;
-    logging::init("users", &stores.config);
+    logging::init("users", &stores.config.log);
     http::serve(&stores, async |stores| Ok(router(App::new(stores).await?))).await
 }

@@ -1,12 +1,15 @@
-//! Sessions: Redis keeps each token by its SHA-256 for a day, and a list of the sessions of each user.
+//! Sessions: Redis keeps each token by its SHA-256 for a day, or longer for the web app, and a list of the sessions of each
+//! user.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use redis::{Cmd, pipe};
 use tokio::time::timeout;
 
 use super::{
+    cookies::{Cookie, Cookies},
     keys::ApiKey,
+    open_sessions::{Entry, Kept, OpenSessions, StoredSession, index, key, lifetime},
     rate_limit::LoginPermit,
     token::{Token, session_id},
     users::{User, Users},
@@ -23,12 +26,15 @@ use crate::{
 #[derive(Clone)]
 pub struct Sessions {
     redis: Redis,
+    open: OpenSessions,
+    cookies: Cookies,
     users: Users,
 }
 
 impl Sessions {
     pub fn new(redis: Redis, users: Users) -> Self {
-        Self { redis, users }
+        let (open, cookies) = (OpenSessions::new(redis.clone()), Cookies::new(redis.clone()));
+        Self { redis, open, cookies, users }
     }
 
     /// Opens a session. Older sessions of the user stay, except those beyond [`limits::MAX_SESSIONS`].
@@ -40,15 +46,15 @@ impl Sessions {
         commands.atomic().set_ex(key(&digest), user.to_string(), seconds).ignore();
         commands.zrembyscore(&index, "-inf", now - CLOCK_SKEW_MS).ignore();
         commands.zadd(&index, digest, now + lifetime()).ignore();
-        // The list lasts as long as the newest session.
-        commands.expire(&index, i64::try_from(seconds).unwrap_or(i64::MAX)).ignore();
+        // The list lasts as long as any session may.
+        commands.expire(&index, i64::try_from(limits::COOKIE_TTL.as_secs()).unwrap_or(i64::MAX)).ignore();
         // Reads the sessions beyond the limit, at most as many as the limit: a list from before the limit shrinks with
         // each login.
         commands.zrevrange(&index, limits::MAX_SESSIONS, limits::MAX_SESSIONS + MOST_LISTED);
         permit.remember(&mut commands);
         let (beyond,): (Vec<String>,) = self.redis.query_all(&commands).await?;
         if !beyond.is_empty()
-            && let Err(error) = self.end_some(user, &beyond).await
+            && let Err(error) = self.open.end_some(user, &beyond).await
         {
             tracing::warn!(error = error.cause(), "the oldest sessions of a user are left to the next login");
         }
@@ -57,14 +63,14 @@ impl Sessions {
 
     /// Ends one session only.
     pub async fn end(&self, user: UserId, token: &Token) -> Result<()> {
-        self.end_some(user, &[token.digest()]).await
+        self.open.end(user, token).await
     }
 
     /// Ends the session with this id. `NotFound` if the user has no such session.
     pub async fn end_by_id(&self, user: UserId, id: &SessionId) -> Result<()> {
         let sessions = self.of(user).await?;
         let session = sessions.into_iter().find(|session| session.id() == *id).ok_or(Error::NotFound)?;
-        self.end_some(user, &[session.digest]).await
+        self.open.end_some(user, &[session.digest]).await
     }
 
     /// Ends all sessions of a user but this one.
@@ -84,17 +90,10 @@ impl Sessions {
                 if some.is_empty() {
                     return Ok(());
                 }
-                self.end_some(user, &some).await?;
+                self.open.end_some(user, &some).await?;
             }
         };
         timeout(limits::END_SESSIONS_TIMEOUT, ended).await.unwrap_or_else(|_| Err(Error::timeout("Redis")))
-    }
-
-    async fn end_some(&self, user: UserId, digests: &[String]) -> Result<()> {
-        let keys: Vec<String> = digests.iter().map(|digest| key(digest)).collect();
-        let mut commands = pipe();
-        commands.atomic().del(keys).ignore().zrem(index(user), digests).ignore();
-        self.redis.query_all(&commands).await
     }
 
     /// The open sessions of a user, newest first.
@@ -108,10 +107,15 @@ impl Sessions {
         }
         // A listed session may be gone: expired by the clock of Redis, or evicted.
         let keys: Vec<String> = listed.iter().map(|(digest, _)| key(digest)).collect();
-        let users: Vec<Option<String>> = self.redis.query(Cmd::mget(keys)).await?;
-        let theirs = user.to_string();
-        let open = listed.into_iter().zip(users).filter(|(_, user)| user.as_ref() == Some(&theirs));
-        Ok(open.map(|((digest, expires_at), _)| Session { digest, expires_at }).collect())
+        let values: Vec<Option<String>> = self.redis.query(Cmd::mget(keys)).await?;
+        let open = listed.into_iter().zip(values).filter_map(|((digest, expires_at), value)| {
+            let entry = Entry::read(&value?).filter(|entry| entry.user == user)?;
+            Some(Session { digest, expires_at, kept: entry.kept })
+        });
+        let mut sessions: Vec<Session> = open.collect();
+        // The list is in the order of expiry.
+        sessions.sort_by_key(|session| Reverse(session.created_at()));
+        Ok(sessions)
     }
 
     /// Reads the account, and checks the session or the key against it.
@@ -127,12 +131,16 @@ impl Sessions {
     /// # Errors
     /// `Unauthorized` for a token that is unknown or expired.
     pub async fn stored(&self, token: &Token) -> Result<StoredSession> {
-        let key = key(&token.digest());
-        // A session is never prolonged, so its remaining lifetime tells when it was opened.
-        let (id, left): (Option<String>, i64) = self.redis.query_all(pipe().get(&key).pttl(&key)).await?;
-        let user = id.and_then(|hex| hex.parse().ok()).ok_or(Error::Unauthorized)?;
-        let opened_at = Timestamp::from_millis(Timestamp::now().millis() - lifetime() + left);
-        Ok(StoredSession { user, session: token.session_id(), opened_at })
+        self.open.stored(token).await
+    }
+
+    /// The session of a cookie as Redis has it; the account is not checked.
+    ///
+    /// # Errors
+    /// `Unauthorized` for a cookie that is unknown, or whose session has ended.
+    pub async fn stored_of(&self, cookie: &Cookie) -> Result<StoredSession> {
+        let (_, session) = self.cookies.find(cookie).await?;
+        Ok(session)
     }
 }
 
@@ -163,29 +171,13 @@ impl Credential {
     }
 }
 
-/// A session as Redis has it. Only the account tells whether the user still exists and has not ended the session.
-pub struct StoredSession {
-    pub user: UserId,
-    session: SessionId,
-    opened_at: Timestamp,
-}
-
-impl StoredSession {
-    /// Checks the session against the account of its user, and returns the account.
-    ///
-    /// # Errors
-    /// `Unauthorized` if the account does not exist, or its user has ended the session.
-    pub fn verify(&self, account: Option<User>) -> Result<User> {
-        let user = account.filter(|user| user.id() == self.user).ok_or(Error::Unauthorized)?;
-        if user.has_ended(&self.session, self.opened_at) { Err(Error::Unauthorized) } else { Ok(user) }
-    }
-}
-
 /// A session as its user may see it. The session's secret is not in it, so nobody can use it as a token.
 pub struct Session {
     digest: String,
     /// The expiry, in milliseconds since 1970.
     expires_at: i64,
+    /// `None` for a session without a cookie.
+    kept: Option<Kept>,
 }
 
 impl Session {
@@ -194,8 +186,9 @@ impl Session {
     }
 
     pub fn created_at(&self) -> Timestamp {
-        // A session is never prolonged.
-        Timestamp::from_millis(self.expires_at - lifetime())
+        // A session without a cookie is never prolonged.
+        let opened_at = || Timestamp::from_millis(self.expires_at - lifetime());
+        self.kept.as_ref().map_or_else(opened_at, |kept| kept.opened_at)
     }
 
     pub fn expires_at(&self) -> Timestamp {
@@ -212,18 +205,3 @@ const MOST_LISTED: isize = limits::MAX_SESSIONS - 1;
 
 /// Tolerated clock skew against Redis: a live session must never be pruned from its user's list.
 const CLOCK_SKEW_MS: i64 = 60_000;
-
-/// The lifetime of a session, in milliseconds.
-fn lifetime() -> i64 {
-    i64::try_from(limits::SESSION_TTL.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// The key of a session in Redis. Its value is the user's id.
-fn key(digest: &str) -> String {
-    format!("auth_{digest}")
-}
-
-/// The key of a user's list of sessions in Redis: a sorted set of digests by expiry.
-fn index(user: UserId) -> String {
-    format!("sessions_{user}")
-}

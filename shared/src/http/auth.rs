@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::{
     extract::{FromRef, FromRequestParts, RawPathParams},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
 };
 use base64::{Engine, engine::DecodePaddingMode, engine::general_purpose::GeneralPurpose};
 use lambda_http::{RequestExt, request::RequestContext};
@@ -13,7 +13,9 @@ use super::{Params, error::WithMessage};
 use crate::{
     Error, Result,
     accounts::{
+        cookies::Cookie,
         keys::ApiKey,
+        open_sessions::StoredSession,
         rate_limit::Address,
         sessions::{Credential, Sessions},
         token::Token,
@@ -77,6 +79,34 @@ pub(super) fn sent_token(headers: &HeaderMap) -> Option<Token> {
     let token = headers.get("x-token").and_then(|token| token.to_str().ok()).filter(|token| !token.is_empty());
     token.or_else(bearer).filter(|token| !token.is_empty()).map(|token| Token::sent(token.to_owned()))
 }
+
+/// The cookie of the web app. Browsers take a name with this prefix only with `Secure`, for all paths and this host alone.
+pub const COOKIE: &str = "__Host-session";
+
+/// The header, with its value, that the app sends together with its cookie. A page of another origin can send no such
+/// header.
+pub const FROM_THE_APP: (&str, &str) = ("x-requested-with", "files-manager");
+
+/// The values of the cookies of this name, as a browser sends them.
+pub fn sent_cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
+    let pairs = lines.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(sent, _)| *sent == name).map(|(_, value)| value)
+}
+
+/// The cookie of the web app. A browser that tells us that a page of another origin asks has none, although such a
+/// request has the cookie only if the page is of the same site.
+fn session_cookie(headers: &HeaderMap) -> Option<Cookie> {
+    if !matches!(headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes), None | Some(b"same-origin" | b"none")) {
+        return None;
+    }
+    let mut sent = sent_cookies(headers, COOKIE);
+    // Of two cookies of one name, one was not set by us.
+    sent.next().filter(|_| sent.next().is_none()).and_then(Cookie::sent)
+}
+
+/// How the page that asks is related to this origin, as the browser says.
+pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The session or the API key that a token stands for. The account is not checked.
 ///
@@ -212,19 +242,26 @@ impl UnverifiedUser {
 pub struct Viewer {
     token: Option<Token>,
     key: Option<KeyFound>,
+    /// Only where content is read, and only without a token.
+    cookie: Option<Cookie>,
     sessions: Sessions,
     log: LogUser,
 }
 
 impl Viewer {
-    /// The user of the viewer's token, not verified; `None` without a token, or if the token is of no session and no API
+    /// The user of the viewer's token or cookie, not verified; `None` without any, or if it is of no session and no API
     /// key.
     ///
     /// # Errors
     /// An API key that does not allow the request.
     pub async fn unverified(self) -> Result<Option<UnverifiedUser>> {
-        let Self { token: Some(token), key, sessions, log } = self else { return Ok(None) };
-        match credential(&token, key, &sessions).await {
+        let Self { token, key, cookie, sessions, log } = self;
+        let found = match (token, cookie) {
+            (Some(token), _) => credential(&token, key, &sessions).await,
+            (None, Some(cookie)) => sessions.stored_of(&cookie).await.map(Credential::Session),
+            (None, None) => return Ok(None),
+        };
+        match found {
             Ok(credential) => Ok(Some(UnverifiedUser { credential, sessions, log })),
             Err(Error::Unauthorized) => Ok(None),
             Err(error) => Err(error),
@@ -243,9 +280,97 @@ where
         Ok(Self {
             token: sent_token(&parts.headers),
             key: parts.extensions.get().cloned(),
+            cookie: None,
             sessions: Sessions::from_ref(state),
             log: LogUser::of(parts),
         })
+    }
+}
+
+/// A viewer of content, who may have the cookie of the web app where there is no token. A browser sends the cookie by
+/// itself, so only routes that read content, and change nothing, take this.
+pub struct ContentViewer(Viewer);
+
+impl ContentViewer {
+    /// True if the cookie decides.
+    pub fn is_by_cookie(&self) -> bool {
+        self.0.cookie.is_some()
+    }
+
+    /// As [`Viewer::unverified`].
+    pub async fn unverified(self) -> Result<Option<UnverifiedUser>> {
+        self.0.unverified().await
+    }
+}
+
+impl<S> FromRequestParts<S> for ContentViewer
+where
+    Sessions: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let viewer = Viewer::from_request_parts(parts, state).await?;
+        // A token decides alone, also if it is of nobody.
+        let cookie = if viewer.token.is_none() { session_cookie(&parts.headers) } else { None };
+        Ok(Self(Viewer { cookie, ..viewer }))
+    }
+}
+
+/// Requires a valid session, an API key that allows the request, or the cookie of the web app. As [`ContentViewer`], only
+/// for routes that read content.
+pub struct ContentOwner {
+    pub user: UserId,
+    pub is_by_cookie: bool,
+}
+
+impl<S> FromRequestParts<S> for ContentOwner
+where
+    Sessions: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let viewer = ContentViewer::from_request_parts(parts, state).await?;
+        let is_by_cookie = viewer.is_by_cookie();
+        let unverified = viewer.unverified().await?.ok_or(Error::Unauthorized)?;
+        unverified.verify_by_lookup().await?;
+        Ok(Self { user: unverified.id(), is_by_cookie })
+    }
+}
+
+/// Notes the user of a session that is not verified, for the log line of the request.
+#[derive(Clone)]
+pub struct SessionLog(LogUser);
+
+impl SessionLog {
+    pub fn note(&self, session: &StoredSession) {
+        self.0.note_user(session.user);
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionLog {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        Ok(Self(LogUser::of(parts)))
+    }
+}
+
+/// Requires the header [`FROM_THE_APP`], and has the cookie of the app.
+pub struct FromTheApp(pub Option<Cookie>);
+
+impl<S: Send + Sync> FromRequestParts<S> for FromTheApp {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let (name, value) = FROM_THE_APP;
+        if parts.headers.get(name).is_none_or(|sent| sent != value) {
+            return Err(Error::Forbidden("Missing X-Requested-With: files-manager"));
+        }
+        Ok(Self(session_cookie(&parts.headers)))
     }
 }
 

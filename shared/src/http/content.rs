@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::Params;
+use super::{Params, auth::SEC_FETCH_SITE};
 use crate::{
     Error, Result,
     files::File,
@@ -28,6 +28,14 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 
+/// What a browser wants the content for.
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// The uses of content that a page of this origin may have: none of them lets an upload act in the name of the origin.
+/// Other uses are scripts, styles, workers and frames, and what browsers may invent. Pages of other origins put only
+/// their own visitors at risk, and clients of the original embed public files there.
+const PASSIVE: [&str; 6] = ["audio", "document", "empty", "image", "track", "video"];
+
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The caches and pages that may keep and embed the content that a response carries.
@@ -35,6 +43,9 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 pub enum Caching {
     Public,
     Private,
+    /// The browser that asks may keep thumbnails, if the request names the version of the file: signing out of the web app
+    /// clears its cache.
+    ByCookie,
 }
 
 impl Caching {
@@ -43,11 +54,23 @@ impl Caching {
         if file.is_public { Self::Public } else { Self::Private }
     }
 
+    /// The same for a file that was asked for with the cookie of the web app, or without it.
+    #[must_use]
+    pub fn by_cookie(self, is_by_cookie: bool) -> Self {
+        match self {
+            Self::Private if is_by_cookie => Self::ByCookie,
+            caching => caching,
+        }
+    }
+
     /// The headers `Cache-Control` and `Cross-Origin-Resource-Policy`.
-    fn headers(self) -> (&'static str, &'static str) {
+    fn headers(self, asked: &ContentRequest) -> (&'static str, &'static str) {
         match self {
             Self::Public => ("public, max-age=60", "cross-origin"),
-            Self::Private => ("private, no-store", "same-origin"),
+            Self::ByCookie if asked.has_version && !asked.size.is_empty() => {
+                ("private, max-age=86400, immutable", "same-origin")
+            }
+            Self::Private | Self::ByCookie => ("private, no-store", "same-origin"),
         }
     }
 }
@@ -58,6 +81,8 @@ pub struct ContentRequest {
     headers: HeaderMap,
     /// The width of a thumbnail; empty for the content itself.
     size: String,
+    /// True if the URL is another one for other content.
+    has_version: bool,
     disposition: Disposition,
 }
 
@@ -65,12 +90,16 @@ impl<S: Send + Sync> FromRequestParts<S> for ContentRequest {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        if is_active(&parts.headers) {
+            return Err(Error::NotFound);
+        }
         let params = Params::from_request_parts(parts, state).await?;
         let is_download = params.get("download") == Some("1");
         Ok(Self {
             method: parts.method.clone(),
             headers: parts.headers.clone(),
             size: params.get("size").unwrap_or_default().to_owned(),
+            has_version: params.get("v").is_some_and(|version| !version.is_empty()),
             disposition: if is_download { Disposition::Attachment } else { Disposition::Inline },
         })
     }
@@ -85,7 +114,7 @@ impl ContentRequest {
     /// The response with the content of a file, or with a thumbnail.
     pub async fn respond(&self, file: &File, caching: Caching, objects: &Objects) -> Result<Response> {
         let representation = Representation::of(file, &self.size)?;
-        let (caching, policy) = caching.headers();
+        let (caching, policy) = caching.headers(self);
 
         match representation.precondition(&self.headers) {
             Precondition::Holds => {}
@@ -117,6 +146,13 @@ impl ContentRequest {
     }
 }
 
+/// True if a page of this origin asks for content to let it act: see [`PASSIVE`]. Only browsers send these headers, and no
+/// script can set them.
+fn is_active(headers: &HeaderMap) -> bool {
+    let is_ours = headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "same-origin");
+    is_ours && headers.get(SEC_FETCH_DEST).is_some_and(|wanted| !PASSIVE.iter().any(|passive| wanted == passive))
+}
+
 fn not_modified(representation: &Representation, caching: &'static str) -> Result<Response> {
     let mut response = StatusCode::NOT_MODIFIED.into_response();
     response.headers_mut().extend(representation.validators()?);
@@ -136,4 +172,45 @@ async fn redirect(
         ResponseOverrides { content_type: &representation.content_type, disposition: &disposition, caching };
     let url = objects.presign_get(&representation.key, overrides).await?;
     Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s05_a_page_of_this_origin_gets_no_content_that_acts() {
+        let asked = |headers: &[(HeaderName, &'static str)]| {
+            is_active(&headers.iter().map(|(name, text)| (name.clone(), HeaderValue::from_static(text))).collect())
+        };
+        for wanted in [
+            "script",
+            "style",
+            "worker",
+            "sharedworker",
+            "serviceworker",
+            "frame",
+            "iframe",
+            "embed",
+            "object",
+            "audioworklet",
+            "paintworklet",
+            "xslt",
+            "manifest",
+            "json",
+            "fencedframe",
+            "something new",
+            "",
+        ] {
+            assert!(asked(&[(SEC_FETCH_SITE, "same-origin"), (SEC_FETCH_DEST, wanted)]), "{wanted}");
+            for site in ["same-site", "cross-site", "none"] {
+                assert!(!asked(&[(SEC_FETCH_SITE, site), (SEC_FETCH_DEST, wanted)]), "{wanted} of {site}");
+            }
+            assert!(!asked(&[(SEC_FETCH_DEST, wanted)]), "{wanted}");
+        }
+        for wanted in PASSIVE {
+            assert!(!asked(&[(SEC_FETCH_SITE, "same-origin"), (SEC_FETCH_DEST, wanted)]), "{wanted}");
+        }
+        assert!(!asked(&[(SEC_FETCH_SITE, "same-origin")]) && !asked(&[]));
+    }
 }

@@ -45,12 +45,22 @@ where
         async { Ok(with_defaults(routes.await?)) }
     };
     let routes = &Reconnecting::new(stores, routes).await?;
-    let answer = async |LambdaEvent { payload, context }: LambdaEvent<LambdaRequest>| {
-        let request = lambda_http::Request::from(payload).with_lambda_context(context);
-        let mut routes = Router::clone(&*routes.get().await);
-        GatewayResponse::of(Service::call(&mut routes, request).await?).await
-    };
+    let answer = async |event| answer(Router::clone(&*routes.get().await), event).await;
     lambda_http::lambda_runtime::run(service_fn(answer)).await
+}
+
+/// As [`serve`], for routes that use Redis and no other store: a connection to Redis that was lost is found by its use.
+pub async fn serve_with_redis(routes: Router) -> Result<(), lambda_http::Error> {
+    let routes = &with_defaults(routes);
+    lambda_http::lambda_runtime::run(service_fn(async |event| answer(routes.clone(), event).await)).await
+}
+
+async fn answer(
+    mut routes: Router,
+    LambdaEvent { payload, context }: LambdaEvent<LambdaRequest>,
+) -> Result<GatewayResponse, lambda_http::Error> {
+    let request = lambda_http::Request::from(payload).with_lambda_context(context);
+    GatewayResponse::of(Service::call(&mut routes, request).await?).await
 }
 
 fn with_defaults(routes: Router) -> Router {

@@ -83,6 +83,14 @@ impl Aws {
         })
     }
 
+    /// The origin of a bucket, without the rules of the SDK for all kinds of endpoints, which are large.
+    pub(super) fn bucket_origin(&self, bucket: &str) -> String {
+        match &self.s3_endpoint {
+            Some(endpoint) => config::origin(endpoint).to_owned(),
+            None => format!("https://{bucket}.s3.{}.{}", self.region, domain(&self.region)),
+        }
+    }
+
     /// `timeout` limits one operation, all attempts together.
     pub fn s3(&self, timeout: Duration) -> aws_sdk_s3::Client {
         let mut config = aws_sdk_s3::config::Builder::from(&self.shared).timeout_config(within(timeout));
@@ -139,6 +147,11 @@ impl Aws {
     pub(super) fn forget_connections(&self) {
         self.connections.forget();
     }
+}
+
+/// The domain of the services in a Region.
+pub(super) fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
 /// The configuration of one small operation of S3: an attempt that takes longer than [`limits::AWS_ATTEMPT_TIMEOUT`] is
@@ -225,5 +238,31 @@ impl HttpClient for Connections {
         // Loads the system's authorities now, so that the first request does not wait for them.
         self.connector();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stores::s3::Objects;
+
+    #[tokio::test]
+    async fn the_origin_of_a_bucket_is_that_of_the_urls_that_are_signed() {
+        const BUCKET: &str = "files-manager-123456789012-us-east-1";
+        for region in ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1", "ap-south-2"] {
+            for endpoint in [None, Some("http://127.0.0.1:4566"), Some("http://127.0.0.1:4566/")] {
+                let settings = AwsSettings {
+                    region: region.into(),
+                    credentials: Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"),
+                    endpoint: None,
+                    s3_endpoint: endpoint.map(str::to_owned),
+                    sqs_endpoint: None,
+                    lambda_endpoint: None,
+                };
+                let aws = Aws::new(settings, None).unwrap();
+                let objects = Objects::of(&aws, BUCKET.into(), limits::S3_INLINE_TIMEOUT);
+                assert_eq!(aws.bucket_origin(BUCKET), objects.origin().await.unwrap(), "{region} {endpoint:?}");
+            }
+        }
     }
 }

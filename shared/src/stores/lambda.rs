@@ -14,7 +14,10 @@ use aws_smithy_runtime_api::client::{http::HttpConnector, orchestrator::HttpRequ
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::{Stores, aws::Connections};
+use super::{
+    Stores,
+    aws::{Connections, domain},
+};
 use crate::{Error, Result, limits, logging::log_call, time::Timestamp};
 
 /// The header that makes Lambda answer before the function has run.
@@ -35,8 +38,7 @@ impl Invoker {
     /// The function that builds ZIPs.
     pub fn of_archives(stores: &Stores) -> Self {
         let region = stores.aws.region.clone();
-        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        let own = || format!("https://lambda.{region}.{domain}");
+        let own = || format!("https://lambda.{region}.{}", domain(&region));
         Self {
             connections: stores.aws.connections(),
             credentials: stores.aws.credentials.clone(),

@@ -9,7 +9,7 @@ use redis::{
 };
 use tokio::{sync::Mutex, time::timeout};
 
-use super::Stores;
+use super::{OnlyRedis, Stores, certificates::Authorities};
 use crate::{Error, Result, limits, logging::log_call};
 
 /// The connection to Redis, which connects when first used, and again whenever the connection broke.
@@ -25,11 +25,21 @@ impl Redis {
     /// # Errors
     /// The URL is malformed.
     pub fn connect(stores: &Stores) -> anyhow::Result<Self> {
+        Self::at(&stores.config.redis_url, stores.authorities.as_ref())
+    }
+
+    /// # Errors
+    /// The URL is malformed.
+    pub fn alone(stores: &OnlyRedis) -> anyhow::Result<Self> {
+        Self::at(&stores.config.redis_url, stores.authorities.as_ref())
+    }
+
+    fn at(url: &str, authorities: Option<&Authorities>) -> anyhow::Result<Self> {
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(limits::REDIS_TIMEOUT))
             .set_response_timeout(Some(limits::REDIS_TIMEOUT));
-        let url = stores.config.redis_url.as_str().into_connection_info().context("REDIS_URL")?;
-        let client = match (url.addr(), &stores.authorities) {
+        let url = url.into_connection_info().context("REDIS_URL")?;
+        let client = match (url.addr(), authorities) {
             (ConnectionAddr::TcpTls { .. }, Some(authorities)) => {
                 let root_cert = Some(authorities.pem.clone());
                 Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert })

@@ -22,7 +22,7 @@ use super::{
     Stores,
     aws::{Aws, Connections, in_quick_attempts},
 };
-use crate::{Error, Result, ids::ZipId, limits, logging::log_call};
+use crate::{Error, Result, config::origin, ids::ZipId, limits, logging::log_call};
 
 mod direct;
 pub mod key;
@@ -70,8 +70,7 @@ impl Objects {
     /// The origin of all requests to objects that clients send, for the policy of a page.
     pub async fn origin(&self) -> Result<String> {
         let url = self.signer.bucket_url().await?;
-        let path = url.find("://").and_then(|scheme| url[scheme + 3..].find('/').map(|at| scheme + 3 + at));
-        Ok(url[..path.unwrap_or(url.len())].to_owned())
+        Ok(origin(&url).to_owned())
     }
 
     pub async fn put(&self, key: &Key, bytes: Bytes, content_type: &str) -> Result<()> {

@@ -9,23 +9,40 @@ use serde::{
 };
 use serde_json::{Map, Value, json};
 
-/// A client of the API, with a token or without.
+/// A client of the API, with a token, the cookie of the web app, or nothing.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     api: String,
     token: Option<String>,
+    cookie: Option<String>,
 }
 
 impl Client {
     pub fn new(http: reqwest::Client, api: String) -> Self {
-        Self { http, api, token: None }
+        Self { http, api, token: None, cookie: None }
     }
 
     /// The same client with this `X-Token`.
     #[must_use]
     pub fn with_token(&self, token: impl Into<String>) -> Self {
         Self { token: Some(token.into()), ..self.clone() }
+    }
+
+    /// The same client with this cookie of the web app.
+    #[must_use]
+    pub fn with_cookie(&self, cookie: impl Into<String>) -> Self {
+        Self { cookie: Some(cookie.into()), ..self.clone() }
+    }
+
+    /// The cookie of the web app that the session of this client gets.
+    ///
+    /// # Panics
+    /// The client has no session.
+    pub async fn keep_session(&self) -> String {
+        let kept = self.request("POST", "/web/session").send().await;
+        assert_eq!(kept.status, 204, "of {kept}");
+        kept.cookie().expect("a cookie")
     }
 
     /// # Panics
@@ -37,8 +54,12 @@ impl Client {
     pub fn request(&self, method: &str, path: &str) -> Request {
         let method = method.parse().expect("an HTTP method");
         let request = Request(self.http.request(method, format!("{}{path}", self.api)));
-        match &self.token {
+        let request = match &self.token {
             Some(token) => request.header("X-Token", token),
+            None => request,
+        };
+        match &self.cookie {
+            Some(cookie) => request.header("Cookie", &format!("{SESSION_COOKIE}={cookie}")),
             None => request,
         }
     }
@@ -73,9 +94,18 @@ impl Client {
     }
 }
 
+/// The name of the cookie of the web app.
+pub const SESSION_COOKIE: &str = "__Host-session";
+
 pub struct Request(reqwest::RequestBuilder);
 
 impl Request {
+    /// With the header that the web app sends together with its cookie.
+    #[must_use]
+    pub fn from_the_app(self) -> Self {
+        self.header("X-Requested-With", "files-manager")
+    }
+
     #[must_use]
     pub fn header(self, name: &str, value: &str) -> Self {
         Self(self.0.header(name, HeaderValue::from_bytes(value.as_bytes()).expect("one line")))
@@ -198,6 +228,13 @@ impl Answer {
     /// The value of a header; empty if the header is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("a header of text"))
+    }
+
+    /// The value of the cookie of the web app that is set; `None` if none is.
+    pub fn cookie(&self) -> Option<String> {
+        let (name, rest) = self.header("set-cookie").split_once('=')?;
+        let (value, _) = rest.split_once(';')?;
+        (name == SESSION_COOKIE).then(|| value.to_owned())
     }
 
     pub fn text(&self) -> &str {

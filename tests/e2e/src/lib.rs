@@ -21,8 +21,8 @@ pub mod zips;
 
 use std::time::{Duration, Instant};
 
-pub use crate::stack::{Stack, network, networks_key, session_key};
-pub use http::{Answer, Client, Request};
+pub use crate::stack::{Stack, cookie_key, network, networks_key, session_key};
+pub use http::{Answer, Client, Request, SESSION_COOKIE};
 pub use measurements::{Times, record_measurement};
 pub use profile::Query;
 pub use users::{PASSWORD, SHA1_OF_PASSWORD, User, decoded, document, encoded, id_of};

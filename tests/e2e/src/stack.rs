@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use ::stack::Record;
 use aws_credential_types::Credentials;
 use aws_sdk_s3::{config::Region, primitives::ByteStream};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use mongodb::{Collection, Database, bson::Document};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use reqwest::{Response, multipart};
@@ -180,6 +181,14 @@ pub fn session_key(token: &str) -> String {
     format!("auth_{}", sha256_hex(token))
 }
 
+/// The Redis key of a cookie of the web app.
+///
+/// # Panics
+/// The text is no cookie.
+pub fn cookie_key(cookie: &str) -> String {
+    format!("cookie_{}", hex(&Sha256::digest(URL_SAFE_NO_PAD.decode(cookie).expect("base64"))))
+}
+
 /// The Redis key of the set of networks that have logged in to an account.
 pub fn networks_key(email: &str) -> String {
     format!("networks_{}", sha256_hex(email))
@@ -191,5 +200,9 @@ pub fn network(address: &str, email: &str) -> String {
 }
 
 fn sha256_hex(text: &str) -> String {
-    Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    hex(&Sha256::digest(text))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import sys
 import uuid
 
@@ -26,6 +27,15 @@ class User:
     def session(self):
         """The id of the session."""
         return hashlib.sha256(self.token.encode()).hexdigest()[:24]
+
+    def cookie(self):
+        """The cookie of the web app."""
+        kept = requests.post(f"{self.api}/web/session", headers={"X-Token": self.token})
+        return kept.headers["Set-Cookie"].split("=", 1)[1].split(";")[0]
+
+    def file_of_the_app(self):
+        page = requests.get(f"{self.api}/").text
+        return re.search(r'"/app/([^"]+)"', page).group(1)
 
     def key(self):
         """The id of an API key: a user may have a hundred."""

@@ -32,7 +32,16 @@ CHANCE = random.SystemRandom()
 
 # These end the session or the account of the request, and all later requests would get a 401. So each is sent by a new
 # user.
-ENDING = {"GET /disconnect", "DELETE /users/me", "PUT /users/me/password", "DELETE /users/me/sessions/{id}"}
+ENDING = {
+    "GET /disconnect",
+    "DELETE /users/me",
+    "PUT /users/me/password",
+    "DELETE /users/me/sessions/{id}",
+    "DELETE /web/session",
+}
+
+# These take the cookie of the web app, and no token. Each request has a new cookie, which ends the one before.
+WITH_COOKIE = {"POST /web/session/refresh", "DELETE /web/session"}
 
 
 @schemathesis.auth(refresh_interval=None, retry_on=[])
@@ -49,6 +58,8 @@ class Credentials:
     def set(self, case, user, context):
         if case.operation.label == "GET /connect":
             case.headers["Authorization"] = user.basic()
+        elif case.operation.label in WITH_COOKIE:
+            case.headers["Cookie"] = f"__Host-session={user.cookie()}"
         else:
             case.headers.update(CHANCE.choice([{"X-Token": user.token}, {"Authorization": f"Bearer {user.token}"}]))
 
@@ -63,6 +74,8 @@ def before_call(context, case, kwargs):
     token = case.headers.get("X-Token") or case.headers.get("Authorization", "").removeprefix("Bearer ")
     path, body, user = case.path_parameters, case.body, User(API, token)
     match case.operation.label:
+        case "GET /app/{file}":
+            path["file"] = user.file_of_the_app()
         case "POST /users":
             body["email"] = f"{uuid.uuid4()}@example.org"
         case "DELETE /users/me/sessions/{id}":

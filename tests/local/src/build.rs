@@ -260,8 +260,8 @@ pub fn fingerprint(project: &Project, profile: Profile) -> Result<String> {
 }
 
 fn add(path: &Path, text: &mut String) -> Result<()> {
-    // Nothing is built from a README.
-    if path.extension().is_some_and(|extension| extension == "md") {
+    // Nothing is built from a README, nor from packages of npm.
+    if path.extension().is_some_and(|extension| extension == "md") || path.ends_with("node_modules") {
         return Ok(());
     }
     let metadata = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -115,6 +115,9 @@ fn collect(folder: &Path, tests: &mut Column) -> Result<()> {
 fn collect_names(folder: &Path, names: &mut Vec<String>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
+        if path.ends_with("node_modules") {
+            continue;
+        }
         if path.is_dir() {
             collect_names(&path, names)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {

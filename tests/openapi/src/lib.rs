@@ -27,6 +27,7 @@ pub const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../functions/sta
         (name = "Uploads", description = "Files of any size, which their clients bring to S3 themselves."),
         (name = "Companion", description = "What stock Uppy asks where it is given a ticket's `companionEndpoint`."),
         (name = "Links", description = "What others may read, or upload, who have no account."),
+        (name = "Web app", description = "The app for people, and the cookie by which a browser keeps its session."),
         (name = "Status"),
     ),
     security(("token" = []), ("bearer" = [])),
@@ -48,6 +49,9 @@ impl Modify for Security {
         let of_link = HttpBuilder::new().scheme(HttpAuthScheme::Basic);
         let of_link = of_link.description(Some("The password of a link, with any user name."));
         components.add_security_scheme("linkPassword", SecurityScheme::Http(of_link.build()));
+        let cookie =
+            ApiKeyValue::with_description("__Host-session", "The cookie of `POST /web/session`: it reads content.");
+        components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         components.add_security_scheme("password", SecurityScheme::Http(password.build()));
     }
 }
@@ -62,6 +66,7 @@ pub fn description() -> String {
         status::openapi::Api::openapi(),
         uploads::openapi::Api::openapi(),
         users::openapi::Api::openapi(),
+        web::openapi::Api::openapi(),
     ];
     let whole = functions.into_iter().fold(Whole::openapi(), Description::merge_from);
     let mut text = whole.to_pretty_json().expect("a description is JSON");

@@ -11,7 +11,7 @@ use status::{App, router};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let stores = Stores::load().await?;
-    logging::init("panics", &stores.config);
+    logging::init("panics", &stores.config.log);
     let routes = async |stores| {
         let routes = router(App::new(stores).await?);
         Ok(routes.route("/panic", get(panics)).route("/panic/elsewhere", get(a_thread_panics)))

@@ -9,6 +9,10 @@ pub struct Asked {
     /// the image came. Any other value is answered 404. An empty value means the image itself.
     #[param(value_type = String, required = false)]
     pub size: Option<String>,
+    /// A text that is another one for other content, such as the file's revision. With the cookie of the web app it lets
+    /// the browser keep a thumbnail for a day.
+    #[param(value_type = String, required = false)]
+    pub v: Option<String>,
     /// `1` makes a browser save the content instead of showing it.
     #[param(value_type = String, required = false)]
     pub download: Option<String>,

@@ -28,6 +28,8 @@ enum Asking {
     WithAnExpiredToken,
     AnotherUser,
     TheOwner,
+    /// The cookie of the web app of another session of the owner, and no token.
+    WithTheCookie,
     /// An API key of the owner with this scope.
     WithAKey(&'static str),
     /// An API key of the owner with all scopes, for a folder with nothing in it.
@@ -38,12 +40,13 @@ enum Asking {
     WithAnExpiredLink,
 }
 
-const EVERYBODY: [Asking; 12] = [
+const EVERYBODY: [Asking; 13] = [
     Asking::Nobody,
     Asking::WithAMalformedToken,
     Asking::WithAnExpiredToken,
     Asking::AnotherUser,
     Asking::TheOwner,
+    Asking::WithTheCookie,
     Asking::WithAKey("read"),
     Asking::WithAKey("upload"),
     Asking::WithAKey("write"),
@@ -181,6 +184,11 @@ fn lines_of_users() -> Vec<(&'static str, Vec<String>)> {
     let uploads: Vec<String> =
         uploads.chain(only(&["good ticket, another's upload", "good ticket, unknown upload"])).collect();
     vec![
+        ("GET /", nothing.clone()),
+        ("GET /app/{file}", only(&["file of the page", "unknown file"])),
+        ("POST /web/session", nothing.clone()),
+        ("POST /web/session/refresh", nothing.clone()),
+        ("DELETE /web/session", nothing.clone()),
         ("GET /status", nothing.clone()),
         ("GET /stats", nothing.clone()),
         ("GET /openapi.json", nothing.clone()),
@@ -295,7 +303,10 @@ struct World {
     issuer: User,
     /// The tickets and uploads of [`World::ticketed`], by their kind.
     tickets: Mutex<HashMap<String, Arc<OnceCell<Ticketed>>>>,
+    /// The ids of [`World::shared`], by their kind.
+    shared: Mutex<HashMap<String, Arc<OnceCell<String>>>>,
     expired: String,
+    cookie: String,
     /// Two images with thumbnails: the first is private, the second is public.
     images: [String; 2],
     /// Clients with keys of the owner, by [`EVERYBODY`]'s last.
@@ -321,6 +332,7 @@ impl World {
             (!is_there).then_some(())
         })
         .await;
+        let cookie = stack.anyone().with_token(owner.another_token().await).keep_session().await;
         let mut images = [const { String::new() }; 2];
         for (image, is_public) in images.iter_mut().zip([false, true]) {
             let body =
@@ -355,7 +367,9 @@ impl World {
             other,
             issuer,
             tickets: Mutex::default(),
+            shared: Mutex::default(),
             expired,
+            cookie,
             images,
             keys,
             folders,
@@ -371,6 +385,7 @@ impl World {
             Asking::WithAnExpiredToken => self.stack.anyone().with_token(&self.expired),
             Asking::AnotherUser => self.other.clone(),
             Asking::TheOwner => self.owner.clone(),
+            Asking::WithTheCookie => self.stack.anyone().with_cookie(&self.cookie),
             Asking::WithAKey(_) | Asking::WithAKeyOfAFolder => {
                 self.keys.iter().find(|(of, _)| *of == asking).expect("a key").1.clone()
             }
@@ -506,6 +521,23 @@ impl World {
             _ if path.starts_with("/files/{id}/versions/{version}") => {
                 let (file, version) = self.version(thing).await;
                 send(&path.replace("{id}", &file).replace("{version}", &version), Value::Null).await
+            }
+            "/app/{file}" if thing == "file of the page" => {
+                let page = self.stack.anyone().request("GET", "/").header("Accept-Encoding", "gzip").send().await;
+                send(&crate::web::a_file_of(&page), Value::Null).await
+            }
+            "/app/{file}" => send("/app/unknown-file", Value::Null).await,
+            "/web/session/refresh" => client.request(method, path).from_the_app().send().await,
+            "/web/session" if method == "DELETE" => {
+                // The session ends, so each client has one of its own.
+                let client = match asking {
+                    Asking::WithTheCookie => {
+                        let cookie = self.stack.user("leaving").await.keep_session().await;
+                        self.stack.anyone().with_cookie(cookie)
+                    }
+                    _ => client,
+                };
+                client.request(method, path).from_the_app().send().await
             }
             "/docs/{file}" => send(&format!("/docs/{}", thing.replace(' ', "-")), Value::Null).await,
             _ if path.starts_with("/files/{id}") => {
@@ -773,7 +805,11 @@ impl World {
         match thing {
             "private image" => self.images[0].clone(),
             "public image" => self.images[1].clone(),
-            thing => self.make(thing).await,
+            thing => {
+                // A user may have a thousand incomplete uploads.
+                let kept = Arc::clone(self.shared.lock().unwrap().entry(thing.to_owned()).or_default());
+                kept.get_or_init(|| self.make(thing)).await.clone()
+            }
         }
     }
 

@@ -51,6 +51,7 @@ async fn a_function_answers_a_preflight_that_the_gateway_hands_it() {
         ("auth", "/connect"),
         ("files", "/files"),
         ("content", "/files/x/data"),
+        ("web", "/web/session"),
         ("links", "/links"),
         ("links", "/shared/x/files"),
         ("uploads", "/uploads/sign"),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const UNKNOWN: &str = "5f1e7d35c7ba06511e683b21";
 
 /// Every endpoint that needs a token; `{id}` is the id of a file.
-const AUTHENTICATED: [(&str, &str); 39] = [
+pub const AUTHENTICATED: [(&str, &str); 39] = [
     ("GET", "/users/me"),
     ("GET", "/users/me/usage"),
     ("DELETE", "/users/me"),
@@ -211,7 +211,10 @@ async fn r24_an_unknown_route_is_not_found() {
     let bob = stack.user("bob").await;
     let id = bob.upload("notes.txt", b"hi").await;
     for path in [
-        "/",
+        "/app",
+        "/app/a/b",
+        "/web",
+        "/web/session/x",
         "/nothing",
         "/users/you",
         "/users/me/too",
@@ -237,6 +240,10 @@ async fn r24_another_method_is_not_allowed_and_the_answer_names_those_that_are()
     let bob = stack.user("bob").await;
     let id = bob.upload("notes.txt", b"hi").await;
     for (path, allowed, refused) in [
+        ("/", vec!["GET"], ["POST", "DELETE"]),
+        ("/app/x", vec!["GET"], ["POST", "DELETE"]),
+        ("/web/session", vec!["DELETE", "POST"], ["GET", "PUT"]),
+        ("/web/session/refresh", vec!["POST"], ["GET", "DELETE"]),
         ("/status", vec!["GET"], ["POST", "DELETE"]),
         ("/stats", vec!["GET"], ["POST", "DELETE"]),
         ("/users", vec!["POST"], ["GET", "DELETE"]),

@@ -47,5 +47,6 @@ mod trash;
 mod uploads;
 mod users;
 mod versions;
+mod web;
 mod worker;
 mod zips;

@@ -180,7 +180,7 @@ async fn a_session_that_is_over_is_not_listed() {
 }
 
 #[tokio::test]
-async fn the_session_list_lives_as_long_as_its_sessions_and_drops_expired_ones() {
+async fn the_session_list_lives_as_long_as_a_session_may_and_drops_expired_ones() {
     let stack = Stack::running().await;
     let bob = stack.user("bob").await;
     let mut redis = stack.redis().await;
@@ -189,7 +189,8 @@ async fn the_session_list_lives_as_long_as_its_sessions_and_drops_expired_ones()
     bob.another_token().await;
     assert_eq!(redis.zcard::<_, u32>(index(&bob)).await.unwrap(), 2);
     let seconds: i64 = redis.ttl(index(&bob)).await.unwrap();
-    assert!((86_390..=86_400).contains(&seconds), "{seconds}");
+    // The web app may prolong a session up to a month after the sign-in.
+    assert!((30 * 86_400 - 10..=30 * 86_400).contains(&seconds), "{seconds}");
 }
 
 /// Adds this number of open sessions that are older than the existing ones, the oldest first. Returns their keys in

@@ -89,11 +89,21 @@ fn s20_s3_may_only_send_to_the_queue_of_this_stack() {
 #[test]
 fn s20_functions_for_passwords_and_status_have_no_bucket_and_no_queue() {
     for permission in permissions() {
-        if ["authRole", "usersRole", "statusRole"].contains(&permission.role) {
+        if ["authRole", "usersRole", "statusRole", "webRole"].contains(&permission.role) {
             let service = permission.action.split(':').next();
             assert!(matches!(service, Some("logs" | "ssm")), "{permission}");
         }
     }
+}
+
+/// The files of the app come from the same function as cookies, but nothing of a user's files does.
+#[test]
+fn s20_the_function_of_the_web_app_knows_redis_alone() {
+    let may = permissions().into_iter().filter(|permission| permission.role == "webRole");
+    let secrets: Vec<String> =
+        may.filter(|permission| permission.action.starts_with("ssm:")).map(|may| may.resource).collect();
+    let [redis] = &secrets[..] else { panic!("{secrets:?}") };
+    assert!(redis.ends_with("parameter${RedisUrlParameter}"), "{redis}");
 }
 
 #[test]

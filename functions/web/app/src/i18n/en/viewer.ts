@@ -1,0 +1,17 @@
+export default {
+  "viewer.close": "Back to the files",
+  "viewer.previous": "Previous file",
+  "viewer.next": "Next file",
+  "viewer.position": "{name}, {at} of {count}",
+  "viewer.name": "Name",
+  "viewer.notShown": "There is no preview of this kind of file.",
+  "viewer.failed": "This file cannot be shown.",
+  "viewer.thumbnail": "This is a preview: browsers cannot show the format. Download the file to see all of it.",
+  "viewer.cut": "Only the first {shown} of {size} are shown.",
+  "viewer.zoomIn": "Zoom in",
+  "viewer.zoomOut": "Zoom out",
+  "viewer.fit": "Fit to the window",
+  "viewer.percent": "{percent} %",
+  "viewer.loading": "Loading…",
+  "viewer.page": "Page {page} of {count}",
+};
