@@ -26,8 +26,8 @@ const lazyStyles = {
 const fewChunks = {
   name: "few chunks",
   setup(build) {
-    build.onResolve({ filter: /^\./ }, async ({ kind, path: name, resolveDir, pluginData }) => {
-      if (kind !== "dynamic-import" || pluginData === "resolving") return;
+    build.onResolve({ filter: /^\./ }, async ({ kind, path: name, namespace, resolveDir, pluginData }) => {
+      if (kind !== "dynamic-import" || namespace === "package" || pluginData === "resolving") return;
       const found = await build.resolve(name, { kind, resolveDir, pluginData: "resolving" });
       return found.errors.length ? found : { path: path.relative(__dirname, found.path), namespace: "part" };
     });
@@ -42,12 +42,29 @@ const fewChunks = {
   },
 };
 
+// A file of a package has the name that it has in `node_modules`, wherever that is: names of chunks depend on it.
+const packages = {
+  name: "packages",
+  setup(build) {
+    build.onResolve({ filter: /./ }, async ({ path: name, kind, resolveDir, pluginData }) => {
+      if (pluginData === "resolving" || kind === "entry-point" || name.startsWith("worker:")) return;
+      const found = await build.resolve(name, { kind, resolveDir, pluginData: "resolving" });
+      const [, inside] = found.path.split(/\/node_modules\/(?!.*\/node_modules\/)/);
+      if (found.errors.length || !inside) return found.errors.length ? found : undefined;
+      return { path: inside, namespace: "package", sideEffects: found.sideEffects, pluginData: found.path };
+    });
+    build.onLoad({ filter: /./, namespace: "package" }, ({ pluginData: file }) => {
+      return { contents: fs.readFileSync(file, "utf8"), loader: "js", resolveDir: path.dirname(file) };
+    });
+  },
+};
+
 // `import url from "worker:…"`: the script is written beside the others, and `url` is its address.
 const workers = {
   name: "workers",
   setup(build) {
     build.onResolve({ filter: /^worker:/ }, async ({ path: name, resolveDir }) => {
-      const found = await build.resolve(name.slice(7), { kind: "import-statement", resolveDir });
+      const found = await build.resolve(name.slice(7), { kind: "import-statement", resolveDir, pluginData: "resolving" });
       if (found.errors.length) return found;
       return { path: path.basename(found.path).replace(/\.mjs$/, ".js"), namespace: "worker", pluginData: found.path };
     });
@@ -75,7 +92,7 @@ const options = {
   chunkNames: "[name]-[hash]",
   assetNames: "[name]-[hash]",
   publicPath: "/app/",
-  plugins: [workers, lazyStyles, fewChunks],
+  plugins: [workers, lazyStyles, fewChunks, packages],
   legalComments: "eof",
   logLevel: "warning",
 };
@@ -96,13 +113,6 @@ function firstChunk(outputs) {
   return { entry, script: found[0].path, style: cssBundle };
 }
 
-/** What follows the first script at once: the page asks for it beside that. */
-function preloads(outputs, first) {
-  const [parts, { imports }] = Object.entries(outputs).find(([, { entryPoint }]) => entryPoint === "part:src/parts.ts");
-  const files = [parts, ...imports.filter(({ kind }) => kind === "import-statement").map((one) => one.path)];
-  return files.filter((file) => file !== first).map((file) => `<link rel="modulepreload" href="${address(file)}">`).join("\n");
-}
-
 async function main() {
   const { outputFiles, metafile: { outputs } } = await esbuild.build(options);
   const { entry, script, style } = firstChunk(outputs);
@@ -112,7 +122,7 @@ async function main() {
     if (path.basename(file) !== path.basename(entry)) fs.writeFileSync(file, contents);
   }
   const page = fs.readFileSync(path.join(__dirname, "src/index.html"), "utf8");
-  const filled = { script: address(script), style: address(style), icon: icon(), preloads: preloads(outputs, script) };
+  const filled = { script: address(script), style: address(style), icon: icon() };
   fs.writeFileSync(path.join(outdir, "index.html"), page.replace(/\{(\w+)\}/g, (_, key) => filled[key]));
 }
 

@@ -1,1 +1,0 @@
-import{f as o,g as r,h as m,i as p,j as t,k as i,l as e,m as f,n as x,o as a}from"/app/chunk-GHG3YKJI.js";import"/app/chunk-BWIFAXMG.js";import"/app/chunk-BMIXS5YR.js";import"/app/chunk-HUE5J7GY.js";export{o as add,r as adopt,i as cancel,x as cancelAll,m as decide,p as pause,e as pauseAll,a as replaceMissing,t as resume,f as resumeAll};
