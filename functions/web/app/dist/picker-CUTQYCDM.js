@@ -1,1 +1,0 @@
-import{x as o}from"/app/chunk-LTDRNXVA.js";import"/app/chunk-CVFUNO64.js";export{o as pickFolder};

@@ -1,1 +1,0 @@
-import"/app/chunk-LTDRNXVA.js";import{T as r,m as t,v as o}from"/app/chunk-CVFUNO64.js";async function p(e){await o({title:t("trash.openTitle",{name:e.name}),text:t("trash.openText"),yes:t("action.restore")})&&await r([e])}export{p as askRestore};
