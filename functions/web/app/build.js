@@ -2,7 +2,6 @@
 
 "use strict";
 
-const crypto = require("node:crypto");
 const fs = require("node:fs");
 const path = require("node:path");
 const esbuild = require("esbuild");
@@ -21,21 +20,41 @@ const lazyStyles = {
   },
 };
 
-// Everything that the first page needs is one chunk, because each part that is loaded later imports all of it. Otherwise
-// esbuild makes a chunk, and the browser a request, for each set of parts that share a module.
-const oneFirstChunk = {
-  name: "one first chunk",
+// Everything that the first page needs is one chunk, and what follows at once (src/parts.ts) another, because each part that
+// is loaded later imports all of them. Otherwise esbuild makes a chunk, and the browser a request, for each set of parts that
+// share a module.
+const fewChunks = {
+  name: "few chunks",
   setup(build) {
-    build.onResolve({ filter: /^\./ }, async ({ kind, path: name, resolveDir, pluginData }) => {
-      if (kind !== "dynamic-import" || pluginData === "resolving") return;
+    build.onResolve({ filter: /^\./ }, async ({ kind, path: name, namespace, resolveDir, pluginData }) => {
+      if (kind !== "dynamic-import" || namespace === "package" || pluginData === "resolving") return;
       const found = await build.resolve(name, { kind, resolveDir, pluginData: "resolving" });
-      return found.errors.length ? found : { path: found.path, namespace: "part" };
+      return found.errors.length ? found : { path: path.relative(__dirname, found.path), namespace: "part" };
     });
     build.onLoad({ filter: /./, namespace: "part" }, ({ path: file }) => {
-      const from = JSON.stringify(file);
-      const isDefault = /^export (default|\{ default \})/m.test(fs.readFileSync(file, "utf8"));
-      const contents = `import "./src/shell"; export * from ${from};` + (isDefault ? `export { default } from ${from};` : "");
+      const from = JSON.stringify(`./${file}`);
+      const isDefault = /^export (default|\{ default \})/m.test(fs.readFileSync(path.join(__dirname, file), "utf8"));
+      const texts = file.startsWith("src/i18n/");
+      const shared = 'import "./src/app";' + (texts ? "" : ' import "./src/parts";');
+      const contents = `${shared} export * from ${from};` + (isDefault ? `export { default } from ${from};` : "");
       return { contents, resolveDir: __dirname };
+    });
+  },
+};
+
+// A file of a package has the name that it has in `node_modules`, wherever that is: names of chunks depend on it.
+const packages = {
+  name: "packages",
+  setup(build) {
+    build.onResolve({ filter: /./ }, async ({ path: name, kind, resolveDir, pluginData }) => {
+      if (pluginData === "resolving" || kind === "entry-point" || name.startsWith("worker:")) return;
+      const found = await build.resolve(name, { kind, resolveDir, pluginData: "resolving" });
+      const [, inside] = found.path.split(/\/node_modules\/(?!.*\/node_modules\/)/);
+      if (found.errors.length || !inside) return found.errors.length ? found : undefined;
+      return { path: inside, namespace: "package", sideEffects: found.sideEffects, pluginData: found.path };
+    });
+    build.onLoad({ filter: /./, namespace: "package" }, ({ pluginData: file }) => {
+      return { contents: fs.readFileSync(file, "utf8"), loader: "js", resolveDir: path.dirname(file) };
     });
   },
 };
@@ -45,8 +64,9 @@ const workers = {
   name: "workers",
   setup(build) {
     build.onResolve({ filter: /^worker:/ }, async ({ path: name, resolveDir }) => {
-      const found = await build.resolve(name.slice(7), { kind: "import-statement", resolveDir });
-      return found.errors.length ? found : { path: found.path.replace(/\.mjs$/, ".js"), namespace: "worker", pluginData: found.path };
+      const found = await build.resolve(name.slice(7), { kind: "import-statement", resolveDir, pluginData: "resolving" });
+      if (found.errors.length) return found;
+      return { path: path.basename(found.path).replace(/\.mjs$/, ".js"), namespace: "worker", pluginData: found.path };
     });
     build.onLoad({ filter: /./, namespace: "worker" }, ({ pluginData: file }) => ({ contents: fs.readFileSync(file), loader: "file" }));
   },
@@ -54,7 +74,7 @@ const workers = {
 
 const options = {
   absWorkingDir: __dirname,
-  entryPoints: ["src/main.tsx"],
+  entryPoints: ["src/main.ts"],
   nodePaths: (process.env.NODE_PATH ?? "").split(path.delimiter).filter(Boolean),
   outdir,
   bundle: true,
@@ -72,40 +92,37 @@ const options = {
   chunkNames: "[name]-[hash]",
   assetNames: "[name]-[hash]",
   publicPath: "/app/",
-  plugins: [workers, lazyStyles, oneFirstChunk],
+  plugins: [workers, lazyStyles, fewChunks, packages],
   legalComments: "eof",
   logLevel: "warning",
 };
 
 const address = (file) => `/app/${path.basename(file)}`;
 
-function writeIcon() {
-  const svg = fs.readFileSync(path.join(__dirname, "src/ui/icon.svg"));
-  const name = `icon-${crypto.createHash("sha256").update(svg).digest("hex").slice(0, 8)}.svg`;
-  fs.writeFileSync(path.join(outdir, name), svg);
-  return address(name);
+/** The icon is a part of the page: one request less. */
+function icon() {
+  const svg = fs.readFileSync(path.join(__dirname, "src/ui/icon.svg"), "utf8").trim();
+  return `data:image/svg+xml,${encodeURIComponent(svg)}`;
 }
 
-/** The chunks that the first script needs at once: the page names them, so that they load beside it. */
-function preloads(outputs, name) {
-  const found = new Set();
-  const visit = (file) => {
-    for (const { path: next, kind } of outputs[file].imports) {
-      if (kind === "import-statement" && !found.has(next)) visit(found.add(next) && next);
-    }
-  };
-  visit(name);
-  return [...found].sort().map((file) => `<link rel="modulepreload" href="${address(file)}">`).join("\n");
+/** The chunk with the first script. Its entry only imports it, because the other parts import it too. */
+function firstChunk(outputs) {
+  const [entry, { imports, bytes, cssBundle }] = Object.entries(outputs).find(([, output]) => output.entryPoint === "src/main.ts");
+  const found = imports.filter(({ kind }) => kind === "import-statement");
+  if (found.length !== 1 || bytes > 100) throw new Error("the first script is not one chunk");
+  return { entry, script: found[0].path, style: cssBundle };
 }
 
 async function main() {
   const { outputFiles, metafile: { outputs } } = await esbuild.build(options);
+  const { entry, script, style } = firstChunk(outputs);
   fs.rmSync(outdir, { recursive: true, force: true });
   fs.mkdirSync(outdir, { recursive: true });
-  for (const { path: file, contents } of outputFiles) fs.writeFileSync(file, contents);
-  const [script, { cssBundle }] = Object.entries(outputs).find(([, output]) => output.entryPoint === "src/main.tsx");
+  for (const { path: file, contents } of outputFiles) {
+    if (path.basename(file) !== path.basename(entry)) fs.writeFileSync(file, contents);
+  }
   const page = fs.readFileSync(path.join(__dirname, "src/index.html"), "utf8");
-  const filled = { script: address(script), style: address(cssBundle), icon: writeIcon(), preloads: preloads(outputs, script) };
+  const filled = { script: address(script), style: address(style), icon: icon() };
   fs.writeFileSync(path.join(outdir, "index.html"), page.replace(/\{(\w+)\}/g, (_, key) => filled[key]));
 }
 

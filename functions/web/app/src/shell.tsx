@@ -4,7 +4,7 @@ import { dropTarget, type Place } from "./files/drag";
 import { createMenu } from "./files/actions";
 import { goUp } from "./files/keyboard";
 import { FilesScreen } from "./files/screen";
-import { currentFolder, listing, startFiles } from "./files/state";
+import { folderName, listing, startFiles } from "./files/state";
 import { locale, locales, setLocale, t } from "./i18n";
 import { address, closeView, type Route, route, view } from "./router";
 import { SearchField } from "./search-field";
@@ -14,12 +14,12 @@ import { trayShown } from "./uploads/start";
 import { Icon, type IconName, lazy, type MenuEntry, openMenu } from "./ui";
 import { showError } from "./errors";
 
-const accounts = () => import("./account");
-const AccountScreen = lazy(() => accounts().then((module) => module.AccountScreen));
-const UsageBar = lazy(() => accounts().then((module) => module.UsageBar));
-const SessionDialog = lazy(() => accounts().then((module) => module.SessionDialog));
-const ConnectionBanner = lazy(() => accounts().then((module) => module.ConnectionBanner));
-const LinksScreen = lazy(() => import("./sharing").then((module) => module.LinksScreen));
+const parts = () => import("./parts");
+const AccountScreen = lazy(() => parts().then((module) => module.AccountScreen));
+const UsageBar = lazy(() => parts().then((module) => module.UsageBar));
+const SessionDialog = lazy(() => parts().then((module) => module.SessionDialog));
+const ConnectionBanner = lazy(() => parts().then((module) => module.ConnectionBanner));
+const LinksScreen = lazy(() => parts().then((module) => module.LinksScreen));
 const Viewer = lazy(() => import("./viewer").then((module) => module.Viewer));
 const UploadTray = lazy(() => import("./uploads/tray").then((module) => module.UploadTray));
 
@@ -108,7 +108,7 @@ function onKey(event: KeyboardEvent): void {
 }
 
 function titleOf(to: Route): string {
-  const name = to.screen === "files" ? currentFolder.value?.name ?? t("files.all")
+  const name = to.screen === "files" ? folderName.value
     : to.screen === "search" ? t("search.label") : to.screen === "trash" ? t("trash.title") : t(`nav.${to.screen}`);
   return `${name} – ${t("core.title")}`;
 }

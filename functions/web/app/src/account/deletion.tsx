@@ -1,8 +1,10 @@
 import { useState } from "preact/hooks";
 import { api } from "../api";
+import { forgetAll } from "../files/cache";
 import { t } from "../i18n";
 import { account } from "../session";
 import { Dialog, openDialog } from "../ui";
+import { forgetUploads } from "../uploads/start";
 import { passwordProblem } from "./check";
 import { Field, PasswordField, Problem, SubmitButton, useFocusOnError, useSubmit } from "./form";
 import { isWrongPassword, tooMany } from "./password";
@@ -12,6 +14,8 @@ export async function openDeletion(): Promise<void> {
   if (!(await openDialog<true>((close) => <Deletion close={close} />))) return;
   // The session ended with the account; this takes away what the browser keeps of it.
   await fetch("/web/session", { method: "DELETE", headers: { "X-Requested-With": "files-manager" } }).catch(() => null);
+  forgetAll();
+  forgetUploads();
   location.hash = "";
   location.reload();
 }

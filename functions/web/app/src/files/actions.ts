@@ -1,12 +1,13 @@
 import { signal } from "@preact/signals";
 import type { FileDocument } from "../api";
+import { showError } from "../errors";
 import { t } from "../i18n";
 import { navigate, openView, route } from "../router";
 import { type IconName, type MenuEntry, toast } from "../ui";
 import { clipboard } from "./clipboard";
 import * as operations from "./operations";
 import { pickFiles } from "./pick";
-import { currentFolder, listing, parentOf, renaming } from "./state";
+import { currentFolder, listing, parentOf, readShownFolder, renaming, shownFolder } from "./state";
 
 export interface Action {
   id: string;
@@ -42,7 +43,7 @@ export async function moveTo(files: FileDocument[]): Promise<void> {
   if (picked) await operations.move(files, picked.id);
 }
 
-const sharing = () => import("../sharing");
+const sharing = () => import("../parts");
 const failed = () => void toast(t("error.offline"), { kind: "error" });
 
 function trashActions(files: FileDocument[]): Action[] {
@@ -118,7 +119,16 @@ export function folderMenu(): MenuEntry[] {
   return [...createMenu(), ...(clipboard.files.peek() ? ["line" as const, pasteItem()] : []), ...(folder ? ["line" as const, ...menuOf(actionsFor([folder]))] : [])];
 }
 
-const pasteItem = () => ({ label: t("action.paste"), icon: "paste" as const, keys: `${ctrl}V`, run: () => void clipboard.paste(currentFolder.peek()?.id ?? null) });
+const pasteItem = () => ({ label: t("action.paste"), icon: "paste" as const, keys: `${ctrl}V`, run: () => void clipboard.paste(shownFolder()) });
+
+async function request(): Promise<void> {
+  try {
+    const [module, folder] = await Promise.all([sharing(), readShownFolder()]);
+    module.openFileRequest(folder);
+  } catch (error) {
+    showError(error);
+  }
+}
 
 async function makeFolder(parent: string | null): Promise<void> {
   const { askNewFolder } = await import("./new-folder");
@@ -128,13 +138,13 @@ async function makeFolder(parent: string | null): Promise<void> {
 
 /** The menu behind the button New. */
 export function createMenu(): MenuEntry[] {
-  const folder = currentFolder.peek()?.id ?? null;
+  const folder = shownFolder();
   const pick = (folders: boolean) => pickFiles(folders, folder);
   return [
     { label: t("action.newFolder"), icon: "folderAdd", run: () => void makeFolder(folder) },
     "line",
     { label: t("action.uploadFiles"), icon: "upload", run: () => pick(false) },
     { label: t("action.uploadFolder"), icon: "uploadFolder", run: () => pick(true) },
-    { label: t("action.request"), icon: "request", run: () => void sharing().then((module) => module.openFileRequest(currentFolder.peek()), failed) },
+    { label: t("action.request"), icon: "request", run: () => void request() },
   ];
 }

@@ -1,10 +1,10 @@
 import { signal } from "@preact/signals";
 import { t } from "../i18n";
-import { address, navigate } from "../router";
+import { address, navigate, route } from "../router";
 import { Icon, openMenu } from "../ui";
 import { actionsFor, menuOf } from "./actions";
 import { dropTarget } from "./drag";
-import { crumbs, currentFolder } from "./state";
+import { crumbs, currentFolder, folderName } from "./state";
 
 interface StepProps { id: string | null; name: string; current: boolean }
 
@@ -31,7 +31,10 @@ function Hidden({ steps }: { steps: { id: string | null; name: string }[] }) {
 
 /** The way to the folder that is shown. Each step is a place to drop on. */
 export function Crumbs() {
-  const steps = [{ id: null as string | null, name: t("files.all") }, ...crumbs.value];
+  const to = route.value;
+  const known: { id: string | null; name: string }[] = crumbs.value;
+  const unknown = to.screen === "files" && to.folder && !known.length ? [{ id: to.folder, name: folderName.value }] : [];
+  const steps = [{ id: null, name: t("files.all") }, ...known, ...unknown];
   const room = narrow.value ? 2 : 5;
   // The root stays in sight where there is room for more than two steps.
   const first = steps.length > room && !narrow.value ? steps.slice(0, 1) : [];

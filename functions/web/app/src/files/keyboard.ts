@@ -1,6 +1,7 @@
 import type { FileDocument } from "../api";
+import { t } from "../i18n";
 import { navigate, route } from "../router";
-import { openMenu } from "../ui";
+import { openMenu, toast } from "../ui";
 import { actionsFor, menuOf, open, runAction } from "./actions";
 import { clipboard } from "./clipboard";
 import type { Listing } from "./listing";
@@ -61,7 +62,9 @@ export function focusList(): void {
 }
 
 async function selectAll(list: Listing): Promise<void> {
+  const hide = list.more.peek() ? toast(t("core.loading"), { duration: Infinity }) : undefined;
   await list.loadAll();
+  hide?.();
   list.select(list.items.peek().map(({ id }) => id));
 }
 

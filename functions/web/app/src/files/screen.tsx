@@ -12,7 +12,7 @@ import { targets } from "./keyboard";
 import { FileList } from "./list";
 import { emptyTrash } from "./operations";
 import { EmptyFolder, EmptySearch, EmptyTrash } from "./pictures";
-import { crumbs, currentFolder, listing, missing, resort } from "./state";
+import { crumbs, folderName, listing, missing, resort } from "./state";
 import { Toolbar, ViewControls } from "./toolbar";
 import { setView, viewOf } from "./views";
 
@@ -44,7 +44,7 @@ function DropOverlay({ name }: { name: string }) {
 
 function FolderScreen({ folder }: { folder: string | null }) {
   const view = viewOf(folder);
-  const name = currentFolder.value?.name ?? t("files.all");
+  const name = folderName.value;
   if (missing.value) return (
     <section class="files">
       <h1 class="hidden">{t("files.missing")}</h1>
@@ -100,6 +100,8 @@ function TrashScreen() {
 /** The folder, the results of the search or the trash, with the panel of details. */
 export function FilesScreen() {
   const to = route.value;
+  // Where the details cover the list, they must not cover the next one.
+  useEffect(() => { if (matchMedia("(max-width: 960px)").matches) detailsShown.value = false; }, [to]);
   useEffect(() => {
     const ends = [
       serveDrag(),

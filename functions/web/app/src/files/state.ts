@@ -1,15 +1,21 @@
-import { batch, effect, signal, untracked } from "@preact/signals";
+import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { api, ApiError, type FileDocument, nextCursor, type PathStep } from "../api";
-import { locale } from "../i18n";
+import { locale, t } from "../i18n";
 import { type Route, route } from "../router";
 import { keep, recall } from "./cache";
 import { type Order, type Sort, viewOf } from "./views";
 import { Listing } from "./listing";
 
-/** The folder that is shown; null is the root, also while no folder is shown. */
+/** The folder that is shown; null for the root, while no folder is shown, and until the folder is known. */
 export const currentFolder = signal<FileDocument | null>(null);
 /** The way to the folder, from below the root to the folder itself. */
 export const crumbs = signal<PathStep[]>([]);
+/** The name of the folder that is shown; a sign for it until it is known. */
+export const folderName = computed(() => {
+  const to = route.value;
+  if (to.screen !== "files" || !to.folder) return t("files.all");
+  return currentFolder.value?.name ?? crumbs.value.at(-1)?.name ?? "…";
+});
 /** True if the folder of the address does not exist. */
 export const missing = signal(false);
 export const listing = signal<Listing>(new Listing("none", async () => ({ items: [], cursor: null }), null, () => false));
@@ -87,14 +93,24 @@ function show(next: Listing): void {
   if (shown === next || shown.items.peek().length <= pageSize) void shown.load();
 }
 
+/** The id of the folder that is shown; null for the root, and while no folder is shown. */
+export function shownFolder(): string | null {
+  const to = route.peek();
+  return to.screen === "files" ? to.folder : null;
+}
+
+/** The folders that were shown, to name them at once the next time. */
+const folders = new Map<string, FileDocument>();
+
 async function locate(folder: string): Promise<void> {
   const at = crumbs.peek().findIndex(({ id }) => id === folder);
-  const known = listing.peek().get(folder);
+  const known = listing.peek().get(folder) ?? folders.get(folder);
+  const above = currentFolder.peek()?.id ?? null;
   missing.value = false;
   if (at >= 0) crumbs.value = crumbs.peek().slice(0, at + 1);
-  else if (known && parentOf(known) === (currentFolder.peek()?.id ?? null)) crumbs.value = [...crumbs.peek(), known];
+  else if (known && parentOf(known) === above) crumbs.value = [...crumbs.peek(), known];
   else crumbs.value = [];
-  if (known) currentFolder.value = known;
+  currentFolder.value = known ?? null;
   try {
     const [file, path] = await Promise.all([
       api.get("/files/{id}", { path: { id: folder } }),
@@ -104,6 +120,7 @@ async function locate(folder: string): Promise<void> {
     if (now.screen !== "files" || now.folder !== folder) return;
     batch(() => {
       currentFolder.value = file;
+      folders.set(folder, file);
       crumbs.value = path;
       missing.value = file.type !== "folder" || Boolean(file.trashedAt);
     });
@@ -124,7 +141,7 @@ export function startFiles(): () => void {
 
 function follow(to: Route): void {
   if (to.screen === "files") {
-    if (to.folder) void locate(to.folder);
+    if (to.folder) void batch(() => locate(to.folder!));
     else batch(() => { currentFolder.value = null; crumbs.value = []; missing.value = false; });
     show(folderListing(to.folder));
     return;
@@ -154,10 +171,18 @@ export async function refreshFolder(id: string | null): Promise<void> {
   if (listing.peek().key.startsWith(`files/${id}/`)) await listing.peek().load();
 }
 
+/** The folder that is shown, also before it is known; null for the root. */
+export async function readShownFolder(): Promise<FileDocument | null> {
+  const id = shownFolder();
+  if (!id) return null;
+  return currentFolder.peek()?.id === id ? currentFolder.peek() : api.get("/files/{id}", { path: { id } });
+}
+
 /** Puts a new or changed document into the lists that it belongs to, and takes it out of the others. */
 export function upsert(file: FileDocument): void {
   batch(() => {
     for (const list of kept.values()) list.upsert(file);
+    if (folders.has(file.id)) folders.set(file.id, file);
     if (currentFolder.peek()?.id === file.id) {
       currentFolder.value = file;
       crumbs.value = crumbs.peek().map((step) => (step.id === file.id ? { ...step, name: file.name } : step));

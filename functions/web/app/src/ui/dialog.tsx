@@ -44,6 +44,9 @@ export function Dialog({ title, children, actions, onClose, onSubmit }: DialogPr
     const dialog = heading.current!.closest("dialog")!;
     dialog.setAttribute("aria-labelledby", (heading.current!.id ||= `title-${Date.now().toString(36)}`));
     dialog.querySelector<HTMLElement>("[autofocus], input, select, textarea")?.focus();
+    // The keyboard scrolls a text that is longer than the window.
+    const body = dialog.querySelector<HTMLElement>(".dialog-body")!;
+    if (body.scrollHeight > body.clientHeight && !body.querySelector("a, button, input, select, textarea")) body.tabIndex = 0;
   }, []);
   return (
     <form class="dialog-frame" method="dialog" noValidate onSubmit={(event) => { event.preventDefault(); (onSubmit ?? onClose)(); }}>

@@ -22,16 +22,25 @@ function begin(task: () => Promise<void>): void {
 
 /** Begins with what has not begun, because the script of the uploads did not come. */
 export function retryStart(): void {
+  clearTimeout(timer);
+  removeEventListener("online", retryStart);
   const tasks = begun;
   begun = [];
   startFailed.value = false;
-  for (const task of tasks) {
-    task().catch(() => {
-      begun.push(task);
-      startFailed.value = true;
-      trayShown.value = true;
-    });
-  }
+  for (const task of tasks) task().catch(() => again(task));
+}
+
+const RETRY_AFTER = 5000;
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** Begins again when the browser has a network, and every few seconds. */
+function again(task: () => Promise<void>): void {
+  begun.push(task);
+  startFailed.value = true;
+  trayShown.value = true;
+  clearTimeout(timer);
+  timer = setTimeout(retryStart, RETRY_AFTER);
+  addEventListener("online", retryStart, { once: true });
 }
 
 function sources(source: DataTransfer | FileList | File[]): Source[] {

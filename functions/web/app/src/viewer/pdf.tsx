@@ -112,14 +112,17 @@ async function draw(pdf: PDFDocumentProxy, number: number, width: number, place:
   const viewport = page.getViewport({ scale: width / unscaled.width });
   const sharp = Math.min(devicePixelRatio, 2, Math.sqrt(PIXELS / (viewport.width * viewport.height)));
   const canvas = document.createElement("canvas");
+  // Else a page from right to left would turn the glyphs around.
+  canvas.dir = "ltr";
   canvas.width = Math.round(viewport.width * sharp);
   canvas.height = Math.round(viewport.height * sharp);
+  place.replaceChildren(canvas);
   const task: RenderTask = page.render({ canvas, viewport, transform: [sharp, 0, 0, sharp, 0, 0] });
   const texts = document.createElement("div");
   texts.className = "pdf-texts";
   texts.style.setProperty("--total-scale-factor", String(viewport.scale));
   const layer = new TextLayer({ textContentSource: page.streamTextContent(), container: texts, viewport });
-  place.replaceChildren(canvas, texts);
+  place.append(texts);
   const isDrawn = task.promise.then(() => layer.render());
   isDrawn.catch(() => {});
   return () => {

@@ -1,1 +1,0 @@
-import{G as a,Ia as p,Oa as t,Pa as s,a as o,va as i,y as r,za as n}from"/app/chunk-I5GU6DR7.js";async function u(e){await r({title:t("trash.openTitle",{name:e.name}),text:t("trash.openText"),yes:t("action.restore")})&&await i([e])}var m=o(()=>{"use strict";s();a();n()});var c=o(()=>{p();m()});c();export{u as askRestore};
