@@ -41,8 +41,11 @@ pub struct ZipsOptions {
 }
 
 #[derive(Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option that a person types")]
 pub struct UpOptions {
     pub fresh: bool,
+    /// A sample account is made.
+    pub demo: bool,
     pub port: u16,
     pub watch: bool,
     /// The functions log at the level `debug`.
@@ -71,11 +74,12 @@ struct Help {
 const HELP: [Help; 16] = [
     Help {
         name: "up",
-        arguments: " [--fresh] [--port PORT] [--watch] [--debug] [--release]",
-        about: "Build, deploy and serve the API until Ctrl-C. Data is kept. The variables MONGODB_URI and REDIS_URL \
+        arguments: " [--fresh] [--demo] [--port PORT] [--watch] [--debug] [--release]",
+        about: "Build, deploy and serve the API and its web app until Ctrl-C. Data is kept. The variables MONGODB_URI and REDIS_URL \
                 replace the stores that the stack starts itself.",
         options: &[
             ("--fresh", "delete all data first"),
+            ("--demo", "make a sample account with files and photographs, and print how to sign in"),
             ("--port PORT", "the port of the API on localhost; 5000 without this option"),
             ("--watch", "after an edit, build what changed and deploy it"),
             ("--debug", "log each call of a store, with its duration, too"),
@@ -276,10 +280,12 @@ fn no_arguments(parser: &mut Parser, command: Command) -> Result<Command, Stop> 
 }
 
 fn up(parser: &mut Parser) -> Result<Command, Stop> {
-    let mut options = UpOptions { fresh: false, port: 5000, watch: false, debug: false, profile: Profile::Local };
+    let mut options =
+        UpOptions { fresh: false, demo: false, port: 5000, watch: false, debug: false, profile: Profile::Local };
     while let Some(arg) = next(parser)? {
         match arg {
             Arg::Long("fresh") => options.fresh = true,
+            Arg::Long("demo") => options.demo = true,
             Arg::Long("port") => options.port = parser.value()?.parse()?,
             Arg::Long("watch") => options.watch = true,
             Arg::Long("debug") => options.debug = true,
@@ -485,7 +491,7 @@ mod tests {
     }
 
     fn up(fresh: bool, port: u16) -> Command {
-        Command::Up(UpOptions { fresh, port, watch: false, debug: false, profile: Profile::Local })
+        Command::Up(UpOptions { fresh, demo: false, port, watch: false, debug: false, profile: Profile::Local })
     }
 
     #[test]
@@ -493,7 +499,8 @@ mod tests {
         assert_eq!(parsed("up").unwrap(), up(false, 5000));
         assert_eq!(parsed("up --port 5001 --fresh").unwrap(), up(true, 5001));
         assert_eq!(parsed("up --port=5001").unwrap(), up(false, 5001));
-        let watched = UpOptions { fresh: false, port: 5000, watch: true, debug: false, profile: Profile::Release };
+        let watched =
+            UpOptions { fresh: false, demo: false, port: 5000, watch: true, debug: false, profile: Profile::Release };
         assert_eq!(parsed("up --watch --release").unwrap(), Command::Up(watched));
         for wrong in ["up --port", "up --port 70000", "up --frehs", "up --fresh=yes", "up 5001"] {
             assert!(parsed(wrong).is_err(), "{wrong}");
@@ -505,7 +512,7 @@ mod tests {
         let error = parsed("up --frehs").unwrap_err();
         assert!(error.starts_with("error: invalid option '--frehs'\n"), "{error}");
         assert!(
-            error.contains("usage: cargo local up [--fresh] [--port PORT] [--watch] [--debug] [--release]\n"),
+            error.contains("usage: cargo local up [--fresh] [--demo] [--port PORT] [--watch] [--debug] [--release]\n"),
             "{error}"
         );
         let error = parsed("bench --only").unwrap_err();

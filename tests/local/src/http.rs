@@ -1,6 +1,8 @@
 //! Requests to the loopback: whether a service is ready, and the few calls of AWS that are not worth the start of a
 //! tool.
 
+use std::fmt;
+
 use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -56,6 +58,42 @@ pub async fn create_bucket(endpoint: &str, name: &str) -> Result<()> {
         .header("authorization", authorization("s3"))
         .body(Full::default())?;
     send(request).await.with_context(|| format!("creating the bucket {name} failed")).map(drop)
+}
+
+/// The answer to a request of the API.
+pub struct Answer {
+    pub status: u16,
+    body: Bytes,
+}
+
+impl Answer {
+    /// The body, of an answer that says that all is well.
+    pub fn json(&self) -> Result<Value> {
+        ensure!((200..300).contains(&self.status), "{self}");
+        serde_json::from_slice(&self.body).with_context(|| format!("no JSON: {self}"))
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} {}", self.status, String::from_utf8_lossy(&self.body))
+    }
+}
+
+/// Sends a request to the API.
+pub async fn ask(
+    method: Method,
+    url: &str,
+    headers: impl Iterator<Item = (&str, &str)>,
+    body: Option<&Value>,
+) -> Result<Answer> {
+    let mut request = Request::builder().method(method).uri(url).header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let body = body.map(ToString::to_string).unwrap_or_default();
+    let (head, body) = client().request(request.body(Full::from(body))?).await?.into_parts();
+    Ok(Answer { status: head.status.as_u16(), body: body.collect().await?.to_bytes() })
 }
 
 /// The emulator reads the account and the service from this header. It checks no signature of its root key.

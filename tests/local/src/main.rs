@@ -10,6 +10,7 @@ mod bucket_backup;
 mod build;
 mod cli;
 mod cost;
+mod demo;
 mod deploy;
 mod failures;
 mod fsck;

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 use crate::build::{self, Build, Profile, Scope, build};
 use crate::cli::{TestOptions, UpOptions, ZipsOptions};
+use crate::demo::{self, Filled};
 use crate::deploy::{self, Deployment};
 use crate::gateway_proxy::GatewayProxy;
 use crate::progress::{line, notice, seconds, step};
@@ -218,6 +219,11 @@ async fn serve(project: &Project, stack: &Stack, options: &UpOptions, proxy: Gat
     let port = proxy.port();
     open(stack, &mut record, proxy, &deployment)?;
     line(invitation(stack, port, started.elapsed()));
+    if options.demo {
+        line("");
+        let filled = step("Demo account", demo::fill(&record.api)).await?;
+        line(demo_account(port, &filled));
+    }
     if options.watch {
         line("\nAn edit in functions/, shared/ or template.yaml is built and deployed at once.");
         let watch = Watch { project, tools: &tools, stack, profile: options.profile, parameters };
@@ -248,17 +254,19 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
             Profile::Release => Ok(()),
         }
     };
-    let (tools, build, (), (), browser, pages) = tokio::try_join!(
+    let (tools, build, (), (), browser, pages, app) = tokio::try_join!(
         Tools::install(project),
         build(project, *profile, Scope::Tests),
         sam,
         test_images::fetch(project),
         tools::browser(project),
-        tools::pages(project)
+        tools::pages(project),
+        tools::app(project)
     )?;
     let mut environment: Vec<_> = build.programs.iter().map(|(name, path)| (variable(name), path.clone())).collect();
     environment.extend(browser.map(|packages| (variable("browser"), packages)));
     environment.extend(pages.map(|packages| (variable("pages"), packages)));
+    environment.extend(app.map(|packages| (variable("app"), packages)));
     let start = step("Stacks for the tests", async {
         let mut records = Vec::new();
         for stack in stacks {
@@ -622,11 +630,24 @@ fn from_environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+fn demo_account(port: u16, filled: &Filled) -> String {
+    let about = match filled {
+        Filled::Made(files) => format!("has {files} new files"),
+        Filled::Before => "was there already".to_owned(),
+    };
+    let (email, password) = (demo::EMAIL, demo::PASSWORD);
+    format!(
+        "\nThe demo account {about}. Sign in at http://localhost:{port}/\n\n  e-mail:   {email}\n  password: {password}\n\n\
+         Thumbnails of its photographs are made in the background."
+    )
+}
+
 fn invitation(stack: &Stack, port: u16, took: Duration) -> String {
     let api = format!("http://localhost:{port}");
     format!(
         r#"
-Files Manager answers at {api} after {took}, until Ctrl-C. Try, in another terminal:
+Files Manager answers at {api} after {took}, until Ctrl-C. Open {api}/ in a browser, or try, in
+another terminal:
 
   curl {api}/status
   curl {api}/users -H 'Content-Type: application/json' -d '{{"email":"bob@dylan.com","password":"toto1234!"}}'

@@ -134,6 +134,14 @@ pub async fn pages(project: &Project) -> Result<Option<PathBuf>> {
     Packages { name: "pages", source: "functions/links/page" }.install(project).await.map(Some)
 }
 
+/// The folder with what the web app is built from, for `NODE_PATH`; `None` without Node.js.
+pub async fn app(project: &Project) -> Result<Option<PathBuf>> {
+    if check_node().await.is_err() {
+        return Ok(None);
+    }
+    Packages { name: "app", source: "functions/web/app" }.install(project).await.map(Some)
+}
+
 /// Packages of npm, pinned by the lock file in the folder `source`.
 struct Packages {
     name: &'static str,

@@ -4,6 +4,7 @@
 
 mod active;
 mod browser;
+mod built;
 mod docs;
 mod pages;
 mod uppy;

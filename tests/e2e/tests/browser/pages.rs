@@ -3,12 +3,10 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
+use crate::{browser::Browser, built};
 use e2e::{User, eventually, unique};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::process::Command;
-
-use crate::browser::Browser;
 
 /// How a page was, and what came of the steps of its visit.
 #[derive(Debug, Deserialize)]
@@ -357,23 +355,7 @@ async fn a_form_sends_files_without_javascript() {
 #[tokio::test]
 async fn the_script_of_the_pages_is_what_its_sources_make() {
     let Some(packages) = std::env::var_os("FILES_MANAGER_PAGES") else { return };
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../functions/links/page");
-    let built = std::env::temp_dir().join(unique("pages"));
-    let mut node = Command::new("node");
-    node.arg(folder.join("build.js")).arg(&built).env("NODE_PATH", packages);
-    assert!(node.status().await.unwrap().success());
-    let files = |folder: &PathBuf| {
-        let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name()).collect();
-        files.sort();
-        files
-    };
-    let committed = folder.join("dist");
-    assert_eq!(files(&built), files(&committed));
-    for file in files(&built) {
-        let same = fs::read(built.join(&file)).unwrap() == fs::read(committed.join(&file)).unwrap();
-        assert!(same, "{} is not what the sources make: see functions/links/README.md", file.display());
-    }
-    fs::remove_dir_all(built).unwrap();
+    built::is_what_its_sources_make("functions/links/page", packages).await;
 }
 
 /// Files of this machine for a visitor to send.

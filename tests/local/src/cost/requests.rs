@@ -72,7 +72,7 @@ const WITH_TOKEN: Kind = Kind { mongodb: 1.0, redis: 1.0, ..NONE };
 /// The size of a file that travels inside a request or an answer, for the table.
 const INLINE_BYTES: f64 = 100_000.0;
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 15] = [
     Kind {
         name: "log in",
         asked: Some(("GET", "/connect")),
@@ -169,6 +169,16 @@ const KINDS: [Kind; 13] = [
         mongodb: 3.0,
         share: 2.0,
         ..WITH_TOKEN
+    },
+    // Of a visit of the web app: its page, where the browser has the files already, and the token of its session. The rest
+    // of a visit is requests as above.
+    Kind { name: "open the web app (304)", asked: Some(("GET", "/")), function: "web", ..NONE },
+    Kind {
+        name: "go on with its session",
+        asked: Some(("POST", "/web/session/refresh")),
+        function: "web",
+        redis: 3.0,
+        ..NONE
     },
     // The job's message comes from the function or from S3. The worker lists the object to know its size.
     Kind {
@@ -398,7 +408,8 @@ impl Month {
 
     /// The assumptions of the numbers.
     pub fn assumptions(measurements: &Measurements) -> String {
-        let shares: Vec<String> = KINDS.iter().map(|kind| format!("{} × {}", kind.share, kind.name)).collect();
+        let of_a_month = KINDS.iter().filter(|kind| kind.share > 0.0);
+        let shares: Vec<String> = of_a_month.map(|kind| format!("{} × {}", kind.share, kind.name)).collect();
         let text = format!(
             "Prices are those of us-east-1 and x86-64 on {}; [prices.rs](../tests/local/src/cost/prices.rs) has their \
              sources. Lambda bills a function for its CPU time, which was measured on {} on {}, at the share of a CPU that its \
