@@ -19,7 +19,7 @@ use tokio::{
 };
 
 /// A time limit above that of the longest program on a slow machine.
-const LIMIT: Duration = Duration::from_mins(4);
+const LIMIT: Duration = Duration::from_mins(10);
 
 pub struct Browser {
     pub stack: Stack,
