@@ -30,6 +30,7 @@ mod lookup;
 mod moving;
 mod names;
 mod naming;
+mod previews;
 mod quota;
 mod revision;
 mod row;
@@ -157,6 +158,17 @@ pub struct Picture {
     pub thumbhash: String,
 }
 
+/// What became of the pictures that the owner has given a document in place of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preview {
+    /// The thumbnails; empty without a preview.
+    pub made: Vec<ThumbnailFile>,
+    /// The `ThumbHash` of the preview, in Base64.
+    pub thumbhash: Option<String>,
+    /// True if the last one was no picture. Then the thumbnails are those of an earlier one.
+    pub is_failed: bool,
+}
+
 /// A visible document of the ledger.
 #[derive(Clone, Debug)]
 pub struct File {
@@ -179,6 +191,9 @@ pub struct File {
     pub content_at: Timestamp,
     /// Set if the document is an image with thumbnails. Absent in rows of earlier releases.
     pub picture: Option<Box<Picture>>,
+    pub preview: Option<Box<Preview>>,
+    /// Set in a row with the bytes of a preview: the document.
+    pub preview_of: Option<FileId>,
 }
 
 /// When a document was put into the trash, and when it is deleted.
@@ -194,6 +209,20 @@ impl File {
         match &self.kind {
             Kind::File(Content::Stored { key, .. }) | Kind::Image(Content::Stored { key, .. }, _) => Some(key),
             Kind::Folder | Kind::File(Content::OnLegacyDisk) | Kind::Image(Content::OnLegacyDisk, _) => None,
+        }
+    }
+
+    /// The preview, if its thumbnails are made.
+    pub fn ready_preview(&self) -> Option<&Preview> {
+        self.preview.as_deref().filter(|preview| !preview.made.is_empty())
+    }
+
+    /// The thumbnails: those of the preview, if the owner has given one, else those of the image.
+    pub fn thumbnails(&self) -> &[ThumbnailFile] {
+        match (self.ready_preview(), &self.kind) {
+            (Some(preview), _) => &preview.made,
+            (None, Kind::Image(_, Thumbnails::Ready(made))) => made,
+            (None, Kind::Folder | Kind::File(_) | Kind::Image(..)) => &[],
         }
     }
 

@@ -7,6 +7,14 @@ use std::time::Duration;
 /// binary as base64, so 4.5 MiB raw at most; the rest is room for the envelope.
 pub const MAX_INLINE_BYTES: usize = 4 << 20;
 
+/// Largest picture that may be given a document as its preview, in decoded bytes. Its largest thumbnail is 1600 pixels
+/// wide.
+pub const MAX_PREVIEW_BYTES: usize = 1 << 20;
+
+/// The time after which the bytes of a preview are deleted, whatever became of its job: longer than the sweeper sends
+/// the job again, see [`MAX_RESENDS`].
+pub const PREVIEW_TTL: Duration = Duration::from_hours(7 * 24);
+
 /// Largest file, in bytes: 5 TiB, our own limit. S3's limit is 48.8 TiB by now; [`MAX_PARTS`] parts of
 /// [`MAX_PART_BYTES`] each are enough for both.
 pub const MAX_FILE_BYTES: u64 = 5 << 40;

@@ -75,7 +75,9 @@ impl TryFrom<Fields> for Upload {
         Ok(Self {
             name: name.parse()?,
             payload: match (bytes, content) {
-                (Some(bytes), Some(Given::Data(data))) => Payload::Inline(bytes, decode(data)?),
+                (Some(bytes), Some(Given::Data(data))) => {
+                    Payload::Inline(bytes, decode(data, limits::MAX_INLINE_BYTES, TOO_LARGE)?)
+                }
                 (Some(bytes), Some(Given::Size(size))) => Payload::Direct(bytes, file_size(&size)?),
                 (None, _) | (_, None) => Payload::Folder,
             },
@@ -100,8 +102,14 @@ fn file_size(field: &Scalar) -> Result<u64> {
     Ok(size)
 }
 
+const TOO_LARGE: &str =
+    "data is larger than 4 MiB (4194304 bytes), the limit of an upload inside JSON: send size in place of data";
+
 /// Decodes base64 as Node does, for what clients send: both alphabets, with or without padding, with white space.
-fn decode(data: String) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// `Invalid data`; this text if the bytes are more than `most`.
+pub fn decode(data: String, most: usize, too_large: &'static str) -> Result<Vec<u8>> {
     const BASE64: GeneralPurpose = GeneralPurpose::new(
         &URL_SAFE,
         GeneralPurposeConfig::new()
@@ -118,12 +126,7 @@ fn decode(data: String) -> Result<Vec<u8>> {
         }
     }
     let bytes = BASE64.decode(text).map_err(|_| Error::Invalid("Invalid data"))?;
-    if bytes.len() > limits::MAX_INLINE_BYTES {
-        return Err(Error::TooLarge(
-            "data is larger than 4 MiB (4194304 bytes), the limit of an upload inside JSON: send size in place of data",
-        ));
-    }
-    Ok(bytes)
+    if bytes.len() > most { Err(Error::TooLarge(too_large)) } else { Ok(bytes) }
 }
 
 #[cfg(test)]
@@ -131,7 +134,7 @@ mod tests {
     use super::*;
 
     fn decoded(data: &str) -> Result<Vec<u8>> {
-        decode(data.into())
+        decode(data.into(), limits::MAX_INLINE_BYTES, TOO_LARGE)
     }
 
     #[test]

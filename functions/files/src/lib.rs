@@ -31,6 +31,7 @@ mod change;
 mod create;
 mod list;
 pub mod openapi;
+mod preview;
 mod search;
 mod trash;
 mod versions;
@@ -64,6 +65,7 @@ pub fn router(app: App) -> Router {
         .route("/files/{id}/path", get(search::path))
         .route("/files/{id}/usage", get(usage))
         .route("/files/{id}/copy", post(change::copy))
+        .route("/files/{id}/preview", put(preview::put))
         .route("/files/{id}/trash", put(trash::put))
         .route("/files/{id}/restore", put(trash::restore))
         .route("/files/{id}/versions", get(versions::list))
@@ -322,12 +324,17 @@ impl App {
             Error::NotFound => Error::Unavailable(anyhow::anyhow!("the upload took longer than its grace period")),
             other => other,
         })?;
-        // The row says that thumbnails are due, so the sweeper sends a job that cannot be sent now.
-        if kind == ContentKind::OfImage
-            && let Err(error) = self.jobs.send(file.owner, file.id).await
-        {
-            tracing::warn!(error = error.cause(), file = file.id.to_string(), "a job was not sent");
+        if kind == ContentKind::OfImage {
+            self.send_job(file.owner, file.id).await;
         }
         Ok(file)
+    }
+
+    /// Sends the job for an image. The row says that thumbnails are due, so the sweeper sends a job that cannot be sent
+    /// now.
+    async fn send_job(&self, owner: UserId, id: FileId) {
+        if let Err(error) = self.jobs.send(owner, id).await {
+            tracing::warn!(error = error.cause(), file = id.to_string(), "a job was not sent");
+        }
     }
 }

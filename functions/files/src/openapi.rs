@@ -26,6 +26,7 @@ use utoipa::{
     crate::search::path,
     crate::usage,
     crate::change::copy,
+    crate::preview::put,
     crate::trash::put,
     crate::trash::restore,
     crate::trash::list,
@@ -108,22 +109,38 @@ fn file_or_image() -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["file", "image"])).build()
 }
 
+/// A picture that stands for a document.
+#[derive(ToSchema)]
+pub struct NewPreview {
+    #[schema(schema_with = picture)]
+    pub data: String,
+}
+
 fn data() -> Object {
+    base64(limits::MAX_INLINE_BYTES).build()
+}
+
+fn picture() -> Object {
+    // A PNG of one pixel.
+    let pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg==";
+    base64(limits::MAX_PREVIEW_BYTES).examples([pixel]).build()
+}
+
+/// The schema of bytes in base64, at most so many.
+fn base64(most: usize) -> ObjectBuilder {
     const SPACE: &str = r"[\t\n\f\r ]*";
     let digit = format!("(?:[A-Za-z0-9+/_-]{SPACE})");
     let base64 = format!("^{SPACE}(?:{digit}{{4}})*(?:{digit}{{2}}(?:={SPACE}){{0,2}}|{digit}{{3}}(?:={SPACE})?)?$");
     ObjectBuilder::new()
         .schema_type(Type::String)
         .description(Some(format!(
-            "In base64, of either alphabet, with or without padding; white space is ignored. At most {} bytes when \
-             decoded.",
-            limits::MAX_INLINE_BYTES
+            "In base64, of either alphabet, with or without padding; white space is ignored. At most {most} bytes when \
+             decoded."
         )))
         .content_encoding("base64")
         .min_length(Some(1))
         .pattern(Some(base64))
         .examples(["SGVsbG8h"])
-        .build()
 }
 
 /// A new name, a new place, or both.

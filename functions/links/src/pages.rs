@@ -21,7 +21,7 @@ use shared::{
     Error, Result,
     accounts::users::Users,
     archives::Zips,
-    files::{self, Content, File, Thumbnails},
+    files::{self, Content, File},
     http::{
         ApiUrl, Json, NewTicketView, Params,
         auth::{Visit, sent_cookies},
@@ -190,10 +190,10 @@ pub async fn show(
 
 fn entry(file: File) -> EntryView {
     let changed_at = file.updated_at.unwrap_or_else(|| file.id.created_at());
-    let (content, has_thumbnails) = match file.kind {
-        files::Kind::Folder => (None, false),
-        files::Kind::File(content) => (Some(content), false),
-        files::Kind::Image(content, made) => (Some(content), matches!(made, Thumbnails::Ready(_))),
+    let has_thumbnails = !file.thumbnails().is_empty();
+    let content = match file.kind {
+        files::Kind::Folder => None,
+        files::Kind::File(content) | files::Kind::Image(content, _) => Some(content),
     };
     EntryView {
         id: file.id.to_string(),

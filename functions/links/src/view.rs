@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use shared::{
-    files::{Content, File, Kind as FileKind, Thumbnails},
+    files::{Content, File, Kind as FileKind},
     ids::{FileId, LinkId},
     links::{Kind, Link, Links, Opened, UploadLimits},
     time::Timestamp,
@@ -160,10 +160,11 @@ pub struct SharedFileView {
 
 impl From<File> for SharedFileView {
     fn from(file: File) -> Self {
-        let (r#type, content, has_thumbnails) = match file.kind {
-            FileKind::Folder => (TypeView::Folder, None, false),
-            FileKind::File(content) => (TypeView::File, Some(content), false),
-            FileKind::Image(content, made) => (TypeView::Image, Some(content), matches!(made, Thumbnails::Ready(_))),
+        let has_thumbnails = !file.thumbnails().is_empty();
+        let (r#type, content) = match file.kind {
+            FileKind::Folder => (TypeView::Folder, None),
+            FileKind::File(content) => (TypeView::File, Some(content)),
+            FileKind::Image(content, _) => (TypeView::Image, Some(content)),
         };
         Self {
             id: file.id,

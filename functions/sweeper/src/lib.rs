@@ -81,7 +81,7 @@ impl App {
             let (overdue, account_deletions) = (self.overdue(started).await, self.account_deletions.sweep().await);
             let zips = self.zips.sweep(&self.objects, &self.archives).await;
             // A backlog of deletions may take all the time of a run, so it comes last.
-            (unsettled, overdue, account_deletions, zips, self.expired(started).await)
+            (unsettled, overdue, account_deletions, zips, Box::pin(self.expired(started)).await)
         });
         let failures = [
             unsettled.as_ref().err(),

@@ -27,7 +27,7 @@ async fn main() -> Result<(), Error> {
         if payload["fsck"] == true {
             return Ok(Done::Checked(app.fsck.check(&context.request_id, context.deadline()).await?));
         }
-        Ok(Done::Swept(app.sweep(&context.request_id).await?))
+        Ok(Done::Swept(Box::pin(app.sweep(&context.request_id)).await?))
     }))
     .await
 }

@@ -282,9 +282,13 @@ impl App {
         }
     }
 
-    /// Records that an image can have no thumbnails.
+    /// Records that an image or a preview can have no thumbnails.
     async fn record_failure(&self, file: &File, reason: String) -> Failure {
-        match self.files.thumbnails_failed(file, &reason).await {
+        let recorded = match file.preview_of {
+            Some(_) => self.files.preview_failed(file).await,
+            None => self.files.thumbnails_failed(file, &reason).await,
+        };
+        match recorded {
             Ok(()) => Failure::Permanent(reason),
             Err(error) => error.into(),
         }
@@ -305,18 +309,25 @@ impl App {
     /// Decodes an image and stores its thumbnails. The row is marked only while the image is decoded, because a worker
     /// that dies while it waits for a store has not died of the image.
     async fn make_thumbnails(&self, file: &File, source: Bytes, delivery: Delivery<'_>) -> Result<Outcome, Failure> {
+        let format = Format::detect(&source);
+        if file.preview_of.is_some() && !matches!(format, Some(Format::Jpeg | Format::Png | Format::WebP)) {
+            return Err(self.record_failure(file, "unsupported format".into()).await);
+        }
         match self.files.mark_decoding(file, delivery.allowed_unfinished).await {
             Ok(Decoding::Begins) => {}
             Ok(Decoding::Unfinished(decodings)) if may_decode_again(decodings) => return Err(Failure::Deferred),
             Ok(Decoding::Unfinished(_)) => {
                 let reason = "the decoder does not survive it";
+                if file.preview_of.is_some() {
+                    return Err(self.record_failure(file, reason.into()).await);
+                }
                 self.files.give_up_decoding(file, reason).await?;
                 return Err(Failure::Permanent(reason.into()));
             }
             Err(Error::NotFound) => return Err(Failure::Permanent("File not found".into())),
             Err(error) => return Err(error.into()),
         }
-        delivery.format.get_or_init(|| Format::detect(&source).map_or("other", Format::name));
+        delivery.format.get_or_init(|| format.map_or("other", Format::name));
         let (widths, heic) = (Arc::clone(&self.thumbnail_widths), self.heic);
         let decode = move || thumbnailer::make(&source, Request { widths: &widths, heic });
         let decoded = match tokio::task::spawn_blocking(decode).await {
@@ -333,10 +344,13 @@ impl App {
     }
 
     async fn store_thumbnails(&self, file: &File, made: Made) -> Result<(), Failure> {
-        let Made { thumbnails, width, height, taken_at, thumbhash } = made;
-        let Some(key) = file.key() else { return Err(Failure::Permanent("File not found".into())) };
+        let Made { mut thumbnails, width, height, taken_at, thumbhash } = made;
         if let Err(error) = self.files.clear_decoding(file).await {
             tracing::warn!(error = error.cause(), "a mark is left behind");
+        }
+        if file.ready_preview().is_some() {
+            // The image has the thumbnails of a preview, under whose id these would be stored.
+            thumbnails.clear();
         }
         let mut stored = Vec::with_capacity(thumbnails.len());
         for Thumbnail { width, bytes, content_type } in thumbnails {
@@ -345,7 +359,10 @@ impl App {
             stored.push(ThumbnailFile { width, size, content_type: content_type.into(), digest });
         }
         let picture = Picture { width, height, taken_at, thumbhash: STANDARD.encode(thumbhash) };
-        match self.files.thumbnails_ready(key, &stored, &picture).await {
+        if file.preview_of.is_some() {
+            return self.finish_preview(file, &stored, &picture.thumbhash).await;
+        }
+        match self.files.thumbnails_ready(file, &stored, &picture).await {
             // The image was deleted in the meantime. No row refers to the thumbnails, so the worker deletes them.
             Err(Error::NotFound) => {
                 self.delete_thumbnails_of_deleted(file.thumbnails_id).await?;
@@ -353,6 +370,17 @@ impl App {
             }
             recorded => Ok(recorded?),
         }
+    }
+}
+
+impl App {
+    /// Gives a document the thumbnails of its preview. If the document does not have them after that, they go.
+    async fn finish_preview(&self, file: &File, made: &[ThumbnailFile], thumbhash: &str) -> Result<(), Failure> {
+        if self.files.preview_ready(file, made, thumbhash).await? || self.files.has_thumbnails_of(file.id).await? {
+            return Ok(());
+        }
+        self.delete_thumbnails_of_deleted(file.id).await?;
+        Err(Failure::Permanent("the document has another preview, or other content".into()))
     }
 }
 

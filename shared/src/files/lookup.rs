@@ -84,8 +84,8 @@ impl Files {
         self.reachable_file_or_upload(filter::row_of(owner, id)).await
     }
 
-    /// The file, the upload that is to become the file, or the document in the trash, whatever is above it: for the
-    /// worker, which makes thumbnails in the trash too.
+    /// The file, the upload that is to become the file, the document in the trash, or the bytes of a preview, whatever is
+    /// above it: for the worker, which makes thumbnails of all these.
     pub async fn stored(&self, id: FileId) -> Result<FileOrUpload> {
         run(self.rows.find_one(filter::live(id))).await?.ok_or(Error::NotFound)?.into_stored()
     }

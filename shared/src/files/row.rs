@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::{
     Content, ContentKind, DeclaredSize, File, FileOrUpload, Incoming, Kind, Name, NewFile, Parent, Pending, Picture,
-    ThumbnailFile, Thumbnails, Trashed, words,
+    Preview, ThumbnailFile, Thumbnails, Trashed, words,
 };
 use crate::{
     Error,
@@ -116,7 +116,8 @@ pub struct Row {
     /// The document that this is a copy of.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     copied_from: Option<FileId>,
-    /// The id in the keys of the thumbnails, if it is not the row's own. Rows with the same `key` share the thumbnails.
+    /// The id in the keys of the thumbnails, if it is not the row's own. Rows with the same `key` share the thumbnails,
+    /// but for those with a preview.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     thumbnails_id: Option<FileId>,
     /// The CRC-32 of the content, once a ZIP needed it.
@@ -134,6 +135,12 @@ pub struct Row {
     /// The document whose earlier content a version is.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     version_of: Option<FileId>,
+    /// The picture that the owner has given a document in place of its own.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    preview: Option<Box<GivenPreview>>,
+    /// The document that the row has the bytes of a preview for: see [`super::previews`].
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    preview_of: Option<FileId>,
     /// The row that the document got other content from when the version was made.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     version_for: Option<FileId>,
@@ -183,6 +190,24 @@ const CONTENT: [&str; 13] = [
     "crc32",
     "charged",
 ];
+
+/// The preview of a document: see [`super::previews`].
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct GivenPreview {
+    /// The row that the thumbnails of the document were made from. The preview counts if it is the document's
+    /// `thumbnailsId`: an earlier release that exchanges the content leaves this field.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    id: Option<FileId>,
+    /// The `ThumbHash` of that row's picture, in Base64.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    thumbhash: Option<String>,
+    /// The row whose thumbnails are to be the document's when they are made.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    due: Option<FileId>,
+    /// True if the last preview was no picture.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "std::ops::Not::not")]
+    failed: bool,
+}
 
 /// A move in progress: see [`super::moving`].
 #[derive(Clone, Serialize, Deserialize)]
@@ -307,6 +332,8 @@ impl Row {
             replaces: None,
             became: None,
             version_of: None,
+            preview: None,
+            preview_of: None,
             version_for: None,
             exchange: None,
             claim: None,
@@ -364,6 +391,25 @@ impl Row {
         }
     }
 
+    /// The row of the bytes of a preview, invisible for ever.
+    pub fn preview(document: &File, size: u64, key: Key, expires_at: Timestamp) -> Self {
+        let new = NewFile {
+            id: FileId::new(),
+            owner: document.owner,
+            name: document.name.clone(),
+            is_public: false,
+            parent: Parent::Root,
+            is_repeatable: false,
+        };
+        Self {
+            version_of: Some(document.id),
+            preview_of: Some(document.id),
+            parent_id: Bson::Null,
+            words: None,
+            ..Self::pending(new, ContentKind::OfImage, key, Incoming::exactly(size), expires_at)
+        }
+    }
+
     /// A tombstone to put the rows below that an attempt at a copy has left.
     pub fn remains_of(copy: &Self) -> Self {
         let new = NewFile {
@@ -418,7 +464,8 @@ impl Row {
             thumbnail_error: source.thumbnail_error.clone(),
             picture: source.picture.clone(),
             thumbnails_due_at: source.thumbnails_due_at,
-            thumbnails_id: source.may_be_image().then(|| source.thumbnails_id()),
+            thumbnails_id: source.has_thumbnails().then(|| source.thumbnails_id()),
+            preview: source.ready_preview().map(Box::new),
             crc32: source.crc32,
             charged: Some(source.size.unwrap_or_default()),
             ..self
@@ -442,9 +489,49 @@ impl Row {
         matches!(self.r#type, Type::Image | Type::Unknown)
     }
 
+    /// True if objects may have the row's [`Self::thumbnails_id`] in their keys.
+    pub fn has_thumbnails(&self) -> bool {
+        self.may_be_image() || self.ready_preview().is_some()
+    }
+
     /// The id in the keys of the thumbnails.
     pub fn thumbnails_id(&self) -> FileId {
         self.thumbnails_id.unwrap_or(self.id)
+    }
+
+    /// The value of `thumbnailsId` as it is stored.
+    pub fn stored_thumbnails_id(&self) -> Option<FileId> {
+        self.thumbnails_id
+    }
+
+    /// The value of `preview.id` as it is stored.
+    pub fn stored_preview_id(&self) -> Option<FileId> {
+        self.preview.as_deref().and_then(|preview| preview.id)
+    }
+
+    /// The preview that the row has, without what is known of another one.
+    fn ready_preview(&self) -> Option<GivenPreview> {
+        let GivenPreview { id, thumbhash, .. } = self.preview.as_deref()?;
+        let is_ready = id.is_some() && *id == self.thumbnails_id;
+        is_ready.then(|| GivenPreview { id: *id, thumbhash: thumbhash.clone(), ..GivenPreview::default() })
+    }
+
+    /// The row whose thumbnails are to be this row's when they are made.
+    pub fn due_preview(&self) -> Option<FileId> {
+        self.preview.as_deref().and_then(|preview| preview.due)
+    }
+
+    /// The row as it is once it waits for this preview.
+    pub fn awaiting(self, preview: FileId) -> Self {
+        let id = self.stored_preview_id();
+        let thumbhash = self.preview.and_then(|preview| preview.thumbhash);
+        let waiting = GivenPreview { id, thumbhash, due: Some(preview), failed: false };
+        Self { preview: Some(Box::new(waiting)), ..self }
+    }
+
+    /// The document that the row has the bytes of a preview for.
+    pub fn preview_of(&self) -> Option<FileId> {
+        self.preview_of
     }
 
     pub fn revision(&self) -> i64 {
@@ -573,9 +660,13 @@ impl Row {
                 None => unset.push(field),
             }
         }
-        if self.may_be_image() {
+        if self.has_thumbnails() {
             set.insert("thumbnailsId", self.thumbnails_id());
             unset.retain(|field| *field != "thumbnailsId");
+        }
+        match self.ready_preview().map(|preview| document(&preview)) {
+            Some(Ok(preview)) => drop(set.insert("preview", preview)),
+            Some(Err(_)) | None => unset.push("preview"),
         }
         (set, unset)
     }
@@ -658,7 +749,8 @@ pub struct Entry {
     pub r#type: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub thumbnail_files: Vec<ThumbnailFile>,
-    /// The id in the keys of the thumbnails, which copies and versions share; absent if it is the row's own.
+    /// The id in the keys of the thumbnails, which copies and versions share; absent if it is the row's own. Only an
+    /// image and a document with a preview have it.
     #[serde(default, deserialize_with = "lenient")]
     pub thumbnails_id: Option<FileId>,
 }
@@ -677,6 +769,22 @@ pub struct Sum {
     pub unsure_bytes: i64,
     #[serde(default, deserialize_with = "whole_or_zero")]
     pub unsure_files: i64,
+}
+
+/// The id in the keys of a row's thumbnails, where nothing else is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WithThumbnails {
+    #[serde(rename = "_id", default = "no_id", deserialize_with = "id")]
+    id: FileId,
+    #[serde(default, deserialize_with = "lenient")]
+    thumbnails_id: Option<FileId>,
+}
+
+impl WithThumbnails {
+    pub fn thumbnails_id(&self) -> FileId {
+        self.thumbnails_id.unwrap_or(self.id)
+    }
 }
 
 /// The id of a row, where nothing else is read.
@@ -742,9 +850,10 @@ pub fn id_of(stored: &Document) -> Bson {
 }
 
 impl Row {
-    /// The row as the worker sees it: what is in the trash counts as visible.
+    /// The row as the worker sees it: what is in the trash counts as visible, and so do the stored bytes of a preview.
     pub fn into_stored(self) -> Result<FileOrUpload, Error> {
-        if self.is_trashed() { Ok(FileOrUpload::Visible(self.into())) } else { self.try_into() }
+        let is_preview = self.preview_of.is_some() && self.state == Some(State::Version);
+        if self.is_trashed() || is_preview { Ok(FileOrUpload::Visible(self.into())) } else { self.try_into() }
     }
 }
 
@@ -754,7 +863,7 @@ impl TryFrom<Row> for FileOrUpload {
     fn try_from(row: Row) -> Result<Self, Error> {
         match (&row.state, &row.key) {
             (None, _) => Ok(Self::Visible(row.into())),
-            (Some(State::Pending), Some(key)) => {
+            (Some(State::Pending), Some(key)) if row.preview_of.is_none() => {
                 let number = |number: i64| number.try_into().unwrap_or_default();
                 Ok(Self::Pending(Pending {
                     key: key.clone(),
@@ -782,6 +891,15 @@ impl From<Row> for File {
             _ => None,
         };
         let parent = row.parent();
+        let preview = match (row.ready_preview(), row.preview) {
+            (Some(GivenPreview { thumbhash, .. }), given) => Some(Preview {
+                made: row.thumbnail_files.clone(),
+                thumbhash,
+                is_failed: given.is_some_and(|given| given.failed),
+            }),
+            (None, Some(given)) if given.failed => Some(Preview { made: Vec::new(), thumbhash: None, is_failed: true }),
+            (None, _) => None,
+        };
         let content = match row.key {
             Some(key) => Content::Stored { key, size: row.size.unwrap_or_default().try_into().unwrap_or_default() },
             None => Content::OnLegacyDisk,
@@ -814,6 +932,8 @@ impl From<Row> for File {
             thumbnails_id,
             content_at,
             picture: row.picture,
+            preview: preview.map(Box::new),
+            preview_of: row.preview_of,
         }
     }
 }
@@ -924,6 +1044,7 @@ mod tests {
             "thumbnailFiles": [{ "width": 100, "size": 5_i64, "contentType": "image/jpeg", "digest": "x" }],
             "thumbnailError": "x", "picture": { "width": 5_i64, "height": 5_i64, "thumbhash": "x" },
             "thumbnailsDueAt": DateTime::MAX, "decodingSince": DateTime::MAX, "state": "pending",
+            "preview": { "id": ObjectId::parse_str(ID).unwrap(), "thumbhash": "x", "failed": true },
         };
         row(&whole);
         for field in whole.keys() {
@@ -1047,7 +1168,24 @@ mod tests {
             assert_eq!(content.get(field), Some(value), "{field}");
         }
         assert_eq!(content.len(), expected.len(), "{content}");
-        assert_eq!(unset, ["localPath", "inParts", "thumbnailFiles", "thumbnailError", "picture", "crc32", "charged"]);
+        let missing =
+            ["localPath", "inParts", "thumbnailFiles", "thumbnailError", "picture", "crc32", "charged", "preview"];
+        assert_eq!(unset, missing);
+    }
+
+    #[test]
+    fn only_a_preview_with_its_thumbnails_is_content() {
+        let [id, other] = [FileId::new(), FileId::new()];
+        let stored = |preview: Document| {
+            row(&doc! { "type": "file", "key": "files/x", "thumbnailsId": id, "preview": preview }).content()
+        };
+        let ready = doc! { "id": id, "thumbhash": "x" };
+        let (content, _) = stored(doc! { "id": id, "thumbhash": "x", "due": other, "failed": true });
+        assert_eq!(content.get_document("preview").unwrap(), &ready);
+        for other in [doc! { "due": id }, doc! { "failed": true }, doc! { "id": other }, doc! {}] {
+            let (content, unset) = stored(other.clone());
+            assert!(!content.contains_key("preview") && unset.contains(&"preview"), "{other}");
+        }
     }
 
     #[test]

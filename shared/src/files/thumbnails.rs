@@ -14,7 +14,7 @@ use crate::{
     Error, Result,
     ids::{FileId, UserId},
     limits,
-    stores::{mongo::run, s3::Key},
+    stores::mongo::run,
     time::Timestamp,
 };
 
@@ -42,13 +42,21 @@ impl Files {
     }
 
     /// Records that the thumbnails are stored. `NotFound` if the image has been deleted meanwhile; then the thumbnails
-    /// must be deleted too. Copies and versions of the image have the same thumbnails.
-    pub async fn thumbnails_ready(&self, key: &Key, made: &[ThumbnailFile], picture: &Picture) -> Result<()> {
+    /// must be deleted too. Copies and versions of the image have the same thumbnails. An image with a preview keeps the
+    /// thumbnails of the preview, and only gets the facts about its own picture.
+    pub async fn thumbnails_ready(&self, file: &File, made: &[ThumbnailFile], picture: &Picture) -> Result<()> {
+        let key = file.key().ok_or(Error::NotFound)?;
         let stored = serialize_to_bson(&made).and_then(|made| Ok((made, serialize_to_bson(picture)?)));
         let (made, picture) = stored.map_err(|error| Error::Internal(error.into()))?;
-        let ready = update::thumbnails_ready(made, picture);
-        let done = run(self.rows.update_many(filter::images_with_key(key), ready)).await?;
-        if done.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
+        if file.ready_preview().is_none() {
+            let images = filter::images_with_thumbnails(key, file.thumbnails_id);
+            let ready = update::thumbnails_ready(made, picture.clone());
+            if run(self.rows.update_many(images, ready)).await?.matched_count > 0 {
+                return Ok(());
+            }
+        }
+        let previewed = self.rows.update_many(filter::images_with_preview(key), update::picture_ready(picture));
+        if run(previewed).await?.matched_count == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
     /// Returns whether a row without a tombstone has the thumbnails with this id in their keys.
@@ -104,10 +112,14 @@ impl Files {
         Ok(())
     }
 
-    /// Marks images as failed that were overdue at this moment, though their job has been sent again
+    /// Marks images and previews as failed that were overdue at this moment, though their job has been sent again
     /// [`limits::MAX_RESENDS`] times.
     pub async fn give_up_overdue(&self, at: SystemTime) -> Result<()> {
         let failed = update::thumbnails_failed_with_marks("given up after many attempts");
-        self.fail(filter::overdue_and_resent(at.into()), failed).await
+        self.fail(filter::overdue_and_resent(at.into()), failed).await?;
+        // The sweep removes these, and tells their documents.
+        let previews = filter::previews_overdue_and_resent(at.into());
+        run(self.rows.update_many(previews, update::delete_at(Timestamp::now()))).await?;
+        Ok(())
     }
 }

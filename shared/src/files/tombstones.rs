@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{
     File, IfMatch, Kind, Parent, Pending,
     ledger::Files,
-    row::{Charge, Row, filter, update},
+    row::{Charge, Row, WithThumbnails, filter, update},
 };
 use crate::{
     Error, Result,
@@ -29,6 +29,13 @@ struct OfKey {
     key: Key,
 }
 
+/// The objects that rows without a tombstone have.
+pub struct InUse {
+    keys: HashSet<Key>,
+    /// The ids in the keys of thumbnails. Rows with one key have the same, but for those with a preview.
+    thumbnails: HashSet<FileId>,
+}
+
 /// A row with a tombstone, and everything that is deleted with it.
 pub struct Tombstone {
     id: FileId,
@@ -39,11 +46,12 @@ pub struct Tombstone {
     /// The ticket that counts the upload, if the upload never became visible.
     ticket: Option<TicketId>,
     is_folder: bool,
-    is_image: bool,
+    /// The id in the keys of the thumbnails, if the row may have some.
+    thumbnails: Option<FileId>,
+    /// The document that the row has the bytes of a preview for.
+    preview_of: Option<FileId>,
     /// True if another attempt may be creating the row.
     is_repeatable: bool,
-    /// The id in the keys of the thumbnails.
-    thumbnails_id: FileId,
     /// What the quota counts for the row.
     charge: Charge,
     charge_id: Option<ObjectId>,
@@ -66,20 +74,21 @@ impl Tombstone {
         self.charge_id
     }
 
+    pub(super) fn preview_of(&self) -> Option<FileId> {
+        self.preview_of
+    }
+
     pub(super) fn charge(&self) -> Charge {
         self.charge
     }
 
     /// The objects of the row that may be in the bucket, and that no other row names.
-    pub fn objects(&self, in_use: &HashSet<Key>) -> Vec<Key> {
+    pub fn objects(&self, in_use: &InUse) -> Vec<Key> {
         let of_upload = self.key.as_ref().filter(|key| key.is_of_upload());
         let mut keys: Vec<Key> = of_upload.map(Key::of_form).into_iter().collect();
-        if self.key.as_ref().is_some_and(|key| in_use.contains(key)) {
-            return keys;
-        }
-        keys.extend(self.key.clone());
-        if self.is_image {
-            keys.extend(limits::POSSIBLE_THUMBNAIL_WIDTHS.map(|width| Key::of_thumbnail(self.thumbnails_id, width)));
+        keys.extend(self.key.clone().filter(|key| !in_use.keys.contains(key)));
+        if let Some(id) = self.thumbnails.filter(|id| !in_use.thumbnails.contains(id)) {
+            keys.extend(limits::POSSIBLE_THUMBNAIL_WIDTHS.map(|width| Key::of_thumbnail(id, width)));
         }
         keys
     }
@@ -101,17 +110,21 @@ impl From<Row> for Tombstone {
         Self {
             id: row.id,
             owner: row.user_id,
-            thumbnails_id: row.thumbnails_id(),
+            thumbnails: row.has_thumbnails().then(|| row.thumbnails_id()),
+            preview_of: row.preview_of(),
             charge: row.charge(),
             charge_id: row.charge_id(),
-            exchanges: [row.replaces(), row.version_of(), row.exchange.as_ref().map(|_| row.id)]
-                .into_iter()
-                .flatten()
-                .collect(),
+            exchanges: [
+                row.replaces(),
+                row.version_of().filter(|_| row.preview_of().is_none()),
+                row.exchange.as_ref().map(|_| row.id),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             parts: row.key.clone().filter(|_| row.may_be_in_parts()),
             ticket: row.ticket_id,
             is_folder: row.may_be_folder(),
-            is_image: row.may_be_image(),
             is_repeatable: row.is_repeatable,
             key: row.key.clone(),
             unfinished_copy: is_unfinished_copy.then(|| Box::new(row)),
@@ -150,7 +163,7 @@ impl Files {
         let still_pending = filter::pending(pending.file.id);
         let done = run(self.rows.find_one_and_update(still_pending, update::delete_upload())).await?;
         // A row that was never visible has no thumbnails.
-        Ok(done.map(|row| Tombstone { is_image: false, ..row.into() }))
+        Ok(done.map(|row| Tombstone { thumbnails: None, ..row.into() }))
     }
 
     /// Rows to purge: rows with a tombstone, and uploads past their grace period, which get a tombstone here. Empty if
@@ -217,6 +230,7 @@ impl Files {
         }
         let documents: Vec<FileId> = tombstones.iter().filter(|row| !row.is_folder).map(|row| row.id).collect();
         self.delete_versions_of(&documents).await?;
+        self.fail_previews(tombstones).await?;
         let claimed = self.claim(tombstones).await?;
         self.refund(&claimed).await?;
         let (kept, gone): (Vec<&Tombstone>, Vec<&Tombstone>) = claimed.iter().partition(|row| row.is_repeatable);
@@ -261,7 +275,33 @@ impl Files {
     }
 
     /// Those of these objects that a row without a tombstone names, and that must stay.
-    pub async fn objects_in_use(&self, tombstones: &[Tombstone]) -> Result<HashSet<Key>> {
+    pub async fn objects_in_use(&self, tombstones: &[Tombstone]) -> Result<InUse> {
+        Ok(InUse { keys: self.keys_in_use(tombstones).await?, thumbnails: self.thumbnails_in_use(tombstones).await? })
+    }
+
+    async fn thumbnails_in_use(&self, tombstones: &[Tombstone]) -> Result<HashSet<FileId>> {
+        let ids: Vec<FileId> = tombstones.iter().filter_map(|row| row.thumbnails).collect();
+        if ids.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let rows = self.rows.clone_with_type::<WithThumbnails>();
+        let shared = || {
+            let find = rows.find(filter::live_with_any_thumbnails_id(&ids)).hint(filter::thumbnails_index());
+            let find = find.projection(filter::only_thumbnails_id());
+            run(async { find.await?.try_collect::<Vec<WithThumbnails>>().await })
+        };
+        let mut found = self.with_indexes(shared).await?;
+        let deleted: HashSet<FileId> = tombstones.iter().map(|row| row.id).collect();
+        let others: Vec<FileId> = ids.iter().copied().filter(|id| !deleted.contains(id)).collect();
+        if !others.is_empty() {
+            let find = rows.find(filter::live_with_own_thumbnails_among(&others));
+            let find = find.projection(filter::only_thumbnails_id());
+            found.extend(run(async { find.await?.try_collect::<Vec<WithThumbnails>>().await }).await?);
+        }
+        Ok(found.iter().map(WithThumbnails::thumbnails_id).collect())
+    }
+
+    async fn keys_in_use(&self, tombstones: &[Tombstone]) -> Result<HashSet<Key>> {
         let keys: Vec<&str> = tombstones.iter().filter_map(|row| row.key.as_ref().map(Key::as_str)).collect();
         if keys.is_empty() {
             return Ok(HashSet::new());

@@ -7,7 +7,7 @@ use utoipa::{
 };
 
 use crate::{
-    files::{Content, File, Kind, Parent, Thumbnails},
+    files::{Content, File, Kind, Parent, Preview, Thumbnails},
     ids::{FileId, UserId},
     time::Timestamp,
 };
@@ -75,10 +75,16 @@ pub struct FileView {
     #[schema(value_type = String, example = "2026-11-29T07:28:35+01:00")]
     #[serde(skip_serializing_if = "Option::is_none")]
     taken_at: Option<String>,
-    /// A blurred preview of an image with thumbnails: the [ThumbHash](https://evanw.github.io/thumbhash/), in Base64.
+    /// A blurred form of the preview, or of an image with thumbnails: the
+    /// [ThumbHash](https://evanw.github.io/thumbhash/), in Base64.
     #[schema(value_type = String, max_length = 40)]
     #[serde(skip_serializing_if = "Option::is_none")]
     thumbhash: Option<String>,
+    /// `true` if the document has a preview: then `size` of `/data` names its widths. `"failed"` if the last one was no
+    /// picture; an earlier one stays.
+    #[schema(value_type = PreviewView)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<PreviewView>,
 }
 
 impl FileView {
@@ -111,6 +117,28 @@ enum ThumbnailsView {
     Due,
     Ready,
     Failed,
+}
+
+/// `true` or `"failed"`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PreviewView {
+    Ready(bool),
+    Failed(&'static str),
+}
+
+impl PartialSchema for PreviewView {
+    fn schema() -> RefOr<Schema> {
+        let ready = ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true]));
+        let failed = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["failed"]));
+        OneOf::builder().item(ready).item(failed).into()
+    }
+}
+
+impl ToSchema for PreviewView {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Preview".into()
+    }
 }
 
 /// `0` for the root, else 24 hex digits.
@@ -168,6 +196,11 @@ impl From<File> for FileView {
         let picture = file.picture.filter(|_| matches!(thumbnails, Some(ThumbnailsView::Ready)));
         let size = picture.as_ref().map(|picture| (picture.width, picture.height));
         let (taken_at, thumbhash) = picture.map(|picture| (picture.taken_at, picture.thumbhash)).unzip();
+        let (preview, of_preview) = match file.preview.map(|preview| *preview) {
+            Some(Preview { is_failed: true, thumbhash, .. }) => (Some(PreviewView::Failed("failed")), thumbhash),
+            Some(Preview { thumbhash, .. }) => (Some(PreviewView::Ready(true)), thumbhash),
+            None => (None, None),
+        };
         Self {
             id: file.id,
             user_id: file.owner,
@@ -193,7 +226,8 @@ impl From<File> for FileView {
             width: size.map(|(width, _)| width),
             height: size.map(|(_, height)| height),
             taken_at: taken_at.flatten(),
-            thumbhash,
+            thumbhash: of_preview.or(thumbhash),
+            preview,
         }
     }
 }

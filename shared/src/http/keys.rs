@@ -53,7 +53,7 @@ enum About {
 /// A method and a path, the right that a key needs, and the documents that the request is about.
 type Route = (&'static str, &'static str, KeyScope, About);
 
-const ROUTES: [Route; 37] = [
+const ROUTES: [Route; 38] = [
     ("GET", "/users/me", Read, About::Nothing),
     ("GET", "/users/me/usage", Read, About::Everything),
     ("GET", "/files", Read, About::Listing),
@@ -67,6 +67,7 @@ const ROUTES: [Route; 37] = [
     ("GET", "/files/{id}/path", Read, About::Everything),
     ("GET", "/files/{id}/usage", Read, About::ReadOfId),
     ("POST", "/files/{id}/copy", Write, About::ChangeOfId),
+    ("PUT", "/files/{id}/preview", Write, About::ChangeOfId),
     ("PUT", "/files/{id}/trash", Write, About::ChangeOfId),
     ("PUT", "/files/{id}/restore", Write, About::ChangeOfId),
     ("GET", "/files/{id}/versions", Read, About::ReadOfId),

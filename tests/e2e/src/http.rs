@@ -261,7 +261,7 @@ impl std::fmt::Display for Answer {
 }
 
 /// Fields of a row that no document has.
-const PRIVATE: [&str; 20] = [
+const PRIVATE: [&str; 21] = [
     "__v",
     "_id",
     "became",
@@ -275,6 +275,7 @@ const PRIVATE: [&str; 20] = [
     "moving",
     "nameKey",
     "picture",
+    "previewOf",
     "state",
     "takenFrom",
     "thumbnailsDueAt",
@@ -285,8 +286,8 @@ const PRIVATE: [&str; 20] = [
 ];
 
 /// The keys that come after those of the first releases, in their order.
-const NEWER: [&str; 8] =
-    ["revision", "trashedAt", "expiresAt", "copiedFrom", "width", "height", "takenAt", "thumbhash"];
+const NEWER: [&str; 9] =
+    ["revision", "trashedAt", "expiresAt", "copiedFrom", "width", "height", "takenAt", "thumbhash", "preview"];
 
 /// The keys of an answer that come after those of the document: what is replaced, the requests that send the bytes, and
 /// the path of what a search found.

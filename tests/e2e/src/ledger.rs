@@ -167,6 +167,16 @@ pub fn versions_of(file: impl RowId) -> Document {
     with(State::Version.only(), doc! { "versionOf": file.object_id() })
 }
 
+/// The fields of a row with the bytes of a preview for this file.
+pub fn preview_of(file: impl RowId) -> Document {
+    doc! { "previewOf": file.object_id() }
+}
+
+/// The field of a file that waits for the preview of this row.
+pub fn awaiting_preview(preview: impl RowId) -> Document {
+    doc! { "preview.due": preview.object_id() }
+}
+
 /// The field of a file that has got the content of the row `source`, if the function died before it looked whether the
 /// object of that row stays. `version` has the earlier content, which counts these bytes.
 pub fn exchanging(source: ObjectId, version: impl RowId, bytes: i64) -> Document {
@@ -408,7 +418,8 @@ pub fn being_decoded() -> Document {
 /// The commands of the queries that must have an index.
 pub fn queries() -> [Document; 5] {
     let listing = with(all_of(ObjectId::new()), with(visible(), doc! { "parentId": { "$in": [0, "0"] } }));
-    let overdue = with(visible(), doc! { "thumbnailsDueAt": { "$lt": DateTime::now() } });
+    let preview = doc! { "state": "version", "previewOf": { "$exists": true } };
+    let overdue = doc! { "thumbnailsDueAt": { "$lt": DateTime::now() }, "$or": [visible(), preview] };
     let stale = with(invisible(), doc! { "expiresAt": { "$not": { "$gte": DateTime::now() } } });
     let claimed = doc! { "key": { "$in": ["x", "y"] } };
     [

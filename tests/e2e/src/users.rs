@@ -84,6 +84,12 @@ impl User {
         self.post(&format!("/files/{id}/copy"), to).await
     }
 
+    /// Gives a document a preview.
+    pub async fn set_preview(&self, id: &str, bytes: &[u8]) -> Answer {
+        let body = json!({ "data": encoded(bytes) });
+        self.request("PUT", &format!("/files/{id}/preview")).json(body).send().await
+    }
+
     pub async fn trash(&self, id: &str) -> Answer {
         self.put(&format!("/files/{id}/trash")).await
     }

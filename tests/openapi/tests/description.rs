@@ -73,6 +73,7 @@ fn limits_are_what_the_words_say() {
         ("has not logged in to this account for 30 days", limits::KNOWN_NETWORK_TTL == Duration::from_hours(30 * 24)),
         ("`500`, `250` or `100` pixels wide", limits::THUMBNAIL_WIDTHS == [500, 250, 100]),
         ("and `1600` if the deployment made", limits::POSSIBLE_THUMBNAIL_WIDTHS == [1600, 500, 250, 100]),
+        ("1 MiB (1048576 bytes), the limit of a preview", limits::MAX_PREVIEW_BYTES == 1_048_576),
         ("Invalid part number: 1 to 10000", limits::MAX_PARTS == 10_000),
         ("^([1-9][0-9]{0,3}|10000)", limits::MAX_PARTS == 10_000),
         ("Invalid expiresIn: 1 to 86400 seconds", limits::MAX_TICKET_SECONDS == 86_400),

@@ -63,13 +63,11 @@ fn preview(link: &LinkView, file: &EntryView, class: Class, content_type: &str, 
     let data = link.data(&file.id, "");
     let preload = if link.is_counted { "none" } else { "metadata" };
     let name = format::name(&file.name);
+    let poster = has_thumbnails.then(|| link.data(&file.id, "?size=500"));
     html! {
         @match class {
-            Class::Picture if has_thumbnails => {
-                div class="preview" { img src=(link.data(&file.id, "?size=500")) alt={ "Preview of " (name) }; }
-            }
             Class::Video if plays(content_type) => {
-                div class="preview" { video controls preload=(preload) src=(data) aria-label=(name) {} }
+                div class="preview" { video controls preload=(preload) src=(data) poster=[poster] aria-label=(name) {} }
             }
             Class::Audio if plays(content_type) => {
                 div class="preview sound" {
@@ -77,6 +75,7 @@ fn preview(link: &LinkView, file: &EntryView, class: Class, content_type: &str, 
                     audio controls preload=(preload) src=(data) aria-label=(name) {}
                 }
             }
+            _ if has_thumbnails => { div class="preview" { img src=[poster] alt={ "Preview of " (name) }; } }
             _ => { div class="preview empty" { (icon(class.icon())) } }
         }
     }

@@ -228,8 +228,38 @@ pub fn live_with_keys(keys: &[&str]) -> Document {
     doc! { "key": { "$in": keys }, "state": { "$ne": "deleted" } }
 }
 
-pub fn images_with_key(key: &Key) -> Document {
-    doc! { "key": key.as_str(), "type": "image", "state": stored() }
+/// Images with this object whose thumbnails have this id in their keys.
+pub fn images_with_thumbnails(key: &Key, id: FileId) -> Document {
+    let own = doc! { "_id": id, "thumbnailsId": null };
+    doc! { "key": key.as_str(), "type": "image", "state": stored(), "$or": [{ "thumbnailsId": id }, own] }
+}
+
+/// Images with this object whose thumbnails are those of a preview.
+pub fn images_with_preview(key: &Key) -> Document {
+    doc! { "key": key.as_str(), "type": "image", "state": stored(), "preview.id": { "$exists": true } }
+}
+
+/// The document, visible or in the trash, if the last preview that it was given is this one, and is not made yet.
+pub fn awaiting_preview(owner: UserId, document: FileId, preview: FileId) -> Document {
+    let state = doc! { "$in": [Bson::Null, Bson::from("trashed")] };
+    doc! { "_id": document, "userId": owner, "state": state, "preview.due": preview }
+}
+
+/// The same, if its thumbnails are still those that were read.
+pub fn awaiting_preview_as(document: &Row, preview: FileId) -> Document {
+    let mut waiting = awaiting_preview(document.user_id, document.id, preview);
+    waiting.insert("thumbnailsId", document.stored_thumbnails_id());
+    waiting
+}
+
+/// Documents among these that wait for one of these previews.
+pub fn all_awaiting(documents: &[FileId], previews: &[FileId]) -> Document {
+    doc! { "_id": { "$in": documents }, "preview.due": { "$in": previews } }
+}
+
+/// The row with the bytes of a preview, unless it has a tombstone.
+pub fn preview(id: FileId) -> Document {
+    doc! { "_id": id, "state": "version", "previewOf": { "$exists": true } }
 }
 
 /// A row without tombstone whose thumbnails have its own id in their keys.
@@ -239,6 +269,16 @@ pub fn live_with_own_thumbnails(id: FileId) -> Document {
 
 pub fn live_with_thumbnails_id(id: FileId) -> Document {
     doc! { "thumbnailsId": id, "state": { "$ne": "deleted" } }
+}
+
+/// The same for any of these ids.
+pub fn live_with_any_thumbnails_id(ids: &[FileId]) -> Document {
+    doc! { "thumbnailsId": { "$in": ids }, "state": { "$ne": "deleted" } }
+}
+
+/// Rows without tombstone among these whose thumbnails have their own id in their keys.
+pub fn live_with_own_thumbnails_among(ids: &[FileId]) -> Document {
+    doc! { "_id": { "$in": ids }, "state": { "$ne": "deleted" }, "thumbnailsId": null }
 }
 
 /// Rows with a tombstone among these that no sweep has claimed since this time.
@@ -301,6 +341,11 @@ pub fn only_key() -> Document {
     doc! { "key": 1 }
 }
 
+/// The fields of [`super::WithThumbnails`].
+pub fn only_thumbnails_id() -> Document {
+    doc! { "thumbnailsId": 1 }
+}
+
 pub fn trashed_of(owner: UserId, id: FileId) -> Document {
     doc! { "_id": id, "userId": owner, "state": "trashed" }
 }
@@ -323,13 +368,13 @@ pub fn latest_trashed() -> Document {
     doc! { "trashedAt": -1, "_id": -1 }
 }
 
-/// The document, if it still has the content that was read.
+/// The document, if it still has the content that was read, and its preview.
 pub fn with_content_of(document: &Row) -> Document {
     let key: Bson = match &document.key {
         Some(key) => key.as_str().into(),
         None => doc! { "$exists": false }.into(),
     };
-    doc! { "_id": document.id, "state": null, "key": key, "exchange": null }
+    doc! { "_id": document.id, "state": null, "key": key, "exchange": null, "preview.id": document.stored_preview_id() }
 }
 
 pub fn exchanging(document: FileId, source: FileId) -> Document {
@@ -376,9 +421,16 @@ pub fn versions(ids: &[FileId]) -> Document {
 }
 
 pub fn versions_of(owner: UserId, document: FileId) -> Document {
-    doc! { "versionOf": document, "userId": owner, "state": "version", "expiresAt": { "$gt": Timestamp::now() } }
+    doc! {
+        "versionOf": document,
+        "userId": owner,
+        "state": "version",
+        "expiresAt": { "$gt": Timestamp::now() },
+        "previewOf": null,
+    }
 }
 
+/// The versions of these documents, with the bytes of their previews.
 pub fn all_versions_of(documents: &[FileId]) -> Document {
     doc! { "versionOf": { "$in": documents }, "state": "version" }
 }
@@ -484,18 +536,31 @@ pub fn not_ready(mut images: Document) -> Document {
     images
 }
 
-/// Images whose thumbnails were overdue at this moment.
+/// Images whose thumbnails were overdue at this moment, and the rows of previews.
 pub fn overdue(at: Timestamp) -> Document {
-    doc! { "thumbnailsDueAt": { "$lt": at }, "state": null }
+    let preview = doc! { "state": "version", "previewOf": { "$exists": true } };
+    doc! { "thumbnailsDueAt": { "$lt": at }, "$or": [{ "state": null }, preview] }
 }
 
 pub fn overdue_among(at: Timestamp, images: &[FileId]) -> Document {
-    doc! { "thumbnailsDueAt": { "$lt": at }, "state": null, "_id": { "$in": images } }
+    let mut overdue = overdue(at);
+    overdue.insert("_id", doc! { "$in": images });
+    overdue
 }
 
 /// Overdue images whose job has been sent again too often.
 pub fn overdue_and_resent(at: Timestamp) -> Document {
     doc! { "thumbnailsDueAt": { "$lt": at }, "state": null, "thumbnailsResent": { "$gte": limits::MAX_RESENDS } }
+}
+
+/// Rows of previews of which the same is true.
+pub fn previews_overdue_and_resent(at: Timestamp) -> Document {
+    doc! {
+        "thumbnailsDueAt": { "$lt": at },
+        "state": "version",
+        "previewOf": { "$exists": true },
+        "thumbnailsResent": { "$gte": limits::MAX_RESENDS },
+    }
 }
 
 /// Images among these whose thumbnails are due at exactly this time.
@@ -588,7 +653,9 @@ pub fn sum_of(owner: UserId) -> [Document; 2] {
     let state = doc! { "$ifNull": ["$state", Bson::Null] };
     let is_charged = doc! { "$and": [{ "$eq": [&state, "pending"] }, { "$isNumber": "$charged" }] };
     let is_sure = doc! { "$or": [{ "$in": [&state, complete()] }, is_charged] };
-    let is_file = doc! { "$and": [{ "$ne": ["$type", "folder"] }, { "$ne": [state, "version"] }] };
+    let is_version = doc! { "$ne": [{ "$type": "$versionOf" }, "missing"] };
+    let is_file =
+        doc! { "$and": [{ "$ne": ["$type", "folder"] }, { "$ne": [state, "version"] }, { "$not": [is_version] }] };
     let bytes = doc! { "$max": [0, { "$ifNull": ["$charged", "$size"] }] };
     let sum = |rows: &Document, of: Bson| doc! { "$sum": { "$cond": [rows, of, 0] } };
     let is_unsure = doc! { "$not": is_sure.clone() };

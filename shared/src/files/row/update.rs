@@ -39,6 +39,29 @@ fn with_bytes(size: u64, due_at: Option<Timestamp>, note: Option<ObjectId>) -> D
     set
 }
 
+/// Notes that the bytes of a preview are stored: the row becomes a version that nobody lists, and its thumbnails are due.
+pub fn show_preview(expires_at: Timestamp, due_at: Timestamp) -> Document {
+    let mut set = due(due_at);
+    set.extend(doc! { "state": "version", "expiresAt": expires_at, "updatedAt": Timestamp::now() });
+    doc! { "$set": set }
+}
+
+/// Notes which preview the document waits for. A pipeline, because it takes any value that a person has stored.
+pub fn await_preview(preview: FileId) -> Vec<Document> {
+    vec![doc! { "$set": { "preview": { "due": preview } } }, doc! { "$unset": ["preview.failed"] }]
+}
+
+/// Gives a document the thumbnails of a preview: a list of [`crate::files::ThumbnailFile`].
+pub fn preview_ready(preview: FileId, made: Bson, thumbhash: &str) -> Document {
+    let ready = doc! { "id": preview, "thumbhash": thumbhash };
+    doc! { "$set": { "thumbnailsId": preview, "thumbnailFiles": made, "preview": ready } }
+}
+
+/// Notes that the last preview was no picture. An earlier one stays.
+pub fn preview_failed() -> Document {
+    doc! { "$set": { "preview.failed": true }, "$unset": { "preview.due": "" } }
+}
+
 /// Makes a copy visible. From here on each row of a folder's copy counts by itself.
 pub fn show_copy(note: ObjectId) -> Vec<Document> {
     let charged = doc! { "$ifNull": ["$charged", 0_i64] };
@@ -233,6 +256,11 @@ pub fn delete() -> Vec<Document> {
     ]
 }
 
+/// Sets the tombstone of a row that is a version, to be removed at this time.
+pub fn delete_at(at: Timestamp) -> Document {
+    doc! { "$set": { "state": "deleted", "expiresAt": at }, "$unset": { "thumbnailsDueAt": "" } }
+}
+
 /// Sets the tombstone of a row that the quota does not count.
 pub fn delete_uncounted() -> Document {
     doc! { "$set": { "state": "deleted", "expiresAt": Timestamp::now(), "charged": UNCOUNTED } }
@@ -289,6 +317,14 @@ pub fn thumbnails_ready(made: Bson, picture: Bson) -> Document {
     done.extend(marks());
     done.extend(doc! { "thumbnailError": "" });
     doc! { "$set": { "thumbnails": "ready", "thumbnailFiles": made, "picture": picture }, "$unset": done }
+}
+
+/// Records what is known of an image whose thumbnails are those of a preview: a [`crate::files::Picture`].
+pub fn picture_ready(picture: Bson) -> Document {
+    let mut done = no_longer_due();
+    done.extend(marks());
+    done.extend(doc! { "thumbnailError": "" });
+    doc! { "$set": { "thumbnails": "ready", "picture": picture }, "$unset": done }
 }
 
 pub fn thumbnails_failed(reason: &str) -> Document {

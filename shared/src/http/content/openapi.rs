@@ -5,8 +5,9 @@ use utoipa::IntoParams;
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Asked {
-    /// A thumbnail of an image: `500`, `250` or `100` pixels wide, and `1600` if the deployment made that width too when
-    /// the image came. Any other value is answered 404. An empty value means the image itself.
+    /// A thumbnail of an image, or of the preview of a document: `500`, `250` or `100` pixels wide,
+    /// and `1600` if the deployment made that width too when the picture came. Any other value is answered 404. An empty
+    /// value means the content itself.
     #[param(value_type = String, required = false)]
     pub size: Option<String>,
     /// A text that is another one for other content, such as the file's revision. With the cookie of the web app it lets

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::{
     Error, Result,
     digest::digest,
-    files::{Content, File, Kind, ThumbnailFile, Thumbnails},
+    files::{Content, File, Kind, ThumbnailFile},
     stores::s3::Key,
 };
 
@@ -59,19 +59,23 @@ const UNESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 impl Representation {
     /// The original for an empty `size`, or the thumbnail of that width. `NotFound` if there is no such thumbnail.
     pub fn of(file: &File, size: &str) -> Result<Self> {
-        let (content, thumbnails) = match &file.kind {
+        let content = match &file.kind {
             Kind::Folder => return Err(Error::Invalid("A folder doesn't have content")),
-            Kind::File(content) => (content, None),
-            Kind::Image(content, thumbnails) => (content, Some(thumbnails)),
+            Kind::File(content) | Kind::Image(content, _) => content,
         };
         // Stored bytes are never changed, and thumbnails are made of nothing else. So both are as old as the content.
-        let modified = file.content_at.in_whole_seconds().into();
+        let modified = file.content_at;
         let name = file.name.as_str().to_owned();
         if !size.is_empty() {
-            let Some(Thumbnails::Ready(made)) = thumbnails else { return Err(Error::NotFound) };
-            let thumbnail = made.iter().find(|made| made.width.to_string() == size).ok_or(Error::NotFound)?;
-            return Ok(Self::of_thumbnail(file, thumbnail, modified));
+            let made = file.thumbnails().iter().find(|made| made.width.to_string() == size);
+            // A preview may be younger than the content.
+            let modified = match file.ready_preview() {
+                Some(_) => modified.max(file.thumbnails_id.created_at()),
+                None => modified,
+            };
+            return Ok(Self::of_thumbnail(file, made.ok_or(Error::NotFound)?, modified.in_whole_seconds().into()));
         }
+        let modified = modified.in_whole_seconds().into();
         match content {
             Content::OnLegacyDisk => Err(Error::NotFound),
             Content::Stored { key, size } => Ok(Self {

@@ -216,6 +216,7 @@ fn lines_of_users() -> Vec<(&'static str, Vec<String>)> {
         ("PUT /files/{id}/publish", things.clone()),
         ("PUT /files/{id}/unpublish", things.clone()),
         ("POST /files/{id}/copy", things.clone()),
+        ("PUT /files/{id}/preview", things.clone()),
         ("PUT /files/{id}/trash", things.clone()),
         ("PUT /files/{id}/restore", things.clone()),
         ("GET /files/{id}/usage", things.clone()),
@@ -517,6 +518,10 @@ impl World {
             "/files/batch" => send(path, json!({ "action": "trash", "ids": [self.make(thing).await] })).await,
             "/files/{id}" if method == "PATCH" => {
                 send(&path.replace("{id}", &self.make(thing).await), json!({ "name": "new" })).await
+            }
+            "/files/{id}/preview" => {
+                let body = json!({ "data": encoded(b"no picture") });
+                send(&path.replace("{id}", &self.make(thing).await), body).await
             }
             _ if path.starts_with("/files/{id}/versions/{version}") => {
                 let (file, version) = self.version(thing).await;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const UNKNOWN: &str = "5f1e7d35c7ba06511e683b21";
 
 /// Every endpoint that needs a token; `{id}` is the id of a file.
-pub const AUTHENTICATED: [(&str, &str); 39] = [
+pub const AUTHENTICATED: [(&str, &str); 40] = [
     ("GET", "/users/me"),
     ("GET", "/users/me/usage"),
     ("DELETE", "/users/me"),
@@ -30,6 +30,7 @@ pub const AUTHENTICATED: [(&str, &str); 39] = [
     ("PATCH", "/files/{id}"),
     ("GET", "/files/{id}/path"),
     ("POST", "/files/{id}/copy"),
+    ("PUT", "/files/{id}/preview"),
     ("PUT", "/files/{id}/trash"),
     ("PUT", "/files/{id}/restore"),
     ("GET", "/files/{id}/usage"),
@@ -259,6 +260,7 @@ async fn r24_another_method_is_not_allowed_and_the_answer_names_those_that_are()
         ("/files/{id}", vec!["DELETE", "GET", "PATCH"], ["POST", "PUT"]),
         ("/files/{id}/path", vec!["GET"], ["POST", "PUT"]),
         ("/files/{id}/copy", vec!["POST"], ["GET", "PUT"]),
+        ("/files/{id}/preview", vec!["PUT"], ["GET", "DELETE"]),
         ("/files/{id}/trash", vec!["PUT"], ["GET", "DELETE"]),
         ("/files/{id}/restore", vec!["PUT"], ["GET", "POST"]),
         ("/files/{id}/usage", vec!["GET"], ["POST", "PUT"]),
@@ -339,6 +341,7 @@ async fn s09_a_strange_id_is_a_file_that_is_not_there() {
         bob.get(&format!("/files/{id}/data")).await.fails(404, "Not found");
         bob.change(id, json!({ "name": "a" })).await.fails(404, "Not found");
         bob.copy(id, json!({})).await.fails(404, "Not found");
+        bob.set_preview(id, b"x").await.fails(404, "Not found");
         bob.trash(id).await.fails(404, "Not found");
         bob.restore(id, json!({})).await.fails(404, "Not found");
         for path in ["path", "usage", "versions", &format!("versions/{id}/data")] {

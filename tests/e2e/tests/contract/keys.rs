@@ -244,7 +244,12 @@ async fn f59_a_key_of_a_folder_reaches_only_what_is_in_it() {
     program.patch(&format!("/files/{near}"), json!({ "parentId": inside })).await.tagged(200);
     program.post(&format!("/files/{near}/copy"), json!({})).await.tagged(201);
 
-    for (method, path) in [("PATCH", ""), ("DELETE", ""), ("PUT", "/trash"), ("PUT", "/publish"), ("POST", "/copy")] {
+    let preview = program.request("PUT", &format!("/files/{near}/preview")).json(json!({ "data": "aGk=" }));
+    preview.send().await.tagged(202);
+
+    for (method, path) in
+        [("PATCH", ""), ("DELETE", ""), ("PUT", "/trash"), ("PUT", "/publish"), ("POST", "/copy"), ("PUT", "/preview")]
+    {
         for id in [&far, &outside, &inside] {
             let request = program.request(method, &format!("/files/{id}{path}")).json(json!({ "name": "x" }));
             request.send().await.fails(404, "Not found");

@@ -31,6 +31,7 @@ mod openapi;
 mod passwords;
 mod path;
 mod presigned;
+mod previews;
 mod publish;
 mod quota;
 mod rate_limit;

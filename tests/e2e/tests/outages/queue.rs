@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use e2e::{
     Times, encoded, eventually,
     faults::{met, s3},
-    fixtures::jpeg,
+    fixtures::{decode_image, jpeg},
     ledger::{all_of, resend_never, resendable, resent, thumbnails_due, with},
     record_measurement,
-    thumbnails::{SOON, image_without_a_job},
+    thumbnails::{SOON, image_without_a_job, thumbnail},
     worker::messages,
 };
 use futures_util::{StreamExt, stream};
@@ -43,6 +43,34 @@ async fn an_impossible_job_leaves_the_queue_at_once_and_for_good() {
     .await;
     assert_eq!(messages(&stack, &stack.dead_letter_queue_url).await, 0);
     assert_eq!(bob.get(&format!("/files/{truncated}")).await.document(200)["thumbnails"], "failed");
+}
+
+/// The job of the preview is not sent, and then S3 refuses one of its thumbnails.
+#[tokio::test]
+async fn f58_a_preview_is_made_when_the_stores_are_back() {
+    let (_alone, stack) = alone().await;
+    let bob = stack.user("bob").await;
+    let id = bob.upload("film.mp4", b"a film").await;
+    let fault = json!({ "service": "sqs", "operation": "SendMessage", "error": { "code": "ServiceUnavailable", "status": 503 } });
+    let undo = s3(&stack, fault).await;
+    bob.set_preview(&id, &jpeg(600, 400)).await.tagged(202);
+    assert!(met(&stack).await >= 1, "the queue did not fail");
+    drop(undo);
+    assert_eq!(bob.show(&id).await.tagged(200).get("preview"), None, "who told the worker?");
+    // S3 refuses one thumbnail twice: the request without the SDK, and the one by the SDK.
+    let error = json!({ "code": "AccessDenied", "status": 403 });
+    let fault = json!({ "service": "s3", "operation": "PutObject", "error": error, "times": 2 });
+    let undo = s3(&stack, fault).await;
+    eventually("the preview", SOON, async || {
+        // The sweep is repeated until the grace period is over.
+        stack.invoke("sweeper", &json!({})).await;
+        (bob.show(&id).await.tagged(200).get("preview") == Some(&json!(true))).then_some(())
+    })
+    .await;
+    assert_eq!(met(&stack).await, 2);
+    drop(undo);
+    let seen = decode_image(&thumbnail(&bob, &id, 100).await.body);
+    assert_eq!((seen.width, seen.height), (100, 67));
 }
 
 #[tokio::test]
