@@ -520,8 +520,7 @@ impl World {
                 send(&path.replace("{id}", &self.make(thing).await), json!({ "name": "new" })).await
             }
             "/files/{id}/preview" => {
-                let body = json!({ "data": encoded(b"no picture") });
-                send(&path.replace("{id}", &self.make(thing).await), body).await
+                send(&path.replace("{id}", &self.make(thing).await), json!({ "data": encoded(b"no picture") })).await
             }
             _ if path.starts_with("/files/{id}/versions/{version}") => {
                 let (file, version) = self.version(thing).await;

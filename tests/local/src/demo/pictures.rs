@@ -3,8 +3,8 @@
 use anyhow::Result;
 use jpeg_encoder::{ColorType, Encoder};
 
-const WIDTH: u16 = 1200;
-const HEIGHT: u16 = 800;
+const WIDTH: usize = 1000;
+const HEIGHT: usize = 667;
 
 type Colour = [f64; 3];
 
@@ -19,42 +19,64 @@ const PALETTES: [[Colour; 5]; 5] = [
 
 const HILLS: u32 = 5;
 
-/// A photograph of an album, as JPEG. The same numbers give the same bytes.
+/// A hill: its highest row in each column, and its colours from there downwards.
+struct Hill {
+    tops: Vec<usize>,
+    shades: Vec<[u8; 3]>,
+}
+
+/// A photograph of an album, as JPEG. The same numbers give the same bytes. This program is compiled without optimization,
+/// so a pixel takes its colour from a table.
 pub fn landscape(album: u32, number: u32) -> Result<Vec<u8>> {
     let palette = PALETTES[album as usize % PALETTES.len()];
-    let chance = |what: u32| chance(album * 7919 + number * 104_729 + what);
-    let [above, horizon, sun, far, near] = palette;
-    let sun_at = (f64::from(WIDTH) * (0.15 + 0.7 * chance(1)), f64::from(HEIGHT) * (0.12 + 0.25 * chance(2)));
-    let radius = 26.0 + 40.0 * chance(3);
-    // The height of each hill at each column, the nearest last.
-    let hills: Vec<(Vec<f64>, Colour)> = (0..HILLS)
-        .map(|hill| {
-            let depth = f64::from(hill) / f64::from(HILLS - 1);
-            let of = |what| chance(10 * (hill + 1) + what);
-            let base = f64::from(HEIGHT) * (0.45 + 0.42 * depth);
-            let waves = [(0.004, 70.0, of(1)), (0.013, 26.0, of(2)), (0.05, 7.0 * depth, of(3))];
-            let height = |x: f64| waves.iter().map(|(f, a, phase)| a * (f * x + 40.0 * phase).sin()).sum::<f64>();
-            ((0..WIDTH).map(|x| base - height(f64::from(x))).collect(), mixed(far, near, depth))
-        })
-        .collect();
-    let mut pixels = Vec::with_capacity(usize::from(WIDTH) * usize::from(HEIGHT) * 3);
-    for y in 0..HEIGHT {
-        let sky = mixed(above, horizon, (f64::from(y) / (0.6 * f64::from(HEIGHT))).min(1.0));
-        for x in 0..WIDTH {
-            let hill = hills.iter().rev().find(|(heights, _)| f64::from(y) >= heights[usize::from(x)]);
-            let colour = if let Some((heights, colour)) = hill {
-                // Mist lies at the foot of each hill.
-                mixed(*colour, horizon, ((f64::from(y) - heights[usize::from(x)]) / 700.0).min(0.35))
-            } else {
-                let distance = (f64::from(x) - sun_at.0).hypot(f64::from(y) - sun_at.1);
-                mixed(sun, sky, ((distance - radius) / (4.0 * radius)).clamp(0.0, 1.0).powf(0.4))
-            };
-            pixels.extend(colour.map(byte));
+    let [above, horizon, ..] = palette;
+    let seed = album * 7919 + number * 104_729;
+    let sky: Vec<[u8; 3]> =
+        (0..HEIGHT).map(|y| mixed(above, horizon, (real(y) / (0.6 * real(HEIGHT))).min(1.0)).map(byte)).collect();
+    let mut pixels = vec![[0; 3]; WIDTH * HEIGHT];
+    for row in 0..HEIGHT {
+        pixels[row * WIDTH..][..WIDTH].fill(sky[row]);
+    }
+    shine(&mut pixels, palette, seed);
+    for hill in (0..HILLS).map(|hill| Hill::new(hill, palette, seed)) {
+        for (x, top) in hill.tops.iter().enumerate() {
+            for (y, shade) in (*top..HEIGHT).zip(&hill.shades) {
+                pixels[y * WIDTH + x] = *shade;
+            }
         }
     }
     let mut jpeg = Vec::new();
-    Encoder::new(&mut jpeg, 82).encode(&pixels, WIDTH, HEIGHT, ColorType::Rgb)?;
+    let (width, height) = (u16::try_from(WIDTH)?, u16::try_from(HEIGHT)?);
+    Encoder::new(&mut jpeg, 82).encode(pixels.as_flattened(), width, height, ColorType::Rgb)?;
     Ok(jpeg)
+}
+
+/// Draws the sun with its light around it.
+fn shine(pixels: &mut [[u8; 3]], [_, _, sun, ..]: [Colour; 5], seed: u32) {
+    let at = (real(WIDTH) * (0.15 + 0.7 * chance(seed + 1)), real(HEIGHT) * (0.12 + 0.25 * chance(seed + 2)));
+    let radius = 20.0 + 30.0 * chance(seed + 3);
+    for (place, pixel) in pixels.iter_mut().enumerate() {
+        let (x, y) = (real(place % WIDTH) - at.0, real(place / WIDTH) - at.1);
+        if x.abs().max(y.abs()) < 5.0 * radius {
+            let share = ((x.hypot(y) - radius) / (4.0 * radius)).clamp(0.0, 1.0).powf(0.4);
+            *pixel = mixed(sun, pixel.map(f64::from), share).map(byte);
+        }
+    }
+}
+
+impl Hill {
+    /// The nearest hill has the highest number.
+    fn new(hill: u32, [_, horizon, _, far, near]: [Colour; 5], seed: u32) -> Self {
+        let depth = f64::from(hill) / f64::from(HILLS - 1);
+        let of = |what| 40.0 * chance(seed + 10 * (hill + 1) + what);
+        let waves = [(0.005, 58.0, of(1)), (0.016, 21.0, of(2)), (0.06, 6.0 * depth, of(3))];
+        let base = real(HEIGHT) * (0.45 + 0.42 * depth);
+        let height = |x: f64| waves.iter().map(|(often, high, phase)| high * (often * x + phase).sin()).sum::<f64>();
+        let tops = (0..WIDTH).map(|x| row(base - height(real(x)))).collect();
+        // Mist lies at the foot of each hill.
+        let shade = |below| mixed(mixed(far, near, depth), horizon, (real(below) / 580.0).min(0.35)).map(byte);
+        Self { tops, shades: (0..HEIGHT).map(shade).collect() }
+    }
 }
 
 fn mixed(from: Colour, to: Colour, share: f64) -> Colour {
@@ -64,6 +86,16 @@ fn mixed(from: Colour, to: Colour, share: f64) -> Colour {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is in the range of a byte")]
 fn byte(value: f64) -> u8 {
     value.clamp(0.0, 255.0) as u8
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is in the picture")]
+fn row(value: f64) -> usize {
+    value.clamp(0.0, real(HEIGHT)) as usize
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a picture has less than a million pixels")]
+fn real(value: usize) -> f64 {
+    value as f64
 }
 
 /// A number from 0 to 1 that looks like chance, and is the same for the same seed.
