@@ -61,13 +61,25 @@ class App {
     return app;
   }
 
-  /** When the page asked for something or got something last. */
+  /** The requests without an answer, and when the page asked for something or got something last. */
+  #open = new Set();
+
   #last = Date.now();
 
   #listen() {
-    for (const event of ["request", "response", "requestfinished", "requestfailed"]) {
-      this.page.on(event, () => (this.#last = Date.now()));
-    }
+    this.page.on("request", (request) => {
+      // A new page ends the requests of the one before, and the browser does not say so of each.
+      if (request.isNavigationRequest() && request.frame() === this.page.mainFrame()) this.#open.clear();
+      this.#open.add(request);
+      this.#last = Date.now();
+    });
+    const end = (request) => {
+      this.#open.delete(request);
+      this.#last = Date.now();
+    };
+    // The browser does not finish an answer with `no-store` that the page does not read.
+    this.page.on("response", (response) => end(response.request()));
+    for (const event of ["requestfinished", "requestfailed"]) this.page.on(event, end);
     this.page.on("pageerror", (error) => this.complaints.push(String(error?.message ?? error)));
     this.page.on("console", (message) => {
       // The browser writes this line for each status above 399, which a flow may expect.
@@ -93,8 +105,8 @@ class App {
   /** Waits until the page asks for nothing any more, and ends its animations. */
   async settled() {
     const started = Date.now();
-    while (Date.now() - this.#last < QUIET) {
-      if (Date.now() - started > LIMIT) throw new Error("the page does not stop asking");
+    while (this.#open.size > 0 || Date.now() - this.#last < QUIET) {
+      if (Date.now() - started > LIMIT) throw new Error(`the page does not stop asking: ${[...this.#open].map((request) => request.url())}`);
       await this.sleep(0.05);
     }
     await this.page.waitForFunction(() => !document.querySelector("[class*=skeleton]"));
