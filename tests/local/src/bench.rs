@@ -39,8 +39,9 @@ const RUNS: usize = 20;
 const MAX_SIZE: f64 = 13.5;
 /// In MB. The thumbnails function decodes ten formats.
 const MAX_SIZE_OF_THUMBNAILS: f64 = 24.0;
-/// In MB. The function of the web app has Redis alone, and the files of the app.
-const MAX_SIZE_OF_WEB: f64 = 6.0;
+/// In MB. The function of the web app has Redis alone, and the files of the app, of which 0.7 MB are their gzip forms and
+/// 0.6 MB their brotli forms. The goal is 6 MB.
+const MAX_SIZE_OF_WEB: f64 = 7.0;
 const MAX_RSS: f64 = 16.0;
 const MAX_START: Duration = Duration::from_millis(15);
 const MAX_START_OF_WEB: Duration = Duration::from_millis(5);
