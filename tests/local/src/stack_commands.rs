@@ -236,7 +236,7 @@ async fn serve(project: &Project, stack: &Stack, options: &UpOptions, proxy: Gat
 /// Test programs that need a stack for themselves, because they kill and stop its services.
 const ALONE: [&str; 2] = ["histories", "outages"];
 
-/// The test program that runs beside the others on their stack, because it waits for a browser most of its time.
+/// The test program that runs beside the others on their stack, when the histories have ended.
 const BROWSER: &str = "browser";
 
 /// The name of the stack for the tests of `outages`, which compare times. The stack and the tests come first where all want
@@ -282,10 +282,14 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
     let run = async |stack, args: &[String], name| run_group(project, stack, args, &environment, name).await;
     let ended = if let [first, for_histories, for_outages] = &stacks[..] {
         let Groups { others, browser, histories, outages } = Groups::of(project).await?;
-        let (others, browser, histories, outages) = tokio::try_join!(
+        // A fourth group beside these would take the processors from tests that have time limits.
+        let histories_and_browser = async {
+            let histories = run(for_histories, &histories, Some("histories")).await?;
+            Ok((histories, run(first, &browser, Some(BROWSER)).await?))
+        };
+        let (others, (histories, browser), outages) = tokio::try_join!(
             run(first, &others, None),
-            run(first, &browser, Some(BROWSER)),
-            run(for_histories, &histories, Some("histories")),
+            histories_and_browser,
             run(for_outages, &outages, Some("outages"))
         )?;
         vec![others, browser, histories, outages]

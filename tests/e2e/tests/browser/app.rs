@@ -226,7 +226,7 @@ async fn a_drop_of_many_folders_goes_on_after_a_reload() {
         took: f64,
     }
     // The goal is `FILES_MANAGER_DROP=500x20`, which takes minutes.
-    let wanted = env::var("FILES_MANAGER_DROP").unwrap_or("50x20".into());
+    let wanted = env::var("FILES_MANAGER_DROP").unwrap_or("20x10".into());
     let (folders, files) = wanted.split_once('x').unwrap();
     let (folders, files): (usize, usize) = (folders.parse().unwrap(), files.parse().unwrap());
     let Some(app) = App::here().await else { return };
