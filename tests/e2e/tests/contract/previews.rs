@@ -213,6 +213,7 @@ async fn f58_the_last_of_two_previews_wins() {
     // A new one takes the place of one that is there, which is shown until then.
     bob.set_preview(&id, &one_color(600, 400, BLUE)).await.tagged(202);
     eventually("it has the new one", SOON, async || has_color(&smallest(&bob, &id).await, BLUE).then_some(())).await;
+    done(&stack, &id).await;
     swept(&stack, &bob).await;
     assert!(has_color(&smallest(&bob, &id).await, BLUE));
     assert_eq!(thumbnails_of(&stack, &id).await.len(), 3);
@@ -284,6 +285,7 @@ async fn f58_a_copy_has_the_preview_that_its_original_had() {
     assert!(has_color(&smallest(&bob, &copy).await, RED));
     bob.set_preview(&copy, &one_color(600, 400, BLUE)).await.tagged(202);
     eventually("it is blue", SOON, async || has_color(&smallest(&bob, &copy).await, BLUE).then_some(())).await;
+    done(&stack, &copy).await;
     swept(&stack, &bob).await;
     assert_eq!(stack.objects(&prefix).await, Vec::<String>::new(), "nobody has them any more");
     let prefix = format!("thumbnails/{}/", stack.row(&copy).await.thumbnails_id().unwrap());
@@ -303,6 +305,7 @@ async fn f58_a_preview_goes_with_its_file() {
     let picture = one_color(600, 400, RED);
     bob.set_preview(&id, &picture).await.tagged(202);
     preview(&bob, &id, json!(true)).await;
+    done(&stack, &id).await;
     swept(&stack, &bob).await;
     assert_eq!(stack.count_rows(all_of(bob.object_id())).await, 1, "the picture is not kept");
     bob.get("/users/me/usage").await.is(200, json!({ "bytes": FILM.len(), "files": 1, "quotaBytes": null }));
@@ -343,6 +346,7 @@ async fn f58_a_preview_counts_in_the_quota_until_it_is_made() {
     for _ in 0..2 {
         bob.set_preview(&id, &picture).await.tagged(202);
         preview(&bob, &id, json!(true)).await;
+        done(&stack, &id).await;
         swept(&stack, &bob).await;
     }
     assert_eq!(bob.used_bytes().await, FILM.len() as u64);
@@ -366,6 +370,7 @@ async fn f58_an_image_with_a_preview_keeps_its_facts() {
     assert!(has_color(&seen, BLUE));
     assert!(!has_color(&smallest(&bob, &copy).await, BLUE));
     let own = format!("thumbnails/{id}/");
+    done(&stack, &id).await;
     swept(&stack, &bob).await;
     assert_eq!(stack.objects(&own).await.len(), 3, "the copy has them");
     bob.discard(&copy).await;
