@@ -136,6 +136,7 @@ def is_how_things_stand(failure, case, response):
         "Parent not found",
         "Parent is not a folder",
         "A folder doesn't have content",
+        "A folder has no preview",
         # A cursor comes from an answer, and is valid for the other parameters of that request.
         "Invalid cursor",
         # `page` is valid, and so are the parameters of a sorted listing.
