@@ -158,7 +158,7 @@ pub struct Picture {
     pub thumbhash: String,
 }
 
-/// What became of the pictures that the owner has given a document in place of its own.
+/// The outcome of the pictures that the owner has given a document in place of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preview {
     /// The thumbnails; empty without a preview.

@@ -40,7 +40,7 @@ impl Stores {
     }
 }
 
-/// What a function needs that uses Redis and no other store, so that it links no other client.
+/// The store of a function that uses Redis and no other, so that the function links no other client.
 pub struct OnlyRedis {
     pub config: RedisConfig,
     /// The origin of the bucket, to which browsers send uploads and from which they read content.

@@ -25,8 +25,8 @@ use crate::openapi::{self, NoSession, NotFromTheApp};
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
-/// What a browser is told of a cookie, but for its value and lifetime. The browser sends it to this host alone, and only
-/// where a page of this host asks.
+/// The attributes of the cookie, but for its lifetime. The browser sends the cookie to this host alone, and only where a
+/// page of this host asks.
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
 
 /// Gives a session a cookie

@@ -92,7 +92,7 @@ pub(super) struct Entry {
     pub kept: Option<Kept>,
 }
 
-/// What is known of a session that has a cookie.
+/// The stored facts about a session that has a cookie.
 pub(super) struct Kept {
     pub opened_at: Timestamp,
     pub cookie: String,

@@ -225,7 +225,7 @@ impl Entry {
     }
 
     fn thumbnails(&self) -> Vec<ExpectedObject> {
-        // Of the others only a document with a preview has the id of thumbnails.
+        // A document of another type has the id of thumbnails only if it has a preview.
         if self.r#type.as_deref() != Some("image") && self.thumbnails_id.is_none() {
             return Vec::new();
         }

@@ -81,8 +81,11 @@ impl Files {
     pub async fn preview_ready(&self, preview: &File, made: &[ThumbnailFile], thumbhash: &str) -> Result<bool> {
         let document = preview.preview_of.ok_or(Error::NotFound)?;
         let made = mongodb::bson::serialize_to_bson(&made).map_err(|error| Error::Internal(error.into()))?;
-        let mut is_taken = false;
+        let (mut is_taken, mut attempts) = (false, 0..limits::EXCHANGE_ATTEMPTS);
         while !is_taken {
+            if attempts.next().is_none() {
+                return Err(Error::Unavailable(anyhow::anyhow!("the document changes too often")));
+            }
             let waiting = filter::awaiting_preview(preview.owner, document, preview.id);
             let Some(before) = run(self.rows.find_one(waiting)).await? else { break };
             // A copy, or an exchange of content, may be about to store a row with the thumbnails that the document had.

@@ -101,7 +101,7 @@ fn session_cookie(headers: &HeaderMap) -> Option<Cookie> {
         return None;
     }
     let mut sent = sent_cookies(headers, COOKIE);
-    // Of two cookies of one name, one was not set by us.
+    // Somebody else has set one of two cookies with this name.
     sent.next().filter(|_| sent.next().is_none()).and_then(Cookie::sent)
 }
 

@@ -28,7 +28,7 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 
-/// What a browser wants the content for.
+/// The use that a browser has for the content.
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The uses of content that a page of this origin may have: none of them lets an upload act in the name of the origin.
