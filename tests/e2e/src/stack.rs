@@ -152,6 +152,13 @@ impl Stack {
         keys
     }
 
+    /// The objects with this prefix that were not among `before`. A sweep may have deleted some of `before` meanwhile.
+    pub async fn new_objects(&self, prefix: &str, before: &[String]) -> Vec<String> {
+        let mut objects = self.objects(prefix).await;
+        objects.retain(|key| !before.contains(key));
+        objects
+    }
+
     pub async fn put_object(&self, key: &str, bytes: Vec<u8>) {
         let put = self.s3.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(bytes));
         put.send().await.expect("S3 stores");

@@ -1,7 +1,7 @@
 //! What failed, out of the output of `cargo test`, so that a long run ends with it.
 
-/// The number of lines of a failure, without its backtrace. A difference of two long texts has more.
-const MAX_LINES: usize = 20;
+/// The number of lines of a failure, without its backtrace. A page that a browser shows has about forty.
+const MAX_LINES: usize = 60;
 /// The number of characters of a line.
 const MAX_CHARS: usize = 1_000;
 

@@ -21,6 +21,9 @@ use tokio::{
 /// A time limit above that of the longest program on a slow machine.
 const LIMIT: Duration = Duration::from_mins(10);
 
+/// The lines of a failed program's log that a failure shows.
+const LOGGED_LINES: usize = 50;
+
 pub struct Browser {
     pub stack: Stack,
     packages: PathBuf,
@@ -57,9 +60,16 @@ impl Browser {
             stdout.read_to_string(&mut output).await.unwrap();
             running.child.wait().await.unwrap()
         });
-        let ended = ended.await.unwrap_or_else(|_| panic!("{program}: not within {LIMIT:?}"));
-        assert!(ended.success(), "{program}: {ended} after {output}");
+        let ended = ended.await.unwrap_or_else(|_| panic!("{program}: not within {LIMIT:?}\n{}", self.log()));
+        assert!(ended.success(), "{program}: {ended} after {output}\n{}", self.log());
         output
+    }
+
+    /// The end of what the last program wrote to its standard error.
+    fn log(&self) -> String {
+        let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOGGED_LINES)..].join("\n")
     }
 
     fn start(&self, program: &str, argument: &Value) -> Running {
@@ -82,9 +92,6 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", fs::read_to_string(self.folder.join("log")).unwrap_or_default());
-        }
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
