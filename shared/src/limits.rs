@@ -374,12 +374,9 @@ pub const SSM_TIMEOUT: Duration = Duration::from_secs(9);
 /// The timeout of one attempt at reading these URLs.
 pub const SSM_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Attempts at reading these URLs, more than there is time for. SSM answers 40 of these calls a second in an account,
-/// and each of the instances that start in a burst needs one.
-pub const SSM_ATTEMPTS: u32 = 50;
-
-/// The time between two attempts at reading these URLs: at most the first value after the first attempt, twice as much
-/// after each further attempt, up to the second value.
+/// The time between two attempts at reading these URLs: half of the first value to all of it after the first attempt, twice
+/// as much after each further attempt, up to the second value. SSM answers 40 of these calls a second in an account, and
+/// each of the instances that start in a burst needs one.
 pub const SSM_BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
 /// The timeout of connecting to an AWS service.

@@ -9,6 +9,8 @@ pub mod queue;
 pub mod reconnect;
 pub mod redis;
 pub mod s3;
+mod signed;
+mod ssm;
 
 use anyhow::Result;
 
@@ -34,7 +36,7 @@ impl Stores {
     pub async fn load() -> Result<Self> {
         let authorities = Authorities::from_environment()?;
         let aws = Aws::new(config::aws_settings()?, authorities.as_ref())?;
-        let config = Config::load(async |names| aws.parameters(names).await).await?;
+        let config = Config::load(async |names| ssm::parameters(&aws, names).await).await?;
         let mongodb = Mongodb::new(config.mongodb_uri.clone(), authorities.as_ref());
         Ok(Self { config, mongodb, aws, authorities })
     }
@@ -56,7 +58,7 @@ impl OnlyRedis {
     pub async fn load() -> Result<Self> {
         let authorities = Authorities::from_environment()?;
         let aws = Aws::new(config::aws_settings()?, authorities.as_ref())?;
-        let config = RedisConfig::load(async |names| aws.parameters(names).await).await?;
+        let config = RedisConfig::load(async |names| ssm::parameters(&aws, names).await).await?;
         let bucket_origin = aws.bucket_origin(&config.bucket);
         Ok(Self { config, bucket_origin, authorities })
     }

@@ -19,6 +19,7 @@ use crate::{
 pub mod openapi;
 mod representation;
 
+pub use representation::is_in_if_none_match;
 use representation::{Disposition, Precondition, Representation, value, wants_range};
 
 /// Sent with every content: an upload of a user must not act in the name of this origin.

@@ -2,19 +2,15 @@
 //! variables, so no credentials or region are looked up.
 
 use std::{
-    error::Error,
-    io,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use anyhow::Context;
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_s3::{
     config::{
         BehaviorVersion, ConfigBag, RuntimeComponents, RuntimeComponentsBuilder,
-        interceptors::InterceptorContext,
-        retry::{ClassifyRetry, RetryAction, RetryConfig, RetryPartition, TokenBucket},
+        retry::{RetryConfig, RetryPartition, TokenBucket},
         timeout::TimeoutConfig,
     },
     error::BoxError,
@@ -23,10 +19,7 @@ use aws_smithy_http_client::{
     Connector,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::client::{
-    http::{HttpClient, HttpConnectorSettings, SharedHttpConnector},
-    orchestrator::OrchestratorError,
-};
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpConnector};
 use aws_types::{SdkConfig, region::Region};
 
 use super::certificates::Authorities;
@@ -40,6 +33,8 @@ pub struct Aws {
     shared: SdkConfig,
     pub(super) region: String,
     pub(super) credentials: Credentials,
+    /// The endpoint of the services that have none of their own.
+    pub(super) endpoint: Option<String>,
     pub(super) s3_endpoint: Option<String>,
     sqs_endpoint: Option<String>,
     pub(super) lambda_endpoint: Option<String>,
@@ -76,10 +71,11 @@ impl Aws {
             s3_endpoint: settings.s3_endpoint.or_else(|| settings.endpoint.clone()),
             sqs_endpoint: settings.sqs_endpoint.or_else(|| settings.endpoint.clone()),
             lambda_endpoint: settings.lambda_endpoint.or_else(|| settings.endpoint.clone()),
-            shared: match settings.endpoint {
+            shared: match &settings.endpoint {
                 Some(url) => shared.endpoint_url(url).build(),
                 None => shared.build(),
             },
+            endpoint: settings.endpoint,
         })
     }
 
@@ -110,34 +106,6 @@ impl Aws {
         aws_sdk_sqs::Client::from_conf(config.build())
     }
 
-    /// The names and the values of the parameters that SSM has of these.
-    pub(super) async fn parameters(&self, names: Vec<String>) -> anyhow::Result<Vec<(String, String)>> {
-        let answer = self
-            .ssm()
-            .get_parameters()
-            .set_names(Some(names))
-            .with_decryption(true)
-            .send()
-            .await
-            .map_err(|error| anyhow::Error::new(error.into_service_error()))
-            .context("reading the URLs of MongoDB and Redis from SSM")?;
-        let pairs = answer.parameters.unwrap_or_default().into_iter();
-        Ok(pairs.filter_map(|parameter| Some((parameter.name?, parameter.value?))).collect())
-    }
-
-    /// This client retries for longer than the others, because an instance without its secrets cannot start.
-    fn ssm(&self) -> aws_sdk_ssm::Client {
-        let (first, longest) = limits::SSM_BACKOFF;
-        let retries = RetryConfig::standard()
-            .with_max_attempts(limits::SSM_ATTEMPTS)
-            .with_initial_backoff(first)
-            .with_max_backoff(longest);
-        let timeouts =
-            within(limits::SSM_TIMEOUT).to_builder().operation_attempt_timeout(limits::SSM_ATTEMPT_TIMEOUT).build();
-        let config = aws_sdk_ssm::config::Builder::from(&self.shared).retry_config(retries).timeout_config(timeouts);
-        aws_sdk_ssm::Client::from_conf(config.retry_classifier(RefusedCertificates).build())
-    }
-
     /// The connections of the SDKs, for requests that are sent without an SDK.
     pub(super) fn connections(&self) -> Connections {
         self.connections.clone()
@@ -163,33 +131,6 @@ pub(super) fn in_quick_attempts() -> aws_sdk_s3::config::Builder {
 
 fn within(total: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(limits::AWS_CONNECT_TIMEOUT).operation_timeout(total).build()
-}
-
-/// Forbids a retry if the certificate of the other side is refused. A retry would be refused too, and in the end the
-/// error would only name the timeout.
-#[derive(Debug)]
-struct RefusedCertificates;
-
-impl ClassifyRetry for RefusedCertificates {
-    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let error = context.output_or_error().and_then(Result::err).and_then(OrchestratorError::as_connector_error);
-        match error {
-            Some(error) if is_refusal(error) => RetryAction::RetryForbidden,
-            _ => RetryAction::NoActionIndicated,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        "refused certificates"
-    }
-}
-
-/// True if the cause of an error is a certificate. An I/O error holds its cause inside, and not as its source.
-fn is_refusal(error: &(dyn Error + 'static)) -> bool {
-    let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    matches!(error.downcast_ref::<rustls::Error>(), Some(rustls::Error::InvalidCertificate(_)))
-        || inside.is_some_and(|inside| is_refusal(inside))
-        || error.source().is_some_and(is_refusal)
 }
 
 /// The HTTP client of all SDK clients, and of the requests to S3 that are sent without an SDK. The client owns their

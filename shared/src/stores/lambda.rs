@@ -1,24 +1,13 @@
-//! Asynchronous invocations of a function. One signed request is enough, so the SDK of Lambda is left out, which would be
-//! larger than everything that uses it.
+//! Asynchronous invocations of a function.
 
 use std::time::Instant;
 
 use anyhow::anyhow;
-use aws_credential_types::Credentials;
-use aws_sdk_s3::primitives::SdkBody;
-use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
-    sign::v4,
-};
-use aws_smithy_runtime_api::client::{http::HttpConnector, orchestrator::HttpRequest};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::{
-    Stores,
-    aws::{Connections, domain},
-};
-use crate::{Error, Result, limits, logging::log_call, time::Timestamp};
+use super::{Stores, signed::Service};
+use crate::{Error, Result, limits, logging::log_call};
 
 /// The header that makes Lambda answer before the function has run.
 const ASYNCHRONOUS: (&str, &str) = ("x-amz-invocation-type", "Event");
@@ -26,10 +15,7 @@ const ASYNCHRONOUS: (&str, &str) = ("x-amz-invocation-type", "Event");
 /// Starts one function.
 #[derive(Clone)]
 pub struct Invoker {
-    connections: Connections,
-    credentials: Credentials,
-    region: String,
-    endpoint: String,
+    lambda: Service,
     /// The name of the function; `None` where the function that starts others is not told it.
     function: Option<String>,
 }
@@ -37,13 +23,8 @@ pub struct Invoker {
 impl Invoker {
     /// The function that builds ZIPs.
     pub fn of_archives(stores: &Stores) -> Self {
-        let region = stores.aws.region.clone();
-        let own = || format!("https://lambda.{region}.{}", domain(&region));
         Self {
-            connections: stores.aws.connections(),
-            credentials: stores.aws.credentials.clone(),
-            endpoint: stores.aws.lambda_endpoint.clone().unwrap_or_else(own),
-            region,
+            lambda: Service::new("lambda", &stores.aws, stores.aws.lambda_endpoint.as_deref()),
             function: stores.config.archives_function.clone(),
         }
     }
@@ -69,35 +50,11 @@ impl Invoker {
     async fn send(&self, event: &[u8]) -> Result<()> {
         let function =
             self.function.as_deref().ok_or_else(|| Error::Internal(anyhow!("ARCHIVES_FUNCTION is not set")))?;
-        let url = format!("{}/2015-03-31/functions/{function}/invocations", self.endpoint.trim_end_matches('/'));
-        let identity = self.credentials.clone().into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name("lambda")
-            .time(Timestamp::now().into())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| Error::Internal(error.into()))?;
-        let signable = SignableRequest::new("POST", &url, [ASYNCHRONOUS].into_iter(), SignableBody::Bytes(event))
-            .map_err(|error| Error::Internal(error.into()))?;
-        let signed = sign(signable, &params.into()).map_err(|error| Error::Internal(error.into()))?;
-        let (signature, _) = signed.into_parts().0.into_parts();
-
-        let malformed = |error| Error::Internal(anyhow!("no request to Lambda: {error}"));
-        let mut request = HttpRequest::new(SdkBody::from(event));
-        request.set_method("POST").map_err(|error| malformed(error.to_string()))?;
-        request.set_uri(url).map_err(|error| malformed(error.to_string()))?;
-        let signature = signature.iter().map(|header| (header.name().to_owned(), header.value().to_owned()));
-        let headers = signature.chain([(ASYNCHRONOUS.0.to_owned(), ASYNCHRONOUS.1.to_owned())]);
-        for (name, value) in headers {
-            request.headers_mut().try_insert(name, value).map_err(|error| malformed(error.to_string()))?;
-        }
-        let answer = self.connections.connector().call(request).await;
-        match answer.map(|answer| answer.status().as_u16()) {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        match self.lambda.post(&path, &[ASYNCHRONOUS], event).await.map(|answer| answer.status().as_u16()) {
             Ok(202) => Ok(()),
             Ok(status) => Err(Error::Unavailable(anyhow!("Lambda answered {status}"))),
-            Err(error) => Err(Error::Unavailable(anyhow!("Lambda did not answer: {error}"))),
+            Err(error) => Err(Error::Unavailable(error.context("Lambda did not answer"))),
         }
     }
 }

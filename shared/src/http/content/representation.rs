@@ -133,8 +133,7 @@ impl Representation {
             return Precondition::Failed;
         }
         let is_known = if asked.contains_key(header::IF_NONE_MATCH) {
-            let mut tags = listed(asked, header::IF_NONE_MATCH);
-            tags.any(|tag| is_named(tag.strip_prefix("W/").unwrap_or(tag)))
+            is_in_if_none_match(asked, &etag)
         } else {
             date(header::IF_MODIFIED_SINCE).is_some_and(|since| self.modified <= since)
         };
@@ -166,6 +165,14 @@ impl Representation {
     fn kind(&self) -> &str {
         self.content_type.split(';').next().unwrap_or_default()
     }
+}
+
+/// True if `If-None-Match` has this tag or `*`. Tags are compared weakly.
+pub fn is_in_if_none_match(asked: &HeaderMap, etag: &str) -> bool {
+    fn strong(tag: &str) -> &str {
+        tag.strip_prefix("W/").unwrap_or(tag)
+    }
+    listed(asked, header::IF_NONE_MATCH).any(|tag| tag == "*" || strong(tag) == strong(etag))
 }
 
 /// The members of a header that is a list. The list may be spread over several lines.
@@ -274,6 +281,28 @@ mod tests {
             let headers: Vec<_> = tag.into_iter().chain(date).collect();
             let expected = if known { Precondition::NotModified } else { Precondition::Holds };
             assert_eq!(representation.precondition(&asked(&headers)), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn if_none_match_compares_tags_weakly() {
+        for etag in ["\"a\"", "W/\"a\""] {
+            for (tags, is_in) in [
+                ("\"a\"", true),
+                ("W/\"a\"", true),
+                ("*", true),
+                ("\"b\", W/\"a\"", true),
+                ("\"b\"", false),
+                ("a", false),
+                ("", false),
+            ] {
+                assert_eq!(
+                    is_in_if_none_match(&asked(&[(header::IF_NONE_MATCH, tags)]), etag),
+                    is_in,
+                    "{etag} in {tags}"
+                );
+            }
+            assert!(!is_in_if_none_match(&HeaderMap::new(), etag));
         }
     }
 
