@@ -14,7 +14,8 @@ pub struct Asset {
 
 enum Body {
     Packed {
-        brotli: &'static [u8],
+        /// Only of small files.
+        brotli: Option<&'static [u8]>,
         gzip: &'static [u8],
     },
     /// Compressed by its own format.
@@ -32,7 +33,7 @@ impl Asset {
     /// can decompress.
     pub fn bytes(&self, asked: &HeaderMap) -> (&'static [u8], Option<&'static str>) {
         match self.body {
-            Body::Packed { brotli, .. } if accepts_brotli(asked) => (brotli, Some("br")),
+            Body::Packed { brotli: Some(brotli), .. } if accepts_brotli(asked) => (brotli, Some("br")),
             Body::Packed { gzip, .. } => (gzip, Some("gzip")),
             Body::Plain(bytes) => (bytes, None),
         }

@@ -236,8 +236,12 @@ async fn serve(project: &Project, stack: &Stack, options: &UpOptions, proxy: Gat
 /// Test programs that need a stack for themselves, because they kill and stop its services.
 const ALONE: [&str; 2] = ["histories", "outages"];
 
-/// The test program that runs beside the others on their stack, when the histories have ended.
+/// The test program that runs on the stack of the others in two parts: the web app when the others have ended, and the rest
+/// when the histories have ended. A fourth group beside three would take the processors from tests that have time limits.
 const BROWSER: &str = "browser";
+
+/// The tests of the web app in this program.
+const APP: &str = "app::";
 
 /// The name of the stack for the tests of `outages`, which compare times. The stack and the tests come first where all want
 /// the processors.
@@ -281,18 +285,16 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
 
     let run = async |stack, args: &[String], name| run_group(project, stack, args, &environment, name).await;
     let ended = if let [first, for_histories, for_outages] = &stacks[..] {
-        let Groups { others, browser, histories, outages } = Groups::of(project).await?;
-        // A fourth group beside these would take the processors from tests that have time limits.
+        let Groups { others, app, browser, histories, outages } = Groups::of(project).await?;
+        let others_and_app =
+            async { anyhow::Ok([run(first, &others, None).await?, run(first, &app, Some("app")).await?]) };
         let histories_and_browser = async {
             let histories = run(for_histories, &histories, Some("histories")).await?;
-            Ok((histories, run(first, &browser, Some(BROWSER)).await?))
+            anyhow::Ok([histories, run(first, &browser, Some(BROWSER)).await?])
         };
-        let (others, (histories, browser), outages) = tokio::try_join!(
-            run(first, &others, None),
-            histories_and_browser,
-            run(for_outages, &outages, Some("outages"))
-        )?;
-        vec![others, browser, histories, outages]
+        let outages = async { anyhow::Ok([run(for_outages, &outages, Some("outages")).await?]) };
+        let (others, histories, outages) = tokio::try_join!(others_and_app, histories_and_browser, outages)?;
+        others.into_iter().chain(histories).chain(outages).collect()
     } else {
         vec![run(&stacks[0], cargo_args, None).await?]
     };
@@ -327,6 +329,7 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
 /// The arguments of each `cargo test` of a whole run.
 struct Groups {
     others: Vec<String>,
+    app: Vec<String>,
     browser: Vec<String>,
     histories: Vec<String>,
     outages: Vec<String>,
@@ -349,8 +352,14 @@ impl Groups {
                 _ => {}
             }
         }
-        let only = |name: &str| vec!["--test".to_owned(), name.to_owned()];
-        Ok(Self { others, browser: only(BROWSER), histories: only(ALONE[0]), outages: only(ALONE[1]) })
+        let only = |name: &str, of: &[&str]| ["--test", name].iter().chain(of).map(|&arg| arg.to_owned()).collect();
+        Ok(Self {
+            others,
+            app: only(BROWSER, &["--", APP]),
+            browser: only(BROWSER, &["--", "--skip", APP]),
+            histories: only(ALONE[0], &[]),
+            outages: only(ALONE[1], &[]),
+        })
     }
 }
 

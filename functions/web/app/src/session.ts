@@ -26,17 +26,15 @@ function askAgain(): Promise<boolean> {
 }
 
 async function renew(): Promise<boolean> {
-  const token = await refresh();
-  if (!token) return askAgain();
+  const before = api.token;
+  if (!(await resume())) return askAgain();
   // With the same token the session is alive, and the 401 was about something else, such as a wrong password.
-  const other = token !== api.token;
-  api.token = token;
-  return other;
+  return api.token !== before;
 }
 
 session.renew = () => {
   if (state.peek() !== "signedIn") return Promise.resolve(false);
-  renewing ??= renew().catch(() => false).finally(() => { renewing = null; });
+  renewing ??= renew().finally(() => { renewing = null; });
   return renewing;
 };
 

@@ -5,6 +5,9 @@ import { Dialog, openDialog } from "../ui";
 
 export type Choice = "rename" | "replace" | "skip";
 
+/** The number of conflicts that may follow is not known before everything is uploaded. */
+export const LATER = Infinity;
+
 interface AskProps { file: Pick<FileDocument, "name" | "type">; more: number; choose: (answer?: { choice: Choice; all: boolean }) => void }
 
 function Ask({ file, more, choose }: AskProps) {
@@ -30,7 +33,7 @@ function Ask({ file, more, choose }: AskProps) {
         {option("skip", t("conflict.skip"), t("conflict.skipText"))}
       </fieldset>
       {more > 0 && <label class="check"><input type="checkbox" checked={all} onChange={(event) => setAll(event.currentTarget.checked)} />
-        {t("conflict.all", { count: more })}</label>}
+        {more === LATER ? t("conflict.allLater") : t("conflict.all", { count: more })}</label>}
     </Dialog>
   );
 }

@@ -1,6 +1,6 @@
 import "./texts";
 import { api, ApiError } from "../api";
-import { askConflict, type Choice } from "../files/conflict";
+import { askConflict, type Choice, LATER } from "../files/conflict";
 import { account } from "../session";
 import * as folders from "./folders";
 import { gate, hold, isOutage, othersSucceededSince, succeeded } from "./gate";
@@ -214,7 +214,7 @@ function settle(entry: Entry, error: unknown): void {
   if (error instanceof Unreadable) return put(entry, "missing", entry.file ? "unreadable" : undefined);
   if (isOutage(error)) return postpone(entry, error.retryAfter);
   if (!(error instanceof ApiError)) return put(entry, "failed", "other");
-  if (error.status === 401) return put(entry, "waiting");
+  if (error.status === 401) return postpone(entry);
   if (said(error, "The name is taken")) return conflict(entry);
   if (said(error, "The size is not") || error.status === 422) {
     again(entry);
@@ -255,8 +255,8 @@ export function decide(entry: Entry): void {
   conflict(entry);
 }
 
-async function answer(entry: Entry, others: number): Promise<Choice | "later"> {
-  const given = await askConflict({ name: entry.path ? `${entry.path}/${entry.name}` : entry.name, type: "file" }, others);
+async function answer(entry: Entry): Promise<Choice | "later"> {
+  const given = await askConflict({ name: entry.path ? `${entry.path}/${entry.name}` : entry.name, type: "file" }, (open.get(entry.drop) ?? 1) > 1 ? LATER : 0);
   if (!given || given.all) answers.set(entry.drop, given?.choice ?? "later");
   return given?.choice ?? "later";
 }
@@ -265,8 +265,7 @@ function conflict(entry: Entry): void {
   put(entry, "asking");
   asking = asking.then(async () => {
     if (entry.state !== "asking") return;
-    const others = (open.get(entry.drop) ?? 1) - 1;
-    const chosen = answers.get(entry.drop) ?? (await answer(entry, others));
+    const chosen = answers.get(entry.drop) ?? (await answer(entry));
     if (chosen === "later" || entry.state !== "asking") return;
     if (chosen === "skip") return cancel(entry);
     entry.onConflict = chosen;

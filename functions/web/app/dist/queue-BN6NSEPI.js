@@ -1,1 +1,0 @@
-import{f as o,g as r,h as m,i as p,j as t,k as i,l as e,m as f,n as x,o as a}from"/app/chunk-IXWFDOJ2.js";import"/app/chunk-EN2WAM6O.js";import"/app/chunk-ZRDFW7JH.js";import"/app/chunk-M7SDJEMW.js";export{o as add,r as adopt,i as cancel,x as cancelAll,m as decide,p as pause,e as pauseAll,a as replaceMissing,t as resume,f as resumeAll};
