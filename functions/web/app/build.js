@@ -113,6 +113,16 @@ function firstChunk(outputs) {
   return { entry, script: found[0].path, style: cssBundle };
 }
 
+/** The scripts that follow the first one at once. The browser loads them together, and not one after the other has named it. */
+function nextChunks(outputs, first) {
+  const [part] = Object.entries(outputs).find(([, { entryPoint }]) => entryPoint === "part:src/parts.ts");
+  const found = new Set([part]);
+  for (const file of found) {
+    for (const { kind, path: next } of outputs[file].imports) if (kind === "import-statement" && next !== first) found.add(next);
+  }
+  return [...found];
+}
+
 async function main() {
   const { outputFiles, metafile: { outputs } } = await esbuild.build(options);
   const { entry, script, style } = firstChunk(outputs);
@@ -122,7 +132,8 @@ async function main() {
     if (path.basename(file) !== path.basename(entry)) fs.writeFileSync(file, contents);
   }
   const page = fs.readFileSync(path.join(__dirname, "src/index.html"), "utf8");
-  const filled = { script: address(script), style: address(style), icon: icon() };
+  const preloads = nextChunks(outputs, script).map((file) => `<link rel="modulepreload" href="${address(file)}">`);
+  const filled = { script: address(script), style: address(style), icon: icon(), preloads: preloads.join("\n") };
   fs.writeFileSync(path.join(outdir, "index.html"), page.replace(/\{(\w+)\}/g, (_, key) => filled[key]));
 }
 

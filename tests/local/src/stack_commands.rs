@@ -433,9 +433,10 @@ async fn keep_until_interrupted(
 ) -> Result<()> {
     let stack = watch.stack;
     let file = stack.path("env");
-    let stack_of_tests = [(variable("stack"), stack.record_path())];
+    let of_all_programs =
+        [(variable("stack"), stack.record_path()), (variable("measurements"), watch.project.local("measurements"))];
     let mut lines = String::new();
-    for (name, path) in environment.iter().chain(&stack_of_tests) {
+    for (name, path) in environment.iter().chain(&of_all_programs) {
         writeln!(lines, "export {name}='{}'", path.display())?;
     }
     fs::write(&file, lines).context("cannot write into .local")?;
@@ -486,7 +487,7 @@ async fn run_beside(project: &Project, stack: &Stack, mut program: Command) -> R
     program.current_dir(project.path("")).env(::stack::VARIABLE, stack.record_path());
     let figures = project.local("measurements");
     fs::create_dir_all(&figures)?;
-    program.env("FILES_MANAGER_MEASUREMENTS", figures);
+    program.env(variable("measurements"), figures);
     let status = ProcessGroup::spawn(&mut program)?.wait().await?;
     // A program that was ended by a signal has no exit code.
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))

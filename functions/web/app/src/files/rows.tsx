@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { FileDocument, FoundFile } from "../api";
 import { formatDate, formatMoment, formatRelative, formatSize } from "../format";
 import { t } from "../i18n";
@@ -93,7 +93,8 @@ function NameField({ file }: { file: FileDocument }) {
   const field = useRef<HTMLInputElement>(null);
   const [name, setName] = useState(file.name);
   const busy = useRef(false);
-  useEffect(() => {
+  // Before the next key is pressed: a later selection would be replaced by the key after it.
+  useLayoutEffect(() => {
     const dot = file.type === "folder" ? -1 : file.name.lastIndexOf(".");
     field.current!.focus();
     field.current!.setSelectionRange(0, dot > 0 ? dot : file.name.length);

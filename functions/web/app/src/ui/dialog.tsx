@@ -1,5 +1,5 @@
 import { type ComponentChildren, render, type VNode } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { t } from "../i18n";
 import { Icon } from "./icons";
 
@@ -22,8 +22,9 @@ export function openDialog<T = void>(content: (close: (result?: T) => void) => V
       resolve(result);
     });
     dialog.addEventListener("mousedown", (event) => { if (event.target === dialog) dialog.close(); });
-    render(content(close), dialog);
+    // Only an open dialog takes the focus, which its content sets as it is rendered.
     dialog.showModal();
+    render(content(close), dialog);
   });
 }
 
@@ -40,7 +41,7 @@ interface DialogProps {
 /** The frame of a dialog: its title, a button that closes it, content and buttons. */
 export function Dialog({ title, children, actions, onClose, onSubmit }: DialogProps) {
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = heading.current!.closest("dialog")!;
     dialog.setAttribute("aria-labelledby", (heading.current!.id ||= `title-${Date.now().toString(36)}`));
     dialog.querySelector<HTMLElement>("[autofocus], input, select, textarea")?.focus();

@@ -24,7 +24,7 @@ flows.sizes = async (_, { dist }) => {
   const size = (files) => [...files].reduce((sum, file) => sum + gzipSync(text(file), { level: 9 }).length, 0) / 1000;
   const all = fs.readdirSync(dist).filter((file) => file.endsWith(".js"));
   const page = text("index.html");
-  const first = withImports([...page.matchAll(/\/app\/([^"]+\.js)"/g)].map(([, file]) => file));
+  const first = withImports([...page.matchAll(/ src="\/app\/([^"]+\.js)"/g)].map(([, file]) => file));
   // Whoever uploads has signed in, so the parts that follow the first script are there.
   const loaded = new Set([...first, ...withImports(all.filter((file) => file.startsWith("parts-")), first)]);
   const isLanguage = (file) => /^(ar|de|es|fr|ja|pt|zh)-/.test(file);

@@ -1,1 +1,0 @@
-import{x as o}from"/app/chunk-NKAOBTJ5.js";import"/app/chunk-SFWXO2HA.js";export{o as pickFolder};

@@ -1,1 +1,0 @@
-import{f as o,g as r,h as m,i as p,j as t,k as i,l as e,m as f,n as x,o as a}from"/app/chunk-UYCS2L4C.js";import"/app/chunk-VNVVUT26.js";import"/app/chunk-NKAOBTJ5.js";import"/app/chunk-SFWXO2HA.js";export{o as add,r as adopt,i as cancel,x as cancelAll,m as decide,p as pause,e as pauseAll,a as replaceMissing,t as resume,f as resumeAll};

@@ -1,1 +1,0 @@
-import"/app/chunk-NKAOBTJ5.js";import{U as r,m as t,w as o}from"/app/chunk-SFWXO2HA.js";async function p(e){await o({title:t("trash.openTitle",{name:e.name}),text:t("trash.openText"),yes:t("action.restore")})&&await r([e])}export{p as askRestore};
