@@ -102,7 +102,7 @@ struct Cold {
 #[derive(Deserialize)]
 struct Warm {
     paint: f64,
-    /// The answers of functions that came before the list was shown.
+    /// The paths of functions that answered before the list was shown.
     before: Vec<String>,
 }
 

@@ -46,14 +46,14 @@ flows.load = async (browser, argument) => {
   await app.settled();
   const warm = [];
   for (let time = 0; time < 5; time += 1) warm.push(await laterVisit(app));
+  const before = await answersBeforeList(app);
   await app.close();
   const middle = (visits, key) => median(visits.map((visit) => visit[key]));
   const shift = Math.max(...[...cold, ...warm].map((visit) => visit.shift));
   const { requests, bytes } = cold[0];
   return {
     cold: { paint: middle(cold, "paint"), blocked: middle(cold, "blocked"), requests, bytes },
-    // On a busy machine an answer may come while the list is drawn, which does not wait for the answer.
-    warm: { paint: middle(warm, "paint"), before: warm.map(({ before }) => before).sort((a, b) => a.length - b.length)[0] },
+    warm: { paint: middle(warm, "paint"), before },
     shift,
     complaints: app.complaints,
   };
@@ -82,13 +82,29 @@ async function laterVisit(app) {
   await app.page.reload();
   await app.page.waitForSelector(ROWS);
   await app.settled();
-  // The page itself is the first answer of a function.
-  const before = await app.page.evaluate(() => {
-    const isOfFunction = ({ name }) => !new URL(name).pathname.startsWith("/app/") && name.startsWith("http");
-    const answers = performance.getEntriesByType("resource").filter(isOfFunction);
-    return ["/", ...answers.filter(({ responseEnd, transferSize }) => transferSize && responseEnd < globalThis.listedAt).map(({ name }) => name)];
-  });
-  return { paint: await firstPaint(app.page), before, shift: await app.shift() };
+  return { paint: await firstPaint(app.page), shift: await app.shift() };
+}
+
+/** The paths of functions that have answered before a later visit shows the list. All but the page wait for the list. */
+async function answersBeforeList(app) {
+  const answered = [];
+  let show;
+  const isShown = new Promise((resolve) => { show = resolve; });
+  const onRequest = async (request) => {
+    const { pathname } = new URL(request.url());
+    if (request.isNavigationRequest()) answered.push(pathname);
+    else if (!pathname.startsWith("/app/")) await isShown;
+    await request.continue().catch(() => {});
+  };
+  await app.page.setRequestInterception(true);
+  app.page.on("request", onRequest);
+  await app.page.reload({ waitUntil: "domcontentloaded" });
+  await app.page.waitForSelector(ROWS);
+  show();
+  await app.settled();
+  await app.page.setRequestInterception(false);
+  app.page.off("request", onRequest);
+  return answered;
 }
 
 /** Visits each screen and opens each dialog, in each of `windows`: `[width, height, scheme, language]`. */

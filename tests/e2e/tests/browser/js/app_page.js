@@ -44,12 +44,6 @@ class App {
       globalThis.shift = 0;
       const sum = (list) => list.getEntries().forEach(({ value, hadRecentInput }) => (globalThis.shift += hadRecentInput ? 0 : value));
       new PerformanceObserver(sum).observe({ type: "layout-shift", buffered: true });
-      const seen = new MutationObserver(() => {
-        if (!document.querySelector("main [role=grid] [data-id]")) return;
-        globalThis.listedAt = performance.now();
-        seen.disconnect();
-      });
-      seen.observe(document, { childList: true, subtree: true });
       globalThis.longTasks = [];
       new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => globalThis.longTasks.push(duration))).observe({ type: "longtask" });
       addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => console.error(`CSP: ${violatedDirective} ${blockedURI}`));
