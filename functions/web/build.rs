@@ -1,4 +1,5 @@
-//! Embeds the files of the app: compresses each with gzip, and small ones with brotli, and writes a table of them for `src/assets.rs`.
+//! Embeds the files of the app: compresses each with gzip, and small ones with brotli too, and writes a table of them for
+//! `src/assets.rs`.
 
 #![forbid(unsafe_code)]
 

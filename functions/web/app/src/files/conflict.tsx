@@ -6,7 +6,7 @@ import { Dialog, openDialog } from "../ui";
 export type Choice = "rename" | "replace" | "skip";
 
 /** The number of conflicts that may follow is not known before everything is uploaded. */
-export const LATER = Infinity;
+export const UNCOUNTED = Infinity;
 
 interface AskProps { file: Pick<FileDocument, "name" | "type">; more: number; choose: (answer?: { choice: Choice; all: boolean }) => void }
 
@@ -33,7 +33,7 @@ function Ask({ file, more, choose }: AskProps) {
         {option("skip", t("conflict.skip"), t("conflict.skipText"))}
       </fieldset>
       {more > 0 && <label class="check"><input type="checkbox" checked={all} onChange={(event) => setAll(event.currentTarget.checked)} />
-        {more === LATER ? t("conflict.allLater") : t("conflict.all", { count: more })}</label>}
+        {more === UNCOUNTED ? t("conflict.allOthers") : t("conflict.all", { count: more })}</label>}
     </Dialog>
   );
 }

@@ -136,7 +136,7 @@ export default {
   "conflict.skip": "تخطٍّ",
   "conflict.skipText": "لا يتغير شيء.",
   "conflict.all": { zero: "لا تعارضات أخرى", one: "وكذلك لتعارض آخر", two: "وكذلك لتعارضين آخرين", few: "وكذلك لـ {count} تعارضات أخرى", many: "وكذلك لـ {count} تعارضًا آخر", other: "وكذلك لـ {count} تعارض آخر" },
-  "conflict.allLater": "وكذلك لكل التعارضات الأخرى",
+  "conflict.allOthers": "وكذلك لكل التعارضات الأخرى",
   "conflict.continue": "متابعة",
   "search.label": "بحث",
   "search.title": "بحث: {query}",

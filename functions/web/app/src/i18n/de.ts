@@ -136,7 +136,7 @@ export default {
   "conflict.skip": "Überspringen",
   "conflict.skipText": "Nichts ändert sich.",
   "conflict.all": { one: "Auch für {count} weiteren Konflikt", other: "Auch für {count} weitere Konflikte" },
-  "conflict.allLater": "Auch für alle weiteren Konflikte",
+  "conflict.allOthers": "Auch für alle weiteren Konflikte",
   "conflict.continue": "Weiter",
   "search.label": "Suche",
   "search.title": "Suche: {query}",

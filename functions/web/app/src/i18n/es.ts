@@ -136,7 +136,7 @@ export default {
   "conflict.skip": "Omitir",
   "conflict.skipText": "No cambia nada.",
   "conflict.all": { one: "También para {count} conflicto más", other: "También para {count} conflictos más" },
-  "conflict.allLater": "También para todos los demás conflictos",
+  "conflict.allOthers": "También para todos los demás conflictos",
   "conflict.continue": "Continuar",
   "search.label": "Buscar",
   "search.title": "Búsqueda: {query}",

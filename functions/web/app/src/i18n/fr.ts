@@ -136,7 +136,7 @@ export default {
   "conflict.skip": "Ignorer",
   "conflict.skipText": "Rien ne change.",
   "conflict.all": { one: "Aussi pour {count} autre conflit", other: "Aussi pour {count} autres conflits" },
-  "conflict.allLater": "Aussi pour tous les autres conflits",
+  "conflict.allOthers": "Aussi pour tous les autres conflits",
   "conflict.continue": "Continuer",
   "search.label": "Rechercher",
   "search.title": "Recherche : {query}",

@@ -136,7 +136,7 @@ export default {
   "conflict.skip": "スキップ",
   "conflict.skipText": "何も変わりません。",
   "conflict.all": { other: "ほかの {count} 件の競合にも適用" },
-  "conflict.allLater": "ほかのすべての競合にも適用",
+  "conflict.allOthers": "ほかのすべての競合にも適用",
   "conflict.continue": "続ける",
   "search.label": "検索",
   "search.title": "検索：{query}",

@@ -136,7 +136,7 @@ export default {
   "conflict.skip": "Pular",
   "conflict.skipText": "Nada muda.",
   "conflict.all": { one: "Também para mais {count} conflito", other: "Também para mais {count} conflitos" },
-  "conflict.allLater": "Também para todos os outros conflitos",
+  "conflict.allOthers": "Também para todos os outros conflitos",
   "conflict.continue": "Continuar",
   "search.label": "Pesquisar",
   "search.title": "Pesquisa: {query}",

@@ -136,7 +136,7 @@ export default {
   "conflict.skip": "跳过",
   "conflict.skipText": "不做任何更改。",
   "conflict.all": { other: "同样应用于其他 {count} 个冲突" },
-  "conflict.allLater": "同样应用于其他所有冲突",
+  "conflict.allOthers": "同样应用于其他所有冲突",
   "conflict.continue": "继续",
   "search.label": "搜索",
   "search.title": "搜索：{query}",

@@ -1,6 +1,6 @@
 import "./texts";
 import { api, ApiError } from "../api";
-import { askConflict, type Choice, LATER } from "../files/conflict";
+import { askConflict, type Choice, UNCOUNTED } from "../files/conflict";
 import { account } from "../session";
 import * as folders from "./folders";
 import { gate, hold, isOutage, othersSucceededSince, succeeded } from "./gate";
@@ -256,7 +256,8 @@ export function decide(entry: Entry): void {
 }
 
 async function answer(entry: Entry): Promise<Choice | "later"> {
-  const given = await askConflict({ name: entry.path ? `${entry.path}/${entry.name}` : entry.name, type: "file" }, (open.get(entry.drop) ?? 1) > 1 ? LATER : 0);
+  const isLast = (open.get(entry.drop) ?? 1) <= 1;
+  const given = await askConflict({ name: entry.path ? `${entry.path}/${entry.name}` : entry.name, type: "file" }, isLast ? 0 : UNCOUNTED);
   if (!given || given.all) answers.set(entry.drop, given?.choice ?? "later");
   return given?.choice ?? "later";
 }

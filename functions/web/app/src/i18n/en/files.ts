@@ -82,7 +82,7 @@ export default {
   "conflict.skip": "Skip",
   "conflict.skipText": "Nothing changes.",
   "conflict.all": { one: "Also for {count} other conflict", other: "Also for {count} other conflicts" },
-  "conflict.allLater": "Also for all other conflicts",
+  "conflict.allOthers": "Also for all other conflicts",
   "conflict.continue": "Continue",
   "search.label": "Search",
   "search.title": "Search: {query}",

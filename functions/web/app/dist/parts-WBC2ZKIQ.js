@@ -1,1 +1,0 @@
-import{A as i,B as e,C as f,D as x,j as o,n as r,q as m,u as p,z as t}from"/app/chunk-RO26BZW6.js";import"/app/chunk-G746G3LE.js";export{t as AccountScreen,o as ConnectionBanner,f as LinksScreen,r as SessionDialog,m as SignInScreen,p as UsageBar,x as downloadZip,e as openFileRequest,i as openShare};
