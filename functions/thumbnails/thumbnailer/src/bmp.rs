@@ -9,7 +9,9 @@ use image::metadata::Orientation;
 
 use crate::limits::{MAX_PROFILE_BYTES, MAX_SOURCE_PIXELS};
 
-use super::{ColorType, Decoded, ImageError, OutputFormat, Target, check_size, damaged, resize, shrink::Shrinker};
+use super::{
+    ColorType, Content, Decoded, ImageError, OutputFormat, Target, check_size, damaged, resize, shrink::Shrinker,
+};
 
 /// The file header: the signature, sizes, and where the pixels begin.
 const FILE_HEADER_BYTES: usize = 14;
@@ -32,7 +34,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     })?;
     let icc = bitmap.icc.map(<[u8]>::to_vec);
     let pixels = resize::rgba(&shrinker.into_pixels(), target.size, color_type.has_alpha())?.rgba;
-    Ok(Decoded { target, pixels, color_type, icc, taken_at: None, format: OutputFormat::Png })
+    Ok(Decoded { target, content: Content::Pixels(pixels), color_type, icc, taken_at: None, format: OutputFormat::Png })
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -4,7 +4,7 @@ use moxcms::{ColorProfile, DataColorSpace, Layout, ParsingOptions, TransformOpti
 
 use crate::limits::{MAX_PROFILE_BYTES, MAX_PROFILE_TAGS};
 
-use super::{ColorType, Decoded, ImageError, Pixels, damaged};
+use super::{ColorType, Content, Decoded, ImageError, Pixels, damaged, planes};
 
 /// The colour that has been multiplied by this alpha; or, from a sum of such colours and the sum of their alphas, the
 /// average of the colours.
@@ -15,7 +15,11 @@ pub fn unpremultiply(color: u16, alpha: u16) -> u8 {
 
 /// Converts the pixels to sRGB. A profile that is broken or made for another colour type is ignored, as browsers do.
 pub fn to_srgb(decoded: Decoded) -> Result<Pixels, ImageError> {
-    let Decoded { target, mut pixels, color_type, icc, .. } = decoded;
+    let Decoded { target, content, color_type, icc, .. } = decoded;
+    let mut pixels = match content {
+        Content::Pixels(pixels) => pixels,
+        Content::Planes(planes, color_space) => planes::merge(planes, color_space, target.size)?,
+    };
     let profile = icc.and_then(|icc| parse_profile(&icc));
     let profile = profile.filter(|profile| {
         profile.color_space

@@ -2,17 +2,12 @@
 
 use ::png::{BitDepth, Compression, Filter};
 
-use super::{ColorType, ImageError, OutputFormat, Pixels, Thumbnail, damaged, jpeg};
+use super::{ColorType, ImageError, Pixels, Thumbnail, damaged, jpeg, picture::Picture};
 
-pub fn encode(
-    picture: &Pixels,
-    width: u32,
-    color_type: ColorType,
-    format: OutputFormat,
-) -> Result<Thumbnail, ImageError> {
-    let (bytes, content_type) = match format {
-        OutputFormat::Jpeg => (jpeg::encode(picture, color_type), "image/jpeg"),
-        OutputFormat::Png => (encode_png(picture, color_type)?, "image/png"),
+pub fn encode(picture: &Picture, width: u32) -> Result<Thumbnail, ImageError> {
+    let (bytes, content_type) = match picture {
+        Picture::Subsampled(picture) => (jpeg::encode(picture), "image/jpeg"),
+        Picture::Pixels(picture, color_type) => (encode_png(picture, *color_type)?, "image/png"),
     };
     Ok(Thumbnail { width, bytes, content_type })
 }

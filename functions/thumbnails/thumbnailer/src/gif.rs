@@ -6,7 +6,7 @@ use image::metadata::Orientation;
 use crate::limits::MAX_SOURCE_PIXELS;
 
 use super::{
-    ColorType, Decoded, ImageError, OutputFormat, Target,
+    ColorType, Content, Decoded, ImageError, OutputFormat, Target,
     bounded_reader::{BoundedReader, ReadBudget},
     check_size, damaged, resize,
     shrink::Shrinker,
@@ -58,7 +58,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
         }
     }
     let pixels = resize::rgba(&shrinker.into_pixels(), target.size, color_type.has_alpha())?.rgba;
-    Ok(Decoded { target, pixels, color_type, icc, taken_at: None, format: OutputFormat::Png })
+    Ok(Decoded { target, content: Content::Pixels(pixels), color_type, icc, taken_at: None, format: OutputFormat::Png })
 }
 
 /// The RGBA colours by index. Colours that the file does not define are black.

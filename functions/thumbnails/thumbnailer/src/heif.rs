@@ -12,7 +12,7 @@ use crate::limits::{
 };
 
 use super::{
-    ColorType, Decoded, ImageError, OutputFormat, Pixels, Target, check_size,
+    ColorType, Content, Decoded, ImageError, OutputFormat, Pixels, Target, check_size,
     color::unpremultiply,
     damaged,
     exif::Exif,
@@ -47,7 +47,14 @@ pub fn decode(source: &[u8], max_width: u32, heic: bool) -> Result<Decoded, Imag
     let Some((alpha, is_premultiplied)) = alpha else {
         let color_type = if source.header.subsampling.is_some() { ColorType::Rgb } else { ColorType::Grey };
         let pixels = planes::merge_by_matrix(source.shrink_planes(&target)?, &matrix, target.size)?;
-        return Ok(Decoded { target, pixels, color_type, icc, taken_at, format: OutputFormat::Jpeg });
+        return Ok(Decoded {
+            target,
+            content: Content::Pixels(pixels),
+            color_type,
+            icc,
+            taken_at,
+            format: OutputFormat::Jpeg,
+        });
     };
     if alpha.size != source.picture.size {
         return Err(damaged("its alpha has another size"));
@@ -56,7 +63,14 @@ pub fn decode(source: &[u8], max_width: u32, heic: bool) -> Result<Decoded, Imag
     let alpha = Alpha { samples: alpha.read_luma()?, is_premultiplied };
     let pixels = source.shrink_pixels(&target, &matrix, &alpha)?;
     let pixels = resize::rgba(&pixels, target.size, true)?.rgba;
-    Ok(Decoded { target, pixels, color_type: ColorType::Rgba, icc, taken_at, format: OutputFormat::Png })
+    Ok(Decoded {
+        target,
+        content: Content::Pixels(pixels),
+        color_type: ColorType::Rgba,
+        icc,
+        taken_at,
+        format: OutputFormat::Png,
+    })
 }
 
 #[derive(Clone, Copy, PartialEq)]

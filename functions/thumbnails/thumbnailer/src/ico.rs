@@ -6,7 +6,7 @@ use image::metadata::Orientation;
 use crate::limits::MAX_ICON_PIXELS;
 
 use super::{
-    ColorType, Decoded, ImageError, OutputFormat, Target, bmp::Bitmap, check_size, damaged, png, resize,
+    ColorType, Content, Decoded, ImageError, OutputFormat, Target, bmp::Bitmap, check_size, damaged, png, resize,
     shrink::Shrinker,
 };
 
@@ -51,7 +51,14 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
         shrinker.add_row(y, row.as_flattened_mut());
     }
     let pixels = resize::rgba(&shrinker.into_pixels(), target.size, true)?.rgba;
-    Ok(Decoded { target, pixels, color_type: ColorType::Rgba, icc: None, taken_at: None, format: OutputFormat::Png })
+    Ok(Decoded {
+        target,
+        content: Content::Pixels(pixels),
+        color_type: ColorType::Rgba,
+        icc: None,
+        taken_at: None,
+        format: OutputFormat::Png,
+    })
 }
 
 /// The data of the picture with the most pixels; of several, the one with the most bits.

@@ -7,7 +7,7 @@
 use crate::limits::{MAX_JPEG_HUFFMAN_TABLES, MAX_JPEG_SCANS, MAX_PROFILE_BYTES, MAX_STREAMED_PIXELS};
 
 use super::{
-    ColorType, Decoded, ImageError, OutputFormat, Target, check_size, damaged,
+    ColorType, Content, Decoded, ImageError, OutputFormat, Target, check_size, damaged,
     exif::Exif,
     planes::{self, ColorSpace, Plane},
 };
@@ -50,26 +50,56 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
         ColorSpace::Cmyk { .. } | ColorSpace::Ycck { .. } => ColorType::Cmyk,
         ColorSpace::YCbCr | ColorSpace::LimitedYCbCr | ColorSpace::Rgb => ColorType::Rgb,
     };
-    let pixels = planes::merge(decoder.decode(target.scale)?, color_space, target.size)?;
-    Ok(Decoded { target, pixels, color_type, icc, taken_at, format: OutputFormat::Jpeg })
+    let content = Content::Planes(decoder.decode(target.scale, target.scale * LUMA_MARGIN)?, color_space);
+    Ok(Decoded { target, content, color_type, icc, taken_at, format: OutputFormat::Jpeg })
 }
 
-/// Decodes a JPEG that is the whole or a part of another picture, which says what its components mean.
+/// Decodes a JPEG that is the whole of another picture, which says what the components of the JPEG mean.
 ///
 /// # Errors
 /// `Damaged` if the JPEG does not have the size of the target, or other components.
-pub fn decode_part(source: &[u8], color_space: ColorSpace, target: &Target) -> Result<Vec<[u8; 4]>, ImageError> {
+pub fn decode_whole(source: &[u8], color_space: ColorSpace, target: &Target) -> Result<Vec<[u8; 4]>, ImageError> {
+    let decoder = read_part(source, color_space, target.source_size)?;
+    planes::merge(decoder.decode(target.scale, target.scale * LUMA_MARGIN)?, color_space, target.size)
+}
+
+/// Decodes a JPEG of `size` that is a part of another picture, at N eighths of that size, rounded up.
+///
+/// # Errors
+/// As those of [`decode_whole`].
+pub fn decode_eighths(
+    source: &[u8],
+    color_space: ColorSpace,
+    size: (u32, u32),
+    n: u32,
+) -> Result<Vec<[u8; 4]>, ImageError> {
+    let decoder = read_part(source, color_space, size)?;
+    let reduced = ((size.0 * n).div_ceil(8), (size.1 * n).div_ceil(8));
+    planes::merge(decoder.decode(f64::from(n) / 8.0, f64::from(n) / 8.0)?, color_space, reduced)
+}
+
+fn read_part(source: &[u8], color_space: ColorSpace, size: (u32, u32)) -> Result<Decoder<'_>, ImageError> {
     let mut decoder = Decoder::read_headers(source)?;
     let components = match color_space {
         ColorSpace::Grey => 1,
         ColorSpace::Cmyk { .. } | ColorSpace::Ycck { .. } => 4,
         ColorSpace::YCbCr | ColorSpace::LimitedYCbCr | ColorSpace::Rgb => 3,
     };
-    if decoder.header.size != target.source_size || decoder.frame.components.len() != components {
+    if decoder.header.size != size || decoder.frame.components.len() != components {
         return Err(damaged("a JPEG of another size or colour type"));
     }
     decoder.header.color_space = color_space;
-    planes::merge(decoder.decode(target.scale)?, color_space, target.size)
+    Ok(decoder)
+}
+
+/// The smallest N for which N eighths are `scale` times the width and height of an image, and [`LUMA_MARGIN`] times more.
+pub fn eighths(scale: f64) -> u32 {
+    smallest_eighths(scale * LUMA_MARGIN)
+}
+
+fn smallest_eighths(scale: f64) -> u32 {
+    // The subtraction of a billionth keeps an exact eighth from being rounded up to the next one.
+    ((8.0 * scale - 1e-9).ceil() as u32).clamp(1, 8)
 }
 
 /// A JPEG whose segments before the first scan have been read.
@@ -209,19 +239,17 @@ impl<'a> Decoder<'a> {
         Ok(Self { header, tables, frame, segments, first_scan })
     }
 
-    /// Decodes the planes, in the order of the components. Each has the smallest N/8 that gives `scale` times the width and
-    /// height of the image, and [`LUMA_MARGIN`] times more. Chroma has half of that and no margin, because a JPEG thumbnail
-    /// stores chroma at half its width and height.
-    fn decode(mut self, scale: f64) -> Result<Vec<Plane>, ImageError> {
+    /// Decodes the planes, in the order of the components, at the smallest N/8 that gives `luma_scale` times the width and
+    /// height of the image, and for chroma half of `scale`, because a JPEG thumbnail stores chroma at half its size.
+    fn decode(mut self, scale: f64, luma_scale: f64) -> Result<Vec<Plane>, ImageError> {
         let has_chroma = matches!(self.header.color_space, ColorSpace::YCbCr | ColorSpace::Ycck { .. });
         let mut reduced: Vec<ReducedComponent> = Vec::new();
         for (index, component) in self.frame.components.iter().enumerate() {
-            let scale = if has_chroma && matches!(index, 1 | 2) { scale / 2.0 } else { scale * LUMA_MARGIN };
+            let scale = if has_chroma && matches!(index, 1 | 2) { scale / 2.0 } else { luma_scale };
             let (h, v) = component.sampling;
             let subsampling = f64::from(self.frame.max_sampling.0) / f64::from(h);
             let subsampling = subsampling.max(f64::from(self.frame.max_sampling.1) / f64::from(v));
-            // The subtraction of a billionth keeps an exact eighth from being rounded up to the next one.
-            let size = ((8.0 * scale * subsampling - 1e-9).ceil() as usize).clamp(1, 8);
+            let size = smallest_eighths(scale * subsampling) as usize;
             reduced.push(ReducedComponent::new(&self.frame, component, size));
         }
         let mut scan_header = self.first_scan;

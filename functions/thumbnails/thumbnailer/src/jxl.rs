@@ -18,8 +18,8 @@ use crate::limits::{
 };
 
 use super::{
-    ColorType, Decoded, ImageError, OutputFormat, Target, check_size, color::unpremultiply, damaged, exif::Exif,
-    resize, shrink::Shrinker,
+    ColorType, Content, Decoded, ImageError, OutputFormat, Target, check_size, color::unpremultiply, damaged,
+    exif::Exif, resize, shrink::Shrinker,
 };
 
 mod lf;
@@ -61,7 +61,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     let icc = if is_xyb { None } else { Some(image.rendered_icc()) };
     let pixels = render(&mut image, &target, color_type, is_associated, is_banded)?;
     let format = if color_type.has_alpha() { OutputFormat::Png } else { OutputFormat::Jpeg };
-    Ok(Decoded { target, pixels, color_type, icc, taken_at: exif.taken_at, format })
+    Ok(Decoded { target, content: Content::Pixels(pixels), color_type, icc, taken_at: exif.taken_at, format })
 }
 
 /// Decodes the LF image alone, if it has at least as many pixels as the thumbnail.
@@ -74,7 +74,7 @@ fn decode_lf(image: &JxlImage, max_width: u32, taken_at: Option<String>) -> Resu
     let Some(frame) = lf::frame(image).filter(|_| is_enough) else { return Ok(None) };
     let pixels = resize::rgba(&lf::decode(frame)?, target.size, false)?.rgba;
     let (color_type, format) = (ColorType::Rgb, OutputFormat::Jpeg);
-    Ok(Some(Decoded { target, pixels, color_type, icc: None, taken_at, format }))
+    Ok(Some(Decoded { target, content: Content::Pixels(pixels), color_type, icc: None, taken_at, format }))
 }
 
 /// The content of a file: a codestream alone, or in boxes.

@@ -11,10 +11,12 @@
     reason = "pixel values are converted everywhere, and the limits on sizes bound every number here"
 )]
 
-use image::{DynamicImage, RgbaImage, metadata::Orientation};
+use image::metadata::Orientation;
 
 pub use format::Format;
 use limits::{MAX_SOURCE_SIDE, MAX_THUMBNAIL_PIXELS};
+use picture::Picture;
+use planes::{ColorSpace, Plane};
 
 mod bmp;
 mod bounded_reader;
@@ -28,6 +30,7 @@ mod ico;
 mod jpeg;
 mod jxl;
 pub mod limits;
+mod picture;
 mod planes;
 mod png;
 mod resize;
@@ -98,33 +101,36 @@ pub fn make(source: &[u8], Request { widths, heic }: Request<'_>) -> Result<Made
     };
     let Target { source_size, orientation, .. } = decoded.target;
     let (width, height) = oriented_size(source_size, orientation);
-    let (color_type, format) = (decoded.color_type.in_srgb(), decoded.format);
     let taken_at = decoded.taken_at.clone();
-    let mut picture = apply_orientation(color::to_srgb(decoded)?, orientation)?;
+    let mut picture = Picture::new(decoded)?;
     let mut thumbnails = Vec::with_capacity(widths.len());
     // Each thumbnail is made from the larger one before it, which has every detail that the smaller one needs and far
     // fewer pixels than the source.
     for &thumbnail_width in widths {
-        let size = fit_width((width, height), thumbnail_width);
-        if size != (picture.width, picture.height) {
-            picture = resize::rgba(&picture, size, color_type.has_alpha())?;
-        }
-        thumbnails.push(encode::encode(&picture, thumbnail_width, color_type, format)?);
+        picture = picture.resize(fit_width((width, height), thumbnail_width))?;
+        thumbnails.push(encode::encode(&picture, thumbnail_width)?);
     }
-    let thumbhash = thumbhash::of(&picture, color_type.has_alpha())?;
+    let thumbhash = thumbhash::of(picture)?;
     Ok(Made { thumbnails, width, height, taken_at, thumbhash })
 }
 
 /// The widest thumbnail as it was decoded: before its orientation is applied, and in its own colours.
 struct Decoded {
     target: Target,
-    pixels: Vec<[u8; 4]>,
+    content: Content,
     color_type: ColorType,
     /// The colour profile (ICC).
     icc: Option<Vec<u8>>,
     /// See [`Made::taken_at`].
     taken_at: Option<String>,
     format: OutputFormat,
+}
+
+enum Content {
+    /// Pixels of the size of the target.
+    Pixels(Vec<[u8; 4]>),
+    /// Components that are not yet resized to the target.
+    Planes(Vec<Plane>, ColorSpace),
 }
 
 /// The meaning of the four bytes of a pixel. Grey levels stand in red, green and blue alike.
@@ -192,18 +198,6 @@ fn oriented_size((width, height): (u32, u32), orientation: Orientation) -> (u32,
         }
         _ => (width, height),
     }
-}
-
-fn apply_orientation(pixels: Pixels, orientation: Orientation) -> Result<Pixels, ImageError> {
-    if orientation == Orientation::NoTransforms {
-        return Ok(pixels);
-    }
-    let image = RgbaImage::from_raw(pixels.width, pixels.height, pixels.rgba.into_flattened());
-    let mut image = DynamicImage::ImageRgba8(image.ok_or_else(|| damaged("its pixels do not fit its size"))?);
-    image.apply_orientation(orientation);
-    let (width, height) = (image.width(), image.height());
-    let rgba = image.into_rgba8().into_raw().as_chunks().0.to_vec();
-    Ok(Pixels { width, height, extent: (width.into(), height.into()), rgba })
 }
 
 /// The size of a thumbnail: this width, or the width of the source if that is smaller, with the aspect ratio kept. Only a

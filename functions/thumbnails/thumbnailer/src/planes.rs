@@ -1,14 +1,54 @@
 //! Colour components in planes of their own sizes, as JPEG and lossy WebP store them.
 
+use std::iter;
+
 use super::{ImageError, resize};
 
 /// One colour component, shrunk.
 pub struct Plane {
     pub width: u32,
     pub height: u32,
-    /// The part of the plane that the image covers, in pixels: the last row and column may cover less than a pixel.
+    /// The part of the plane that the image covers, in pixels: its upper left corner and its size. The image may cover less
+    /// than a whole pixel of the rows and columns at the edges.
+    pub origin: (f64, f64),
     pub extent: (f64, f64),
     pub pixels: Vec<u8>,
+}
+
+impl Plane {
+    /// The same plane with an image of a larger extent, which repeats the pixels at an edge: at the left or upper one where
+    /// `at_start` is true, at the right or lower one elsewhere.
+    pub fn extended(self, extent: (f64, f64), at_start: (bool, bool)) -> Self {
+        let side = |size: u32, origin: f64, extents: (f64, f64), at_start: bool| {
+            let added = extents.1 - extents.0;
+            if at_start {
+                let before = (added - origin).ceil().max(0.0);
+                (origin - added + before, before as usize, 0)
+            } else {
+                (origin, 0, (origin + extents.1 - f64::from(size)).ceil().max(0.0) as usize)
+            }
+        };
+        let (left, columns_before, columns_after) =
+            side(self.width, self.origin.0, (self.extent.0, extent.0), at_start.0);
+        let (top, rows_before, rows_after) = side(self.height, self.origin.1, (self.extent.1, extent.1), at_start.1);
+        let extended = Self { origin: (left, top), extent, ..self };
+        if columns_before + columns_after + rows_before + rows_after == 0 {
+            return extended;
+        }
+        let (width, height) = (extended.width as usize, extended.height as usize);
+        let mut pixels =
+            Vec::with_capacity((columns_before + width + columns_after) * (rows_before + height + rows_after));
+        for y in 0..rows_before + height + rows_after {
+            let y = y.saturating_sub(rows_before).min(height - 1);
+            let row = &extended.pixels[y * width..][..width];
+            pixels.extend(iter::repeat_n(row[0], columns_before));
+            pixels.extend(row);
+            pixels.extend(iter::repeat_n(row[width - 1], columns_after));
+        }
+        let width = (columns_before + width + columns_after) as u32;
+        let height = (rows_before + height + rows_after) as u32;
+        Self { width, height, pixels, ..extended }
+    }
 }
 
 /// The meaning of the components.
@@ -28,6 +68,13 @@ pub enum ColorSpace {
     Ycck {
         inverted: bool,
     },
+}
+
+impl ColorSpace {
+    /// Returns whether the components are luma and chroma, or luma alone.
+    pub fn is_luma_and_chroma(self) -> bool {
+        matches!(self, Self::Grey | Self::YCbCr | Self::LimitedYCbCr)
+    }
 }
 
 /// Merges planes into pixels of this size: RGBA, or CMYK where 255 means full ink.
@@ -150,6 +197,16 @@ pub fn ycbcr_to_rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
 pub fn limited_ycbcr_to_rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     let (y, cb, cr) = ((i32::from(y) - 16) * 76_309 + (1 << 15), i32::from(cb) - 128, i32::from(cr) - 128);
     [y + 104_597 * cr, y - 25_675 * cb - 53_279 * cr, y + 132_201 * cb].map(from_fixed_point)
+}
+
+/// Converts luma or chroma of limited range to full range.
+pub fn expand_range(pixels: &mut [u8], is_chroma: bool) {
+    let (zero, middle, range) = if is_chroma { (128, 128.0, 224.0) } else { (16, 0.0, 219.0) };
+    let expand = |value: usize| ((value as f64 - f64::from(zero)) * 255.0 / range + middle).round().clamp(0.0, 255.0);
+    let table: [u8; 256] = std::array::from_fn(|value| expand(value) as u8);
+    for pixel in pixels {
+        *pixel = table[usize::from(*pixel)];
+    }
 }
 
 #[inline]

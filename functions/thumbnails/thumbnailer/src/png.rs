@@ -9,7 +9,7 @@ use crate::limits::{
 };
 
 use super::{
-    ColorType, Decoded, ImageError, OutputFormat, Target,
+    ColorType, Content, Decoded, ImageError, OutputFormat, Target,
     bounded_reader::{BoundedReader, ReadBudget},
     check_size, damaged,
     exif::Exif,
@@ -72,7 +72,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
         return Err(damaged("it has too many rows"));
     }
     let pixels = shrinker.resize(target.size)?;
-    Ok(Decoded { target, pixels, color_type, icc, taken_at, format: OutputFormat::Png })
+    Ok(Decoded { target, content: Content::Pixels(pixels), color_type, icc, taken_at, format: OutputFormat::Png })
 }
 
 /// The colour profile, or none if its data is broken. The decoder of the library ignores a profile that is too long

@@ -11,7 +11,7 @@ use super::{ImageError, Pixels, damaged, planes::Plane};
 /// Resizes RGBA pixels. If there is alpha, each colour is weighted by it, so that the colours of transparent pixels do not
 /// bleed into their neighbours.
 pub fn rgba(source: &Pixels, size: (u32, u32), has_alpha: bool) -> Result<Pixels, ImageError> {
-    let options = options(source.extent, size).use_alpha(has_alpha);
+    let options = options((0.0, 0.0), source.extent, size).use_alpha(has_alpha);
     let rgba = convolve::<U8x4>(source.rgba.as_flattened(), (source.width, source.height), size, &options)?;
     let rgba = rgba.as_chunks().0.to_vec();
     Ok(Pixels { width: size.0, height: size.1, extent: (size.0.into(), size.1.into()), rgba })
@@ -19,17 +19,17 @@ pub fn rgba(source: &Pixels, size: (u32, u32), has_alpha: bool) -> Result<Pixels
 
 /// Resizes one component.
 pub fn plane(source: Plane, size: (u32, u32)) -> Result<Vec<u8>, ImageError> {
-    let is_whole = source.extent == (source.width.into(), source.height.into());
+    let is_whole = source.origin == (0.0, 0.0) && source.extent == (source.width.into(), source.height.into());
     if is_whole && (source.width, source.height) == size {
         return Ok(source.pixels);
     }
-    let options = options(source.extent, size).use_alpha(false);
+    let options = options(source.origin, source.extent, size).use_alpha(false);
     convolve::<U8>(&source.pixels, (source.width, source.height), size, &options)
 }
 
 /// Resizes interleaved pixels of 1 to 4 channels. The last of 2 or 4 is alpha.
 pub fn interleaved(source: Plane, channels: usize, size: (u32, u32)) -> Result<Vec<u8>, ImageError> {
-    let options = options(source.extent, size).use_alpha(channels.is_multiple_of(2));
+    let options = options(source.origin, source.extent, size).use_alpha(channels.is_multiple_of(2));
     let from = (source.width, source.height);
     match channels {
         1 => plane(source, size),
@@ -39,11 +39,11 @@ pub fn interleaved(source: Plane, channels: usize, size: (u32, u32)) -> Result<V
     }
 }
 
-fn options(extent: (f64, f64), size: (u32, u32)) -> ResizeOptions {
+fn options(origin: (f64, f64), extent: (f64, f64), size: (u32, u32)) -> ResizeOptions {
     // Chroma is enlarged from half the size, and Lanczos would add ringing there.
     let lanczos = || Filter::new("Lanczos3", lanczos3, 3.0).map_or(FilterType::Lanczos3, FilterType::Custom);
     let filter = if extent.0 < f64::from(size.0) { FilterType::Bilinear } else { lanczos() };
-    ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(0.0, 0.0, extent.0, extent.1)
+    ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(origin.0, origin.1, extent.0, extent.1)
 }
 
 /// The Lanczos window of three lobes, which is `FilterType::Lanczos3`, with one sine instead of two: the sine of three times

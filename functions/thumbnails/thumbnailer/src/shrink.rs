@@ -188,7 +188,7 @@ impl Shrinker {
     /// The result as RGBA.
     pub fn into_pixels(self) -> Pixels {
         let channels = self.channels;
-        let Plane { width, height, extent, pixels } = self.into_plane();
+        let Plane { width, height, extent, pixels, .. } = self.into_plane();
         Pixels { width, height, extent, rgba: to_rgba(&pixels, channels) }
     }
 
@@ -208,7 +208,13 @@ impl Shrinker {
             3 => self.averages::<3>(),
             _ => self.averages::<4>(),
         };
-        Plane { width: self.size.0 as u32, height: self.size.1 as u32, extent: self.extent(), pixels }
+        Plane {
+            width: self.size.0 as u32,
+            height: self.size.1 as u32,
+            origin: (0.0, 0.0),
+            extent: self.extent(),
+            pixels,
+        }
     }
 
     fn extent(&self) -> (f64, f64) {

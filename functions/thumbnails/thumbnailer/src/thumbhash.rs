@@ -1,28 +1,32 @@
 //! The `ThumbHash` of a picture: a blurred preview in 25 bytes or less, which a page shows until the picture is there.
 
-use super::{ImageError, Pixels, resize};
+use super::{ImageError, picture::Picture};
 
 /// The longest side of the picture that is hashed. A hash has at most seven frequencies in each direction, which 32 pixels
 /// hold; the 100 pixels that the library allows take ten times as long (0.4 ms).
 const SIDE: u32 = 32;
 
 /// The hash of a picture of any size.
-pub fn of(picture: &Pixels, has_alpha: bool) -> Result<Vec<u8>, ImageError> {
-    let longest = picture.width.max(picture.height);
+pub fn of(picture: Picture) -> Result<Vec<u8>, ImageError> {
+    let (width, height) = picture.size();
+    let longest = width.max(height);
     let fit = |side: u32| if longest <= SIDE { side } else { (side * SIDE / longest).max(1) };
-    let size = (fit(picture.width), fit(picture.height));
-    let small = resize::rgba(picture, size, has_alpha)?;
-    let hash = thumbhash::rgba_to_thumb_hash(size.0 as usize, size.1 as usize, small.rgba.as_flattened());
-    Ok(hash)
+    let (width, height) = (fit(width), fit(height));
+    let pixels = picture.resize((width, height))?.into_rgba();
+    Ok(thumbhash::rgba_to_thumb_hash(width as usize, height as usize, pixels.as_flattened()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{ColorType, Pixels},
+        *,
+    };
 
     fn hash(width: u32, height: u32, color: impl Fn(u32, u32) -> [u8; 4]) -> Vec<u8> {
         let rgba = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| color(x, y)).collect();
-        of(&Pixels { width, height, extent: (width.into(), height.into()), rgba }, true).unwrap()
+        let pixels = Pixels { width, height, extent: (width.into(), height.into()), rgba };
+        of(Picture::Pixels(pixels, ColorType::Rgba)).unwrap()
     }
 
     #[test]

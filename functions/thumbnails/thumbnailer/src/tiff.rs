@@ -16,7 +16,7 @@ use crate::limits::{
 };
 
 use super::{
-    ColorType, Decoded, ImageError, OutputFormat, Target, check_size,
+    ColorType, Content, Decoded, ImageError, OutputFormat, Pixels, Target, check_size,
     color::unpremultiply,
     damaged, jpeg,
     planes::{ColorSpace, ycbcr_to_rgb},
@@ -76,20 +76,12 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
         image.check_jpeg()?;
     }
     if is_jpeg && image.is_one_strip() {
-        let pixels = jpeg::decode_part(&image.jpeg(0)?, image.jpeg_color_space(), &target)?;
-        return Ok(Decoded { target, pixels, color_type, icc, taken_at, format });
+        let pixels = jpeg::decode_whole(&image.jpeg(0)?, image.jpeg_color_space(), &target)?;
+        return Ok(Decoded { target, content: Content::Pixels(pixels), color_type, icc, taken_at, format });
     }
-    let mut shrinker = match color_type {
-        ColorType::Cmyk => Shrinker::of_inks(&target),
-        _ => Shrinker::new(&target, image.channels()),
-    };
-    if is_jpeg {
-        image.add_jpegs(&mut shrinker)?;
-    } else {
-        image.add_rows(&mut shrinker)?;
-    }
-    let pixels = resize::rgba(&shrinker.into_pixels(), target.size, color_type.has_alpha())?.rgba;
-    Ok(Decoded { target, pixels, color_type, icc, taken_at, format })
+    let pixels = if is_jpeg { image.shrink_jpegs(&target)? } else { image.shrink_rows(&target)? };
+    let content = Content::Pixels(resize::rgba(&pixels, target.size, color_type.has_alpha())?.rgba);
+    Ok(Decoded { target, content, color_type, icc, taken_at, format })
 }
 
 /// The meaning of the samples.
@@ -223,8 +215,16 @@ impl<'a> Image<'a> {
         Ok(&rest[..rest.len().min(size.filter(|size| *size > 0).unwrap_or(usize::MAX))])
     }
 
+    fn shrinker(&self, target: &Target) -> Shrinker {
+        match self.color_type() {
+            ColorType::Cmyk => Shrinker::of_inks(target),
+            _ => Shrinker::new(target, self.channels()),
+        }
+    }
+
     /// Unpacks all strips or tiles.
-    fn add_rows(&self, shrinker: &mut Shrinker) -> Result<(), ImageError> {
+    fn shrink_rows(&self, target: &Target) -> Result<Pixels, ImageError> {
+        let mut shrinker = self.shrinker(target);
         let number = |tag, default| self.ifd.number(tag).unwrap_or(default);
         let is_reversed = number(FILL_ORDER, 1) == 2;
         let has_two_dimensions = number(T4_OPTIONS, 0) & 1 == 1;
@@ -237,6 +237,7 @@ impl<'a> Image<'a> {
         let mut packed = vec![0; (tile_width * self.samples_together * self.bits).div_ceil(8)];
         let mut samples = vec![0; tile_width * self.samples];
         let mut pixels = vec![0; tile_width * self.channels()];
+        let samples_of_byte = self.samples_of_byte();
         let tiles = self.tiles().0 * self.tiles().1;
         let is_whole_row = self.tile.0 == self.size.0;
         let deadline = Deadline::new();
@@ -249,14 +250,15 @@ impl<'a> Image<'a> {
                 for (plane, unpacker) in unpackers.iter_mut().enumerate() {
                     unpacker.read_row(&mut packed)?;
                     self.undo_predictor(&mut packed);
-                    self.unpack_samples(&packed, plane, &mut samples);
+                    self.unpack_samples(&packed, plane, samples_of_byte.as_deref(), &mut samples);
                 }
                 self.convert(&samples[..width * self.samples], &mut pixels);
                 let part = &mut pixels[..width * self.channels()];
                 if is_whole_row { shrinker.add_row(y, part) } else { shrinker.add_part(x, y, part) }
             }
             Ok(())
-        })
+        })?;
+        Ok(shrinker.into_pixels())
     }
 
     /// Adds the differences of horizontal differencing.
@@ -265,6 +267,12 @@ impl<'a> Image<'a> {
             return;
         }
         let (bytes, distance) = (self.bits / 8, self.samples_together * self.bits / 8);
+        match (bytes, distance) {
+            (1, 1) => return add_differences::<1>(packed),
+            (1, 3) => return add_differences::<3>(packed),
+            (1, 4) => return add_differences::<4>(packed),
+            _ => {}
+        }
         for at in (distance..packed.len()).step_by(bytes) {
             // Bytes are added from the lowest one on, and carry into the next one.
             let mut carry = false;
@@ -277,9 +285,37 @@ impl<'a> Image<'a> {
         }
     }
 
+    /// The samples of each byte, where a byte has several whole samples.
+    fn samples_of_byte(&self) -> Option<Box<[[u8; 8]; 256]>> {
+        if !matches!(self.bits, 1 | 2 | 4) {
+            return None;
+        }
+        let mut table = Box::new([[0; 8]; 256]);
+        for (byte, samples) in (0..=255).zip(table.iter_mut()) {
+            self.unpack_bits(&[byte], samples.iter_mut().take(8 / self.bits));
+        }
+        Some(table)
+    }
+
     /// Writes the samples of a row as bytes: indexes of the palette, or values up to 255.
-    fn unpack_samples(&self, packed: &[u8], plane: usize, samples: &mut [u8]) {
+    fn unpack_samples(
+        &self,
+        packed: &[u8],
+        plane: usize,
+        samples_of_byte: Option<&[[u8; 8]; 256]>,
+        samples: &mut [u8],
+    ) {
         let step = self.samples / self.samples_together;
+        match samples_of_byte {
+            Some(table) if step == 1 => {
+                for (to, byte) in samples.chunks_mut(8 / self.bits).zip(packed) {
+                    to.copy_from_slice(&table[usize::from(*byte)][..to.len()]);
+                }
+                return;
+            }
+            None if step == 1 && self.bits == 8 => return samples.copy_from_slice(packed),
+            _ => {}
+        }
         let samples = samples.iter_mut().skip(plane).step_by(step);
         match self.bits {
             8 => samples.zip(packed).for_each(|(to, sample)| *to = *sample),
@@ -288,16 +324,20 @@ impl<'a> Image<'a> {
                 let highest = if self.ifd.is_big_endian { 0 } else { bytes - 1 };
                 samples.zip(packed.iter().skip(highest).step_by(bytes)).for_each(|(to, sample)| *to = *sample);
             }
-            bits => {
-                let most = if matches!(self.color, Color::Palette(_)) { 255 } else { (1 << bits) - 1 };
-                for (index, to) in samples.enumerate() {
-                    let mut sample = 0_u32;
-                    for at in index * bits..(index + 1) * bits {
-                        sample = sample << 1 | u32::from(packed[at / 8] >> (7 - at % 8) & 1);
-                    }
-                    *to = (sample * 255 / most) as u8;
-                }
+            _ => self.unpack_bits(packed, samples),
+        }
+    }
+
+    /// Writes samples that are not whole bytes.
+    fn unpack_bits<'b>(&self, packed: &[u8], samples: impl Iterator<Item = &'b mut u8>) {
+        let bits = self.bits;
+        let most = if matches!(self.color, Color::Palette(_)) { 255 } else { (1 << bits) - 1 };
+        for (index, to) in samples.enumerate() {
+            let mut sample = 0_u32;
+            for at in index * bits..(index + 1) * bits {
+                sample = sample << 1 | u32::from(packed[at / 8] >> (7 - at % 8) & 1);
             }
+            *to = (sample * 255 / most) as u8;
         }
     }
 
@@ -310,10 +350,16 @@ impl<'a> Image<'a> {
                 all.for_each(|(to, from)| to.copy_from_slice(&palette[usize::from(from[0])]));
             }
             Color::YCbCr => all.for_each(|(to, from)| to.copy_from_slice(&ycbcr_to_rgb(from[0], from[1], from[2]))),
+            Color::Grey { is_white_zero: true } if self.samples == 1 => {
+                pixels.iter_mut().zip(samples).for_each(|(to, from)| *to = 255 - *from);
+            }
             Color::Grey { is_white_zero: true } => all.for_each(|(to, from)| {
                 to.copy_from_slice(&from[..channels]);
                 to[0] = 255 - to[0];
             }),
+            Color::Grey { .. } | Color::Rgb | Color::Cmyk if self.samples == channels => {
+                pixels.copy_from_slice(samples);
+            }
             Color::Grey { .. } | Color::Rgb | Color::Cmyk => {
                 all.for_each(|(to, from)| to.copy_from_slice(&from[..channels]));
             }
@@ -362,28 +408,52 @@ impl<'a> Image<'a> {
         Ok([b"\xff\xd8", tables, data].concat())
     }
 
-    fn add_jpegs(&self, shrinker: &mut Shrinker) -> Result<(), ImageError> {
+    /// Decodes all strips or tiles, at as many eighths of their size as a JPEG file would have, if their sides are multiples
+    /// of eight.
+    fn shrink_jpegs(&self, target: &Target) -> Result<Pixels, ImageError> {
         check_size(self.size.0, self.size.1, MAX_TIFF_JPEG_PIXELS)?;
         check_size(self.tile.0, self.tile.1, MAX_TIFF_JPEG_TILE_PIXELS)?;
+        let are_multiples = self.tile.1.is_multiple_of(8) && (!self.is_tiled || self.tile.0.is_multiple_of(8));
+        let n = if are_multiples { jpeg::eighths(target.scale) } else { 8 };
+        let reduced = |side: usize| (side * n as usize).div_ceil(8);
+        let (width, height) = (reduced(self.size.0 as usize), reduced(self.size.1 as usize));
+        let mut shrinker = self.shrinker(&Target { source_size: (width as u32, height as u32), ..*target });
         let channels = self.channels();
         let mut part = Vec::new();
         let deadline = Deadline::new();
-        self.for_each_tile(|index, (x, y), (width, height)| {
+        self.for_each_tile(|index, (x, y), covered| {
             deadline.check()?;
-            let size = if self.is_tiled { self.tile } else { (width as u32, height as u32) };
-            let target = Target::new(size, Orientation::NoTransforms, size.0);
-            let pixels = jpeg::decode_part(&self.jpeg(index)?, self.jpeg_color_space(), &target)?;
-            for (row, y) in pixels.chunks_exact(size.0 as usize).take(height).zip(y..) {
+            let size = if self.is_tiled { self.tile } else { (covered.0 as u32, covered.1 as u32) };
+            let pixels = jpeg::decode_eighths(&self.jpeg(index)?, self.jpeg_color_space(), size, n)?;
+            let rows = pixels.chunks_exact(reduced(size.0 as usize)).take(reduced(covered.1));
+            for (row, y) in rows.zip(reduced(y)..) {
                 part.clear();
-                part.extend(row[..width].iter().flat_map(|pixel| &pixel[..channels]));
-                if width as u32 == self.size.0 {
+                part.extend(row[..reduced(covered.0)].iter().flat_map(|pixel| &pixel[..channels]));
+                if covered.0 as u32 == self.size.0 {
                     shrinker.add_row(y, &mut part);
                 } else {
-                    shrinker.add_part(x, y, &mut part);
+                    shrinker.add_part(reduced(x), y, &mut part);
                 }
             }
             Ok(())
-        })
+        })?;
+        let mut pixels = shrinker.into_pixels();
+        // The last row and column may cover less than a pixel.
+        let covered = |side: u32, reduced: usize| f64::from(side * n) / 8.0 / reduced as f64;
+        pixels.extent.0 *= covered(self.size.0, width);
+        pixels.extent.1 *= covered(self.size.1, height);
+        Ok(pixels)
+    }
+}
+
+/// Adds to each sample of 8 bits the sample before it of the same channel.
+fn add_differences<const CHANNELS: usize>(row: &mut [u8]) {
+    let mut sums = [0_u8; CHANNELS];
+    for pixel in row.as_chunks_mut::<CHANNELS>().0 {
+        for (sum, sample) in sums.iter_mut().zip(pixel) {
+            *sum = sum.wrapping_add(*sample);
+            *sample = *sum;
+        }
     }
 }
 

@@ -6,9 +6,9 @@ use image_webp::vp8::{Frame as Vp8Frame, Vp8Decoder};
 use crate::limits::{MAX_PROFILE_BYTES, MAX_SOURCE_PIXELS};
 
 use super::{
-    ColorType, Decoded, ImageError, OutputFormat, Target, check_size, damaged,
+    ColorType, Content, Decoded, ImageError, OutputFormat, Target, check_size, damaged,
     exif::Exif,
-    planes::{self, ColorSpace, Plane},
+    planes::{ColorSpace, Plane, limited_ycbcr_to_rgb},
     shrink::Shrinker,
 };
 use lossless::Lossless;
@@ -28,8 +28,8 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     let icc = icc.map(<[u8]>::to_vec);
     if let (Bitstream::Lossy { vp8, alpha: None }, true) = (&bitstream, is_covered) {
         let planes = shrink_planes(LossyRows::new(vp8, size, target.scale)?, &target)?;
-        let pixels = planes::merge(planes, ColorSpace::LimitedYCbCr, target.size)?;
-        return Ok(Decoded { target, pixels, color_type: ColorType::Rgb, icc, taken_at, format: OutputFormat::Jpeg });
+        let (content, color_type) = (Content::Planes(planes, ColorSpace::LimitedYCbCr), ColorType::Rgb);
+        return Ok(Decoded { target, content, color_type, icc, taken_at, format: OutputFormat::Jpeg });
     }
     let has_alpha = !is_covered || !matches!(bitstream, Bitstream::Lossless { has_alpha: false, .. });
     let (color_type, channels, format) =
@@ -45,7 +45,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
         shrinker.add_row(offset.1 as usize + y, &mut row);
     }
     let pixels = shrinker.resize(target.size)?;
-    Ok(Decoded { target, pixels, color_type, icc, taken_at, format })
+    Ok(Decoded { target, content: Content::Pixels(pixels), color_type, icc, taken_at, format })
 }
 
 /// The content of the file: one picture, its place on a canvas, and the metadata.
@@ -258,7 +258,7 @@ impl<'a> Rows<'a> {
                 let luma = &planes.luma(y)[..size.0 as usize];
                 let [u, v] = [0, 1].map(|component| Chroma::new(planes, component, *size, y));
                 for (x, (to, luma)) in row.zip(luma).enumerate() {
-                    let [r, g, b] = planes::limited_ycbcr_to_rgb(*luma, u.at(x), v.at(x));
+                    let [r, g, b] = limited_ycbcr_to_rgb(*luma, u.at(x), v.at(x));
                     let alpha = alpha_row.map_or(255, |row| row[x]);
                     to.copy_from_slice(&[r, g, b, alpha][..to.len()]);
                 }

@@ -11,7 +11,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use super::ZIGZAG;
-use crate::{ColorType, Pixels};
+use crate::picture::{Subsampled, chroma_size};
 
 /// The quality of JPEG thumbnails, from 1 to 100. It is the default of sharp and libvips.
 const QUALITY: u16 = 80;
@@ -29,19 +29,12 @@ const CHROMA_QUANTIZATION: [u16; 64] = [
 ];
 
 /// Encodes `picture` as a file. Its sides must have at most 65535 pixels.
-pub fn encode(picture: &Pixels, color_type: ColorType) -> Vec<u8> {
-    let is_grey = color_type == ColorType::Grey;
+pub fn encode(picture: &Subsampled) -> Vec<u8> {
     let quantizers = [Quantizer::new(&LUMA_QUANTIZATION), Quantizer::new(&CHROMA_QUANTIZATION)];
     let mut symbols = Symbols::default();
-    if is_grey {
-        let grey = PaddedPlane::luma(picture, 8);
-        for y in 0..grey.height / 8 {
-            for x in 0..grey.width / 8 {
-                symbols.add(0, 0, &quantizers[0].quantize(&grey.block(x, y)));
-            }
-        }
-    } else {
-        let (luma, [cb, cr]) = (PaddedPlane::luma(picture, 16), PaddedPlane::chroma(picture));
+    if let Some(chroma) = &picture.chroma {
+        let luma = PaddedPlane::new(&picture.luma, picture.size, 16);
+        let [cb, cr] = chroma.each_ref().map(|pixels| PaddedPlane::new(pixels, chroma_size(picture.size), 8));
         for y in 0..cb.height / 8 {
             for x in 0..cb.width / 8 {
                 for (right, down) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
@@ -51,8 +44,15 @@ pub fn encode(picture: &Pixels, color_type: ColorType) -> Vec<u8> {
                 symbols.add(2, 1, &quantizers[1].quantize(&cr.block(x, y)));
             }
         }
+    } else {
+        let grey = PaddedPlane::new(&picture.luma, picture.size, 8);
+        for y in 0..grey.height / 8 {
+            for x in 0..grey.width / 8 {
+                symbols.add(0, 0, &quantizers[0].quantize(&grey.block(x, y)));
+            }
+        }
     }
-    write_file(picture, is_grey, &quantizers, &symbols)
+    write_file(picture, &quantizers, &symbols)
 }
 
 /// One component, padded to whole blocks with copies of its last pixels.
@@ -63,64 +63,19 @@ struct PaddedPlane {
 }
 
 impl PaddedPlane {
-    /// The luma of a picture, padded to a multiple of `unit`.
-    fn luma(picture: &Pixels, unit: usize) -> Self {
-        let (width, height) = (picture.width as usize, picture.height as usize);
-        let mut plane = Self::new(width.next_multiple_of(unit), height.next_multiple_of(unit));
-        for (row, pixels) in plane.rows().zip(picture.rgba.chunks_exact(width)) {
-            for (luma, &[r, g, b, _]) in row.iter_mut().zip(pixels) {
-                // The luma of a grey pixel is exactly its level.
-                let sum = 19_595 * u32::from(r) + 38_470 * u32::from(g) + 7_471 * u32::from(b);
-                *luma = ((sum + (1 << 15)) >> 16) as u8;
-            }
+    /// Pads the pixels to multiples of `unit`.
+    fn new(pixels: &[u8], (width, height): (u32, u32), unit: usize) -> Self {
+        let padded = [width, height].map(|side| (side as usize).next_multiple_of(unit));
+        let mut plane = Self { width: padded[0], height: padded[1], pixels: Vec::with_capacity(padded[0] * padded[1]) };
+        for row in pixels.chunks_exact(width as usize) {
+            plane.pixels.extend(row);
+            plane.pixels.resize(plane.pixels.len().next_multiple_of(plane.width), row[row.len() - 1]);
         }
-        plane.pad(width, height);
+        let last = plane.pixels.len() - plane.width;
+        for _ in height as usize..plane.height {
+            plane.pixels.extend_from_within(last..last + plane.width);
+        }
         plane
-    }
-
-    /// Cb and Cr of a picture, each the mean of 2 x 2 pixels.
-    fn chroma(picture: &Pixels) -> [Self; 2] {
-        let width = picture.width as usize;
-        let (across, down) = (width.div_ceil(2), picture.height.div_ceil(2) as usize);
-        let new_plane = || Self::new(across.next_multiple_of(8), down.next_multiple_of(8));
-        let [mut cb, mut cr] = [new_plane(), new_plane()];
-        let rows: Vec<&[[u8; 4]]> = picture.rgba.chunks_exact(width).collect();
-        for ((pair, cb), cr) in rows.chunks(2).zip(cb.rows()).zip(cr.rows()) {
-            let (upper, lower) = (pair[0], pair[pair.len() - 1]);
-            for (((upper, lower), cb), cr) in upper.chunks(2).zip(lower.chunks(2)).zip(cb).zip(cr) {
-                let last = upper.len() - 1;
-                let sum = |channel: usize| -> i32 {
-                    [upper[0], upper[last], lower[0], lower[last]].map(|pixel| i32::from(pixel[channel])).iter().sum()
-                };
-                let (r, g, b) = (sum(0), sum(1), sum(2));
-                // 128.5 minus a very small number, so that the result stays below 256.
-                let middle = (128 << 18) + (1 << 17) - 1;
-                *cb = ((-11_059 * r - 21_709 * g + 32_768 * b + middle) >> 18) as u8;
-                *cr = ((32_768 * r - 27_439 * g - 5_329 * b + middle) >> 18) as u8;
-            }
-        }
-        cb.pad(across, down);
-        cr.pad(across, down);
-        [cb, cr]
-    }
-
-    fn new(width: usize, height: usize) -> Self {
-        Self { width, height, pixels: vec![0; width * height] }
-    }
-
-    fn rows(&mut self) -> impl Iterator<Item = &mut [u8]> {
-        self.pixels.chunks_exact_mut(self.width)
-    }
-
-    fn pad(&mut self, width: usize, height: usize) {
-        for row in self.rows().take(height) {
-            let last = row[width - 1];
-            row[width..].fill(last);
-        }
-        let last = (height - 1) * self.width;
-        for row in height..self.height {
-            self.pixels.copy_within(last..last + self.width, row * self.width);
-        }
     }
 
     /// The pixels of a block, indexed by row and then by column, with the level shift of T.81: 0 is the middle of the range.
@@ -327,7 +282,8 @@ impl HuffmanTable {
     }
 }
 
-fn write_file(picture: &Pixels, is_grey: bool, quantizers: &[Quantizer; 2], symbols: &Symbols) -> Vec<u8> {
+fn write_file(picture: &Subsampled, quantizers: &[Quantizer; 2], symbols: &Symbols) -> Vec<u8> {
+    let is_grey = picture.chroma.is_none();
     let table_sets = if is_grey { 1 } else { 2 };
     let tables = symbols.counts.each_ref().map(HuffmanTable::new);
     let mut file = vec![0xff, 0xd8];
@@ -335,8 +291,8 @@ fn write_file(picture: &Pixels, is_grey: bool, quantizers: &[Quantizer; 2], symb
     for (kind, quantizer) in (0..table_sets).zip(quantizers) {
         write_segment(&mut file, super::DQT, &[&[kind][..], &quantizer.table].concat());
     }
-    let [_, _, y_high, y_low] = picture.height.to_be_bytes();
-    let [_, _, x_high, x_low] = picture.width.to_be_bytes();
+    let [_, _, y_high, y_low] = picture.size.1.to_be_bytes();
+    let [_, _, x_high, x_low] = picture.size.0.to_be_bytes();
     let components: &[u8] = if is_grey { &[1, 1, 0x11, 0] } else { &[3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1] };
     write_segment(&mut file, 0xc0, &[&[8, y_high, y_low, x_high, x_low][..], components].concat());
     for (class_and_id, table) in [0x00, 0x10, 0x01, 0x11].into_iter().zip(&tables).take(2 * usize::from(table_sets)) {

@@ -6,7 +6,7 @@ use crate::limits::MAX_JPEG_SCANS_PER_COEFFICIENT;
 use super::{
     Component, Frame, ImageError, Plane, Tables, ZIGZAG, damaged,
     huffman::{BitReader, HuffmanSpec, HuffmanTable},
-    idct::CosineBasis,
+    idct::{CosineBasis, dc_only_pixel},
 };
 
 /// A component that is decoded at a reduced size, and the data of it that the scans so far have given.
@@ -52,7 +52,13 @@ impl ReducedComponent {
             last_needed: last_needed.unwrap_or_default() as u32,
             blocks,
             padded_blocks,
-            plane: Plane { width: extent.0.ceil() as u32, height: extent.1.ceil() as u32, extent, pixels: Vec::new() },
+            plane: Plane {
+                width: extent.0.ceil() as u32,
+                height: extent.1.ceil() as u32,
+                origin: (0.0, 0.0),
+                extent,
+                pixels: Vec::new(),
+            },
             coefficients: Vec::new(),
             nonzero: Vec::new(),
             scans: [0; 64],
@@ -108,42 +114,47 @@ impl ReducedComponent {
 
     /// Transforms the coefficients of a progressive image.
     fn inverse_dct<const N: usize>(&mut self, quantization: &[u16; 64]) {
-        let basis = CosineBasis::<N>::default();
-        let mut steps = [0.0; 64];
-        for (position, step) in self.positions.iter().zip(quantization) {
-            if *position != DISCARDED || N == 8 {
-                steps[usize::from(*position)] = f32::from(*step);
-            }
-        }
+        let (basis, steps) = (CosineBasis::<N>::default(), by_frequency(quantization));
         let coefficients = std::mem::take(&mut self.coefficients);
         for (block, coefficients) in coefficients.chunks_exact(N * N).enumerate() {
-            let mut dequantized = [[0.0; N]; N];
-            for (value, (coefficient, step)) in
-                dequantized.as_flattened_mut().iter_mut().zip(coefficients.iter().zip(&steps))
-            {
-                *value = f32::from(*coefficient) * step;
+            let mut square = [[0; 8]; 8];
+            for (row, coefficients) in square.iter_mut().zip(coefficients.chunks_exact(N)) {
+                for (value, coefficient) in row.iter_mut().zip(coefficients) {
+                    *value = i32::from(*coefficient);
+                }
             }
             let (x, y) = (block as u32 % self.padded_blocks.0, block as u32 / self.padded_blocks.0);
-            write_block(&mut self.plane, x, y, &basis.inverse_dct(&dequantized, N));
+            write_block(&mut self.plane, x, y, &basis.inverse_dct(&square, &steps, N));
         }
     }
 }
 
-/// Writes a block into a plane. The edge of the plane may cut the block.
+/// A quantization table, indexed by vertical and then by horizontal frequency.
+fn by_frequency(quantization: &[u16; 64]) -> [[f32; 8]; 8] {
+    let mut steps = [[0.0; 8]; 8];
+    for (at, step) in ZIGZAG.iter().zip(quantization) {
+        steps[usize::from(at / 8)][usize::from(at % 8)] = f32::from(*step);
+    }
+    steps
+}
+
+/// Writes the first N pixels of each row of a block into a plane. The edge of the plane may cut the block.
 #[inline]
-fn write_block<const N: usize>(plane: &mut Plane, x: u32, y: u32, pixels: &[[u8; N]; N]) {
+fn write_block<const N: usize>(plane: &mut Plane, x: u32, y: u32, pixels: &[[u8; 8]; N]) {
     let (width, left, top) = (plane.width as usize, x as usize * N, y as usize * N);
     if left >= width {
         return;
     }
     let across = N.min(width - left);
-    let rows = plane.pixels.chunks_exact_mut(width).skip(top);
-    for (row, pixels) in rows.zip(pixels) {
+    let mut at = top * width + left;
+    for pixels in pixels {
+        let Some(row) = plane.pixels.get_mut(at..at + across) else { return };
         if across == N {
-            row[left..left + N].copy_from_slice(pixels);
+            row.copy_from_slice(&pixels[..N]);
         } else {
-            row[left..].copy_from_slice(&pixels[..across]);
+            row.copy_from_slice(&pixels[..across]);
         }
+        at += width;
     }
 }
 
@@ -270,8 +281,8 @@ struct ScanComponent<'a> {
     dc_predictor: i32,
     /// The number of its blocks in an MCU, across and down.
     sampling: (u32, u32),
-    /// The quantization table, indexed by zig-zag index.
-    quantization: [f32; 64],
+    /// The quantization table, as [`by_frequency`] returns it.
+    quantization: [[f32; 8]; 8],
 }
 
 impl ScanDecoder<'_> {
@@ -326,7 +337,7 @@ impl ScanDecoder<'_> {
                 ac: huffman_table(&self.tables.ac, ac)?,
                 dc_predictor: 0,
                 sampling: component.sampling,
-                quantization: quantization.map(f32::from),
+                quantization: by_frequency(&quantization),
             });
         }
         let (across, down) = match &mut components[..] {
@@ -624,12 +635,8 @@ impl CosineBases {
                 bits.fill();
                 component.dc_predictor = component.dc_predictor.wrapping_add(decode_dc_diff(bits, component.dc)?);
                 bits.skip_coefficients(component.ac, 1)?;
-                write_block(
-                    &mut reduced.plane,
-                    at.0,
-                    at.1,
-                    &[[dc_only_pixel(component.dc_predictor, component.quantization[0])]],
-                );
+                let pixel = dc_only_pixel(component.dc_predictor, component.quantization[0][0]);
+                write_block(&mut reduced.plane, at.0, at.1, &[[pixel; 8]]);
                 Ok(())
             }
             2 => decode_block(&self.n2, bits, component, reduced, at),
@@ -643,11 +650,16 @@ impl CosineBases {
     }
 }
 
-/// The value of all pixels of a block whose AC coefficients are zero.
-#[inline]
-fn dc_only_pixel(dc: i32, step: f32) -> u8 {
-    (dc as f32 * step / 8.0 + 128.5).clamp(0.0, 255.0) as u8
-}
+/// [`ZIGZAG`], with room for the index that a damaged block reaches.
+const ZIGZAG_PADDED: [u8; 128] = {
+    let mut padded = [63; 128];
+    let mut k = 0;
+    while k < 64 {
+        padded[k] = ZIGZAG[k];
+        k += 1;
+    }
+    padded
+};
 
 /// Decodes one block of a sequential scan.
 #[inline]
@@ -660,18 +672,17 @@ fn decode_block<const N: usize>(
 ) -> Result<(), ImageError> {
     bits.fill();
     component.dc_predictor = component.dc_predictor.wrapping_add(decode_dc_diff(bits, component.dc)?);
-    let mut coefficients = [0.0_f32; 64];
-    coefficients[0] = component.dc_predictor as f32 * component.quantization[0];
+    let mut coefficients = [[0; 8]; 8];
+    coefficients[0][0] = component.dc_predictor;
     let mut highest_position = 0;
     let mut k = 1;
+    bits.refill();
     let is_ended = loop {
         if k > reduced.last_needed {
             break false;
         }
-        bits.fill();
-        let symbol = bits.decode(component.ac)?;
-        let (rrrr, ssss) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-        if ssss == 0 {
+        let (rrrr, value) = bits.decode_coefficient(component.ac)?;
+        if value == 0 {
             if rrrr < 15 {
                 break true;
             }
@@ -679,25 +690,20 @@ fn decode_block<const N: usize>(
             continue;
         }
         k += rrrr;
-        if k > 63 {
-            return Err(damaged("a block of more than 64 coefficients"));
-        }
-        let position = reduced.positions[k as usize];
-        let quantized = bits.receive_extend(ssss) as f32;
-        coefficients[usize::from(position & 63)] = quantized * component.quantization[k as usize];
-        highest_position = highest_position.max(if position == DISCARDED && N < 8 { 0 } else { position });
+        let position = ZIGZAG_PADDED[k as usize & 127];
+        coefficients.as_flattened_mut()[usize::from(position & 63)] = value;
+        highest_position = highest_position.max(position);
         k += 1;
     };
     if !is_ended {
+        // A block of more than 64 coefficients fails here.
         bits.skip_coefficients(component.ac, k)?;
     }
     let pixels = if highest_position == 0 {
-        [[dc_only_pixel(component.dc_predictor, component.quantization[0]); N]; N]
+        [[dc_only_pixel(component.dc_predictor, component.quantization[0][0]); 8]; N]
     } else {
-        let (needed, _) = coefficients.split_at(N * N);
-        let mut square = [[0.0; N]; N];
-        square.as_flattened_mut().copy_from_slice(needed);
-        basis.inverse_dct(&square, usize::from(highest_position) / N + 1)
+        let rows = usize::from(highest_position) / 8 + 1;
+        basis.inverse_dct(&coefficients, &component.quantization, rows)
     };
     write_block(&mut reduced.plane, at.0, at.1, &pixels);
     Ok(())
