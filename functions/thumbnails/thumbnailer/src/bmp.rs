@@ -24,13 +24,17 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     let color_type = if bitmap.has_alpha() { ColorType::Rgba } else { ColorType::Rgb };
     let channels = if color_type.has_alpha() { 4 } else { 3 };
     let mut shrinker = Shrinker::new(&target, channels);
-    let mut rgb = vec![0; bitmap.width as usize * channels];
+    let mut row = vec![0; bitmap.width as usize * channels];
     let data = source.get(pixels_at..).ok_or_else(|| damaged("it has no pixels"))?;
     bitmap.for_each_row(data, |y, pixels| {
-        for (to, pixel) in rgb.chunks_exact_mut(channels).zip(pixels) {
-            to.copy_from_slice(&pixel[..channels]);
+        if channels == 4 {
+            row.copy_from_slice(pixels.as_flattened());
+        } else {
+            for (to, [r, g, b, _]) in row.as_chunks_mut().0.iter_mut().zip(pixels) {
+                *to = [*r, *g, *b];
+            }
         }
-        shrinker.add_row(y, &mut rgb);
+        shrinker.add_row(y, &mut row);
     })?;
     let icc = bitmap.icc.map(<[u8]>::to_vec);
     let pixels = resize::rgba(&shrinker.into_pixels(), target.size, color_type.has_alpha())?.rgba;

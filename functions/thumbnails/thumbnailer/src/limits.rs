@@ -118,7 +118,7 @@ pub const MAX_TIFF_SAMPLES: u64 = 16;
 /// Fewest pixels of a tile of a TIFF. The standard demands sides that are multiples of 16, and each tile costs time.
 pub const MIN_TIFF_TILE_PIXELS: u64 = 16 * 16;
 
-/// Most pixels of a JPEG that is one of several strips or tiles of a TIFF. Each is decoded at its full size.
+/// Most pixels of a JPEG that is one of several strips or tiles of a TIFF. Each is decoded whole.
 pub const MAX_TIFF_JPEG_TILE_PIXELS: u64 = 4 << 20;
 
 /// Most pixels of a TIFF that consists of several JPEGs, which takes a second.

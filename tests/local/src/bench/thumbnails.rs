@@ -19,14 +19,14 @@ const WIDTHS: [u32; 3] = [500, 250, 100];
 
 /// The kinds of images, and the largest share of the other time that the geometric mean of each kind may have.
 const KINDS: [Kind; 10] = [
-    Kind { id: "jpeg", name: "baseline JPEG", other: Other::Sharp, max_of_three: 0.40, max_of_one: 0.90 },
+    Kind { id: "jpeg", name: "baseline JPEG", other: Other::Sharp, max_of_three: 0.36, max_of_one: 0.80 },
     Kind { id: "progressive", name: "progressive JPEG", other: Other::Sharp, max_of_three: 0.35, max_of_one: ANY },
     Kind { id: "png", name: "PNG", other: Other::Sharp, max_of_three: 0.40, max_of_one: ANY },
     Kind { id: "webp", name: "WebP", other: Other::Sharp, max_of_three: 0.60, max_of_one: ANY },
     Kind { id: "gif", name: "GIF", other: Other::Sharp, max_of_three: 1.0, max_of_one: ANY },
-    Kind { id: "tiff", name: "TIFF", other: Other::Sharp, max_of_three: 1.1, max_of_one: 2.6 },
+    Kind { id: "tiff", name: "TIFF", other: Other::Sharp, max_of_three: 0.45, max_of_one: 1.2 },
     Kind { id: "heic", name: "HEIC", other: Other::HeifThumbnailer, max_of_three: 0.32, max_of_one: 0.90 },
-    Kind { id: "bmp", name: "BMP", other: Other::ImageMagick, max_of_three: 0.07, max_of_one: 0.18 },
+    Kind { id: "bmp", name: "BMP", other: Other::ImageMagick, max_of_three: 0.06, max_of_one: 0.16 },
     Kind { id: "ico", name: "ICO", other: Other::ImageMagick, max_of_three: 0.05, max_of_one: 0.06 },
     Kind { id: "jxl", name: "JPEG XL", other: Other::Djxl, max_of_three: 0.23, max_of_one: 0.70 },
 ];

@@ -29,7 +29,9 @@ export async function move(files: FileDocument[], parentId: string | null): Prom
 }
 
 async function moveBack(files: FileDocument[]): Promise<void> {
-  for (const [parentId, group] of Map.groupBy(files, parentOf)) {
+  const folders = new Set(files.map(parentOf));
+  for (const parentId of folders) {
+    const group = files.filter((file) => parentOf(file) === parentId);
     const outcomes = await runBatch("move", group, { parentId });
     documents(outcomes).forEach(upsert);
     showFailures(outcomes);

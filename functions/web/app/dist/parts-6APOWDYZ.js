@@ -1,0 +1,1 @@
+import{A as i,B as e,C as f,D as x,j as o,n as r,q as m,u as p,z as t}from"/app/chunk-UWGIIJBM.js";import"/app/chunk-3UDJEJUD.js";export{t as AccountScreen,o as ConnectionBanner,f as LinksScreen,r as SessionDialog,m as SignInScreen,p as UsageBar,x as downloadZip,e as openFileRequest,i as openShare};

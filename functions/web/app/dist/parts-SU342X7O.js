@@ -1,1 +1,0 @@
-import{A as i,B as e,C as f,D as x,j as o,n as r,q as m,u as p,z as t}from"/app/chunk-FJ5H7RPT.js";import"/app/chunk-YVYP46WI.js";export{t as AccountScreen,o as ConnectionBanner,f as LinksScreen,r as SessionDialog,m as SignInScreen,p as UsageBar,x as downloadZip,e as openFileRequest,i as openShare};

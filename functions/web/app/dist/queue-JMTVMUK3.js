@@ -1,0 +1,1 @@
+import{f as o,g as r,h as m,i as p,j as t,k as i,l as e,m as f,n as x,o as a}from"/app/chunk-XM6VJDUB.js";import"/app/chunk-LE7D7WS4.js";import"/app/chunk-UWGIIJBM.js";import"/app/chunk-3UDJEJUD.js";export{o as add,r as adopt,i as cancel,x as cancelAll,m as decide,p as pause,e as pauseAll,a as replaceMissing,t as resume,f as resumeAll};

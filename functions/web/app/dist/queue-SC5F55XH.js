@@ -1,1 +1,0 @@
-import{f as o,g as r,h as m,i as p,j as t,k as i,l as e,m as f,n as x,o as a}from"/app/chunk-GQZLWMDF.js";import"/app/chunk-D7Q7MPWP.js";import"/app/chunk-FJ5H7RPT.js";import"/app/chunk-YVYP46WI.js";export{o as add,r as adopt,i as cancel,x as cancelAll,m as decide,p as pause,e as pauseAll,a as replaceMissing,t as resume,f as resumeAll};

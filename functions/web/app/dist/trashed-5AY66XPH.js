@@ -1,1 +1,0 @@
-import"/app/chunk-FJ5H7RPT.js";import{U as r,m as t,w as o}from"/app/chunk-YVYP46WI.js";async function p(e){await o({title:t("trash.openTitle",{name:e.name}),text:t("trash.openText"),yes:t("action.restore")})&&await r([e])}export{p as askRestore};

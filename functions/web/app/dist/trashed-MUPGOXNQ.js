@@ -1,0 +1,1 @@
+import"/app/chunk-UWGIIJBM.js";import{U as r,m as t,w as o}from"/app/chunk-3UDJEJUD.js";async function p(e){await o({title:t("trash.openTitle",{name:e.name}),text:t("trash.openText"),yes:t("action.restore")})&&await r([e])}export{p as askRestore};
