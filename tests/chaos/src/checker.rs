@@ -86,7 +86,8 @@ async fn is_well(run: &Run<'_>) -> bool {
 /// Waits for the queue and the sweeper, then ends the grace periods of uploads, and waits for the sweeper again.
 async fn settles(run: &Run<'_>, people: &[Person<'_>]) -> Result<bool> {
     let stack = run.stack;
-    let due = with(ledger::all_of_any(&ids(people)), ledger::due());
+    let due = doc! { "$or": [ledger::due(), ledger::due_preview()] };
+    let due = with(ledger::all_of_any(&ids(people)), due);
     let deadline = Instant::now() + SETTLE_TIME;
     loop {
         sweep(stack).await;
@@ -97,7 +98,7 @@ async fn settles(run: &Run<'_>, people: &[Person<'_>]) -> Result<bool> {
         if Instant::now() >= deadline {
             run.violated(
                 Anomaly::NotSettled,
-                format!("{waiting} messages wait, and {due} images for their thumbnails"),
+                format!("{waiting} messages wait, and {due} images and previews for their thumbnails"),
             );
             return Ok(false);
         }
@@ -225,7 +226,7 @@ async fn ledger_keys(stack: &Stack) -> Result<BTreeSet<String>> {
     let mut keys = BTreeSet::new();
     while let Some(row) = rows.try_next().await? {
         keys.extend(row.any_key().map(str::to_owned));
-        if row.get_str("type").is_ok_and(|kind| kind == "image") {
+        if row.may_have_thumbnails() {
             let id = row.thumbnails_id().context("a row's id")?;
             keys.extend([500, 250, 100].map(|width| format!("thumbnails/{id}/{width}")));
         }
@@ -311,6 +312,9 @@ async fn check_content(run: &Run<'_>, person: &Person<'_>, at: usize, row: Optio
     if let Some(look) = entry.contents.get(content).and_then(|content| content.look) {
         check_thumbnails(run, person, entry, look, row).await;
     }
+    if !entry.previews.is_empty() && presence == Presence::Certain {
+        check_preview(run, person, entry).await;
+    }
     if entry.kind != Kind::Folder {
         check_versions(run, person, entry, content, presence).await;
     }
@@ -363,6 +367,40 @@ async fn check_thumbnails(run: &Run<'_>, person: &Person<'_>, entry: &Entry, loo
                 format!("{} ({id}), {progress}, at {width}: {answer}", entry.name()),
             );
         }
+    }
+}
+
+/// A file has the thumbnails of the preview that it must have, or, if there is doubt, of one that was sent.
+async fn check_preview(run: &Run<'_>, person: &Person<'_>, entry: &Entry) {
+    let (name, id) = (entry.name(), entry.id.unwrap_or_default());
+    let path = format!("/files/{id}");
+    let Some(answer) = settled(run, person, &path).await else { return };
+    let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let mut thumbnails = Vec::new();
+    for width in [500, 250, 100] {
+        let Some(answer) = settled(run, person, &format!("{path}/data?size={width}")).await else { return };
+        thumbnails.push((width, answer));
+    }
+    let looks = entry.preview.as_slice();
+    let looks = if looks.is_empty() { &entry.previews[..] } else { looks };
+    let is_shown = |look: &OneColor| thumbnails.iter().all(|(width, answer)| is_thumbnail(answer, *look, *width));
+    let is_absent = thumbnails.iter().all(|(_, answer)| answer.status == 404);
+    let is_right = match document.get("preview") {
+        Some(Value::Bool(true)) => looks.iter().any(is_shown),
+        // These pictures are valid. Their jobs fail only if a worker was killed.
+        Some(Value::String(failed)) if failed == "failed" => is_absent && run.tally.has_faults(),
+        None => is_absent && entry.preview.is_none(),
+        Some(_) => false,
+    };
+    run.tally.count(if entry.preview.is_some() {
+        "files with a certain preview"
+    } else {
+        "files with a possible preview"
+    });
+    if !is_right {
+        let statuses: Vec<u16> = thumbnails.iter().map(|(_, answer)| answer.status).collect();
+        let what = format!("{name} ({id}) must show {:?}, and has {statuses:?}: {document}", entry.preview);
+        run.violated(Anomaly::WrongThumbnails, what);
     }
 }
 

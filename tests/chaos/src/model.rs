@@ -135,6 +135,13 @@ pub struct Entry {
     pub kept: Vec<usize>,
     /// Contents that S3 has acknowledged while nothing hid the entry. They must come into being like [`Self::kept`].
     pub owed: Vec<usize>,
+    /// Every preview that was sent for the entry, or for what it is a copy of.
+    pub previews: Vec<OneColor>,
+    /// The preview that the entry must have, if there is no doubt about it, also later: the last one was acknowledged, and no
+    /// new content was sent since.
+    pub preview: Option<OneColor>,
+    /// The outcome of the request for a preview is not known, so that the preview may still come.
+    pub may_get_preview: bool,
 }
 
 impl Entry {
@@ -150,6 +157,9 @@ impl Entry {
             is_numbered: false,
             has_arrived: false,
             owed: Vec::new(),
+            previews: Vec::new(),
+            preview: None,
+            may_get_preview: false,
         }
     }
 
@@ -185,6 +195,7 @@ impl Entry {
     /// The change was made. States in which it is refused were not the entry's. `false` if that is so for all: the
     /// product should have refused.
     pub fn made(&mut self, change: &Change) -> bool {
+        self.may_lose_preview(change);
         let next: Vec<State> = self.states.iter().filter_map(|state| change.of(state)).collect();
         let is_possible = !next.is_empty();
         if is_possible {
@@ -197,10 +208,29 @@ impl Entry {
 
     /// The outcome of the change is not known.
     pub fn may_have_made(&mut self, change: Change) {
+        self.may_lose_preview(&change);
         if !self.open.contains(&change) {
             self.open.push(change);
         }
         self.spread();
+    }
+
+    /// New content has no preview.
+    fn may_lose_preview(&mut self, change: &Change) {
+        if matches!(change, Change::Replace(_)) {
+            self.preview = None;
+        }
+    }
+
+    /// A preview is sent; its outcome is not known yet.
+    pub fn is_sent_preview(&mut self, preview: OneColor) {
+        self.previews.push(preview);
+        self.preview = None;
+    }
+
+    /// The preview that was sent last was acknowledged.
+    pub fn gets_preview(&mut self) {
+        self.preview = self.previews.last().copied().filter(|_| !self.may_get_preview);
     }
 
     /// An open change was made, once and for all, or cannot be made any more.
@@ -358,7 +388,9 @@ impl Known {
         let mut copies: HashMap<usize, usize> = inside.iter().enumerate().map(|(n, at)| (*at, first + n)).collect();
         copies.insert(original, copy);
         for at in inside {
-            let mut entry = Entry { id: None, open: Vec::new(), has_arrived: false, ..self.entries[at].clone() };
+            // A copy has the preview only if its thumbnails were made before.
+            let original = self.entries[at].clone();
+            let mut entry = Entry { id: None, open: Vec::new(), has_arrived: false, preview: None, ..original };
             let states = std::mem::take(&mut entry.states);
             for state in states {
                 let place = state.parent.and_then(|parent| copies.get(&parent)).copied();

@@ -1,7 +1,7 @@
 //! Typical mistakes of a file store. The workload makes them in place of the product, to test that the checker finds
 //! each.
 
-use std::{collections::BTreeSet, str::FromStr};
+use std::{collections::BTreeSet, str::FromStr, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use e2e::{
@@ -11,6 +11,7 @@ use e2e::{
 };
 use mongodb::bson::{doc, oid::ObjectId};
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::{Anomaly, checker};
 
@@ -43,10 +44,12 @@ pub enum Mutation {
     /// A function counts the download of a visitor and dies before it sets the grant, and the visitor's next request is
     /// counted again.
     CounterBeforeGrant,
+    /// The thumbnails of a preview, which the file has taken, are deleted with the row of the preview.
+    PreviewDeleted,
 }
 
 impl Mutation {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AckBeforePut,
         Self::NoFlipCheck,
         Self::DeleteWithoutTombstone,
@@ -60,6 +63,7 @@ impl Mutation {
         Self::NotCounted,
         Self::VersionDeleted,
         Self::CounterBeforeGrant,
+        Self::PreviewDeleted,
     ];
 
     pub fn name(self) -> &'static str {
@@ -77,6 +81,7 @@ impl Mutation {
             Self::NotCounted => "not-counted",
             Self::VersionDeleted => "version-deleted",
             Self::CounterBeforeGrant => "counter-before-grant",
+            Self::PreviewDeleted => "preview-deleted",
         }
     }
 
@@ -93,6 +98,7 @@ impl Mutation {
             Self::CheckThenSetMove => Anomaly::Cycle,
             Self::RefundTwice | Self::NotCounted => Anomaly::WrongQuota,
             Self::CounterBeforeGrant => Anomaly::WrongDownloads,
+            Self::PreviewDeleted => Anomaly::WrongThumbnails,
         }
     }
 
@@ -108,6 +114,7 @@ impl Mutation {
                 | Self::NotCounted
                 | Self::VersionDeleted
                 | Self::CounterBeforeGrant
+                | Self::PreviewDeleted
         )
     }
 }
@@ -129,6 +136,22 @@ pub async fn delete_object(stack: &Stack, id: ObjectId) -> Result<()> {
     let key = key_of(stack, id).await?;
     stack.s3.delete_object().bucket(&stack.bucket).key(key).send().await?;
     Ok(())
+}
+
+/// Deletes the thumbnails of a file's preview, as soon as the file has them.
+pub async fn delete_preview(stack: &Stack, id: ObjectId) -> Result<()> {
+    for _ in 0..100 {
+        let row = stack.files.find_one(with(ledger::row(id), ledger::visible())).await?.context("no such row")?;
+        if let Some(preview) = Row::from(row).thumbnails_id().filter(|thumbnails| *thumbnails != id) {
+            for width in [500, 250, 100] {
+                let key = format!("thumbnails/{preview}/{width}");
+                stack.s3.delete_object().bucket(&stack.bucket).key(key).send().await?;
+            }
+            return Ok(());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    bail!("the file gets no preview")
 }
 
 /// Makes the sweeper delete a file.

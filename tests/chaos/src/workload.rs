@@ -114,7 +114,8 @@ impl<'a> Person<'a> {
         while !self.run.is_over() {
             self.plant().await;
             match self.rng.u8(0..100) {
-                0..25 => self.upload_file().await,
+                0..23 => self.upload_file().await,
+                23..25 => self.set_preview().await,
                 25..29 => self.upload_image().await,
                 29..39 => self.make_folder().await,
                 39..44 => self.upload_directly().await,
@@ -527,6 +528,7 @@ impl<'a> Person<'a> {
             Mutation::CopyWithoutLook | Mutation::SharedObjectDeleted => self.plant_dead_copy(mutation).await,
             Mutation::RefundTwice | Mutation::NotCounted => self.plant_wrong_count(mutation).await,
             Mutation::CounterBeforeGrant => self.plant_second_count().await,
+            Mutation::PreviewDeleted => self.plant_lost_preview().await,
             _ => self.plant_lost_version().await,
         };
         if is_planted.is_none() {
@@ -583,6 +585,14 @@ impl<'a> Person<'a> {
         self.replace_at(at).await?;
         self.run.stack.s3.delete_object().bucket(&self.run.stack.bucket).key(key).send().await.ok()?;
         Some(())
+    }
+
+    /// A file with a preview whose thumbnails are deleted.
+    async fn plant_lost_preview(&mut self) -> Option<()> {
+        let at = self.new_file().await;
+        let id = self.known.entries[at].id?;
+        self.set_preview_at(at).await?;
+        mutations::delete_preview(self.run.stack, id).await.ok()
     }
 
     async fn plant_in_upload(&mut self, at: usize) {

@@ -400,6 +400,11 @@ pub fn due() -> Document {
     with(visible(), doc! { "thumbnails": "due" })
 }
 
+/// The filter for previews whose thumbnails are not made yet.
+pub fn due_preview() -> Document {
+    doc! { "state": "version", "previewOf": { "$exists": true } }
+}
+
 /// The filter for images whose job a sweep may send again.
 pub fn resendable() -> Document {
     doc! { "thumbnailsDueAt": { "$exists": true } }
@@ -418,8 +423,7 @@ pub fn being_decoded() -> Document {
 /// The commands of the queries that must have an index.
 pub fn queries() -> [Document; 5] {
     let listing = with(all_of(ObjectId::new()), with(visible(), doc! { "parentId": { "$in": [0, "0"] } }));
-    let preview = doc! { "state": "version", "previewOf": { "$exists": true } };
-    let overdue = doc! { "thumbnailsDueAt": { "$lt": DateTime::now() }, "$or": [visible(), preview] };
+    let overdue = doc! { "thumbnailsDueAt": { "$lt": DateTime::now() }, "$or": [visible(), due_preview()] };
     let stale = with(invisible(), doc! { "expiresAt": { "$not": { "$gte": DateTime::now() } } });
     let claimed = doc! { "key": { "$in": ["x", "y"] } };
     [
@@ -604,6 +608,13 @@ impl Row {
     /// The id in the keys of an image's thumbnails.
     pub fn thumbnails_id(&self) -> Option<ObjectId> {
         self.field("thumbnailsId", Bson::as_object_id).or(self.field("_id", Bson::as_object_id))
+    }
+
+    /// True for an image, for the bytes of a preview, and for a file that has a preview's thumbnails.
+    pub fn may_have_thumbnails(&self) -> bool {
+        self.field("type", Bson::as_str) == Some("image")
+            || self.0.contains_key("previewOf")
+            || self.0.contains_key("thumbnailsId")
     }
 
     /// The words by which a search finds the row; `None` before they are stored.

@@ -358,7 +358,7 @@ impl<'a> Image<'a> {
                 to[0] = 255 - to[0];
             }),
             Color::Grey { .. } | Color::Rgb | Color::Cmyk if self.samples == channels => {
-                pixels.copy_from_slice(samples);
+                pixels[..samples.len()].copy_from_slice(samples);
             }
             Color::Grey { .. } | Color::Rgb | Color::Cmyk => {
                 all.for_each(|(to, from)| to.copy_from_slice(&from[..channels]));

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use e2e::{Answer, Client, Request};
+use e2e::{Answer, Client, Request, encoded};
 use futures_util::future::join;
 use mongodb::bson::oid::ObjectId;
 use serde_json::{Value, json};
@@ -129,6 +129,35 @@ impl Person<'_> {
         }
     }
 
+    pub(super) async fn set_preview(&mut self) {
+        let wanted = |entry: &Entry| entry.kind == Kind::File && entry.state().is_some();
+        if let Some(at) = self.any(Presence::Certain, wanted) {
+            self.set_preview_at(at).await;
+        }
+    }
+
+    /// Gives a file a preview, whose thumbnails are made later. `None` if that was not acknowledged.
+    pub(super) async fn set_preview_at(&mut self, at: usize) -> Option<()> {
+        let path = self.path(at, "/preview")?;
+        let (content, bytes) = self.image();
+        let body = json!({ "data": encoded(&bytes) });
+        let before = self.known.entries[at].preview;
+        self.known.entries[at].is_sent_preview(content.look?);
+        match self.change(|client| client.request("PUT", &path).json(&body)).await {
+            Outcome::Answer(answer) if answer.status == 202 => {
+                self.acknowledged("acknowledged previews");
+                self.known.entries[at].gets_preview();
+                return Some(());
+            }
+            Outcome::Answer(answer) => {
+                self.unless(self.is_over_quota(&answer), "set the preview of", at, &answer);
+                self.known.entries[at].preview = before;
+            }
+            Outcome::Indeterminate => self.known.entries[at].may_get_preview = true,
+        }
+        None
+    }
+
     pub(super) async fn copy(&mut self) {
         let Some(at) = self.any(Presence::Certain, |entry| entry.state().is_some()) else { return };
         if self.known.inside(at).len() > MOST_COPIED {
@@ -190,7 +219,8 @@ impl Person<'_> {
         let content = original.contents.get(state.content).cloned();
         let is_numbered = name.is_none();
         let name = name.unwrap_or_else(|| state.name.clone());
-        Some(Entry { is_numbered, ..Entry::new(original.kind, name, place, false, content) })
+        let previews = original.previews.clone();
+        Some(Entry { is_numbered, previews, ..Entry::new(original.kind, name, place, false, content) })
     }
 
     /// Draws the conclusions of an acknowledged copy.
