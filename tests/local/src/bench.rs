@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::build::{Profile, Scope, build};
+use crate::build::{LOG, Profile, Scope, build};
 use crate::progress::line;
 use crate::stack::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use crate::tools::Sam;
@@ -101,7 +101,7 @@ async fn build_program(project: &Project, sam: &Sam, step: &str, name: &str, tar
         let mut cargo = subprocess::cargo();
         cargo.args(["lambda", "build", "--release"]).args(target);
         cargo.current_dir(project.path("")).env("PATH", sam.path());
-        subprocess::run(&mut cargo, step, &project.local("build.log")).await
+        subprocess::run(&mut cargo, step, &project.local(LOG)).await
     })
     .await?;
     Ok(project.path("target/lambda").join(name).join("bootstrap"))

@@ -31,6 +31,9 @@ const LOCAL_BUILD: &str = "build";
 /// The folder of the functions that [`LOCAL_BUILD`] starts, in `.local`.
 const LOCAL_PROGRAMS: &str = "programs";
 
+/// The log of the last build of functions, in `.local`.
+pub const LOG: &str = "build.log";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
     /// Cargo's `dev`: quick to compile, with debug logs.
@@ -93,10 +96,7 @@ pub async fn build(project: &Project, profile: Profile, scope: Scope) -> Result<
         }
         Profile::Release => {
             let sam = Sam::install(project).await?;
-            build_what_ships(project, &sam, &folder, &fingerprint).await?;
-            if scope == Scope::Tests {
-                build_programs(project, &sam, &fingerprint, &programs).await?;
-            }
+            build_what_ships(project, &sam, &folder, &fingerprint, scope).await?;
             Some(sam)
         }
     };
@@ -115,7 +115,7 @@ async fn compile(project: &Project, scope: Scope) -> Result<()> {
     if scope == Scope::Tests {
         cargo.args(PROGRAMS.iter().flat_map(|name| ["--bin", name]));
     }
-    run(project, &mut cargo, "Functions (cargo build)").await
+    run(project, &mut cargo, "Functions (cargo build)", LOG).await
 }
 
 /// Makes the folder that `sam build` would make: the template, and each function in a folder of its own. There the
@@ -165,61 +165,57 @@ fn with_code<'a>(template: &str, mut functions: impl Iterator<Item = &'a str>) -
     })
 }
 
-/// Builds the functions for AWS. cargo-lambda builds all of them at once and uses every core; `sam build` then finds
-/// them fresh and only copies them.
-async fn build_what_ships(project: &Project, sam: &Sam, folder: &Path, fingerprint: &str) -> Result<()> {
-    let stamp = project.local("built");
-    if folder.join("template.yaml").exists() && fs::read_to_string(&stamp).is_ok_and(|built| built == fingerprint) {
+/// Builds the functions for AWS, and the programs of the tests as the functions are built. cargo-lambda builds all of them
+/// at once and uses every core; `sam build` then finds the functions fresh and only copies them.
+async fn build_what_ships(project: &Project, sam: &Sam, folder: &Path, fingerprint: &str, scope: Scope) -> Result<()> {
+    let functions = Stamp { path: project.local("built"), text: fingerprint.to_owned() };
+    let mut programs = Stamp { path: project.local("built-programs"), text: fingerprint.to_owned() };
+    for name in PROGRAMS {
+        add(&project.path(&format!("tests/{name}")), &mut programs.text)?;
+    }
+    let functions_are_fresh = functions.is_there() && folder.join("template.yaml").exists();
+    if functions_are_fresh && (scope == Scope::Functions || programs.is_there()) {
         progress::skipped("Functions", "fresh");
         return Ok(());
     }
     let mut cargo = subprocess::cargo();
-    run(
-        project,
-        cargo.args(["lambda", "build", "--release"]).env("PATH", sam.path()),
-        "Functions (cargo lambda build)",
-    )
-    .await?;
-    let mut build = Command::new(sam.program("sam"));
-    subprocess::without_cargos_variables(&mut build);
-    build.arg("build").env("PATH", sam.path()).env("SAM_CLI_TELEMETRY", "0");
-    run(project, &mut build, "Package (sam build)").await?;
-    fs::write(&stamp, fingerprint).context("cannot write into .local")
-}
-
-/// Builds the programs of the tests as the functions that ship are built.
-async fn build_programs(
-    project: &Project,
-    sam: &Sam,
-    functions: &str,
-    programs: &[(&'static str, PathBuf); 2],
-) -> Result<()> {
-    let step = "Programs of the tests (cargo lambda build)";
-    let stamp = project.local("built-programs");
-    let mut fingerprint = functions.to_owned();
-    for name in PROGRAMS {
-        add(&project.path(&format!("tests/{name}")), &mut fingerprint)?;
-    }
-    if programs.iter().all(|(_, program)| program.exists())
-        && fs::read_to_string(&stamp).is_ok_and(|built| built == fingerprint)
-    {
-        progress::skipped(step, "fresh");
-        return Ok(());
-    }
-    let mut cargo = subprocess::cargo();
     cargo.args(["lambda", "build", "--release"]).env("PATH", sam.path());
-    // The functions, which are built already, are named too: then the dependencies have the same features as before,
-    // and are not compiled again.
-    for package in project.functions()?.iter().map(String::as_str).chain(PROGRAMS) {
-        cargo.args(["--package", package]);
+    for package in project.functions()? {
+        cargo.args(["--package", &package]);
     }
-    run(project, &mut cargo, step).await?;
-    fs::write(&stamp, &fingerprint).context("cannot write into .local")
+    if scope == Scope::Tests {
+        cargo.args(PROGRAMS.iter().flat_map(|name| ["--package", name]));
+    }
+    run(project, &mut cargo, "Functions (cargo lambda build)", LOG).await?;
+    if !functions_are_fresh {
+        let mut build = Command::new(sam.program("sam"));
+        subprocess::without_cargos_variables(&mut build);
+        build.arg("build").env("PATH", sam.path()).env("SAM_CLI_TELEMETRY", "0");
+        run(project, &mut build, "Package (sam build)", LOG).await?;
+        functions.write()?;
+    }
+    if scope == Scope::Tests { programs.write() } else { Ok(()) }
 }
 
-/// Runs a build, whose log is only that of the last one.
-pub async fn run(project: &Project, command: &mut Command, step: &str) -> Result<()> {
-    let log = project.local("build.log");
+/// A file that says from which sources something was built.
+struct Stamp {
+    path: PathBuf,
+    text: String,
+}
+
+impl Stamp {
+    fn is_there(&self) -> bool {
+        fs::read_to_string(&self.path).is_ok_and(|text| text == self.text)
+    }
+
+    fn write(&self) -> Result<()> {
+        fs::write(&self.path, &self.text).context("cannot write into .local")
+    }
+}
+
+/// Runs a build and writes its output into this file of `.local`, which then has the log of this build alone.
+pub async fn run(project: &Project, command: &mut Command, step: &str, log: &str) -> Result<()> {
+    let log = project.local(log);
     fs::create_dir_all(project.local("")).context("cannot create .local")?;
     let _ = fs::remove_file(&log);
     command

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use tokio::process::Command;
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use crate::build::{self, Build, Profile, Scope, build};
@@ -236,8 +237,13 @@ async fn serve(project: &Project, stack: &Stack, options: &UpOptions, proxy: Gat
 /// Test programs that need a stack for themselves, because they kill and stop its services.
 const ALONE: [&str; 2] = ["histories", "outages"];
 
-/// The test program that runs on the stack of the others in two parts: the web app when the others have ended, and the rest
-/// when the histories have ended. A fourth group beside three would take the processors from tests that have time limits.
+/// The test program with most of the tests.
+const CONTRACT: &str = "contract";
+
+/// The test program of thumbnails, whose jobs have time limits. No other runs beside it.
+const IMAGES: &str = "images";
+
+/// The test program that runs in two parts. No other runs beside the tests of the web app, which have time limits.
 const BROWSER: &str = "browser";
 
 /// The tests of the web app in this program.
@@ -247,8 +253,8 @@ const APP: &str = "app::";
 /// the processors.
 const TIMED: &str = "-outages";
 
-/// Runs the tests of the options on one stack, or all tests on a stack for the programs that need one for themselves and
-/// one for the rest.
+/// Runs the tests of the options on one stack, or all tests on three: one for each program of [`ALONE`], and one for the
+/// rest.
 async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], options: &TestOptions) -> Result<ExitCode> {
     let TestOptions { keep, profile, cargo_args } = options;
     // The tests of the template and of the deployment use SAM. A build of what ships installs it by itself.
@@ -258,43 +264,54 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
             Profile::Release => Ok(()),
         }
     };
-    let (tools, build, (), (), browser, pages, app) = tokio::try_join!(
-        Tools::install(project),
-        build(project, *profile, Scope::Tests),
-        sam,
-        test_images::fetch(project),
-        tools::browser(project),
-        tools::pages(project),
-        tools::app(project)
-    )?;
-    let mut environment: Vec<_> = build.programs.iter().map(|(name, path)| (variable(name), path.clone())).collect();
-    environment.extend(browser.map(|packages| (variable("browser"), packages)));
-    environment.extend(pages.map(|packages| (variable("pages"), packages)));
-    environment.extend(app.map(|packages| (variable("app"), packages)));
-    let start = step("Stacks for the tests", async {
-        let mut records = Vec::new();
-        for stack in stacks {
-            records.push(start_for_tests(project, stack, &tools, &build).await?);
-        }
-        Ok(records)
-    });
-    let (records, ()) = tokio::try_join!(start, compile_tests(project))?;
+    let (finished, of_functions) = oneshot::channel();
+    let prepare = async {
+        let (tools, build, (), (), browser, pages, app) = tokio::try_join!(
+            Tools::install(project),
+            build(project, *profile, Scope::Tests),
+            sam,
+            test_images::fetch(project),
+            tools::browser(project),
+            tools::pages(project),
+            tools::app(project)
+        )?;
+        let _ = finished.send(());
+        let programs = build.programs.iter().map(|(name, path)| (*name, path.clone()));
+        let packages = [("browser", browser), ("pages", pages), ("app", app)];
+        let packages = packages.into_iter().filter_map(|(name, folder)| Some((name, folder?)));
+        let environment: Vec<_> = programs.chain(packages).map(|(name, path)| (variable(name), path)).collect();
+        let start = step("Stacks for the tests", async {
+            let mut records = Vec::new();
+            for stack in stacks {
+                records.push(start_for_tests(project, stack, &tools, &build).await?);
+            }
+            Ok(records)
+        });
+        let records = start.await?;
+        anyhow::Ok((tools, build, environment, records))
+    };
+    let ((tools, build, environment, records), ()) =
+        tokio::try_join!(prepare, compile_tests(project, *profile, of_functions))?;
     let fingerprint = build.fingerprint.clone();
     drop(build);
     promises::clear_passed(project);
 
     let run = async |stack, args: &[String], name| run_group(project, stack, args, &environment, name).await;
     let ended = if let [first, for_histories, for_outages] = &stacks[..] {
-        let Groups { others, app, browser, histories, outages } = Groups::of(project).await?;
-        let others_and_app =
-            async { anyhow::Ok([run(first, &others, None).await?, run(first, &app, Some("app")).await?]) };
-        let histories_and_browser = async {
-            let histories = run(for_histories, &histories, Some("histories")).await?;
-            anyhow::Ok([histories, run(first, &browser, Some(BROWSER)).await?])
+        let groups = Groups::of(project).await?;
+        let beside = async {
+            anyhow::Ok([
+                run(for_histories, &groups.histories, Some("histories")).await?,
+                run(for_histories, &groups.others, Some("others")).await?,
+                run(first, &groups.browser, Some(BROWSER)).await?,
+            ])
         };
-        let outages = async { anyhow::Ok([run(for_outages, &outages, Some("outages")).await?]) };
-        let (others, histories, outages) = tokio::try_join!(others_and_app, histories_and_browser, outages)?;
-        others.into_iter().chain(histories).chain(outages).collect()
+        let contract = run(first, &groups.contract, None);
+        let outages = run(for_outages, &groups.outages, Some("outages"));
+        let (contract, beside, outages) = tokio::try_join!(contract, beside, outages)?;
+        let images = run(first, &groups.images, Some(IMAGES)).await?;
+        let app = run(first, &groups.app, Some("app")).await?;
+        [contract].into_iter().chain(beside).chain([outages, images, app]).collect()
     } else {
         vec![run(&stacks[0], cargo_args, None).await?]
     };
@@ -328,11 +345,13 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
 
 /// The arguments of each `cargo test` of a whole run.
 struct Groups {
-    others: Vec<String>,
-    app: Vec<String>,
-    browser: Vec<String>,
+    contract: Vec<String>,
     histories: Vec<String>,
+    others: Vec<String>,
+    browser: Vec<String>,
     outages: Vec<String>,
+    images: Vec<String>,
+    app: Vec<String>,
 }
 
 impl Groups {
@@ -345,28 +364,40 @@ impl Groups {
         let mut others = ["--no-fail-fast", "--lib"].map(str::to_owned).to_vec();
         for target in targets.filter(|target| target["test"] == true) {
             let name = target["name"].as_str().unwrap_or_default();
+            let has_group = [CONTRACT, IMAGES, BROWSER].contains(&name) || ALONE.contains(&name);
             match target["kind"][0].as_str() {
-                Some(kind @ ("bin" | "test")) if name != BROWSER && !ALONE.contains(&name) => {
-                    others.extend([format!("--{kind}"), name.to_owned()]);
-                }
+                Some(kind @ "bin") => others.extend([format!("--{kind}"), name.to_owned()]),
+                Some(kind @ "test") if !has_group => others.extend([format!("--{kind}"), name.to_owned()]),
                 _ => {}
             }
         }
         let only = |name: &str, of: &[&str]| ["--test", name].iter().chain(of).map(|&arg| arg.to_owned()).collect();
         Ok(Self {
-            others,
-            app: only(BROWSER, &["--", APP]),
-            browser: only(BROWSER, &["--", "--skip", APP]),
+            contract: only(CONTRACT, &[]),
             histories: only(ALONE[0], &[]),
+            others,
+            browser: only(BROWSER, &["--", "--skip", APP]),
             outages: only(ALONE[1], &[]),
+            images: only(IMAGES, &[]),
+            app: only(BROWSER, &["--", APP]),
         })
     }
 }
 
-/// Compiles all tests, so that the groups do not wait for each other's compilation.
-async fn compile_tests(project: &Project) -> Result<()> {
-    let mut cargo = subprocess::cargo();
-    build::run(project, cargo.args(["test", "--workspace", "--no-run"]), "Tests (cargo test --no-run)").await
+/// Compiles all tests, so that the groups do not wait for each other's compilation. Tests of what ships are compiled beside
+/// it, in another folder and with less processor time, because the last functions leave processors free. Tests of a quick
+/// build share its folder, so they come after it.
+async fn compile_tests(project: &Project, profile: Profile, functions: oneshot::Receiver<()>) -> Result<()> {
+    let mut cargo = match profile {
+        Profile::Local => {
+            functions.await.context("the functions are not built")?;
+            subprocess::cargo()
+        }
+        Profile::Release => subprocess::nice_cargo(),
+    };
+    cargo.args(["test", "--workspace", "--no-run"]);
+    // A build of functions, which may run at the same time, has a log of its own.
+    build::run(project, &mut cargo, "Tests (cargo test --no-run)", "build-tests.log").await
 }
 
 /// Runs a group of tests on a stack. The output of a group with a name is printed when the group has ended.
@@ -475,7 +506,7 @@ async fn run_program(project: &Project, stack: &Stack, profile: Profile, program
     drop(build);
     // With the features of the whole workspace, as everything else here is compiled.
     let mut cargo = subprocess::cargo();
-    build::run(project, cargo.args(["build", "--workspace", "--bin", program.name]), program.step).await?;
+    build::run(project, cargo.args(["build", "--workspace", "--bin", program.name]), program.step, build::LOG).await?;
     let mut command = Command::new(build::target(project).join(program.name));
     command.args(program.args);
     let code = run_beside(project, stack, command).await?;

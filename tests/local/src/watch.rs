@@ -6,7 +6,7 @@ use ::stack::tail;
 use anyhow::Result;
 use tokio::time::sleep;
 
-use crate::build::{Profile, Scope, build, fingerprint};
+use crate::build::{LOG, Profile, Scope, build, fingerprint};
 use crate::progress::{line, notice, seconds};
 use crate::stack::Stack;
 use crate::tools::Tools;
@@ -59,7 +59,7 @@ impl Watch<'_> {
 
 /// The errors of the compiler.
 fn output_of_build(project: &Project) -> String {
-    let lines = tail(&project.local("build.log"), SHOWN);
+    let lines = tail(&project.local(LOG), SHOWN);
     let lines: Vec<_> = lines.into_iter().filter(|line| !line.trim_start().starts_with("Compiling ")).collect();
     lines.join("\n")
 }

@@ -37,7 +37,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
         shrinker.add_row(y, &mut row);
     })?;
     let icc = bitmap.icc.map(<[u8]>::to_vec);
-    let pixels = resize::rgba(&shrinker.into_pixels(), target.size, color_type.has_alpha())?.rgba;
+    let pixels = resize::rgba(shrinker.into_pixels(), target.size, color_type.has_alpha())?.rgba;
     Ok(Decoded { target, content: Content::Pixels(pixels), color_type, icc, taken_at: None, format: OutputFormat::Png })
 }
 

@@ -57,7 +57,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
             shrinker.add_row(top + y, &mut row);
         }
     }
-    let pixels = resize::rgba(&shrinker.into_pixels(), target.size, color_type.has_alpha())?.rgba;
+    let pixels = resize::rgba(shrinker.into_pixels(), target.size, color_type.has_alpha())?.rgba;
     Ok(Decoded { target, content: Content::Pixels(pixels), color_type, icc, taken_at: None, format: OutputFormat::Png })
 }
 

@@ -62,7 +62,7 @@ pub fn decode(source: &[u8], max_width: u32, heic: bool) -> Result<Decoded, Imag
     let alpha = Source { header: alpha.header()?, picture: alpha, ..source };
     let alpha = Alpha { samples: alpha.read_luma()?, is_premultiplied };
     let pixels = source.shrink_pixels(&target, &matrix, &alpha)?;
-    let pixels = resize::rgba(&pixels, target.size, true)?.rgba;
+    let pixels = resize::rgba(pixels, target.size, true)?.rgba;
     Ok(Decoded {
         target,
         content: Content::Pixels(pixels),

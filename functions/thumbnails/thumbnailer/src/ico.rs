@@ -50,7 +50,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
     for (y, row) in rgba.chunks_exact_mut(width).enumerate() {
         shrinker.add_row(y, row.as_flattened_mut());
     }
-    let pixels = resize::rgba(&shrinker.into_pixels(), target.size, true)?.rgba;
+    let pixels = resize::rgba(shrinker.into_pixels(), target.size, true)?.rgba;
     Ok(Decoded {
         target,
         content: Content::Pixels(pixels),

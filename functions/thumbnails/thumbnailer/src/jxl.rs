@@ -72,7 +72,7 @@ fn decode_lf(image: &JxlImage, max_width: u32, taken_at: Option<String>) -> Resu
     let target = Target::new((header.size.width, header.size.height), orientation, max_width);
     let is_enough = target.scale * f64::from(lf::BLOCK_SIDE) <= 1.0;
     let Some(frame) = lf::frame(image).filter(|_| is_enough) else { return Ok(None) };
-    let pixels = resize::rgba(&lf::decode(frame)?, target.size, false)?.rgba;
+    let pixels = resize::rgba(lf::decode(frame)?, target.size, false)?.rgba;
     let (color_type, format) = (ColorType::Rgb, OutputFormat::Jpeg);
     Ok(Some(Decoded { target, content: Content::Pixels(pixels), color_type, icc: None, taken_at, format }))
 }
@@ -266,7 +266,7 @@ fn render(
         let render = image.render_frame(0).map_err(damaged)?;
         add_band(&render, region, channels, is_associated, color_type, &mut shrinker)?;
     }
-    Ok(resize::rgba(&shrinker.into_pixels(), target.size, color_type.has_alpha())?.rgba)
+    Ok(resize::rgba(shrinker.into_pixels(), target.size, color_type.has_alpha())?.rgba)
 }
 
 fn add_band(

@@ -58,7 +58,7 @@ impl Picture {
         Ok(match self {
             Self::Subsampled(picture) => Self::Subsampled(picture.resize(size)?),
             Self::Pixels(pixels, color_type) => {
-                Self::Pixels(resize::rgba(&pixels, size, color_type.has_alpha())?, color_type)
+                Self::Pixels(resize::rgba(pixels, size, color_type.has_alpha())?, color_type)
             }
         })
     }

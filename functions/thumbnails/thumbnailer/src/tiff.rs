@@ -80,7 +80,7 @@ pub fn decode(source: &[u8], max_width: u32) -> Result<Decoded, ImageError> {
         return Ok(Decoded { target, content: Content::Pixels(pixels), color_type, icc, taken_at, format });
     }
     let pixels = if is_jpeg { image.shrink_jpegs(&target)? } else { image.shrink_rows(&target)? };
-    let content = Content::Pixels(resize::rgba(&pixels, target.size, color_type.has_alpha())?.rgba);
+    let content = Content::Pixels(resize::rgba(pixels, target.size, color_type.has_alpha())?.rgba);
     Ok(Decoded { target, content, color_type, icc, taken_at, format })
 }
 
