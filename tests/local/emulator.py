@@ -9,7 +9,8 @@
 - ministack's Runtime API writes the headers and the body of an event in two packets, and the second waits 40 ms for the
   acknowledgement of the first. Here both are one packet.
 - ministack collects the log of an invocation until there was no line for 5 ms. Here the line "request", which is the last
-  of each request, ends the log, so that a test finds it and no request waits for it.
+  of each request, ends the log, so that a test finds it and no request waits for it. Where there is no such line, the log
+  ends when there was no line for 50 ms, because the thread that reads lines waits longer than 5 ms on a busy machine.
 
 This file can go, and `python -m ministack` be started instead, when `extract_resource_arn` there knows the field
 `Names`, `extract_iam_action` the batches of SQS, aws:SecureTransport can be set, and those waits are not
@@ -51,7 +52,7 @@ def condition_key_with_https(key, context):
     return "true" if key.lower() == "aws:securetransport" else resolve_condition_key(key, context)
 
 
-def log_of_invocation(worker, first_line_wait=0.3, next_line_wait=0.005, longest=0.5):
+def log_of_invocation(worker, first_line_wait=0.3, next_line_wait=0.05, longest=0.5):
     """The lines that the function has written, with waits in seconds. A line that comes later is lost until the next
     invocation, and on a busy machine the first line takes longer than 50 ms."""
     lines = []

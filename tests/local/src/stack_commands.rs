@@ -237,13 +237,8 @@ async fn serve(project: &Project, stack: &Stack, options: &UpOptions, proxy: Gat
 /// Test programs that need a stack for themselves, because they kill and stop its services.
 const ALONE: [&str; 2] = ["histories", "outages"];
 
-/// The test program with most of the tests.
-const CONTRACT: &str = "contract";
-
-/// The test program of thumbnails, whose jobs have time limits. No other runs beside it.
-const IMAGES: &str = "images";
-
-/// The test program that runs in two parts. No other runs beside the tests of the web app, which have time limits.
+/// The test program that runs on the stack of the others in two parts: the web app when the others have ended, and the rest
+/// when the histories have ended. A fourth group beside three would take the processors from tests that have time limits.
 const BROWSER: &str = "browser";
 
 /// The tests of the web app in this program.
@@ -253,8 +248,8 @@ const APP: &str = "app::";
 /// the processors.
 const TIMED: &str = "-outages";
 
-/// Runs the tests of the options on one stack, or all tests on three: one for each program of [`ALONE`], and one for the
-/// rest.
+/// Runs the tests of the options on one stack, or all tests on a stack for the programs that need one for themselves and
+/// one for the rest.
 async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], options: &TestOptions) -> Result<ExitCode> {
     let TestOptions { keep, profile, cargo_args } = options;
     // The tests of the template and of the deployment use SAM. A build of what ships installs it by itself.
@@ -298,20 +293,16 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
 
     let run = async |stack, args: &[String], name| run_group(project, stack, args, &environment, name).await;
     let ended = if let [first, for_histories, for_outages] = &stacks[..] {
-        let groups = Groups::of(project).await?;
-        let beside = async {
-            anyhow::Ok([
-                run(for_histories, &groups.histories, Some("histories")).await?,
-                run(for_histories, &groups.others, Some("others")).await?,
-                run(first, &groups.browser, Some(BROWSER)).await?,
-            ])
+        let Groups { others, app, browser, histories, outages } = Groups::of(project).await?;
+        let others_and_app =
+            async { anyhow::Ok([run(first, &others, None).await?, run(first, &app, Some("app")).await?]) };
+        let histories_and_browser = async {
+            let histories = run(for_histories, &histories, Some("histories")).await?;
+            anyhow::Ok([histories, run(first, &browser, Some(BROWSER)).await?])
         };
-        let contract = run(first, &groups.contract, None);
-        let outages = run(for_outages, &groups.outages, Some("outages"));
-        let (contract, beside, outages) = tokio::try_join!(contract, beside, outages)?;
-        let images = run(first, &groups.images, Some(IMAGES)).await?;
-        let app = run(first, &groups.app, Some("app")).await?;
-        [contract].into_iter().chain(beside).chain([outages, images, app]).collect()
+        let outages = async { anyhow::Ok([run(for_outages, &outages, Some("outages")).await?]) };
+        let (others, histories, outages) = tokio::try_join!(others_and_app, histories_and_browser, outages)?;
+        others.into_iter().chain(histories).chain(outages).collect()
     } else {
         vec![run(&stacks[0], cargo_args, None).await?]
     };
@@ -345,13 +336,11 @@ async fn run_tests<const N: usize>(project: &Project, stacks: &[Stack; N], optio
 
 /// The arguments of each `cargo test` of a whole run.
 struct Groups {
-    contract: Vec<String>,
-    histories: Vec<String>,
     others: Vec<String>,
-    browser: Vec<String>,
-    outages: Vec<String>,
-    images: Vec<String>,
     app: Vec<String>,
+    browser: Vec<String>,
+    histories: Vec<String>,
+    outages: Vec<String>,
 }
 
 impl Groups {
@@ -364,22 +353,20 @@ impl Groups {
         let mut others = ["--no-fail-fast", "--lib"].map(str::to_owned).to_vec();
         for target in targets.filter(|target| target["test"] == true) {
             let name = target["name"].as_str().unwrap_or_default();
-            let has_group = [CONTRACT, IMAGES, BROWSER].contains(&name) || ALONE.contains(&name);
             match target["kind"][0].as_str() {
-                Some(kind @ "bin") => others.extend([format!("--{kind}"), name.to_owned()]),
-                Some(kind @ "test") if !has_group => others.extend([format!("--{kind}"), name.to_owned()]),
+                Some(kind @ ("bin" | "test")) if name != BROWSER && !ALONE.contains(&name) => {
+                    others.extend([format!("--{kind}"), name.to_owned()]);
+                }
                 _ => {}
             }
         }
         let only = |name: &str, of: &[&str]| ["--test", name].iter().chain(of).map(|&arg| arg.to_owned()).collect();
         Ok(Self {
-            contract: only(CONTRACT, &[]),
-            histories: only(ALONE[0], &[]),
             others,
-            browser: only(BROWSER, &["--", "--skip", APP]),
-            outages: only(ALONE[1], &[]),
-            images: only(IMAGES, &[]),
             app: only(BROWSER, &["--", APP]),
+            browser: only(BROWSER, &["--", "--skip", APP]),
+            histories: only(ALONE[0], &[]),
+            outages: only(ALONE[1], &[]),
         })
     }
 }

@@ -276,17 +276,21 @@ async fn lines_carry_metrics_that_cloudwatch_can_read() {
             names.iter().all(|name| metrics.iter().any(|metric| metric["Name"] == *name))
         })
     };
-    let lines = eventually("lines of requests, a job and a sweep", WITHIN, async || {
-        let lines: Vec<Value> =
-            stack.log_lines(since).await.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let measured: Vec<Value> = lines.into_iter().filter(|line: &Value| line["_aws"].is_object()).collect();
-        let has_job = measured.iter().any(|line| line["outcome"] == "ready" && line["format"] == "jpeg");
-        let has_sweep = swept["expired"] == 0 || measured.iter().any(|line| of(line, &["expired", "overdue"]));
-        let has_request = measured.iter().any(|line| line["route"] == "/files" && of(line, &["duration_ms"]));
-        (has_job && has_sweep && has_request).then_some(measured)
-    })
-    .await;
-    for line in &lines {
+    let measured_with = async |what: &str, is_there: &dyn Fn(&Value) -> bool| {
+        eventually(what, WITHIN, async || {
+            let lines = stack.log_lines(since).await;
+            let lines = lines.iter().filter_map(|line| serde_json::from_str(line).ok());
+            let measured: Vec<Value> = lines.filter(|line: &Value| line["_aws"].is_object()).collect();
+            measured.iter().any(is_there).then_some(measured)
+        })
+        .await
+    };
+    if swept["expired"] != 0 {
+        measured_with("the line of a sweep", &|line| of(line, &["expired", "overdue"])).await;
+    }
+    measured_with("the line of a request", &|line| line["route"] == "/files" && of(line, &["duration_ms"])).await;
+    let is_job = |line: &Value| line["outcome"] == "ready" && line["format"] == "jpeg";
+    for line in &measured_with("the line of a job", &is_job).await {
         assert!(line["_aws"]["Timestamp"].is_u64(), "{line}");
         for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
             assert_eq!(directive["Namespace"], "files-manager", "{line}");
