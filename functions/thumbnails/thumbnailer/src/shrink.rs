@@ -194,8 +194,12 @@ impl Shrinker {
 
     /// The result, resized to this size, as RGBA.
     pub fn resize(self, size: (u32, u32)) -> Result<Vec<[u8; 4]>, ImageError> {
-        let channels = self.channels;
-        Ok(to_rgba(&resize::interleaved(self.into_plane(), channels, size)?, channels))
+        let has_alpha = self.has_alpha;
+        match self.channels {
+            1 => Ok(to_rgba(&resize::plane(self.into_plane(), size)?, 1)),
+            3 => Ok(to_rgba(&resize::rgb(self.into_plane(), size)?, 3)),
+            _ => Ok(resize::rgba(self.into_pixels(), size, has_alpha)?.rgba),
+        }
     }
 
     /// The result with its channels interleaved; for one channel, a plane.

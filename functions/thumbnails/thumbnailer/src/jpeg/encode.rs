@@ -93,7 +93,8 @@ impl PaddedPlane {
 struct Quantizer {
     /// The quantization table in the zig-zag order of the file.
     table: [u8; 64],
-    /// The factor of each frequency, which undoes the scale of the transform and divides by the quantization step.
+    /// The factor of each frequency, which undoes the scale of the transform and divides by the quantization step. Indexed by
+    /// horizontal and then by vertical frequency.
     factors: [[f32; 8]; 8],
 }
 
@@ -109,15 +110,14 @@ impl Quantizer {
             |row: usize, column: usize| 1.0 / (8.0 * scale(row) * scale(column) * f32::from(scaled[8 * row + column]));
         Self {
             table: ZIGZAG.map(|at| scaled[usize::from(at)]),
-            factors: std::array::from_fn(|row| std::array::from_fn(|column| factor(row, column))),
+            factors: std::array::from_fn(|column| std::array::from_fn(|row| factor(row, column))),
         }
     }
 
-    /// The quantized coefficients of a block, indexed by frequency.
+    /// The quantized coefficients of a block, indexed by horizontal and then by vertical frequency.
     #[inline]
     fn quantize(&self, block: &[[f32; 8]; 8]) -> [[i32; 8]; 8] {
-        let columns = transpose(&forward_dct_of_columns(block));
-        let frequencies = transpose(&forward_dct_of_columns(&columns));
+        let frequencies = forward_dct_of_columns(&transpose(&forward_dct_of_columns(block)));
         // Adding 1.5 * 2^23 rounds the value, and leaves the integer in the low bits.
         let rounding = 12_582_912.0_f32;
         let mut coefficients = [[0; 8]; 8];
@@ -157,9 +157,53 @@ fn forward_dct_of_columns(rows: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
     [r0, r1, r2, r3, r4, r5, r6, r7]
 }
 
+/// Transposes by three perfect shuffles of the rows, because single instructions interleave rows.
 #[inline]
 fn transpose(rows: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
-    std::array::from_fn(|column| std::array::from_fn(|row| rows[row][column]))
+    interleave(&interleave(&interleave(rows)))
+}
+
+/// Interleaves the values of each two rows that are four rows apart.
+#[inline]
+fn interleave(rows: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
+    std::array::from_fn(|row| {
+        let (a, b, at) = (&rows[row / 2], &rows[row / 2 + 4], row % 2 * 4);
+        [a[at], b[at], a[at + 1], b[at + 1], a[at + 2], b[at + 2], a[at + 3], b[at + 3]]
+    })
+}
+
+/// The zig-zag sequence where coefficients are indexed by horizontal and then by vertical frequency.
+const TURNED_ZIGZAG: [u8; 64] = {
+    let mut turned = [0; 64];
+    let mut k = 0;
+    while k < 64 {
+        turned[k] = ZIGZAG[k] % 8 * 8 + ZIGZAG[k] / 8;
+        k += 1;
+    }
+    turned
+};
+
+/// Indexed by a horizontal frequency, and by which of its coefficients are nonzero, from the lowest bit on: the same bits in
+/// zig-zag order.
+static ZIGZAG_BITS: [[u64; 256]; 8] = {
+    let mut bits = [[0; 256]; 8];
+    let mut k = 0;
+    while k < 64 {
+        let (row, column) = (TURNED_ZIGZAG[k] as usize / 8, TURNED_ZIGZAG[k] % 8);
+        let mut flags = 0;
+        while flags < 256 {
+            bits[row][flags] |= ((flags >> column & 1) as u64) << k;
+            flags += 1;
+        }
+        k += 1;
+    }
+    bits
+};
+
+/// Which of the values are nonzero, from the lowest bit on.
+#[inline]
+fn nonzero_bits(row: &[i32; 8]) -> u8 {
+    row.iter().enumerate().fold(0, |bits, (at, value)| bits | u8::from(*value != 0) << at)
 }
 
 /// The symbols of the picture, for four Huffman tables: DC and AC of luma, DC and AC of chroma.
@@ -182,14 +226,14 @@ impl Default for Counts {
 
 impl Symbols {
     #[inline]
-    fn add(&mut self, component: usize, kind: u32, coefficients: &[[i32; 8]; 8]) {
-        let coefficients = coefficients.as_flattened();
+    fn add(&mut self, component: usize, kind: u32, rows: &[[i32; 8]; 8]) {
+        let coefficients = rows.as_flattened();
         let diff = coefficients[0] - self.dc_predictors[component];
         self.dc_predictors[component] = coefficients[0];
         self.push(2 * kind, 0, diff);
-        let mut nonzero = 0_u64;
-        for (k, at) in ZIGZAG.iter().enumerate() {
-            nonzero |= u64::from(coefficients[usize::from(at & 63)] != 0) << k;
+        let mut nonzero = 0;
+        for (row, in_zigzag) in rows.iter().zip(&ZIGZAG_BITS) {
+            nonzero |= in_zigzag[usize::from(nonzero_bits(row))];
         }
         nonzero &= !1;
         let mut last = 0;
@@ -201,7 +245,7 @@ impl Symbols {
                 self.push(2 * kind + 1, 15, 0);
                 run -= 16;
             }
-            self.push(2 * kind + 1, run, coefficients[usize::from(ZIGZAG[k as usize & 63] & 63)]);
+            self.push(2 * kind + 1, run, coefficients[usize::from(TURNED_ZIGZAG[k as usize & 63] & 63)]);
             last = k;
         }
         if last < 63 {
@@ -301,37 +345,44 @@ fn write_file(picture: &Subsampled, quantizers: &[Quantizer; 2], symbols: &Symbo
     let components: &[u8] = if is_grey { &[1, 1, 0] } else { &[3, 1, 0, 2, 0x11, 3, 0x11] };
     write_segment(&mut file, super::SOS, &[components, &[0, 63, 0]].concat());
 
+    // The bits that are not yet a whole byte, from the highest bit on, and their number.
     let (mut buffer, mut count) = (0_u64, 0);
-    for packed in &symbols.all {
-        let [bits_low, bits_high, symbol, table] = packed.to_le_bytes();
-        let (code, length) = tables[usize::from(table & 3)].by_symbol[usize::from(symbol)];
-        let size = u32::from(symbol & 15);
-        let bits = u64::from(u16::from_le_bytes([bits_low, bits_high]));
-        buffer = buffer << (u32::from(length) + size) | u64::from(code) << size | bits;
-        count += u32::from(length) + size;
-        if count >= 32 {
-            count -= 32;
-            write_stuffed(&mut file, ((buffer >> count) as u32).to_be_bytes());
+    // A code and the bits after it have at most 27 bits, and 8 bytes are written for each.
+    let mut bytes = [0; 4 * SYMBOLS_AT_ONCE + 8];
+    for packed in symbols.all.chunks(SYMBOLS_AT_ONCE) {
+        let mut at = 0;
+        for packed in packed {
+            let [bits_low, bits_high, symbol, table] = packed.to_le_bytes();
+            let (code, length) = tables[usize::from(table & 3)].by_symbol[usize::from(symbol)];
+            let size = u32::from(symbol & 15);
+            let bits = u64::from(code) << size | u64::from(u16::from_le_bytes([bits_low, bits_high]));
+            count += u32::from(length) + size;
+            buffer |= bits << (64 - count);
+            bytes[at..at + 8].copy_from_slice(&buffer.to_be_bytes());
+            at += count as usize / 8;
+            buffer <<= count & !7;
+            count %= 8;
         }
+        write_stuffed(&mut file, &bytes[..at]);
     }
-    // The last byte is filled with ones.
-    buffer = buffer << 7 | 0x7f;
-    count += 7;
-    while count >= 8 {
-        count -= 8;
-        write_stuffed(&mut file, [(buffer >> count) as u8]);
+    if count > 0 {
+        // The last byte is filled with ones.
+        write_stuffed(&mut file, &[(buffer >> 56) as u8 | 0xff >> count]);
     }
     file.extend([0xff, super::EOI]);
     file
 }
 
+/// The symbols that are written before their bytes are searched for 0xff.
+const SYMBOLS_AT_ONCE: usize = 1024;
+
 /// Writes entropy-coded bytes with byte stuffing: a zero after each 0xff shows that it is not a marker.
-#[inline]
-fn write_stuffed<const N: usize>(file: &mut Vec<u8>, bytes: [u8; N]) {
-    if bytes.contains(&0xff) {
-        file.extend(bytes.iter().flat_map(|&byte| [byte, 0].into_iter().take(1 + usize::from(byte == 0xff))));
-    } else {
-        file.extend(bytes);
+fn write_stuffed(file: &mut Vec<u8>, bytes: &[u8]) {
+    for part in bytes.split_inclusive(|byte| *byte == 0xff) {
+        file.extend(part);
+        if part.ends_with(&[0xff]) {
+            file.push(0);
+        }
     }
 }
 

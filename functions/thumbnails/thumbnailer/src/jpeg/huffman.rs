@@ -48,9 +48,8 @@ impl<'a> HuffmanSpec<'a> {
 
 /// A Huffman table, for DC or AC coefficients.
 pub struct HuffmanTable {
-    /// Indexed by the next [`LOOKUP_BITS`] bits: the length of the code in the high byte, and its symbol in the low byte; 0
-    /// for a longer code.
-    short: Box<[u16; 1 << LOOKUP_BITS]>,
+    /// Indexed by the next [`LOOKUP_BITS`] bits.
+    short: Box<[ShortCode; 1 << LOOKUP_BITS]>,
     /// Indexed by the next [`SKIP_LOOKUP_BITS`] bits: the skip over all codes that lie in these bits.
     skips: Box<[Skip; 1 << SKIP_LOOKUP_BITS]>,
     /// Indexed by length: MAXCODE of ITU-T T.81 plus one, shifted to the top of 16 bits.
@@ -58,6 +57,16 @@ pub struct HuffmanTable {
     /// Indexed by length: VALPTR minus MINCODE of ITU-T T.81, which added to a code gives the index of its symbol.
     offsets: [i32; 17],
     huffval: Vec<u8>,
+}
+
+/// A code of at most [`LOOKUP_BITS`] bits. A longer code has the length 0 here. The alignment makes indexing a shift.
+#[derive(Clone, Copy, Default)]
+#[repr(align(4))]
+struct ShortCode {
+    symbol: u8,
+    length: u8,
+    /// The number of bits of the code, and of the value after it whose number of bits is the lower half of the symbol.
+    bits: u8,
 }
 
 /// A step over coefficients whose values are not needed.
@@ -80,7 +89,7 @@ impl HuffmanTable {
     /// Builds the table from BITS and HUFFVAL of a DHT segment.
     fn new(bits: &[u8; 16], huffval: &[u8]) -> Result<Self, ImageError> {
         let mut table = Self {
-            short: Box::new([0; 1 << LOOKUP_BITS]),
+            short: Box::new([ShortCode::default(); 1 << LOOKUP_BITS]),
             skips: Box::new([Skip::default(); 1 << SKIP_LOOKUP_BITS]),
             code_ends: [0; 17],
             offsets: [0; 17],
@@ -92,7 +101,7 @@ impl HuffmanTable {
             for &symbol in huffval.get(index..index + usize::from(count)).ok_or_else(|| damaged("a Huffman table"))? {
                 if length <= LOOKUP_BITS {
                     let first = (code << (LOOKUP_BITS - length)) as usize;
-                    let entry = (length as u16) << 8 | u16::from(symbol);
+                    let entry = ShortCode { symbol, length: length as u8, bits: length as u8 + (symbol & 15) };
                     let range = table.short.get_mut(first..first + (1 << (LOOKUP_BITS - length)));
                     range.ok_or_else(|| damaged("a Huffman table"))?.fill(entry);
                 }
@@ -121,9 +130,8 @@ impl HuffmanTable {
         let mut skip = Skip::default();
         while u32::from(skip.bits) < SKIP_LOOKUP_BITS {
             let rest = (window << skip.bits) & ((1 << SKIP_LOOKUP_BITS) - 1);
-            let entry = self.short[(rest >> (SKIP_LOOKUP_BITS - LOOKUP_BITS)) as usize];
-            let (length, symbol) = ((entry >> 8) as u8, entry as u8);
-            if entry == 0 || u32::from(skip.bits) + u32::from(length) > SKIP_LOOKUP_BITS {
+            let ShortCode { symbol, length, bits } = self.short[(rest >> (SKIP_LOOKUP_BITS - LOOKUP_BITS)) as usize];
+            if length == 0 || u32::from(skip.bits) + u32::from(length) > SKIP_LOOKUP_BITS {
                 break;
             }
             let (rrrr, ssss) = (symbol >> 4, symbol & 15);
@@ -136,7 +144,7 @@ impl HuffmanTable {
             if skip.coefficients + rrrr + 1 > 63 {
                 break;
             }
-            skip.bits += length + ssss;
+            skip.bits += bits;
             skip.coefficients += rrrr + 1;
         }
         if skip.bits == 0 {
@@ -234,10 +242,10 @@ impl<'a> BitReader<'a> {
     /// of up to 16 bits after it.
     #[inline]
     pub fn decode(&mut self, table: &HuffmanTable) -> Result<u8, ImageError> {
-        let entry = table.short[(self.buffer >> (64 - LOOKUP_BITS)) as usize];
-        if entry != 0 {
-            self.consume(u32::from(entry >> 8));
-            return Ok(entry as u8);
+        let code = table.short[(self.buffer >> (64 - LOOKUP_BITS)) as usize];
+        if code.length > 0 {
+            self.consume(code.length.into());
+            return Ok(code.symbol);
         }
         self.decode_long(table)
     }
@@ -270,20 +278,21 @@ impl<'a> BitReader<'a> {
     /// one of a block.
     #[inline(always)]
     pub fn decode_coefficient(&mut self, table: &HuffmanTable) -> Result<(u32, i32), ImageError> {
-        let entry = table.short[(self.buffer >> (64 - LOOKUP_BITS)) as usize];
+        let code = table.short[(self.buffer >> (64 - LOOKUP_BITS)) as usize];
         // The processor reads the table and refills the buffer at the same time. At least 16 bits are left for the next one.
         self.refill();
-        let symbol = if entry != 0 {
-            self.consume(u32::from(entry >> 8));
-            entry as u8
-        } else {
-            self.decode_long(table)?
-        };
-        let (rrrr, ssss) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+        if code.length == 0 {
+            let symbol = self.decode_long(table)?;
+            return Ok((u32::from(symbol >> 4), self.receive_extend(u32::from(symbol & 15))));
+        }
+        let after_code = self.buffer << code.length;
+        // The next lookup needs this shift alone, and not the value.
+        self.consume(code.bits.into());
+        let (rrrr, ssss) = (u32::from(code.symbol >> 4), u32::from(code.symbol & 15));
         if ssss == 0 {
             return Ok((rrrr, 0));
         }
-        Ok((rrrr, extend(self.receive(ssss), ssss)))
+        Ok((rrrr, extend((after_code >> (64 - ssss)) as u32, ssss)))
     }
 
     /// Skips the rest of a block, from coefficient `k` on.

@@ -9,7 +9,13 @@ const DC_SCALE: f32 = 0.353_553_4;
 /// The value of all pixels of a block whose AC coefficients are zero: what [`CosineBasis::inverse_dct`] returns.
 #[inline]
 pub fn dc_only_pixel(dc: i32, step: f32) -> u8 {
-    to_pixel(128.0 + DC_SCALE * (DC_SCALE * (dc as f32 * step)))
+    to_pixel(multiply_add(DC_SCALE, DC_SCALE * (dc as f32 * step), 128.0))
+}
+
+/// `a * b + c`, by one instruction where there is one. Without one, the library would compute what it rounds to.
+#[inline]
+fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
+    if cfg!(any(target_feature = "fma", target_arch = "aarch64")) { a.mul_add(b, c) } else { a * b + c }
 }
 
 #[inline]
@@ -47,7 +53,7 @@ impl<const N: usize> CosineBasis<N> {
             let frequencies: [f32; 8] = std::array::from_fn(|at| coefficients[at] as f32 * steps[at]);
             for (column, factor) in columns.iter_mut().zip(basis) {
                 for (sum, frequency) in column.iter_mut().zip(frequencies) {
-                    *sum += factor * frequency;
+                    *sum = multiply_add(*factor, frequency, *sum);
                 }
             }
         }
@@ -56,7 +62,7 @@ impl<const N: usize> CosineBasis<N> {
             let mut row = [128.0_f32; 8];
             for (basis, amplitude) in self.by_frequency.iter().zip(column) {
                 for (sum, factor) in row.iter_mut().zip(basis) {
-                    *sum += factor * amplitude;
+                    *sum = multiply_add(*factor, amplitude, *sum);
                 }
             }
             row.map(to_pixel)
