@@ -96,7 +96,8 @@ pub async fn build(project: &Project, profile: Profile, scope: Scope) -> Result<
         }
         Profile::Release => {
             let sam = Sam::install(project).await?;
-            build_what_ships(project, &sam, &folder, &fingerprint, scope).await?;
+            let programs = (scope == Scope::Tests).then_some(&programs);
+            build_what_ships(project, &sam, &folder, &fingerprint, programs).await?;
             Some(sam)
         }
     };
@@ -165,16 +166,24 @@ fn with_code<'a>(template: &str, mut functions: impl Iterator<Item = &'a str>) -
     })
 }
 
-/// Builds the functions for AWS, and the programs of the tests as the functions are built. cargo-lambda builds all of them
+/// Builds the functions for AWS, and the programs of the tests, if these are given, as the functions are built. cargo-lambda builds all of them
 /// at once and uses every core; `sam build` then finds the functions fresh and only copies them.
-async fn build_what_ships(project: &Project, sam: &Sam, folder: &Path, fingerprint: &str, scope: Scope) -> Result<()> {
-    let functions = Stamp { path: project.local("built"), text: fingerprint.to_owned() };
-    let mut programs = Stamp { path: project.local("built-programs"), text: fingerprint.to_owned() };
+async fn build_what_ships(
+    project: &Project,
+    sam: &Sam,
+    folder: &Path,
+    fingerprint: &str,
+    programs: Option<&[(&str, PathBuf); 2]>,
+) -> Result<()> {
+    let of_functions = Stamp { path: project.local("built"), text: fingerprint.to_owned() };
+    let mut of_programs = Stamp { path: project.local("built-programs"), text: fingerprint.to_owned() };
     for name in PROGRAMS {
-        add(&project.path(&format!("tests/{name}")), &mut programs.text)?;
+        add(&project.path(&format!("tests/{name}")), &mut of_programs.text)?;
     }
-    let functions_are_fresh = functions.is_there() && folder.join("template.yaml").exists();
-    if functions_are_fresh && (scope == Scope::Functions || programs.is_there()) {
+    let functions_are_fresh = of_functions.is_there() && folder.join("template.yaml").exists();
+    let programs_are_fresh =
+        programs.is_none_or(|programs| of_programs.is_there() && programs.iter().all(|(_, program)| program.exists()));
+    if functions_are_fresh && programs_are_fresh {
         progress::skipped("Functions", "fresh");
         return Ok(());
     }
@@ -183,8 +192,8 @@ async fn build_what_ships(project: &Project, sam: &Sam, folder: &Path, fingerpri
     for package in project.functions()? {
         cargo.args(["--package", &package]);
     }
-    if scope == Scope::Tests {
-        cargo.args(PROGRAMS.iter().flat_map(|name| ["--package", name]));
+    for (package, _) in programs.into_iter().flatten() {
+        cargo.args(["--package", package]);
     }
     run(project, &mut cargo, "Functions (cargo lambda build)", LOG).await?;
     if !functions_are_fresh {
@@ -192,9 +201,9 @@ async fn build_what_ships(project: &Project, sam: &Sam, folder: &Path, fingerpri
         subprocess::without_cargos_variables(&mut build);
         build.arg("build").env("PATH", sam.path()).env("SAM_CLI_TELEMETRY", "0");
         run(project, &mut build, "Package (sam build)", LOG).await?;
-        functions.write()?;
+        of_functions.write()?;
     }
-    if scope == Scope::Tests { programs.write() } else { Ok(()) }
+    if programs.is_some() { of_programs.write() } else { Ok(()) }
 }
 
 /// A file that says from which sources something was built.

@@ -23,8 +23,8 @@ pub fn plane(mut source: Plane, size: (u32, u32)) -> Result<Vec<u8>, ImageError>
     if is_whole && (source.width, source.height) == size {
         return Ok(source.pixels);
     }
-    // The vertical pass of the crate is several times faster than the horizontal one for single components, so both passes
-    // are vertical, with the plane transposed between them. A whole job on a photograph of 1 megapixel takes 0.92 of the time.
+    // Both passes are vertical, with the plane transposed between them. The crate's horizontal pass for single components took
+    // 13 % of a whole job on a photograph of 1 megapixel; the second vertical pass takes 2 %, and the transpositions 4 %.
     let filter = filter(source.extent.0, size.0);
     let (width, height) = (source.width as usize, size.1 as usize);
     let (from, extent) = ((source.width, source.height), (source.width.into(), source.extent.1));
@@ -37,7 +37,8 @@ pub fn plane(mut source: Plane, size: (u32, u32)) -> Result<Vec<u8>, ImageError>
     Ok(transpose(&resized, height, size.0 as usize))
 }
 
-/// Transposes a plane of this width and height.
+/// Transposes a plane of this width and height. The crate `transpose` 0.2 takes 1.1 to 1.4 of the time for the luma of a
+/// photograph of 1 megapixel, and 0.9 for its chroma.
 fn transpose(pixels: &[u8], width: usize, height: usize) -> Vec<u8> {
     const SIDE: usize = 8;
     let mut turned = vec![0; pixels.len()];
@@ -98,8 +99,8 @@ fn options(filter: FilterType, origin: (f64, f64), extent: (f64, f64)) -> Resize
     ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(origin.0, origin.1, extent.0, extent.1)
 }
 
-/// The Lanczos window of three lobes, which is `FilterType::Lanczos3`, from a table instead of two sines. The error is below
-/// 1e-5, and the crate rounds weights to less.
+/// The Lanczos window of three lobes, which is `FilterType::Lanczos3`, from a table: computing it took 3 % of a whole job on
+/// a photograph of 1 megapixel. The error is below 1e-5, and the crate rounds each weight to 16 bits.
 fn lanczos3(x: f64) -> f64 {
     let at = x.abs() * STEPS as f64;
     let below = at as usize;

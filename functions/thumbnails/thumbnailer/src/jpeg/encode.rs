@@ -326,6 +326,9 @@ impl HuffmanTable {
     }
 }
 
+/// The symbols that are written before their bytes are searched for 0xff.
+const SYMBOLS_AT_ONCE: usize = 1024;
+
 fn write_file(picture: &Subsampled, quantizers: &[Quantizer; 2], symbols: &Symbols) -> Vec<u8> {
     let is_grey = picture.chroma.is_none();
     let table_sets = if is_grey { 1 } else { 2 };
@@ -349,9 +352,9 @@ fn write_file(picture: &Subsampled, quantizers: &[Quantizer; 2], symbols: &Symbo
     let (mut buffer, mut count) = (0_u64, 0);
     // A code and the bits after it have at most 27 bits, and 8 bytes are written for each.
     let mut bytes = [0; 4 * SYMBOLS_AT_ONCE + 8];
-    for packed in symbols.all.chunks(SYMBOLS_AT_ONCE) {
+    for chunk in symbols.all.chunks(SYMBOLS_AT_ONCE) {
         let mut at = 0;
-        for packed in packed {
+        for packed in chunk {
             let [bits_low, bits_high, symbol, table] = packed.to_le_bytes();
             let (code, length) = tables[usize::from(table & 3)].by_symbol[usize::from(symbol)];
             let size = u32::from(symbol & 15);
@@ -372,9 +375,6 @@ fn write_file(picture: &Subsampled, quantizers: &[Quantizer; 2], symbols: &Symbo
     file.extend([0xff, super::EOI]);
     file
 }
-
-/// The symbols that are written before their bytes are searched for 0xff.
-const SYMBOLS_AT_ONCE: usize = 1024;
 
 /// Writes entropy-coded bytes with byte stuffing: a zero after each 0xff shows that it is not a marker.
 fn write_stuffed(file: &mut Vec<u8>, bytes: &[u8]) {

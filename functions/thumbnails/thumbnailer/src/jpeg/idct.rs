@@ -12,7 +12,7 @@ pub fn dc_only_pixel(dc: i32, step: f32) -> u8 {
     to_pixel(multiply_add(DC_SCALE, DC_SCALE * (dc as f32 * step), 128.0))
 }
 
-/// `a * b + c`, by one instruction where there is one. Without one, the library would compute what it rounds to.
+/// `a * b + c`, by one instruction where the processor has one. Elsewhere `mul_add` would call a slow function.
 #[inline]
 fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
     if cfg!(any(target_feature = "fma", target_arch = "aarch64")) { a.mul_add(b, c) } else { a * b + c }
