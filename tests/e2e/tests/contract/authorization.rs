@@ -293,6 +293,9 @@ async fn s01_the_table_has_every_route() {
     assert_eq!(known, described);
 }
 
+/// A line of the table: the method, the path, and the kind of the object.
+type Line<'a> = (&'a str, &'a str, &'a str);
+
 /// A ticket, and an upload that it began.
 type Ticketed = (String, Value);
 
@@ -306,6 +309,8 @@ struct World {
     tickets: Mutex<HashMap<String, Arc<OnceCell<Ticketed>>>>,
     /// The ids of [`World::shared`], by their kind.
     shared: Mutex<HashMap<String, Arc<OnceCell<String>>>>,
+    /// The ids of [`World::kept`], by their line.
+    kept: Mutex<HashMap<String, String>>,
     expired: String,
     cookie: String,
     /// Two images with thumbnails: the first is private, the second is public.
@@ -369,6 +374,7 @@ impl World {
             issuer,
             tickets: Mutex::default(),
             shared: Mutex::default(),
+            kept: Mutex::default(),
             expired,
             cookie,
             images,
@@ -438,17 +444,41 @@ impl World {
 
     async fn answer(&self, route: &str, thing: &str, asking: Asking) -> Answer {
         let (method, path) = route.split_once(' ').unwrap();
-        if path.starts_with("/s/") {
-            self.of_pages(method, path, thing, asking).await
+        let line = (method, path, thing);
+        let answer = if path.starts_with("/s/") {
+            self.of_pages(line, asking).await
         } else if path.starts_with("/links") || path.starts_with("/shared/") {
-            self.of_links(method, path, thing, asking).await
+            self.of_links(line, asking).await
         } else {
-            self.of_others(method, path, thing, asking).await
+            self.of_others(line, asking).await
+        };
+        if method != "GET" && answer.status < 400 {
+            self.kept.lock().unwrap().remove(&key_of_line(line));
         }
+        answer
+    }
+
+    /// The id of the object that `make` makes for this line. All clients ask about the same object until an answer says that
+    /// it may have changed.
+    async fn kept(&self, line: Line<'_>, make: impl AsyncFnOnce() -> String) -> String {
+        let key = key_of_line(line);
+        let kept = self.kept.lock().unwrap().get(&key).cloned();
+        if let Some(id) = kept {
+            return id;
+        }
+        let id = make().await;
+        self.kept.lock().unwrap().insert(key, id.clone());
+        id
+    }
+
+    /// The id of an object of this kind: see [`World::kept`].
+    async fn object(&self, line: Line<'_>) -> String {
+        self.kept(line, async || self.make(line.2).await).await
     }
 
     /// The answer of a route that is not of links.
-    async fn of_others(&self, method: &str, path: &str, thing: &str, asking: Asking) -> Answer {
+    async fn of_others(&self, line: Line<'_>, asking: Asking) -> Answer {
+        let (method, path, thing) = line;
         let client = self.as_seen_by(asking);
         let send = async |path: &str, body: Value| {
             let request = client.request(method, path);
@@ -462,45 +492,48 @@ impl World {
                 client.connect(&self.stack.user("connecting").await.email, password).await
             }
             _ if path.starts_with("/users/me") || path == "/disconnect" || path == "/trash" => {
-                self.own(method, path, thing, asking).await
+                self.own(line, asking).await
+            }
+            // Every user has a root folder of their own.
+            "/files" if method == "GET" && thing == "the root" => {
+                let somebody = self.stack.user("somebody").await;
+                match asking {
+                    Asking::TheOwner | Asking::AnotherUser => somebody.get("/files").await,
+                    _ if asking.has_key() => key_of(&self.stack, &somebody, asking).await.get("/files").await,
+                    _ => client.get("/files").await,
+                }
             }
             "/files" if method == "GET" => {
-                let place = self.make(thing).await;
-                if thing.ends_with("folder") && !is_gone(thing) {
-                    self.owner
-                        .create(json!({ "name": "inside", "type": "folder", "parentId": place }))
-                        .await
-                        .document(201);
-                }
-                // Every user has a root folder of their own.
-                let somebody = self.stack.user("somebody").await;
-                match (thing, asking) {
-                    ("the root", Asking::TheOwner | Asking::AnotherUser) => somebody.get("/files").await,
-                    ("the root", _) if asking.has_key() => {
-                        key_of(&self.stack, &somebody, asking).await.get("/files").await
+                let make = async || {
+                    let place = self.make(thing).await;
+                    if thing.ends_with("folder") && !is_gone(thing) {
+                        self.owner.folder_in(&place, "inside").await;
                     }
-                    ("the root", _) => client.get("/files").await,
-                    _ => send(&format!("/files?parentId={place}"), Value::Null).await,
-                }
+                    place
+                };
+                let place = self.kept(line, make).await;
+                send(&format!("/files?parentId={place}"), Value::Null).await
             }
             "/files" => {
-                let place = self.make(thing).await;
+                let place = self.object(line).await;
                 send(path, json!({ "name": "new", "type": "folder", "parentId": place })).await
             }
             "/search" => send("/search?q=a", Value::Null).await,
             "/uploads/tickets" if method == "GET" => send(path, Value::Null).await,
-            "/uploads/tickets" => send(path, json!({ "parentId": self.make(thing).await })).await,
+            "/uploads/tickets" => send(path, json!({ "parentId": self.object(line).await })).await,
             "/uploads/sign" => match thing.split_once(' ').unwrap() {
                 ("into", place) => {
-                    send(path, json!({ "method": "PUT", "key": "new", "parentId": self.make(place).await })).await
+                    let place = self.kept(line, async || self.make(place).await).await;
+                    send(path, json!({ "method": "PUT", "key": "new", "parentId": place })).await
                 }
                 (_, of) => {
                     let thing = of.trim_start_matches("of ");
-                    let key = match thing.split_once(' ').unwrap() {
+                    let make = async || match thing.split_once(' ').unwrap() {
                         (_, kind) if kind.starts_with("upload") => self.sign(thing).await,
                         ("malformed", _) => "files/../x".into(),
                         _ => format!("uploads/{}/{}", self.make(thing).await, "a".repeat(32)),
                     };
+                    let key = self.kept(line, make).await;
                     send(path, json!({ "method": "GET", "key": key, "uploadId": "x" })).await
                 }
             },
@@ -514,17 +547,17 @@ impl World {
                 let query = if size.is_empty() { String::new() } else { format!("?size={size}") };
                 send(&format!("{path}{query}"), Value::Null).await
             }
-            _ if path.starts_with("/zips") => self.zip_answer(method, path, thing, &client).await,
-            "/files/batch" => send(path, json!({ "action": "trash", "ids": [self.make(thing).await] })).await,
+            _ if path.starts_with("/zips") => self.zip_answer(line, &client).await,
+            "/files/batch" => send(path, json!({ "action": "trash", "ids": [self.object(line).await] })).await,
             "/files/{id}" if method == "PATCH" => {
-                send(&path.replace("{id}", &self.make(thing).await), json!({ "name": "new" })).await
+                send(&path.replace("{id}", &self.object(line).await), json!({ "name": "new" })).await
             }
             "/files/{id}/preview" => {
-                send(&path.replace("{id}", &self.make(thing).await), json!({ "data": encoded(b"no picture") })).await
+                send(&path.replace("{id}", &self.object(line).await), json!({ "data": encoded(b"no picture") })).await
             }
             _ if path.starts_with("/files/{id}/versions/{version}") => {
-                let (file, version) = self.version(thing).await;
-                send(&path.replace("{id}", &file).replace("{version}", &version), Value::Null).await
+                let version = self.kept(line, async || self.version(thing).await).await;
+                send(&path.replace("{id}/versions/{version}", &version), Value::Null).await
             }
             "/app/{file}" if thing == "file of the page" => {
                 let page = self.stack.anyone().request("GET", "/").header("Accept-Encoding", "gzip").send().await;
@@ -545,7 +578,7 @@ impl World {
             }
             "/docs/{file}" => send(&format!("/docs/{}", thing.replace(' ', "-")), Value::Null).await,
             _ if path.starts_with("/files/{id}") => {
-                send(&path.replace("{id}", &self.make(thing).await), Value::Null).await
+                send(&path.replace("{id}", &self.object(line).await), Value::Null).await
             }
             _ if path.starts_with("/uploads/{ticket}/s3/") => self.companion((method, path), thing, asking).await,
             _ => send(path, Value::Null).await,
@@ -553,7 +586,8 @@ impl World {
     }
 
     /// Routes about the account of the client.
-    async fn own(&self, method: &str, path: &str, thing: &str, asking: Asking) -> Answer {
+    async fn own(&self, line: Line<'_>, asking: Asking) -> Answer {
+        let (method, path, thing) = line;
         let client = self.as_seen_by(asking);
         let send = async |path: &str| client.request(method, path).send().await;
         match path {
@@ -584,7 +618,7 @@ impl World {
                 send(&path.replace("{id}", &session)).await
             }
             "/users/me/keys" if method == "POST" => {
-                let body = json!({ "name": "new", "scopes": ["read"], "parentId": self.make(thing).await });
+                let body = json!({ "name": "new", "scopes": ["read"], "parentId": self.object(line).await });
                 client.request(method, path).json(body).send().await
             }
             "/users/me/keys/{id}" => {
@@ -599,7 +633,8 @@ impl World {
     }
 
     /// The answer of a route of links, for their owners or for visitors.
-    async fn of_links(&self, method: &str, path: &str, thing: &str, asking: Asking) -> Answer {
+    async fn of_links(&self, line: Line<'_>, asking: Asking) -> Answer {
+        let (method, path, thing) = line;
         let client = self.as_seen_by(asking);
         let send = async |path: &str, body: Value| {
             let request = client.request(method, path);
@@ -612,9 +647,9 @@ impl World {
         } else if path.contains("/zips/{id}") {
             send(&path.replace("{id}", &self.zip(thing).await), Value::Null).await
         } else if path.contains("{id}") && path != "/links/{id}" {
-            send(&path.replace("{id}", &self.below(thing).await), Value::Null).await
+            send(&path.replace("{id}", &self.object_of_link(line).await), Value::Null).await
         } else if path.ends_with("/files") {
-            send(&format!("{path}?parentId={}", self.below(thing).await), Value::Null).await
+            send(&format!("{path}?parentId={}", self.object_of_link(line).await), Value::Null).await
         } else if path == "/links/{id}" {
             let link = match thing {
                 "the owner's link" => id(&self.owner.post("/links", json!({ "fileId": self.folders[0] })).await.json()),
@@ -623,20 +658,21 @@ impl World {
             let body = if method == "PATCH" { json!({ "maxDownloads": 7 }) } else { Value::Null };
             send(&path.replace("{id}", &link), body).await
         } else if path == "/links" && method == "POST" {
-            send(&path, json!({ "fileId": self.make(thing).await })).await
+            send(&path, json!({ "fileId": self.object(line).await })).await
         } else {
             send(&path, Value::Null).await
         }
     }
 
     /// The answer of a route of the pages of links.
-    async fn of_pages(&self, method: &str, path: &str, thing: &str, asking: Asking) -> Answer {
+    async fn of_pages(&self, line: Line<'_>, asking: Asking) -> Answer {
+        let (method, path, thing) = line;
         let token = self.token(asking, thing.ends_with("for uploads"));
         let mut filled = path.replace("{token}", &token).replace("{file}", "unknown-file");
         if path.contains("/zips/{id}") {
             filled = filled.replace("{id}", &self.zip(thing).await);
         } else if path.contains("{id}") {
-            filled = filled.replace("{id}", &self.below(thing).await);
+            filled = filled.replace("{id}", &self.object_of_link(line).await);
         }
         let request = self.as_seen_by(asking).request(method, &filled);
         let request = match (method, path) {
@@ -652,6 +688,11 @@ impl World {
             _ => request,
         };
         request.send().await
+    }
+
+    /// The id of a file or a folder that a route of a link is asked for: see [`World::kept`].
+    async fn object_of_link(&self, line: Line<'_>) -> String {
+        self.kept(line, async || self.below(line.2).await).await
     }
 
     /// Makes a file or a folder that a route of a link is asked for, and returns its id.
@@ -717,11 +758,11 @@ impl World {
         }
     }
 
-    /// Makes a file with a version, and returns the ids of both.
-    async fn version(&self, thing: &str) -> (String, String) {
+    /// Makes a file with a version, and returns the end of the version's path.
+    async fn version(&self, thing: &str) -> String {
         let (thing, version) = thing.split_once(", ").unwrap_or((thing, "its version"));
         if thing == "unknown id" {
-            return (nobodys(thing), nobodys(thing));
+            return format!("{}/versions/{}", nobodys(thing), nobodys(thing));
         }
         let (of, place) = self.place(thing).await;
         let is_public = of.starts_with("public");
@@ -751,12 +792,13 @@ impl World {
             "malformed version" => nobodys("malformed id"),
             _ => its,
         };
-        (file, version)
+        format!("{file}/versions/{version}")
     }
 
-    async fn zip_answer(&self, method: &str, path: &str, thing: &str, client: &Client) -> Answer {
+    async fn zip_answer(&self, line: Line<'_>, client: &Client) -> Answer {
+        let (method, path, thing) = line;
         if path == "/zips" {
-            let answer = client.post(path, json!({ "ids": [self.make(thing).await] })).await;
+            let answer = client.post(path, json!({ "ids": [self.object(line).await] })).await;
             // A user may have a few ZIPs at a time.
             if answer.status == 202 {
                 zips::done(&self.owner, &answer.json()).await;
@@ -929,6 +971,10 @@ impl Asking {
     fn has_key(&self) -> bool {
         matches!(self, Self::WithAKey(_) | Self::WithAKeyOfAFolder)
     }
+}
+
+fn key_of_line((method, path, thing): Line<'_>) -> String {
+    format!("{method} {path} {thing}")
 }
 
 fn a_key(scope: &str) -> Value {
