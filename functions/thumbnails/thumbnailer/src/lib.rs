@@ -295,16 +295,16 @@ mod tests {
             for sampling in [SamplingFactor::F_1_1, SamplingFactor::F_2_1, SamplingFactor::F_2_2, SamplingFactor::F_1_2]
             {
                 let one_scan =
-                    thumbnail_bytes(&encode_jpeg(width, 301, |encoder| encoder.set_sampling_factor(sampling)));
-                let by_frequency = encode_jpeg(width, 301, |encoder| {
+                    thumbnail_bytes(&encode_jpeg(width, 101, |encoder| encoder.set_sampling_factor(sampling)));
+                let by_frequency = encode_jpeg(width, 101, |encoder| {
                     encoder.set_sampling_factor(sampling);
                     encoder.set_progressive(true);
                 });
-                let by_component = encode_jpeg(width, 301, |encoder| {
+                let by_component = encode_jpeg(width, 101, |encoder| {
                     encoder.set_sampling_factor(sampling);
                     encoder.set_optimized_huffman_tables(true);
                 });
-                let with_restarts = encode_jpeg(width, 301, |encoder| {
+                let with_restarts = encode_jpeg(width, 101, |encoder| {
                     encoder.set_sampling_factor(sampling);
                     encoder.set_restart_interval(7);
                 });

@@ -197,7 +197,7 @@ impl Shrinker {
         let has_alpha = self.has_alpha;
         match self.channels {
             1 => Ok(to_rgba(&resize::plane(self.into_plane(), size)?, 1)),
-            3 => Ok(to_rgba(&resize::rgb(self.into_plane(), size)?, 3)),
+            3 => resize::rgb(self.into_plane(), size),
             _ => Ok(resize::rgba(self.into_pixels(), size, has_alpha)?.rgba),
         }
     }
