@@ -228,6 +228,7 @@ mod tests {
     use std::{
         fs::{self, File},
         io::{Seek, SeekFrom, Write},
+        path::Path,
         process::Command,
     };
 
@@ -314,11 +315,22 @@ mod tests {
             let zeros = vec![0; 1 << 20];
             let (mut hasher, mut whole) = (crc32fast::Hasher::new(), crc32fast::Hasher::new());
             whole.update(&zeros);
-            (0..size / MIB).for_each(|_| hasher.combine(&whole));
+            // The zeros of each bit of the size.
+            let mut rest = size / MIB;
+            while rest > 0 {
+                if rest % 2 == 1 {
+                    hasher.combine(&whole);
+                }
+                whole.combine(&whole.clone());
+                rest /= 2;
+            }
             hasher.update(&zeros[..usize::try_from(size % MIB).unwrap()]);
             checksums.set(entry, hasher.finalize());
         }
-        let path = std::env::temp_dir().join(format!("files-manager-{}.zip", std::process::id()));
+        // Reading zeros that no disk has takes no memory there, and elsewhere 4 GiB of it.
+        let folder = Path::new("/dev/shm");
+        let folder = if folder.is_dir() { folder.to_owned() } else { std::env::temp_dir() };
+        let path = folder.join(format!("files-manager-{}.zip", std::process::id()));
         let mut file = File::create(&path).unwrap();
         for (entry, offset) in layout.offsets.iter().enumerate() {
             let mut header = Vec::new();
@@ -336,9 +348,11 @@ mod tests {
                       print([entry.file_size for entry in archive.infolist()])";
         let read = Command::new("python3").args(["-c", script]).arg(&path).output().unwrap();
         let printed = String::from_utf8_lossy(&read.stdout).trim().to_owned();
-        // Other readers of ZIPs, where they are installed.
-        for (program, arguments) in [("unzip", &["-tq"][..]), ("7zz", &["t"]), ("7z", &["t"])] {
-            if let Ok(tested) = Command::new(program).args(arguments).arg(&path).output() {
+        // Other readers of ZIPs, where they are installed. Unzip would take 24 s for the content of the large entry, which the
+        // others read in 2 s.
+        let without_the_large = &["0", "2", "3", "4"][..];
+        for (program, test, entries) in [("unzip", "-tq", without_the_large), ("7zz", "t", &[]), ("7z", "t", &[])] {
+            if let Ok(tested) = Command::new(program).arg(test).arg(&path).args(entries).output() {
                 assert!(tested.status.success(), "{program}: {}", String::from_utf8_lossy(&tested.stdout));
             }
         }

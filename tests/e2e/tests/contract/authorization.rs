@@ -521,22 +521,7 @@ impl World {
             "/search" => send("/search?q=a", Value::Null).await,
             "/uploads/tickets" if method == "GET" => send(path, Value::Null).await,
             "/uploads/tickets" => send(path, json!({ "parentId": self.object(line).await })).await,
-            "/uploads/sign" => match thing.split_once(' ').unwrap() {
-                ("into", place) => {
-                    let place = self.kept(line, async || self.make(place).await).await;
-                    send(path, json!({ "method": "PUT", "key": "new", "parentId": place })).await
-                }
-                (_, of) => {
-                    let thing = of.trim_start_matches("of ");
-                    let make = async || match thing.split_once(' ').unwrap() {
-                        (_, kind) if kind.starts_with("upload") => self.sign(thing).await,
-                        ("malformed", _) => "files/../x".into(),
-                        _ => format!("uploads/{}/{}", self.make(thing).await, "a".repeat(32)),
-                    };
-                    let key = self.kept(line, make).await;
-                    send(path, json!({ "method": "GET", "key": key, "uploadId": "x" })).await
-                }
-            },
+            "/uploads/sign" => self.sign_answer(line, &client).await,
             "/uploads/tickets/{ticket}" => {
                 let ticket = self.called(thing).await;
                 send(&path.replace("{ticket}", &ticket), Value::Null).await
@@ -593,10 +578,9 @@ impl World {
         match path {
             // Each client does these to its own account.
             "/users/me" | "/users/me/password" | "/disconnect" | "/users/me/sessions" | "/trash" => {
-                let leaving = self.stack.user("leaving").await;
                 let client = match asking {
-                    Asking::TheOwner | Asking::AnotherUser => leaving.clone(),
-                    _ if asking.has_key() => key_of(&self.stack, &leaving, asking).await,
+                    Asking::TheOwner | Asking::AnotherUser => self.stack.user("leaving").await.clone(),
+                    _ if asking.has_key() => key_of(&self.stack, &self.stack.user("leaving").await, asking).await,
                     _ => client.clone(),
                 };
                 let password = if thing == "right password" { PASSWORD } else { "wrong" };
@@ -651,12 +635,12 @@ impl World {
         } else if path.ends_with("/files") {
             send(&format!("{path}?parentId={}", self.object_of_link(line).await), Value::Null).await
         } else if path == "/links/{id}" {
-            let link = match thing {
+            let link_id = match thing {
                 "the owner's link" => id(&self.owner.post("/links", json!({ "fileId": self.folders[0] })).await.json()),
                 thing => nobodys(thing),
             };
             let body = if method == "PATCH" { json!({ "maxDownloads": 7 }) } else { Value::Null };
-            send(&path.replace("{id}", &link), body).await
+            send(&path.replace("{id}", &link_id), body).await
         } else if path == "/links" && method == "POST" {
             send(&path, json!({ "fileId": self.object(line).await })).await
         } else {
@@ -857,6 +841,26 @@ impl World {
                 kept.get_or_init(|| self.make(thing)).await.clone()
             }
         }
+    }
+
+    async fn sign_answer(&self, line: Line<'_>, client: &Client) -> Answer {
+        let (_, path, thing) = line;
+        let body = match thing.split_once(' ').unwrap() {
+            ("into", place) => {
+                let place = self.kept(line, async || self.make(place).await).await;
+                json!({ "method": "PUT", "key": "new", "parentId": place })
+            }
+            (_, of) => {
+                let thing = of.trim_start_matches("of ");
+                let make = async || match thing.split_once(' ').unwrap() {
+                    (_, kind) if kind.starts_with("upload") => self.sign(thing).await,
+                    ("malformed", _) => "files/../x".into(),
+                    _ => format!("uploads/{}/{}", self.make(thing).await, "a".repeat(32)),
+                };
+                json!({ "method": "GET", "key": self.kept(line, make).await, "uploadId": "x" })
+            }
+        };
+        client.post(path, body).await
     }
 
     /// The key of an upload that was created by signed requests.
