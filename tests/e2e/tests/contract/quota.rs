@@ -355,7 +355,7 @@ async fn f43_of_fifty_uploads_at_once_ten_get_the_last_ten_places() {
         )
         .await;
         let (made, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
-        assert_eq!((made.len(), refused.len()), (10, 40));
+        assert_eq!((made.len(), refused.len()), (10, 40), "{}", refused[0]);
         for answer in refused {
             answer.fails(507, "Over quota: 5 bytes left");
         }
