@@ -9,7 +9,7 @@ pub mod thumbnails;
 use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
@@ -26,11 +26,10 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::build::{LOG, Profile, Scope, build};
+use crate::build::{Profile, Scope, build};
 use crate::progress::line;
 use crate::stack::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
-use crate::tools::Sam;
-use crate::{Project, progress, subprocess};
+use crate::{Project, subprocess};
 
 const RUNS: usize = 20;
 
@@ -48,11 +47,8 @@ const MAX_START_OF_WEB: Duration = Duration::from_millis(5);
 const MAX_START_WITH_SSM: Duration = Duration::from_millis(30);
 
 pub async fn bench(project: &Project) -> Result<ExitCode> {
-    build(project, Profile::Release, Scope::Functions).await?;
-    let sam = Sam::install(project).await?;
-    let step = "Hello world, to compare with";
-    let example = ["--package", "local", "--example", "hello"];
-    let hello = build_program(project, &sam, step, "hello", &example).await?;
+    let build = build(project, Profile::Release, Scope::Bench).await?;
+    let [(_, hello)] = &build.programs[..] else { bail!("the build has no program to compare with") };
     let bench = Bench::start().await?;
     let mut broken = Vec::new();
 
@@ -84,8 +80,8 @@ pub async fn bench(project: &Project) -> Result<ExitCode> {
         );
         check(rss <= MAX_RSS, format!("{rss:.1} MB of memory is more than {MAX_RSS} MB"));
     }
-    let size = megabytes(fs::metadata(&hello).context("hello is not built")?.len());
-    let least = bench.measure("hello", &hello, Secrets::Given).await?;
+    let size = megabytes(fs::metadata(hello).context("hello is not built")?.len());
+    let least = bench.measure("hello", hello, Secrets::Given).await?;
     line(format!("| (hello world) | {size:.1} MB | {} | | {:.1} MB |", ms(least.start), least.rss));
     line(format!("\nMedian of {RUNS}."));
 
@@ -93,18 +89,6 @@ pub async fn bench(project: &Project) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     bail!("{}", broken.join("; "))
-}
-
-/// Builds a program as the functions are built, and returns its path. `target` is what Cargo builds.
-async fn build_program(project: &Project, sam: &Sam, step: &str, name: &str, target: &[&str]) -> Result<PathBuf> {
-    progress::step(step, async {
-        let mut cargo = subprocess::cargo();
-        cargo.args(["lambda", "build", "--release"]).args(target);
-        cargo.current_dir(project.path("")).env("PATH", sam.path());
-        subprocess::run(&mut cargo, step, &project.local(LOG)).await
-    })
-    .await?;
-    Ok(project.path("target/lambda").join(name).join("bootstrap"))
 }
 
 #[derive(Clone, Copy)]

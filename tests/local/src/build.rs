@@ -18,8 +18,11 @@ use crate::{Project, progress, subprocess};
 /// The files that the functions and the layout of the build depend on.
 const SOURCES: [&str; 6] = ["Cargo.toml", "Cargo.lock", "shared", "functions", "template.yaml", "samconfig.toml"];
 
-/// Programs of the tests that are built as functions are. Each is a folder of `tests/`.
-const PROGRAMS: [&str; 2] = ["images", "panics"];
+/// Programs of the tests and of the bench that are built as functions are. Each is a folder of `tests/`.
+const PROGRAMS: [&str; 3] = ["images", "panics", HELLO];
+
+/// The program that the bench compares the functions with.
+const HELLO: &str = "hello";
 
 /// The folder of `sam build`, from which `sam deploy` takes the functions.
 const SAM_BUILD: &str = ".aws-sam/build";
@@ -46,8 +49,20 @@ pub enum Profile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     Functions,
-    /// The functions, and the programs of the tests.
+    /// The functions, and the program that the bench compares them with.
+    Bench,
+    /// The functions, and all programs of the tests and of the bench.
     Tests,
+}
+
+impl Scope {
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Functions => &[],
+            Self::Bench => &[HELLO],
+            Self::Tests => &PROGRAMS,
+        }
+    }
 }
 
 /// A finished build. While this value lives no other `cargo local` builds, so that the files that are being deployed do
@@ -58,8 +73,8 @@ pub struct Build {
     pub folder: PathBuf,
     /// The program of each function.
     pub functions: BTreeMap<String, PathBuf>,
-    /// The programs of the tests, by name.
-    pub programs: [(&'static str, PathBuf); 2],
+    /// The programs of the scope, by name.
+    pub programs: Vec<(&'static str, PathBuf)>,
     /// Changes when a source changes.
     pub fingerprint: String,
     /// Only what ships is deployed by SAM.
@@ -87,7 +102,7 @@ pub async fn build(project: &Project, profile: Profile, scope: Scope) -> Result<
     };
     let started = if profile == Profile::Local { project.local(LOCAL_PROGRAMS) } else { folder.clone() };
     let functions = project.functions()?.into_iter().map(|name| (name.clone(), program(&started, &name))).collect();
-    let programs = PROGRAMS.map(|name| (name, program(&compiled, name)));
+    let programs: Vec<_> = scope.programs().iter().map(|name| (*name, program(&compiled, name))).collect();
     let sam = match profile {
         Profile::Local => {
             compile(project, scope).await?;
@@ -96,8 +111,7 @@ pub async fn build(project: &Project, profile: Profile, scope: Scope) -> Result<
         }
         Profile::Release => {
             let sam = Sam::install(project).await?;
-            let programs = (scope == Scope::Tests).then_some(&programs);
-            build_what_ships(project, &sam, &folder, &fingerprint, programs).await?;
+            build_what_ships(project, &sam, &folder, &fingerprint, &programs).await?;
             Some(sam)
         }
     };
@@ -113,9 +127,7 @@ async fn compile(project: &Project, scope: Scope) -> Result<()> {
     for name in project.functions()? {
         cargo.args(["--bin", &name]);
     }
-    if scope == Scope::Tests {
-        cargo.args(PROGRAMS.iter().flat_map(|name| ["--bin", name]));
-    }
+    cargo.args(scope.programs().iter().flat_map(|name| ["--bin", name]));
     run(project, &mut cargo, "Functions (cargo build)", LOG).await
 }
 
@@ -166,14 +178,14 @@ fn with_code<'a>(template: &str, mut functions: impl Iterator<Item = &'a str>) -
     })
 }
 
-/// Builds the functions for AWS, and the programs of the tests, if these are given, as the functions are built. cargo-lambda builds all of them
-/// at once and uses every core; `sam build` then finds the functions fresh and only copies them.
+/// Builds the functions for AWS, and these programs as the functions are built. cargo-lambda builds all of them at once and
+/// uses every core; `sam build` then finds the functions fresh and only copies them.
 async fn build_what_ships(
     project: &Project,
     sam: &Sam,
     folder: &Path,
     fingerprint: &str,
-    programs: Option<&[(&str, PathBuf); 2]>,
+    programs: &[(&str, PathBuf)],
 ) -> Result<()> {
     let of_functions = Stamp { path: project.local("built"), text: fingerprint.to_owned() };
     let mut of_programs = Stamp { path: project.local("built-programs"), text: fingerprint.to_owned() };
@@ -182,7 +194,7 @@ async fn build_what_ships(
     }
     let functions_are_fresh = of_functions.is_there() && folder.join("template.yaml").exists();
     let programs_are_fresh =
-        programs.is_none_or(|programs| of_programs.is_there() && programs.iter().all(|(_, program)| program.exists()));
+        programs.is_empty() || of_programs.is_there() && programs.iter().all(|(_, program)| program.exists());
     if functions_are_fresh && programs_are_fresh {
         progress::skipped("Functions", "fresh");
         return Ok(());
@@ -192,7 +204,7 @@ async fn build_what_ships(
     for package in project.functions()? {
         cargo.args(["--package", &package]);
     }
-    for (package, _) in programs.into_iter().flatten() {
+    for (package, _) in programs {
         cargo.args(["--package", package]);
     }
     run(project, &mut cargo, "Functions (cargo lambda build)", LOG).await?;
@@ -203,7 +215,8 @@ async fn build_what_ships(
         run(project, &mut build, "Package (sam build)", LOG).await?;
         of_functions.write()?;
     }
-    if programs.is_some() { of_programs.write() } else { Ok(()) }
+    // The stamp is of all programs.
+    if programs.len() == PROGRAMS.len() { of_programs.write() } else { Ok(()) }
 }
 
 /// A file that says from which sources something was built.

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::json_lines::JsonLinesProgram;
-use super::{build_program, median};
+use super::median;
+use crate::build::LOG;
 use crate::tools::Sam;
-use crate::{Project, subprocess, tools};
+use crate::{Project, progress, subprocess, tools};
 
 const MOST_ROUNDS: u32 = 7;
 const FEWEST_ROUNDS: u32 = 3;
@@ -290,8 +291,12 @@ impl Programs {
     async fn prepare(project: &Project, modules: PathBuf, python: &Path) -> Result<Self> {
         let sam = Sam::install(project).await?;
         let step = "Thumbnails (cargo lambda build)";
+        let mut cargo = subprocess::cargo();
+        cargo.args(["lambda", "build", "--release", "--package", "images"]);
+        cargo.current_dir(project.path("")).env("PATH", sam.path());
+        progress::step(step, subprocess::run(&mut cargo, step, &project.local(LOG))).await?;
         Ok(Self {
-            ours: build_program(project, &sam, step, "images", &["--package", "images"]).await?,
+            ours: project.path("target/lambda/images/bootstrap"),
             modules,
             script: project.path("tests/images/bench/sharp/thumbnails.js"),
             python: python.to_owned(),

@@ -1,5 +1,7 @@
 //! The smallest Lambda function in Rust, as a baseline for `cargo local bench`.
 
+#![forbid(unsafe_code)]
+
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
