@@ -665,13 +665,14 @@ const ZIGZAG_PADDED: [u8; 128] = {
 #[inline]
 fn decode_block<const N: usize>(
     basis: &CosineBasis<N>,
-    bits: &mut BitReader,
+    reader: &mut BitReader,
     component: &mut ScanComponent,
     reduced: &mut ReducedComponent,
     at: (u32, u32),
 ) -> Result<(), ImageError> {
+    let mut bits = *reader;
     bits.fill();
-    component.dc_predictor = component.dc_predictor.wrapping_add(decode_dc_diff(bits, component.dc)?);
+    component.dc_predictor = component.dc_predictor.wrapping_add(decode_dc_diff(&mut bits, component.dc)?);
     let mut coefficients = [[0; 8]; 8];
     coefficients[0][0] = component.dc_predictor;
     let mut highest_position = 0;
@@ -699,6 +700,7 @@ fn decode_block<const N: usize>(
         // A block of more than 64 coefficients fails here.
         bits.skip_coefficients(component.ac, k)?;
     }
+    *reader = bits;
     let pixels = if highest_position == 0 {
         [[dc_only_pixel(component.dc_predictor, component.quantization[0][0]); 8]; N]
     } else {
