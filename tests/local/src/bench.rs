@@ -180,10 +180,7 @@ fn function(name: &str, bootstrap: &Path, runtime_api: SocketAddr) -> Command {
         .env("AWS_REGION", REGION)
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
-        // The same values as in template.yaml.
-        .env("MALLOC_ARENA_MAX", "1")
-        .env("MALLOC_MMAP_THRESHOLD_", "16777216")
-        .env("MALLOC_TRIM_THRESHOLD_", "33554432");
+        .envs(::stack::ALLOCATOR);
     function
 }
 
@@ -258,7 +255,15 @@ fn ms(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::geometric_mean;
+    use super::{Project, geometric_mean};
+
+    #[test]
+    fn the_template_gives_the_functions_the_variables_of_the_allocator() {
+        let template = std::fs::read_to_string(Project::here().path("template.yaml")).unwrap();
+        for (name, value) in ::stack::ALLOCATOR {
+            assert!(template.contains(&format!("\n        {name}: \"{value}\"\n")), "{name}");
+        }
+    }
 
     #[test]
     fn twice_and_half_are_one_in_the_geometric_mean() {

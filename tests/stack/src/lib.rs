@@ -22,6 +22,11 @@ pub const RECORD: &str = "stack.json";
 /// The file in a stack's folder that a `cargo local` locks while it uses the folder.
 pub const LOCK: &str = "lock";
 
+/// The environment variables of the C library's allocator that `template.yaml` gives to all functions. A program that measures
+/// what a function does must run with the same ones.
+pub const ALLOCATOR: [(&str, &str); 3] =
+    [("MALLOC_ARENA_MAX", "1"), ("MALLOC_MMAP_THRESHOLD_", "16777216"), ("MALLOC_TRIM_THRESHOLD_", "33554432")];
+
 /// The content of `stack.json`.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -43,6 +43,7 @@ impl Runner {
         let program = env::var_os("FILES_MANAGER_IMAGES");
         let program = program.expect("FILES_MANAGER_IMAGES names the program, as `cargo local test` does");
         let mut command = Command::new(&program);
+        command.envs(stack::ALLOCATOR);
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let (sender, answers) = channel();

@@ -307,7 +307,11 @@ impl Programs {
 
     fn command(&self, implementation: Implementation) -> Command {
         match implementation {
-            Implementation::Ours => Command::new(&self.ours),
+            Implementation::Ours => {
+                let mut ours = Command::new(&self.ours);
+                ours.envs(::stack::ALLOCATOR);
+                ours
+            }
             Implementation::Sequential | Implementation::Once if self.other == Other::Sharp => {
                 let mut node = self.sharp();
                 node.arg(implementation.name());
