@@ -8,7 +8,9 @@ use jxl_bitstream::Bitstream;
 use jxl_color::icc;
 use jxl_oxide::{
     AllocTracker, CropInfo, EnumColourEncoding, ExtraChannelType, ImageHeader, InitializeResult, JxlImage, PixelFormat,
-    Render, RenderingIntent, frame::Encoding,
+    Render, RenderingIntent,
+    color::{ColourEncoding, ColourSpace, TransferFunction},
+    frame::Encoding,
 };
 use jxl_oxide_common::Bundle;
 
@@ -152,8 +154,9 @@ fn parse_header(codestream: &[u8]) -> Result<Option<()>, ImageError> {
     if header.metadata.ec_info.len() > MAX_JXL_EXTRA_CHANNELS || header.metadata.preview.is_some() {
         return Err(ImageError::UnsupportedFormat);
     }
-    if !header.metadata.colour_encoding.want_icc() {
-        return Ok(Some(()));
+    if let ColourEncoding::Enum(encoding) = &header.metadata.colour_encoding {
+        let is_valid = is_valid(encoding, header.metadata.xyb_encoded);
+        return if is_valid { Ok(Some(())) } else { Err(damaged("its colour encoding")) };
     }
     match bitstream.clone().read_u64() {
         Ok(size) if size <= MAX_JXL_PROFILE_BYTES as u64 => {}
@@ -166,6 +169,23 @@ fn parse_header(codestream: &[u8]) -> Result<Option<()>, ImageError> {
         Err(error) if error.unexpected_eof() => Ok(None),
         Err(error) => Err(damaged(error)),
     }
+}
+
+/// Returns whether a colour encoding without a profile says what the colours mean, as libjxl requires. For other encodings
+/// the library panics when it writes their profile.
+fn is_valid(encoding: &EnumColourEncoding, xyb_encoded: bool) -> bool {
+    let is_space_valid = match encoding.colour_space {
+        ColourSpace::Rgb | ColourSpace::Grey => true,
+        ColourSpace::Xyb => xyb_encoded,
+        ColourSpace::Unknown => false,
+    };
+    let is_tf_valid = match encoding.tf {
+        TransferFunction::Unknown => false,
+        // From 1/8192 to 1, in units of a ten millionth.
+        TransferFunction::Gamma { g, .. } => (10_000_000_u32.div_ceil(8192)..=10_000_000).contains(&g),
+        _ => true,
+    };
+    is_space_valid && is_tf_valid
 }
 
 /// Checks the encoded colour profile: its length, and that its tags are inside of it. The library does not check the sum of
@@ -305,4 +325,66 @@ fn add_band(
         shrinker.add_row(y as usize, &mut row);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The header of a picture of 8 x 8 pixels. Each value has a number of bits.
+    fn header(xyb_encoded: u32, colour_space: &[(u32, u32)], transfer_function: &[(u32, u32)]) -> Vec<u8> {
+        let mut bits = Vec::new();
+        let mut push = |values: &[(u32, u32)]| {
+            for &(value, count) in values {
+                bits.extend((0..count).map(|bit| (value >> bit & 1) as u8));
+            }
+        };
+        // The signature, and the size: its eighths, and a square.
+        push(&[(0x0aff, 16), (1, 1), (0, 5), (1, 3)]);
+        // No defaults, no extra fields, 8 bits, 16-bit buffers suffice, no extra channels.
+        push(&[(0, 1), (0, 1), (0, 1), (0, 2), (1, 1), (0, 2), (xyb_encoded, 1)]);
+        // No default, no profile.
+        push(&[(0, 1), (0, 1)]);
+        push(colour_space);
+        if colour_space != XYB {
+            // White point and primaries of sRGB.
+            push(&[(1, 2), (1, 2)]);
+        }
+        push(transfer_function);
+        // The rendering intent, no extensions, and default matrices.
+        push(&[(1, 2), (0, 2), (1, 1)]);
+        bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |sum, bit| sum << 1 | bit)).chain([0; 8]).collect()
+    }
+
+    const RGB: &[(u32, u32)] = &[(0, 2)];
+    const XYB: &[(u32, u32)] = &[(2, 2), (0, 4)];
+    const UNKNOWN_SPACE: &[(u32, u32)] = &[(2, 2), (1, 4)];
+    const SRGB: &[(u32, u32)] = &[(0, 1), (2, 2), (11, 4)];
+
+    fn gamma(g: u32) -> [(u32, u32); 2] {
+        [(1, 1), (g, 24)]
+    }
+
+    #[test]
+    fn colours_without_a_meaning_are_damaged() {
+        let unknown = &[(0, 1), (2, 2), (0, 4)];
+        for (xyb_encoded, space, tf) in
+            [(0, RGB, SRGB), (1, RGB, SRGB), (1, XYB, SRGB), (0, RGB, &gamma(4_545_455)), (0, RGB, &gamma(1221))]
+        {
+            let seen = parse_header(&header(xyb_encoded, space, tf));
+            assert!(matches!(seen, Ok(Some(()))), "{space:?} {tf:?}: {seen:?}");
+        }
+        for (xyb_encoded, space, tf) in [
+            (0, RGB, &unknown[..]),
+            (1, RGB, unknown),
+            (0, UNKNOWN_SPACE, SRGB),
+            (0, XYB, SRGB),
+            (0, RGB, &gamma(0)),
+            (0, RGB, &gamma(1220)),
+            (0, RGB, &gamma(10_000_001)),
+        ] {
+            let error = parse_header(&header(xyb_encoded, space, tf)).unwrap_err().to_string();
+            assert_eq!(error, "damaged image: its colour encoding", "{space:?} {tf:?}");
+        }
+    }
 }
