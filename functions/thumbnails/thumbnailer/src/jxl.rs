@@ -155,8 +155,7 @@ fn parse_header(codestream: &[u8]) -> Result<Option<()>, ImageError> {
         return Err(ImageError::UnsupportedFormat);
     }
     if let ColourEncoding::Enum(encoding) = &header.metadata.colour_encoding {
-        let is_valid = is_valid(encoding, header.metadata.xyb_encoded);
-        return if is_valid { Ok(Some(())) } else { Err(damaged("its colour encoding")) };
+        return check_encoding(encoding, header.metadata.xyb_encoded).map(Some);
     }
     match bitstream.clone().read_u64() {
         Ok(size) if size <= MAX_JXL_PROFILE_BYTES as u64 => {}
@@ -171,9 +170,9 @@ fn parse_header(codestream: &[u8]) -> Result<Option<()>, ImageError> {
     }
 }
 
-/// Returns whether a colour encoding without a profile says what the colours mean, as libjxl requires. For other encodings
-/// the library panics when it writes their profile.
-fn is_valid(encoding: &EnumColourEncoding, xyb_encoded: bool) -> bool {
+/// Checks that a colour encoding without a profile says what the colours mean, as libjxl requires. For other encodings the
+/// library panics when it writes their profile.
+fn check_encoding(encoding: &EnumColourEncoding, xyb_encoded: bool) -> Result<(), ImageError> {
     let is_space_valid = match encoding.colour_space {
         ColourSpace::Rgb | ColourSpace::Grey => true,
         ColourSpace::Xyb => xyb_encoded,
@@ -185,7 +184,7 @@ fn is_valid(encoding: &EnumColourEncoding, xyb_encoded: bool) -> bool {
         TransferFunction::Gamma { g, .. } => (10_000_000_u32.div_ceil(8192)..=10_000_000).contains(&g),
         _ => true,
     };
-    is_space_valid && is_tf_valid
+    if is_space_valid && is_tf_valid { Ok(()) } else { Err(damaged("its colour encoding")) }
 }
 
 /// Checks the encoded colour profile: its length, and that its tags are inside of it. The library does not check the sum of
